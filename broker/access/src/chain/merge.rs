@@ -1,0 +1,116 @@
+//! Unites the grants of an accepted chain into one identity.
+//!
+//! Knows nothing of control flags: `walk.rs` decides which grants get here.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::walk::is_mqtt_string;
+use crate::{Grant, Identity, PluginFailure, PluginFailureKind, Refusal, RefusalKind};
+
+/// Refuses a grant that could not be used: its link has failed, whatever it meant to say.
+pub(super) fn check_grant(grant: &Grant) -> Result<(), PluginFailure> {
+    let fault = |message: &str| {
+        Err(PluginFailure {
+            kind: PluginFailureKind::Internal,
+            message: message.to_owned(),
+        })
+    };
+    if let Some(principal) = &grant.principal {
+        if principal.is_empty() {
+            return fault("it granted an empty principal");
+        }
+        if principal.len() > PRINCIPAL_BYTES_MAX {
+            return fault("it granted a principal of more than 65,535 bytes");
+        }
+        if principal.chars().any(char::is_control) {
+            return fault("it granted a principal with a control character");
+        }
+    }
+    let sendable = |(name, value): &(String, String)| is_mqtt_string(name) && is_mqtt_string(value);
+    if !grant.user_properties.iter().all(sendable) {
+        return fault("it granted a user property that cannot be sent");
+    }
+    Ok(())
+}
+
+/// The identity that the grants add up to. `now_unix` = seconds since 1970.
+pub(super) fn merge(grants: Vec<(Arc<str>, Grant)>, now_unix: u64) -> Result<Identity, Refusal> {
+    let (principal, authenticated_by) = merge_principal(&grants)?;
+    let expires_at_unix = merge_expiry(&grants, now_unix)?;
+    let session_expiry_seconds_max = grants
+        .iter()
+        .filter_map(|(_, grant)| grant.session_expiry_seconds_max)
+        .min();
+    let mut groups = BTreeSet::new();
+    let mut attributes: Vec<(String, String)> = Vec::new();
+    let mut user_properties = Vec::new();
+    for (_, grant) in grants {
+        groups.extend(grant.groups);
+        // Names may repeat within one grant; only those of earlier links shut a name.
+        let earlier: BTreeSet<String> = attributes.iter().map(|(name, _)| name.clone()).collect();
+        attributes.extend(
+            grant
+                .attributes
+                .into_iter()
+                .filter(|(name, _)| !earlier.contains(name)),
+        );
+        user_properties.extend(grant.user_properties);
+    }
+    Ok(Identity {
+        principal,
+        authenticated_by,
+        groups: groups.into_iter().collect(),
+        attributes,
+        expires_at_unix,
+        session_expiry_seconds_max,
+        user_properties,
+    })
+}
+
+/// The principal, and the link that named it first.
+fn merge_principal(grants: &[(Arc<str>, Grant)]) -> Result<(Arc<str>, Arc<str>), Refusal> {
+    let mut named = grants.iter().filter_map(|(link, grant)| {
+        grant
+            .principal
+            .as_deref()
+            .map(|principal| (link, principal))
+    });
+    let Some((first, principal)) = named.next() else {
+        return Err(Refusal {
+            kind: RefusalKind::NoPrincipal,
+            plugin: None,
+            reason: None,
+            detail: "the chain allowed the client, but no link named a principal".to_owned(),
+        });
+    };
+    if let Some((second, _)) = named.find(|(_, other)| *other != principal) {
+        return Err(Refusal {
+            kind: RefusalKind::PrincipalConflict,
+            plugin: Some(second.clone()),
+            reason: None,
+            detail: format!("{second} named another principal than {first}"),
+        });
+    }
+    Ok((principal.into(), first.clone()))
+}
+
+/// The earliest end of the grants, which must lie ahead.
+fn merge_expiry(grants: &[(Arc<str>, Grant)], now_unix: u64) -> Result<Option<u64>, Refusal> {
+    let earliest = grants
+        .iter()
+        .filter_map(|(link, grant)| grant.expires_at_unix.map(|end| (end, link)))
+        .min_by_key(|(end, _)| *end);
+    match earliest {
+        Some((end, link)) if end <= now_unix => Err(Refusal {
+            kind: RefusalKind::Expired,
+            plugin: Some(link.clone()),
+            reason: None,
+            detail: format!("the grant ended {} s ago", now_unix - end),
+        }),
+        Some((end, _)) => Ok(Some(end)),
+        None => Ok(None),
+    }
+}
+
+/// Longest principal in bytes: it must fit where MQTT carries a User Name.
+const PRINCIPAL_BYTES_MAX: usize = 65_535;

@@ -1,0 +1,169 @@
+//! The control flags as a state machine: which link is asked next, and what its word does.
+//!
+//! Pure: it hears words and knows nothing of hooks, futures or clocks.
+//!
+//! ```text
+//!            sufficient allow
+//! open ─────────────────────────▶ satisfied      only required and requisite links are asked
+//!   │  requisite not allow,           │
+//!   │  sufficient deny or failure     │ requisite not allow
+//!   ▼                                 ▼
+//! ended ◀─────────────────────────────┘          nobody is asked
+//! ```
+//! Beside that runs the first refusal: a required link that did not allow sets it without ending
+//! the walk, and nothing takes it back.
+
+use std::sync::Arc;
+
+use codec::ReasonCode;
+
+use super::{Control, Link, OnError, merge};
+use crate::{Denial, Grant, Identity, Outcome, PluginFailure, Refusal, RefusalKind};
+
+/// The state of one walk along a chain.
+#[derive(Default)]
+pub(super) struct Walk {
+    /// A link that may decide has allowed.
+    allowed: bool,
+    /// A sufficient link has allowed.
+    satisfied: bool,
+    /// Nobody is asked any more.
+    ended: bool,
+    /// The first reason to refuse.
+    refusal: Option<Refusal>,
+    /// What was granted so far, with the names of the links.
+    grants: Vec<(Arc<str>, Grant)>,
+}
+
+/// A word that did not allow.
+enum Objection {
+    Denied(Denial),
+    Failed(PluginFailure),
+    /// `next`, or the failure that `on_error = "next"` turned into it.
+    Passed(Option<PluginFailure>),
+}
+
+impl Walk {
+    /// Whether a link with this flag is still asked.
+    pub(super) fn asks(&self, control: Control) -> bool {
+        match control {
+            Control::Required | Control::Requisite => !self.ended,
+            Control::Sufficient | Control::Optional => !self.ended && !self.satisfied,
+        }
+    }
+
+    /// Takes the word of a link that was asked.
+    pub(super) fn hear(&mut self, link: &Link, word: Result<Outcome, PluginFailure>) {
+        let objection = match word {
+            Ok(Outcome::Allow(grant)) => return self.hear_allow(link, grant),
+            Ok(Outcome::Deny(denial)) => Objection::Denied(denial),
+            Ok(Outcome::Next) => Objection::Passed(None),
+            Err(failure) => match link.on_error {
+                OnError::Deny => Objection::Failed(failure),
+                OnError::Next => Objection::Passed(Some(failure)),
+            },
+        };
+        match (link.control, &objection) {
+            (Control::Optional, _) | (Control::Sufficient, Objection::Passed(_)) => return,
+            (Control::Required, _) => {}
+            (Control::Sufficient | Control::Requisite, _) => self.ended = true,
+        }
+        // The first reason stays: it is the one that the operator has to look at.
+        if self.refusal.is_none() {
+            self.refusal = Some(objection.into_refusal(link));
+        }
+    }
+
+    /// The decision. `now_unix` = seconds since 1970.
+    pub(super) fn finish(self, now_unix: u64) -> Result<Identity, Refusal> {
+        if let Some(refusal) = self.refusal {
+            return Err(refusal);
+        }
+        if !self.allowed {
+            return Err(Refusal {
+                kind: RefusalKind::NotAllowed,
+                plugin: None,
+                reason: None,
+                detail: "no link of the chain allowed the client".to_owned(),
+            });
+        }
+        merge::merge(self.grants, now_unix)
+    }
+
+    fn hear_allow(&mut self, link: &Link, grant: Grant) {
+        match link.control {
+            Control::Optional => {}
+            Control::Required | Control::Requisite => self.allowed = true,
+            Control::Sufficient => {
+                self.allowed = true;
+                self.satisfied = true;
+            }
+        }
+        self.grants.push((link.name.clone(), grant));
+    }
+}
+
+impl Objection {
+    fn into_refusal(self, link: &Link) -> Refusal {
+        let control = match link.control {
+            Control::Sufficient => "sufficient",
+            Control::Required => "required",
+            Control::Requisite => "requisite",
+            Control::Optional => "optional",
+        };
+        match self {
+            Self::Failed(failure) => Refusal::of_failure(&link.name, &failure),
+            Self::Denied(denial) => Refusal {
+                kind: RefusalKind::Denied(connect_reason_code(denial.reason_code)),
+                plugin: Some(link.name.clone()),
+                detail: format!("the {control} link denied"),
+                reason: denial.reason.filter(|reason| is_mqtt_string(reason)),
+            },
+            Self::Passed(failure) => Refusal {
+                kind: RefusalKind::NotAllowed,
+                plugin: Some(link.name.clone()),
+                reason: None,
+                detail: match failure {
+                    Some(failure) => {
+                        format!("the {control} link did not allow, it failed: {failure}")
+                    }
+                    None => format!("the {control} link did not allow, it said next"),
+                },
+            },
+        }
+    }
+}
+
+/// Whether a text can stand in a packet [MQTT-1.5.4-2].
+pub(super) fn is_mqtt_string(text: &str) -> bool {
+    text.len() <= usize::from(u16::MAX) && !text.contains('\0')
+}
+
+/// What a plugin may say in CONNACK: a failure of table 3-1 [MQTT-3.2.2-8]. Anything else,
+/// `success` above all, becomes Not authorized.
+fn connect_reason_code(code: ReasonCode) -> ReasonCode {
+    match code {
+        ReasonCode::UnspecifiedError
+        | ReasonCode::MalformedPacket
+        | ReasonCode::ProtocolError
+        | ReasonCode::ImplementationSpecificError
+        | ReasonCode::UnsupportedProtocolVersion
+        | ReasonCode::ClientIdentifierNotValid
+        | ReasonCode::BadUserNameOrPassword
+        | ReasonCode::NotAuthorized
+        | ReasonCode::ServerUnavailable
+        | ReasonCode::ServerBusy
+        | ReasonCode::Banned
+        | ReasonCode::BadAuthenticationMethod
+        | ReasonCode::TopicNameInvalid
+        | ReasonCode::PacketTooLarge
+        | ReasonCode::QuotaExceeded
+        | ReasonCode::PayloadFormatInvalid
+        | ReasonCode::RetainNotSupported
+        | ReasonCode::QoSNotSupported
+        | ReasonCode::UseAnotherServer
+        | ReasonCode::ServerMoved
+        | ReasonCode::ConnectionRateExceeded => code,
+        _ => ReasonCode::NotAuthorized,
+    }
+}

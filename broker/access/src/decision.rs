@@ -1,0 +1,220 @@
+//! The words a decision is made of, and why a CONNECT was refused.
+
+use std::{sync::Arc, time::Duration};
+
+use codec::ReasonCode;
+
+use crate::Identity;
+
+/// What an allow carries. WIT record `grant`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// The identity that the client proved.
+    pub principal: Option<String>,
+    /// Groups.
+    pub groups: Vec<String>,
+    /// Attributes.
+    pub attributes: Vec<(String, String)>,
+    /// When the identity ends, seconds since 1970.
+    pub expires_at_unix: Option<u64>,
+    /// Upper bound for the Session Expiry Interval in seconds.
+    pub session_expiry_seconds_max: Option<u32>,
+    /// User Properties for CONNACK.
+    pub user_properties: Vec<(String, String)>,
+}
+
+/// A refusal by a plugin. WIT record `denial`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// Reason Code. One that is no failure, or that CONNACK does not know [MQTT-3.2.2-8], is turned
+    /// into Not authorized.
+    pub reason_code: ReasonCode,
+    /// Reason String; dropped when it cannot be sent.
+    pub reason: Option<String>,
+}
+
+/// A hook that came to no decision. Always a refusal, unless an authentication link says
+/// `on_error = "next"`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}: {message}")]
+pub struct PluginFailure {
+    /// What kind.
+    pub kind: PluginFailureKind,
+    /// A sentence for the operator.
+    pub message: String,
+}
+
+/// Kinds of [`PluginFailure`]; `Display` is the label used in logs and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum PluginFailureKind {
+    /// The plugin reported `unavailable`.
+    #[error("unavailable")]
+    Unavailable,
+    /// The plugin reported `timeout`.
+    #[error("timeout")]
+    Timeout,
+    /// The plugin reported `misconfigured`.
+    #[error("misconfigured")]
+    Misconfigured,
+    /// The plugin reported `internal`.
+    #[error("internal")]
+    Internal,
+    /// The guest trapped.
+    #[error("trap")]
+    Trap,
+    /// The CPU budget was used up.
+    #[error("cpu_budget")]
+    CpuBudget,
+    /// The wall deadline passed.
+    #[error("deadline")]
+    Deadline,
+    /// The memory cap was hit.
+    #[error("memory")]
+    Memory,
+    /// An argument or an answer was larger than allowed.
+    #[error("too_large")]
+    TooLarge,
+    /// The pool of instances is full: busy, 0x89.
+    #[error("busy")]
+    Busy,
+    /// The chain names a plugin that is not there, not live or failed to load.
+    #[error("missing")]
+    Missing,
+}
+
+/// Which hook a link was asked for; `Display` is the label used in logs and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Hook {
+    /// Who is it?
+    #[error("authenticator")]
+    Authenticator,
+    /// What may it do?
+    #[error("authorizer")]
+    Authorizer,
+}
+
+/// What one link said, for `explain`, logs and metrics.
+#[derive(Clone, Debug)]
+pub struct LinkReport {
+    /// Name of the link.
+    pub plugin: Arc<str>,
+    /// Generation that answered, as hex prefix; empty for a link without one.
+    pub generation: Arc<str>,
+    /// What it was asked for.
+    pub hook: Hook,
+    /// Its word.
+    pub verdict: Verdict,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// The word of one link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Allow.
+    Allow,
+    /// Deny.
+    Deny(Denial),
+    /// Next.
+    Next,
+    /// No decision.
+    Failure(PluginFailure),
+    /// Not asked: an earlier link settled it.
+    Skipped,
+}
+
+/// Why a CONNECT (or a refresh of permissions) was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}{}", plugin.as_ref().map(|p| format!(" by {p}")).unwrap_or_default())]
+pub struct Refusal {
+    /// What kind.
+    pub kind: RefusalKind,
+    /// The link that settled it, if one did.
+    pub plugin: Option<Arc<str>>,
+    /// Reason String that a client may see.
+    pub reason: Option<String>,
+    /// Detail for the operator only.
+    pub detail: String,
+}
+
+/// Kinds of [`Refusal`]; `Display` is the label used in logs and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum RefusalKind {
+    /// A plugin denied with this code.
+    #[error("denied")]
+    Denied(ReasonCode),
+    /// No link allowed: the end of the chain.
+    #[error("not_allowed")]
+    NotAllowed,
+    /// A link failed: 0x88.
+    #[error("plugin_failure")]
+    PluginFailure,
+    /// A pool was full: 0x89.
+    #[error("busy")]
+    Busy,
+    /// Two links named two principals.
+    #[error("principal_conflict")]
+    PrincipalConflict,
+    /// Accepted, but no link named a principal.
+    #[error("no_principal")]
+    NoPrincipal,
+    /// A `${clientid}` or `${username}` of a deny rule cannot be filled in safely.
+    #[error("unsafe_variable")]
+    UnsafeVariable,
+    /// The grant had already expired.
+    #[error("expired")]
+    Expired,
+}
+
+impl Refusal {
+    /// Whether the chain came to a verdict, as opposed to failing to come to one.
+    pub fn is_by_verdict(&self) -> bool {
+        !matches!(self.kind, RefusalKind::PluginFailure | RefusalKind::Busy)
+    }
+
+    /// The refusal that a failed link causes.
+    pub(crate) fn of_failure(plugin: &Arc<str>, failure: &PluginFailure) -> Self {
+        let kind = match failure.kind {
+            PluginFailureKind::Busy => RefusalKind::Busy,
+            PluginFailureKind::Unavailable
+            | PluginFailureKind::Timeout
+            | PluginFailureKind::Misconfigured
+            | PluginFailureKind::Internal
+            | PluginFailureKind::Trap
+            | PluginFailureKind::CpuBudget
+            | PluginFailureKind::Deadline
+            | PluginFailureKind::Memory
+            | PluginFailureKind::TooLarge
+            | PluginFailureKind::Missing => RefusalKind::PluginFailure,
+        };
+        Self {
+            kind,
+            plugin: Some(plugin.clone()),
+            reason: None,
+            detail: failure.to_string(),
+        }
+    }
+
+    /// The Reason Code for CONNACK (DESIGN section 6).
+    pub fn reason_code(&self) -> ReasonCode {
+        match self.kind {
+            RefusalKind::Denied(code) => code,
+            RefusalKind::NotAllowed
+            | RefusalKind::PrincipalConflict
+            | RefusalKind::NoPrincipal
+            | RefusalKind::UnsafeVariable
+            | RefusalKind::Expired => ReasonCode::NotAuthorized,
+            RefusalKind::PluginFailure => ReasonCode::ServerUnavailable,
+            RefusalKind::Busy => ReasonCode::ServerBusy,
+        }
+    }
+}
+
+/// The outcome of a whole chain, with the walk that led to it.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// Who the client is, or why not.
+    pub result: Result<Arc<Identity>, Refusal>,
+    /// Link by link, in order.
+    pub walk: Vec<LinkReport>,
+}

@@ -1,0 +1,256 @@
+//! The gate: the current chain of every listener, swapped as a whole while decisions are being
+//! made.
+//!
+//! Owns the snapshot and who is told of a swap. Knows nothing of what the words mean (`chain.rs`)
+//! and of what rules permit (`permissions.rs`).
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+
+use crate::{
+    Chain, Connection, Credentials, Decision, Identity, LinkReport, Permissions, Refusal, Subject,
+    chain::{
+        authenticate::{Clock, authenticate},
+        authorize::authorize,
+    },
+    permissions::SharedPermissions,
+};
+
+/// The current chains. Shared by `server`, which asks, and `plugin-host`, which swaps.
+///
+/// Each method that asks plugins takes one snapshot at its start and stays on it: no decision ever
+/// mixes two generations.
+pub struct Gate {
+    chains: ArcSwap<Chains>,
+    observers: Mutex<Vec<Observer>>,
+    shared: SharedPermissions,
+    clock: fn() -> Duration,
+}
+
+/// Proof of an accepted CONNECT: the only way to a connected client. Only [`Gate::admit`] makes
+/// one.
+#[derive(Clone, Debug)]
+pub struct Authenticated {
+    subject: Subject,
+    permissions: Arc<Permissions>,
+    generation: u64,
+}
+
+/// Where the Client Identifier comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientIdFrom {
+    /// The CONNECT packet.
+    #[default]
+    Connect,
+    /// The authenticated principal, whatever CONNECT says.
+    Principal,
+}
+
+/// All that a swap replaces, in one object so that a reader never sees half of it.
+struct Chains {
+    generation: u64,
+    default: Arc<Chain>,
+    by_listener: HashMap<Arc<str>, Arc<Chain>>,
+}
+
+type Observer = Arc<dyn Fn(u64) + Send + Sync>;
+
+impl Gate {
+    /// A gate without chains: refuses everybody. `clock` never goes back and measures how long
+    /// links take.
+    pub fn new(clock: fn() -> Duration) -> Self {
+        let none = Chains {
+            generation: 0,
+            default: Arc::default(),
+            by_listener: HashMap::new(),
+        };
+        Self {
+            chains: ArcSwap::from_pointee(none),
+            observers: Mutex::default(),
+            shared: SharedPermissions::default(),
+            clock,
+        }
+    }
+
+    /// Replaces all chains in one step (listener name -> chain; `default` for listeners not named),
+    /// raises the generation and then calls the observers. Decisions in progress finish on the
+    /// chain they began with. Returns the new generation.
+    pub fn swap(&self, default: Chain, by_listener: HashMap<Arc<str>, Chain>) -> u64 {
+        let default = Arc::new(default);
+        let by_listener: HashMap<_, _> = by_listener
+            .into_iter()
+            .map(|(name, chain)| (name, Arc::new(chain)))
+            .collect();
+        let before = self.chains.rcu(|old| Chains {
+            generation: old.generation + 1,
+            default: default.clone(),
+            by_listener: by_listener.clone(),
+        });
+        let generation = before.generation + 1;
+        // Called without the lock: an observer may register another or look at the gate.
+        let observers = self
+            .observers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        for observer in observers {
+            observer(generation);
+        }
+        generation
+    }
+
+    /// Raised by one at each [`Gate::swap`]; 0 before the first.
+    pub fn generation(&self) -> u64 {
+        self.chains.load().generation
+    }
+
+    /// The chain in force for a listener.
+    pub fn chain(&self, listener: &str) -> Arc<Chain> {
+        self.chains.load().chain(listener)
+    }
+
+    /// `observer` is called after each swap with the new generation, on the swapping thread; it
+    /// must not block. When two threads swap at once, the calls may come in either order.
+    pub fn on_swap(&self, observer: Box<dyn Fn(u64) + Send + Sync>) {
+        self.observers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::from(observer));
+    }
+
+    /// Decides one CONNECT: authenticates, then asks for permissions, all on one generation. The
+    /// walk holds both. `now_unix` = seconds since 1970.
+    pub async fn admit(
+        &self,
+        connection: &Connection,
+        credentials: &Credentials,
+        client_id_from: ClientIdFrom,
+        now_unix: u64,
+    ) -> (Result<Authenticated, Refusal>, Vec<LinkReport>) {
+        let (chain, generation) = self.snapshot(&connection.listener);
+        let clock = Clock {
+            monotonic: self.clock,
+            now_unix,
+        };
+        let decision = authenticate(&chain, connection, credentials, clock).await;
+        let mut walk = decision.walk;
+        let identity = match decision.result {
+            Ok(identity) => identity,
+            Err(refusal) => return (Err(refusal), walk),
+        };
+        let mut subject = Subject::new(connection, identity);
+        if client_id_from == ClientIdFrom::Principal {
+            subject.client_id = subject.identity.principal.clone();
+        }
+        let (permissions, reports) = authorize(&chain, &subject, self.clock).await;
+        walk.extend(reports);
+        let admitted = permissions.map(|permissions| Authenticated {
+            subject,
+            permissions: self.shared.share(permissions),
+            generation,
+        });
+        (admitted, walk)
+    }
+
+    /// Asks for the permissions again, with the chain now in force; the identity stays. For the end
+    /// of [`Permissions::ttl`] and after a swap. Whether the identity itself has ended
+    /// ([`Identity::expires_at_unix`]) is the caller's to watch: the connection ends then.
+    pub async fn refresh(
+        &self,
+        client: &Authenticated,
+    ) -> (Result<Authenticated, Refusal>, Vec<LinkReport>) {
+        let (permissions, walk) = self.permissions(&client.subject).await;
+        let refreshed =
+            permissions.map(|(permissions, generation)| client.refreshed(permissions, generation));
+        (refreshed, walk)
+    }
+
+    /// Walks the chain of the connection's listener once, without asking for permissions.
+    /// `now_unix` = seconds since 1970.
+    pub async fn authenticate(
+        &self,
+        connection: &Connection,
+        credentials: &Credentials,
+        now_unix: u64,
+    ) -> Decision {
+        let (chain, _) = self.snapshot(&connection.listener);
+        let clock = Clock {
+            monotonic: self.clock,
+            now_unix,
+        };
+        authenticate(&chain, connection, credentials, clock).await
+    }
+
+    /// Asks every link with an authorizer once, in order, and compiles the answers. Returns the
+    /// generation that answered.
+    pub async fn permissions(
+        &self,
+        subject: &Subject,
+    ) -> (Result<(Arc<Permissions>, u64), Refusal>, Vec<LinkReport>) {
+        let (chain, generation) = self.snapshot(&subject.listener);
+        let (result, walk) = authorize(&chain, subject, self.clock).await;
+        (
+            result.map(|permissions| (self.shared.share(permissions), generation)),
+            walk,
+        )
+    }
+
+    /// The chain of a listener and its generation, from one load.
+    fn snapshot(&self, listener: &str) -> (Arc<Chain>, u64) {
+        let chains = self.chains.load();
+        (chains.chain(listener), chains.generation)
+    }
+}
+
+impl Authenticated {
+    /// Who it is.
+    pub fn identity(&self) -> &Arc<Identity> {
+        &self.subject.identity
+    }
+
+    /// Reduced form, as the authorizers saw it.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// What it may do.
+    pub fn permissions(&self) -> &Arc<Permissions> {
+        &self.permissions
+    }
+
+    /// [`Gate::generation`] that the permissions came from.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The same client with no permission at all: for when they cannot be learned again.
+    #[must_use]
+    pub fn without_permissions(&self) -> Self {
+        self.refreshed(Arc::default(), self.generation)
+    }
+
+    fn refreshed(&self, permissions: Arc<Permissions>, generation: u64) -> Self {
+        Self {
+            subject: self.subject.clone(),
+            permissions,
+            generation,
+        }
+    }
+}
+
+impl Chains {
+    fn chain(&self, listener: &str) -> Arc<Chain> {
+        self.by_listener
+            .get(listener)
+            .unwrap_or(&self.default)
+            .clone()
+    }
+}
+
+#[cfg(test)]
+mod tests;

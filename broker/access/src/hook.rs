@@ -1,0 +1,50 @@
+//! The traits behind which plugins stand. Implemented by `plugin-host` with Wasm, by tests with
+//! plain functions. Knows nothing of control flags: what a word does is decided in `chain`.
+
+use std::{future::Future, pin::Pin};
+
+use crate::{Connection, Credentials, Denial, Grant, PermissionSet, PluginFailure, Subject};
+
+/// A boxed future: hooks are called once per CONNECT, never per PUBLISH.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A link's word on a CONNECT. WIT variant `outcome`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// This client is who it says.
+    Allow(Grant),
+    /// Refuse it.
+    Deny(Denial),
+    /// Not mine to judge.
+    Next,
+}
+
+/// A link's word on permissions. WIT variant `answer`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// These rules.
+    Permissions(PermissionSet),
+    /// Nothing is permitted.
+    DenyAll,
+    /// No rules for this client.
+    Next,
+}
+
+/// Hook `authenticator`. Must end within its own deadline: callers do not add one.
+pub trait Authenticator: Send + Sync {
+    /// Judges one CONNECT. Every failure, also a missing plugin, a trap, a full pool, is an `Err`.
+    fn authenticate<'a>(
+        &'a self,
+        connection: &'a Connection,
+        credentials: &'a Credentials,
+    ) -> BoxFuture<'a, Result<Outcome, PluginFailure>>;
+}
+
+/// Hook `authorizer`. Must end within its own deadline.
+pub trait Authorizer: Send + Sync {
+    /// Tells the permissions of one client.
+    fn permissions<'a>(
+        &'a self,
+        subject: &'a Subject,
+    ) -> BoxFuture<'a, Result<Answer, PluginFailure>>;
+}

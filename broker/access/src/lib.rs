@@ -1,0 +1,43 @@
+//! Owns who may do what: identities, permissions, the chain of plugins and how their words become
+//! one decision.
+//!
+//! Knows nothing of sockets, of Wasm or of time: it defines [`Authenticator`] and [`Authorizer`],
+//! which `plugin-host` implements, and [`PluginManager`], which `admin` calls. `now` is passed in.
+//!
+//! Start reading at [`Gate::admit`]; the rules are DESIGN section 6.
+//!
+//! Invariants: every error is a refusal; an empty chain, an empty permission set and a missing
+//! plugin refuse; the only way to an [`Authenticated`] is a chain that accepted, and its
+//! permissions come from the same chain.
+
+#![forbid(unsafe_code)]
+
+mod certificate;
+mod chain;
+mod credentials;
+mod decision;
+mod gate;
+mod hook;
+mod identity;
+mod permission;
+mod permissions;
+mod plugins;
+#[cfg(test)]
+mod testing;
+
+pub use certificate::PeerCertificate;
+pub use chain::{Chain, Control, Link, LinkState, OnError};
+pub use credentials::{Credentials, Password, WillSummary};
+pub use decision::{
+    Decision, Denial, Grant, Hook, LinkReport, PluginFailure, PluginFailureKind, Refusal,
+    RefusalKind, Verdict,
+};
+pub use gate::{Authenticated, ClientIdFrom, Gate};
+pub use hook::{Answer, Authenticator, Authorizer, BoxFuture, Outcome};
+pub use identity::{Connection, Identity, Subject, TlsSession};
+pub use permission::{Activity, Condition, Effect, PermissionSet, QoSSet, Rule};
+pub use permissions::{
+    LinkWord, NotAuthorized, Permissions, PublishPermit, PublishRequest, SubscribePermit,
+    SubscribeRequest,
+};
+pub use plugins::{PluginError, PluginInfo, PluginManager, PluginState, UploadedPlugin};

@@ -1,0 +1,210 @@
+//! Permissions compiled for one client: what a PUBLISH, a SUBSCRIBE and a delivery are checked
+//! against, without a plugin call.
+//!
+//! `compile.rs` turns the plugins' answers into rules, `rules.rs` finds the first that matches,
+//! `explain.rs` says why, `sharing.rs` keeps equal sets only once. Knows nothing of chains and
+//! time.
+
+use std::{sync::Arc, time::Duration};
+
+use codec::QoS;
+use topic::SubscriptionFilter;
+
+use crate::{Answer, Effect, Refusal, Subject};
+
+mod compile;
+mod explain;
+mod index;
+mod rules;
+mod sharing;
+
+pub use explain::LinkWord;
+use rules::{LinkRules, PublishConditions, SubscribeConditions};
+pub(crate) use sharing::SharedPermissions;
+
+/// The compiled permissions of one client over all links. `Default` is empty = everything refused.
+///
+/// Within a link the first rule that matches decides; over the links any deny wins, else any allow,
+/// else the operation is refused. Cloning shares the rules.
+#[derive(Clone, Debug)]
+pub struct Permissions {
+    links: Arc<[LinkRules]>,
+    ttl: Duration,
+    /// A rule holds the client's own name: another client will hardly have the same set.
+    personal: bool,
+}
+
+/// A PUBLISH to be judged.
+#[derive(Clone, Copy, Debug)]
+pub struct PublishRequest<'a> {
+    /// A valid Topic Name.
+    pub topic: &'a str,
+    /// QoS.
+    pub qos: QoS,
+    /// RETAIN flag.
+    pub retain: bool,
+}
+
+/// A SUBSCRIBE to be judged.
+#[derive(Clone, Copy, Debug)]
+pub struct SubscribeRequest<'a> {
+    /// Filter with share name.
+    pub filter: &'a SubscriptionFilter,
+    /// Maximum QoS asked for.
+    pub qos: QoS,
+}
+
+/// Proof that a PUBLISH was permitted; later steps take it as an argument.
+#[derive(Clone, Copy, Debug)]
+pub struct PublishPermit(());
+
+/// Proof that a subscription was permitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SubscribePermit {
+    /// A deny rule overlaps the filter without covering it: each delivery must ask
+    /// [`Permissions::permit_delivery`]. Never false when a delivery could be denied; may be true
+    /// although none is.
+    pub check_each_delivery: bool,
+}
+
+/// The operation is not permitted: 0x87. Cheap to make, because clients can cause it at the rate of
+/// their messages: the sentence is only written when somebody displays it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAuthorized {
+    /// No rule of any link allows it.
+    #[error("not authorized: no rule allows it")]
+    NoRule,
+    /// A rule denies it.
+    #[error("not authorized: rule {rule} of {plugin} denies it")]
+    Rule {
+        /// The link.
+        plugin: Arc<str>,
+        /// Its rule, counted from 1 in the order of the plugin's answer.
+        rule: u32,
+    },
+    /// A link denies everything.
+    #[error("not authorized: {plugin} denies everything")]
+    Everything {
+        /// The link.
+        plugin: Arc<str>,
+    },
+}
+
+impl Permissions {
+    /// Compiles the answers of all links (name, answer) for one client.
+    ///
+    /// # Errors
+    /// `PluginFailure` when an answer cannot be used as a whole: over 10,000 rules, an invalid
+    /// filter or share name, an unknown variable. `UnsafeVariable` when a deny rule holds
+    /// `${clientid}` or `${username}` and the value could widen, narrow or void it.
+    pub fn compile(subject: &Subject, answers: &[(Arc<str>, Answer)]) -> Result<Self, Refusal> {
+        compile::compile(subject, answers)
+    }
+
+    /// How long they may be used: the least time to live of the links, 1 s to 1 h. A link that
+    /// named none, also by `next` or `deny-all`, counts as 60 s.
+    pub fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    /// May the client publish this? Under 200 ns for 100 rules, no allocation.
+    ///
+    /// # Errors
+    /// Which rule denies, or that none allows.
+    pub fn permit_publish(
+        &self,
+        request: PublishRequest<'_>,
+    ) -> Result<PublishPermit, NotAuthorized> {
+        let conditions = PublishConditions::of(&request);
+        self.combine(|link| link.publish_rule(request.topic, conditions))?;
+        Ok(PublishPermit(()))
+    }
+
+    /// May the client subscribe to this? The rules that cover the whole filter decide. Deny rules
+    /// that cover a part of it do not refuse, but see [`SubscribePermit::check_each_delivery`].
+    ///
+    /// # Errors
+    /// Which rule denies, or that none allows.
+    pub fn permit_subscribe(
+        &self,
+        request: SubscribeRequest<'_>,
+    ) -> Result<SubscribePermit, NotAuthorized> {
+        let filter = &request.filter.filter;
+        let conditions = SubscribeConditions::of(&request);
+        self.combine(|link| link.covering_rule(filter, conditions))?;
+        let check_each_delivery = self
+            .links
+            .iter()
+            .any(|link| link.may_deny_part_of(filter, conditions));
+        Ok(SubscribePermit {
+            check_each_delivery,
+        })
+    }
+
+    /// May a message on `topic` be delivered through a subscription that was permitted with
+    /// `check_each_delivery`? `subscription` is the request that was permitted (the QoS asked for,
+    /// not that of the message), and `topic` is one that its filter selects.
+    ///
+    /// Where these permissions permit the subscription, this only refuses what a deny rule refuses;
+    /// where they no longer do, it refuses more.
+    pub fn permit_delivery(&self, topic: &str, subscription: SubscribeRequest<'_>) -> bool {
+        let conditions = SubscribeConditions::of(&subscription);
+        self.combine(|link| link.delivery_rule(topic, conditions))
+            .is_ok()
+    }
+
+    /// All that tells two sets apart.
+    fn content(&self) -> (Vec<rules::LinkContent<'_>>, Duration) {
+        (
+            self.links.iter().map(LinkRules::content).collect(),
+            self.ttl,
+        )
+    }
+
+    /// Over the links: any deny wins, else any allow, else refused.
+    fn combine<'a>(
+        &'a self,
+        mut decisive: impl FnMut(&'a LinkRules) -> Option<&'a rules::CompiledRule>,
+    ) -> Result<(), NotAuthorized> {
+        let mut allowed = false;
+        for link in self.links.iter() {
+            if link.denies_everything() {
+                return Err(NotAuthorized::Everything {
+                    plugin: link.name().clone(),
+                });
+            }
+            match decisive(link) {
+                Some(rule) if rule.effect == Effect::Deny => {
+                    let plugin = link.name().clone();
+                    return Err(NotAuthorized::Rule {
+                        plugin,
+                        rule: rule.number,
+                    });
+                }
+                Some(_) => allowed = true,
+                None => {}
+            }
+        }
+        if allowed {
+            Ok(())
+        } else {
+            Err(NotAuthorized::NoRule)
+        }
+    }
+}
+
+impl Default for Permissions {
+    fn default() -> Self {
+        Self {
+            links: Arc::default(),
+            ttl: compile::TTL_DEFAULT,
+            personal: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! Keeps equal permission sets only once: thousands of devices with one role share one set.
+//!
+//! Holds no set alive by itself and knows nothing of clients.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use super::Permissions;
+
+/// Sets in use, by the hash of their content.
+#[derive(Debug, Default)]
+pub(crate) struct SharedPermissions {
+    sets: Mutex<Sets>,
+    /// Seeded at random: plugins and clients cannot make contents collide.
+    hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Sets {
+    by_hash: HashMap<u64, Weak<Permissions>>,
+    /// How many were added since the dead ones were last swept out.
+    added: usize,
+}
+
+impl SharedPermissions {
+    /// The set that is already in use, if there is an equal one, else this one. A set that holds
+    /// the client's own name is not looked for: there are as many of them as clients.
+    pub(crate) fn share(&self, permissions: Permissions) -> Arc<Permissions> {
+        let permissions = Arc::new(permissions);
+        if permissions.personal {
+            return permissions;
+        }
+        let hash = self.hasher.hash_one(permissions.content());
+        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = sets.by_hash.get(&hash).and_then(Weak::upgrade);
+        match known {
+            Some(known) if known.content() == permissions.content() => return known,
+            // Two contents with one hash: the first keeps the place, the other is not shared.
+            Some(_) => return permissions,
+            None => sets.add(hash, &permissions),
+        }
+        permissions
+    }
+}
+
+impl Sets {
+    fn add(&mut self, hash: u64, permissions: &Arc<Permissions>) {
+        // A sweep looks at every set, so it must pay for itself by as many additions.
+        if self.added >= SWEEP_EVERY {
+            self.by_hash.retain(|_, set| set.strong_count() > 0);
+            self.added = 0;
+        }
+        self.added += 1;
+        if self.by_hash.len() < SETS_MAX || self.by_hash.contains_key(&hash) {
+            self.by_hash.insert(hash, Arc::downgrade(permissions));
+        }
+    }
+}
+
+/// Most sets that are remembered; what is over is simply not shared.
+const SETS_MAX: usize = 16_384;
+const SWEEP_EVERY: usize = SETS_MAX / 4;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! One request as handlers see it, and their answers in JSON.
+//!
+//! Knows nothing of single routes. All reading of paths, queries and bodies goes through here, so that bounds and
+//! error answers are the same everywhere.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::Query,
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use http_body_util::BodyExt;
+use serde::{Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+
+use crate::{AdminState, guard::Hosts, problem::Problem, token::TokenHash};
+
+/// What all requests share.
+pub(crate) struct Shared {
+    pub(crate) state: AdminState,
+    pub(crate) token: TokenHash,
+    pub(crate) metrics_open: bool,
+    pub(crate) hosts: Hosts,
+    /// Uploads in progress: each may hold a whole component in memory.
+    pub(crate) uploads: Arc<Semaphore>,
+    /// The OpenAPI document, which depends on nothing but the program.
+    pub(crate) openapi: serde_json::Value,
+}
+
+/// One request whose access rule was met.
+pub(crate) struct Call {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) parts: Parts,
+    pub(crate) path: Vec<(String, String)>,
+    pub(crate) body: Body,
+}
+
+pub(crate) type Answer = Result<Response, Problem>;
+
+impl Call {
+    /// A path parameter, percent-decoded.
+    pub(crate) fn path(&self, name: &str) -> Result<String, Problem> {
+        let found = self.path.iter().find(|(key, _)| key == name);
+        found
+            .map(|(_, value)| value.clone())
+            .ok_or_else(|| Problem::internal(format!("the route has no parameter {name:?}")))
+    }
+
+    /// The query string; unknown and repeated names are errors.
+    pub(crate) fn query<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        Query::try_from_uri(&self.parts.uri)
+            .map(|Query(query)| query)
+            .map_err(|rejection| Problem::invalid(rejection.body_text()))
+    }
+
+    /// The JSON body, at most 64 KiB; unknown fields are errors.
+    pub(crate) async fn json<T: DeserializeOwned>(self) -> Result<(Arc<Shared>, T), Problem> {
+        expect_media_type(&self.parts.headers, "application/json")?;
+        let shared = Arc::clone(&self.shared);
+        let body = self.read_body(JSON_BYTES_MAX).await?;
+        let value = serde_json::from_slice(&body)
+            .map_err(|error| Problem::invalid(format!("the body is not as documented: {error}")))?;
+        Ok((shared, value))
+    }
+
+    /// The whole body. Memory grows with what arrives, never with what was announced.
+    pub(crate) async fn read_body(mut self, bytes_max: usize) -> Result<Vec<u8>, Problem> {
+        let too_large = || {
+            Problem::too_large("the body is larger than this route accepts")
+                .allowed(format!("at most {bytes_max} bytes"))
+        };
+        if announced_length(&self.parts.headers).is_some_and(|length| length > bytes_max as u64) {
+            return Err(too_large());
+        }
+        let mut bytes = Vec::new();
+        while let Some(frame) = self.body.frame().await {
+            let frame =
+                frame.map_err(|error| Problem::invalid(format!("the body broke off: {error}")))?;
+            let Some(data) = frame.data_ref() else {
+                continue;
+            };
+            if data.len() > bytes_max - bytes.len() {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(data);
+        }
+        Ok(bytes)
+    }
+
+    /// An answer in JSON with an ETag; 304 without body when the caller has the same one.
+    pub(crate) fn json_answer<T: Serialize>(&self, value: &T) -> Answer {
+        let response = json(StatusCode::OK, value)?;
+        let etag = response.headers().get(header::ETAG).cloned();
+        let known = self.parts.headers.get_all(header::IF_NONE_MATCH);
+        let Some(etag) = etag else {
+            return Ok(response);
+        };
+        let unchanged = known.iter().any(|value| lists_etag(value, &etag));
+        if !unchanged {
+            return Ok(response);
+        }
+        let mut not_modified = StatusCode::NOT_MODIFIED.into_response();
+        not_modified.headers_mut().insert(header::ETAG, etag);
+        Ok(not_modified)
+    }
+}
+
+/// Checks the type of the body, parameters aside.
+pub(crate) fn expect_media_type(headers: &HeaderMap, expected: &str) -> Result<(), Problem> {
+    let found = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = found
+        .and_then(|value| value.split(';').next())
+        .map(str::trim);
+    if essence.is_some_and(|essence| essence.eq_ignore_ascii_case(expected)) {
+        return Ok(());
+    }
+    let problem = match found {
+        Some(found) => Problem::media_type(format!("the body cannot be of type {found:?}")),
+        None => Problem::media_type("the request says no Content-Type"),
+    };
+    Err(problem.about("Content-Type").allowed(expected))
+}
+
+/// An answer in JSON with an ETag over its bytes.
+pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Answer {
+    let body = serde_json::to_vec(value)
+        .map_err(|error| Problem::internal(format!("the answer could not be written: {error}")))?;
+    let digest: [u8; 32] = Sha256::digest(&body).into();
+    let etag = format!(
+        "\"{}\"",
+        URL_SAFE_NO_PAD.encode(digest.get(..16).unwrap_or(&digest))
+    );
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        headers.insert(header::ETAG, etag);
+    }
+    Ok(response)
+}
+
+/// Runs what may take a while on a thread where that harms nobody.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Problem::internal(format!("the work was given up: {error}")))
+}
+
+fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+/// Weak comparison, as `If-None-Match` asks for.
+fn lists_etag(list: &HeaderValue, etag: &HeaderValue) -> bool {
+    let (Ok(list), Ok(etag)) = (list.to_str(), etag.to_str()) else {
+        return false;
+    };
+    list.split(',')
+        .map(str::trim)
+        .any(|listed| listed == "*" || listed.strip_prefix("W/").unwrap_or(listed) == etag)
+}
+
+const JSON_BYTES_MAX: usize = 64 * 1024;

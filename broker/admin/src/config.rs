@@ -1,0 +1,62 @@
+//! What the admin API is told from outside: its settings, and whom it may ask.
+//!
+//! Knows nothing of configuration files; `portcullis` fills it.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use access::{Gate, PluginManager};
+use server::BrokerHandle;
+use telemetry::Metrics;
+
+/// Settings of the admin API.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen; port 0 = any free port.
+    pub bind: SocketAddr,
+    /// File of the bearer token, `DATA_DIR/admin.token`. Made with mode 0600 when it is not there; its folder must be.
+    pub token_file: PathBuf,
+    /// Whether `/metrics` needs no token.
+    pub metrics_open: bool,
+    /// Whether `bind` may be an address that is not loopback. HTTP here is not encrypted: tokens and answers can be
+    /// read on the way.
+    pub allow_remote: bool,
+    /// Names that requests may address the API by, beside `localhost` and loopback addresses. When `bind` is not
+    /// loopback, an empty list permits every name.
+    pub host_names: Vec<String>,
+}
+
+impl Config {
+    /// The defaults for these two: `/metrics` with token, loopback only.
+    pub fn new(bind: SocketAddr, token_file: PathBuf) -> Self {
+        Self {
+            bind,
+            token_file,
+            metrics_open: false,
+            allow_remote: false,
+            host_names: Vec::new(),
+        }
+    }
+}
+
+/// One more condition for `/readyz`: its problems as sentences, none = ready. Must not block.
+pub type ReadyCheck = Box<dyn Fn() -> Vec<String> + Send + Sync>;
+
+/// Whom the admin API asks.
+pub struct AdminState {
+    /// The broker.
+    pub broker: Arc<dyn BrokerHandle>,
+    /// The plugins.
+    pub plugins: Arc<dyn PluginManager>,
+    /// The chains in force.
+    pub gate: Arc<Gate>,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// Further conditions for `/readyz`.
+    pub ready_checks: Vec<ReadyCheck>,
+}
+
+impl fmt::Debug for AdminState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminState").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,59 @@
+//! Why the admin API could not start.
+
+use std::{io, net::SocketAddr, path::PathBuf};
+
+/// A start that was refused or failed; each sentence names what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not loopback, and not asked for.
+    #[error(
+        "[admin] bind = \"{bind}\" is not a loopback address and the admin API is plain HTTP, so its token could be \
+         read on the way: bind it to 127.0.0.1 and put a TLS proxy or an SSH tunnel in front, or accept the risk with \
+         allow_remote = true"
+    )]
+    RemoteNotAllowed {
+        /// The address.
+        bind: SocketAddr,
+    },
+    /// The address cannot be listened on.
+    #[error("the admin API cannot listen on {bind}")]
+    Bind {
+        /// The address.
+        bind: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The token file cannot be read or made.
+    #[error("the admin token file {} cannot be {action}", path.display())]
+    TokenFile {
+        /// The file.
+        path: PathBuf,
+        /// `read` or `written`.
+        action: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// Others than its owner may use the token file.
+    #[error(
+        "the admin token file {0} has mode {mode:04o}, so others than its owner can use it: run chmod 600 {0}, and \
+         delete it first if somebody may have read it", path.display()
+    )]
+    TokenFileMode {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// What is in the token file is no token.
+    #[error(
+        "the admin token file {} holds no token: one line of 32 to 512 letters, digits, - . _ ~ + / is needed; delete \
+         the file to have a new one made", path.display()
+    )]
+    TokenFileContent {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The operating system gave no random bytes.
+    #[error("no random bytes for the admin token: {0}")]
+    Random(getrandom::Error),
+}

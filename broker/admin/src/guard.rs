@@ -1,0 +1,226 @@
+//! What every request passes: whose name it was sent to, which site sent it, and whether it carries the token.
+//!
+//! Knows nothing of single routes, except the access rule that each brings along.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+    sync::Arc,
+};
+
+use axum::{
+    extract::{Request, State},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, request::Parts,
+        uri::Authority,
+    },
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use telemetry::events;
+
+use crate::{call::Shared, problem::Problem, routes::Access, token::TokenHash};
+
+/// The address that a request came from; put on it by `listener`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// The names that this API answers to. A web page may make a name of its own point to 127.0.0.1 (DNS rebinding); its
+/// requests then carry that name.
+#[derive(Clone, Debug)]
+pub(crate) enum Hosts {
+    /// Bound to an address that others reach, and no names configured.
+    Any,
+    /// Loopback addresses, `localhost` and these, in lower case.
+    Only(Vec<String>),
+}
+
+impl Hosts {
+    pub(crate) fn new(bind: IpAddr, host_names: &[String]) -> Self {
+        if !bind.to_canonical().is_loopback() && host_names.is_empty() {
+            return Self::Any;
+        }
+        let mut names: Vec<_> = host_names.iter().map(|name| plain_host(name)).collect();
+        names.push("localhost".to_owned());
+        names.push(bind.to_string());
+        Self::Only(names)
+    }
+
+    fn check(&self, parts: &Parts) -> Result<(), Problem> {
+        let hosts: Vec<_> = parts.headers.get_all(header::HOST).iter().collect();
+        let in_header = match hosts.as_slice() {
+            [] if parts.version < Version::HTTP_11 => None,
+            [host] => Some(authority(host)?),
+            _ => return Err(Problem::invalid("exactly one Host header is needed").about("Host")),
+        };
+        for authority in [in_header.as_ref(), parts.uri.authority()]
+            .into_iter()
+            .flatten()
+        {
+            self.check_name(authority.host())?;
+        }
+        check_origin(&parts.headers, in_header.as_ref())
+    }
+
+    fn check_name(&self, host: &str) -> Result<(), Problem> {
+        let Self::Only(names) = self else {
+            return Ok(());
+        };
+        let host = plain_host(host);
+        let loopback = host
+            .parse::<IpAddr>()
+            .is_ok_and(|ip| ip.to_canonical().is_loopback());
+        if loopback || names.contains(&host) {
+            return Ok(());
+        }
+        Err(
+            Problem::unknown_host(format!("the admin API is not called {host:?}"))
+                .about("Host")
+                .allowed("localhost, a loopback address or one of [admin] host_names"),
+        )
+    }
+}
+
+/// Lower case, without the brackets of an IPv6 address and the dot of a complete name.
+fn plain_host(host: &str) -> String {
+    let host = host.trim_end_matches('.');
+    let host = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(host);
+    host.to_ascii_lowercase()
+}
+
+fn authority(value: &HeaderValue) -> Result<Authority, Problem> {
+    let authority = value
+        .to_str()
+        .ok()
+        .and_then(|text| Authority::from_str(text).ok());
+    authority
+        .filter(|authority| !authority.as_str().contains('@'))
+        .ok_or_else(|| Problem::invalid("the Host header is no host name").about("Host"))
+}
+
+/// Browsers say with `Origin` which site a request comes from. This API has no pages on other sites.
+fn check_origin(headers: &HeaderMap, host: Option<&Authority>) -> Result<(), Problem> {
+    for origin in headers.get_all(header::ORIGIN) {
+        let site = origin.to_str().ok().and_then(|text| {
+            text.strip_prefix("http://")
+                .or_else(|| text.strip_prefix("https://"))
+        });
+        let same = site
+            .zip(host)
+            .is_some_and(|(site, host)| site.eq_ignore_ascii_case(host.as_str()));
+        if !same {
+            return Err(
+                Problem::foreign_origin("the Origin header names another site")
+                    .about("Origin")
+                    .allowed("the same host and port as in the Host header, or no Origin"),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Around every request, also those that no route takes.
+pub(crate) async fn protect(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    let peer = parts.extensions.get::<Peer>().copied();
+    let mut response = match shared.hosts.check(&parts) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(problem) => {
+            report(&shared, &path, peer, &problem);
+            problem.into_response()
+        }
+    };
+    for (name, value) in SECURITY_HEADERS {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    shared
+        .state
+        .metrics
+        .admin_requests
+        .of(response.status().as_str())
+        .inc();
+    response
+}
+
+/// Whether a request may use a route.
+pub(crate) fn check_access(shared: &Shared, access: Access, parts: &Parts) -> Result<(), Problem> {
+    let open = match access {
+        Access::Open => true,
+        Access::OpenIfConfigured(_) => shared.metrics_open,
+        Access::Needs(_) => false,
+    };
+    if open {
+        return Ok(());
+    }
+    // The one token of this stage holds every permission.
+    check_token(&shared.token, &parts.headers).inspect_err(|problem| {
+        let peer = parts.extensions.get::<Peer>().copied();
+        report(shared, parts.uri.path(), peer, problem);
+    })
+}
+
+fn check_token(token: &TokenHash, headers: &HeaderMap) -> Result<(), Problem> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let offered = match (values.next(), values.next()) {
+        (None, _) => return Err(Problem::unauthorized("the request carries no bearer token")),
+        (Some(_), Some(_)) => {
+            return Err(Problem::unauthorized(
+                "the request carries two Authorization headers",
+            ));
+        }
+        (Some(value), None) => bearer(value)
+            .ok_or_else(|| Problem::unauthorized("the Authorization header is no bearer token"))?,
+    };
+    if token.matches(offered) {
+        return Ok(());
+    }
+    Err(Problem::unauthorized(
+        "the bearer token is not the one of this broker",
+    ))
+}
+
+fn bearer(value: &HeaderValue) -> Option<&[u8]> {
+    let (scheme, token) = value.as_bytes().split_at_checked(7)?;
+    scheme
+        .eq_ignore_ascii_case(b"bearer ")
+        .then(|| token.trim_ascii())
+}
+
+fn report(shared: &Shared, path: &str, peer: Option<Peer>, problem: &Problem) {
+    let status = problem.status;
+    if status == StatusCode::BAD_REQUEST {
+        return;
+    }
+    events::AdminRefused {
+        path,
+        remote: peer.map(|Peer(address)| address),
+        status: status.as_u16(),
+        cause: &problem.detail,
+    }
+    .emit(&shared.state.metrics);
+}
+
+const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CACHE_CONTROL, "no-store"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'",
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
+];

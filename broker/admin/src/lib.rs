@@ -1,0 +1,34 @@
+//! Owns the admin API over HTTP: health, metrics, clients, plugins, permissions.
+//!
+//! Knows nothing of MQTT connections or Wasm: it asks a [`server::BrokerHandle`] and an [`access::PluginManager`].
+//!
+//! Start reading at `routes.rs`: the one table from which both the router and the OpenAPI document are made.
+//!
+//! Invariants: a route without an access rule does not compile; no handler runs before its access rule was met;
+//! every error answer is RFC 9457 problem+json; every body, header, wait and connection count has a bound.
+
+#![forbid(unsafe_code)]
+
+mod call;
+mod clients;
+mod config;
+mod error;
+mod guard;
+mod health;
+mod listener;
+mod metrics;
+mod openapi;
+mod permissions;
+mod plugins;
+mod problem;
+mod process;
+mod routes;
+mod status;
+mod token;
+
+pub use config::{AdminState, Config, ReadyCheck};
+pub use error::Error;
+pub use listener::{AdminServer, start};
+
+#[cfg(test)]
+mod tests;

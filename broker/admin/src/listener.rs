@@ -1,0 +1,211 @@
+//! The socket of the admin API: start, connections and their bounds, shutdown.
+//!
+//! Knows nothing of routes. One task accepts; each connection is a task that ends at the latest when its age is over.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, http::Request};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    task::{JoinHandle, JoinSet},
+};
+use tower::Service;
+
+use crate::{
+    AdminState, Config, Error,
+    call::Shared,
+    guard::{Hosts, Peer},
+    openapi, routes, token,
+};
+
+/// A running admin API. Dropping it ends it as [`AdminServer::shutdown`] does, without waiting.
+#[derive(Debug)]
+pub struct AdminServer {
+    /// Where it listens, with the real port.
+    pub address: SocketAddr,
+    /// Whether the token file was made by this start.
+    pub token_created: bool,
+    stop: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+}
+
+impl AdminServer {
+    /// Accepts nothing more, lets requests in progress finish for `grace`, then cuts the rest off.
+    pub async fn shutdown(mut self, grace: Duration) {
+        self.stop.send_replace(true);
+        if tokio::time::timeout(grace, &mut self.accepting)
+            .await
+            .is_err()
+        {
+            tracing::warn!("admin requests were still running after {grace:?} and were cut off");
+            self.accepting.abort();
+        }
+    }
+}
+
+/// Starts the admin API: reads or makes the token file, then listens.
+///
+/// # Errors
+/// `bind` is not loopback and `allow_remote` is not set; the token file cannot be used or others can read it; the
+/// address is taken.
+pub async fn start(config: Config, state: AdminState) -> Result<AdminServer, Error> {
+    let bind = config.bind;
+    if !bind.ip().to_canonical().is_loopback() {
+        if !config.allow_remote {
+            return Err(Error::RemoteNotAllowed { bind });
+        }
+        tracing::warn!(%bind, "the admin API listens beyond this machine without encryption");
+    }
+    let (token, token_created) = token::load_or_create(&config.token_file)?;
+    let listener = TcpListener::bind(bind)
+        .await
+        .map_err(|source| Error::Bind { bind, source })?;
+    let address = listener
+        .local_addr()
+        .map_err(|source| Error::Bind { bind, source })?;
+    let shared = Shared {
+        state,
+        token,
+        metrics_open: config.metrics_open,
+        hosts: Hosts::new(bind.ip(), &config.host_names),
+        uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
+        openapi: openapi::document(),
+    };
+    let (stop, stopped) = watch::channel(false);
+    let router = routes::router(Arc::new(shared));
+    let accepting = tokio::spawn(accept(listener, router, Bounds::default(), stopped));
+    Ok(AdminServer {
+        address,
+        token_created,
+        stop,
+        accepting,
+    })
+}
+
+/// Bounds of connections.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Open connections; further ones wait in the backlog of the socket.
+    pub(crate) connections: usize,
+    /// From the first wait for a request to the end of its headers, also between two requests.
+    pub(crate) header_read: Duration,
+    /// Then the request in progress is the last one.
+    pub(crate) age: Duration,
+    /// How long that last one may take.
+    pub(crate) last_request: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connections: 64,
+            header_read: Duration::from_secs(10),
+            age: Duration::from_secs(300),
+            last_request: routes::UPLOAD_TIMEOUT + Duration::from_secs(30),
+        }
+    }
+}
+
+pub(crate) async fn accept(
+    listener: TcpListener,
+    router: Router,
+    bounds: Bounds,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let slots = Arc::new(Semaphore::new(bounds.connections));
+    let mut connections = JoinSet::new();
+    loop {
+        let next = async {
+            // The slot first: without one nothing is accepted. It is never closed, so an error means stop.
+            let slot = Arc::clone(&slots)
+                .acquire_owned()
+                .await
+                .map_err(io::Error::other)?;
+            let (stream, peer) = listener.accept().await?;
+            Ok::<_, io::Error>((stream, peer, slot))
+        };
+        let accepted = tokio::select! {
+            // An error means that the server was dropped: a stop as well.
+            _ = stopped.wait_for(|stop| *stop) => break,
+            accepted = next => accepted,
+            Some(ended) = connections.join_next() => {
+                report_panic(ended);
+                continue;
+            }
+        };
+        match accepted {
+            Ok((stream, peer, slot)) => {
+                let router = router.clone();
+                let stopped = stopped.clone();
+                connections.spawn(async move {
+                    serve(stream, peer, router, bounds, stopped).await;
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                // Out of file descriptors, say: trying again at once would only burn the CPU.
+                tracing::warn!(%error, "the admin API could not accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    while let Some(ended) = connections.join_next().await {
+        report_panic(ended);
+    }
+}
+
+fn report_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a connection to the admin API broke down");
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    bounds: Bounds,
+    mut stopped: watch::Receiver<bool>,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "no TCP_NODELAY on a connection to the admin API");
+    }
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(Peer(peer));
+        router.clone().call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds.header_read)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        _ = stopped.wait_for(|stop| *stop) => None,
+        () = tokio::time::sleep(bounds.age) => None,
+    };
+    let ended = match ended {
+        Some(ended) => Ok(ended),
+        None => {
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(bounds.last_request, connection).await
+        }
+    };
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "connection to the admin API ended"),
+        Err(_) => tracing::debug!(%peer, "connection to the admin API was cut off"),
+    }
+}
+
+const UPLOADS_MAX: usize = 2;
+const HEADERS_MAX: usize = 64;
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

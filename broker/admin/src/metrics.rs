@@ -1,0 +1,192 @@
+//! `/metrics`: the counters of `telemetry`, and the current numbers of everybody else.
+//!
+//! Knows nothing of how events are counted.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, header},
+    response::Response,
+};
+use telemetry::Snapshot;
+
+use crate::{
+    AdminState,
+    call::{Answer, Call, blocking},
+    health::Ready,
+    plugins::State,
+    process::Process,
+};
+
+/// `GET /metrics`
+pub(crate) async fn scrape(call: Call) -> Answer {
+    let shared = Arc::clone(&call.shared);
+    let text = blocking(move || {
+        shared
+            .state
+            .metrics
+            .encode_snapshot(&snapshot(&shared.state))
+    })
+    .await?;
+    let mut response = Response::new(Body::from(text));
+    let content_type = HeaderValue::from_static(content_type(&call.parts.headers));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
+    Ok(response)
+}
+
+/// The text is valid in both formats; it is called what the reader asked for.
+fn content_type(headers: &HeaderMap) -> &'static str {
+    let accepted = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut accepted = accepted.flat_map(|value| value.split(','));
+    if accepted.any(|range| range.trim().starts_with("application/openmetrics-text")) {
+        OPENMETRICS
+    } else {
+        "text/plain; version=0.0.4; charset=utf-8"
+    }
+}
+
+/// The current numbers.
+pub(crate) fn snapshot(state: &AdminState) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    of_broker(&mut snapshot, state);
+    of_plugins(&mut snapshot, state);
+    of_process(&mut snapshot, Process::read());
+    snapshot
+}
+
+fn of_broker(snapshot: &mut Snapshot, state: &AdminState) {
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    snapshot.labelled_gauge(
+        "portcullis_build_info",
+        "Version of the broker; always 1",
+        &version,
+        1.0,
+    );
+    let uptime = state.metrics.uptime().as_secs_f64();
+    snapshot.gauge("portcullis_uptime_seconds", "Time since the start", uptime);
+    let ready = if Ready::of(state).ready { 1.0 } else { 0.0 };
+    snapshot.gauge(
+        "portcullis_ready",
+        "1 if /readyz answers 200, otherwise 0",
+        ready,
+    );
+    let totals = state.broker.totals();
+    for (name, help, value) in [
+        (
+            "portcullis_connections",
+            "Open connections, also those before CONNECT",
+            totals.connections,
+        ),
+        (
+            "portcullis_sessions",
+            "Sessions, connected or not",
+            totals.sessions,
+        ),
+        (
+            "portcullis_subscriptions",
+            "Subscriptions",
+            totals.subscriptions,
+        ),
+        (
+            "portcullis_retained_messages",
+            "Retained messages",
+            totals.retained_messages,
+        ),
+        (
+            "portcullis_retained_bytes",
+            "Payload and topic bytes of the retained messages",
+            totals.retained_bytes,
+        ),
+        (
+            "portcullis_chain_generation",
+            "Raised by one each time the chains are replaced",
+            state.gate.generation(),
+        ),
+    ] {
+        snapshot.gauge(name, help, value as f64);
+    }
+    for listener in state.broker.listeners() {
+        snapshot.labelled_gauge(
+            "portcullis_listener_connections",
+            "Open connections of a listener",
+            &[("listener", &listener.name)],
+            listener.connections as f64,
+        );
+    }
+}
+
+fn of_plugins(snapshot: &mut Snapshot, state: &AdminState) {
+    for plugin in state.plugins.list() {
+        let name = plugin.name.as_str();
+        let current = State::from(plugin.state).name();
+        for state in State::ALL.map(State::name) {
+            snapshot.labelled_gauge(
+                "portcullis_plugin_state",
+                "1 for the state that the plugin is in, 0 for the others",
+                &[("plugin", name), ("state", state)],
+                if state == current { 1.0 } else { 0.0 },
+            );
+        }
+        for (metric, help, value) in [
+            (
+                "portcullis_plugin_generations",
+                "Generations of the plugin that went live",
+                plugin.generations as f64,
+            ),
+            (
+                "portcullis_plugin_calls",
+                "Calls of the plugin; starts anew with each generation",
+                plugin.calls as f64,
+            ),
+            (
+                "portcullis_plugin_failures",
+                "Calls that came to no decision; starts anew with each generation",
+                plugin.failures as f64,
+            ),
+            (
+                "portcullis_plugin_call_seconds",
+                "Wall time spent in calls; starts anew with each generation",
+                plugin.call_microseconds as f64 / 1e6,
+            ),
+        ] {
+            snapshot.labelled_counter(metric, help, &[("plugin", name)], value);
+        }
+    }
+}
+
+fn of_process(snapshot: &mut Snapshot, process: Process) {
+    for (name, help, value) in [
+        (
+            "process_resident_memory_bytes",
+            "Memory of the process that is in RAM",
+            process.resident_bytes,
+        ),
+        ("process_threads", "Threads of the process", process.threads),
+        (
+            "process_open_fds",
+            "Open file descriptors",
+            process.open_fds,
+        ),
+        (
+            "process_max_fds",
+            "Soft limit of open file descriptors",
+            process.max_fds,
+        ),
+    ] {
+        if let Some(value) = value {
+            snapshot.gauge(name, help, value);
+        }
+    }
+    if let Some(seconds) = process.cpu_seconds {
+        let help = "User and system CPU time of the process";
+        snapshot.labelled_counter("process_cpu_seconds", help, &[], seconds);
+    }
+}
+
+pub(crate) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

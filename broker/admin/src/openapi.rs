@@ -1,0 +1,266 @@
+//! The OpenAPI 3.1 document, made from the table of routes and the types of the bodies.
+//!
+//! Knows nothing of single routes.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value, json};
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::{RefOr, Schema, path::Parameter, path::ParameterIn},
+};
+
+use crate::{
+    call::{Answer, Call},
+    problem::Problem,
+    routes::{Access, ROUTES, Route},
+};
+
+/// `GET /api/v1/openapi.json`
+pub(crate) async fn show(call: Call) -> Answer {
+    call.json_answer(&call.shared.openapi)
+}
+
+/// A body as documented.
+#[derive(Clone, Copy)]
+pub(crate) struct Content {
+    media_type: &'static str,
+    body: Body,
+}
+
+#[derive(Clone, Copy)]
+enum Body {
+    Typed(TypedBody),
+    AnyJson,
+    Text,
+    Binary,
+}
+
+#[derive(Clone, Copy)]
+struct TypedBody {
+    name: fn() -> Cow<'static, str>,
+    schema: fn() -> RefOr<Schema>,
+    nested: fn(&mut Vec<(String, RefOr<Schema>)>),
+}
+
+/// Query parameters as documented.
+#[derive(Clone, Copy)]
+pub(crate) struct Parameters(fn() -> Vec<Parameter>);
+
+impl Parameters {
+    pub(crate) const fn of<T: IntoParams>() -> Self {
+        Self(|| T::into_params(|| Some(ParameterIn::Query)))
+    }
+}
+
+impl Content {
+    pub(crate) const fn json<T: ToSchema>() -> Self {
+        let body = TypedBody {
+            name: T::name,
+            schema: T::schema,
+            nested: T::schemas,
+        };
+        Self {
+            media_type: "application/json",
+            body: Body::Typed(body),
+        }
+    }
+
+    pub(crate) const fn any_json() -> Self {
+        Self {
+            media_type: "application/json",
+            body: Body::AnyJson,
+        }
+    }
+
+    pub(crate) const fn text(media_type: &'static str) -> Self {
+        Self {
+            media_type,
+            body: Body::Text,
+        }
+    }
+
+    pub(crate) const fn binary(media_type: &'static str) -> Self {
+        Self {
+            media_type,
+            body: Body::Binary,
+        }
+    }
+
+    fn document(self, schemas: &mut Map<String, Value>) -> Value {
+        let schema = match self.body {
+            Body::Typed(body) => {
+                let mut found = vec![(body.name.call(), (body.schema)())];
+                (body.nested)(&mut found);
+                for (name, schema) in found {
+                    schemas.insert(name, json!(schema));
+                }
+                reference(&body.name.call())
+            }
+            Body::AnyJson => json!({ "type": "object" }),
+            Body::Text => json!({ "type": "string" }),
+            Body::Binary => json!({ "type": "string", "contentMediaType": self.media_type }),
+        };
+        let mut content = Map::new();
+        content.insert(self.media_type.to_owned(), json!({ "schema": schema }));
+        Value::Object(content)
+    }
+}
+
+/// A name as an owned string, so that it can be a key.
+trait Name {
+    fn call(self) -> String;
+}
+
+impl Name for fn() -> Cow<'static, str> {
+    fn call(self) -> String {
+        self().into_owned()
+    }
+}
+
+/// The whole document.
+pub(crate) fn document() -> Value {
+    let mut schemas = Map::new();
+    let problem = Content::json::<Problem>();
+    problem.document(&mut schemas);
+    let mut paths = Map::new();
+    for route in ROUTES {
+        let operation = operation(route, &mut schemas);
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        if let Some(path) = path.as_object_mut() {
+            path.insert(route.verb.name().to_ascii_lowercase(), operation);
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Portcullis admin API",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+            "description": "Plain HTTP on a loopback address. Every route but the two health checks needs the bearer \
+                token that the first start wrote to DATA_DIR/admin.token. Errors are RFC 9457 problem details.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer" } },
+        },
+    })
+}
+
+fn operation(route: &Route, schemas: &mut Map<String, Value>) -> Value {
+    let mut operation = Map::new();
+    operation.insert("operationId".to_owned(), json!(operation_id(route)));
+    operation.insert("summary".to_owned(), json!(route.summary));
+    let security = match route.access {
+        Access::Open => json!([]),
+        Access::OpenIfConfigured(_) => json!([{ "bearer": [] }, {}]),
+        Access::Needs(_) => json!([{ "bearer": [] }]),
+    };
+    operation.insert("security".to_owned(), security);
+    if let Some(permission) = route.access.permission() {
+        operation.insert("x-permission".to_owned(), json!(permission.name()));
+    }
+    let parameters = parameters(route);
+    if !parameters.is_empty() {
+        operation.insert("parameters".to_owned(), Value::Array(parameters));
+    }
+    if let Some(request) = route.request {
+        let content = request.document(schemas);
+        let request = json!({ "required": true, "content": content });
+        operation.insert("requestBody".to_owned(), request);
+    }
+    operation.insert("responses".to_owned(), responses(route, schemas));
+    Value::Object(operation)
+}
+
+fn responses(route: &Route, schemas: &mut Map<String, Value>) -> Value {
+    let mut responses = Map::new();
+    match route.answer {
+        Some(answer) => {
+            let content = answer.document(schemas);
+            responses.insert(
+                "200".to_owned(),
+                json!({ "description": "Done", "content": content }),
+            );
+        }
+        None => {
+            responses.insert("204".to_owned(), json!({ "description": "Done" }));
+        }
+    }
+    let token = route.access.permission().map(|_| 401);
+    let problems = [400, 403, 421, 500, 503];
+    for status in problems
+        .iter()
+        .copied()
+        .chain(token)
+        .chain(route.problems.iter().copied())
+    {
+        responses.insert(status.to_string(), problem_response(status));
+    }
+    if route.path == "/readyz" {
+        let content = Content::json::<crate::health::Ready>().document(schemas);
+        let response = json!({ "description": "Not ready, and why", "content": content });
+        responses.insert("503".to_owned(), response);
+    }
+    Value::Object(responses)
+}
+
+fn problem_response(status: u16) -> Value {
+    let description = match status {
+        400 => "A parameter or the body is not acceptable",
+        401 => "No valid bearer token",
+        403 => "The Origin header names another site",
+        404 => "There is no such thing",
+        413 => "The body is larger than accepted",
+        415 => "The body is not of an accepted type",
+        421 => "The Host header is no name of this server",
+        422 => "Understood, but the plugin did not go live",
+        503 => "Busy, or not finished in time",
+        _ => "A failure of the broker",
+    };
+    json!({
+        "description": description,
+        "content": { "application/problem+json": { "schema": reference("Problem") } },
+    })
+}
+
+fn parameters(route: &Route) -> Vec<Value> {
+    let in_path = route.path.split('/').filter_map(|segment| {
+        let name = segment.strip_prefix('{')?.strip_suffix('}')?;
+        Some(json!({
+            "name": name,
+            "in": "path",
+            "required": true,
+            "description": if name == "client_id" {
+                "Client Identifier, percent-encoded (`/` as `%2F`)"
+            } else {
+                "Name of the plugin: letters, digits, `-` and `_`, at most 64"
+            },
+            "schema": { "type": "string" },
+        }))
+    });
+    let in_query = route
+        .query
+        .map(|Parameters(parameters)| parameters())
+        .unwrap_or_default();
+    in_path
+        .chain(in_query.into_iter().map(|parameter| json!(parameter)))
+        .collect()
+}
+
+fn operation_id(route: &Route) -> String {
+    let words = route.path.trim_start_matches("/api/v1").split(['/', '.']);
+    let words = words
+        .map(|word| word.trim_matches(['{', '}']))
+        .filter(|word| !word.is_empty());
+    let verb = route.verb.name().to_ascii_lowercase();
+    std::iter::once(verb.as_str())
+        .chain(words)
+        .collect::<Vec<_>>()
+        .join("_")
+}
+
+fn reference(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
+}

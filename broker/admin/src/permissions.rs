@@ -1,0 +1,155 @@
+//! `/api/v1/permissions/can`: what a connected client may do, and why.
+//!
+//! Knows nothing of rules; asks the permissions in force, the same that the packet loop asks.
+
+use access::{Effect, LinkWord, PublishRequest, SubscribeRequest};
+use axum::http::StatusCode;
+use codec::QoS;
+use serde::{Deserialize, Serialize};
+use topic::{SubscriptionFilter, TopicName};
+use utoipa::ToSchema;
+
+use crate::{
+    call::{Answer, Call, json},
+    clients,
+    problem::Problem,
+};
+
+/// What is to be judged.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Question {
+    /// Client Identifier of a connected client.
+    client_id: String,
+    /// What it wants to do.
+    action: Action,
+    /// Topic Name to publish to, or Topic Filter to subscribe to (with share name, if any).
+    topic: String,
+    /// QoS of the PUBLISH, or maximum QoS of the SUBSCRIBE.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 2, default = 0)]
+    qos: u8,
+    /// RETAIN flag of the PUBLISH; not looked at for a SUBSCRIBE.
+    #[serde(default)]
+    #[schema(default = false)]
+    retain: bool,
+}
+
+/// An operation.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Action {
+    /// PUBLISH.
+    Publish,
+    /// SUBSCRIBE.
+    Subscribe,
+}
+
+/// The answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Verdict {
+    /// Whether it would be permitted now.
+    allowed: bool,
+    /// Why, as a sentence.
+    reason: String,
+    /// Only for a subscription that is permitted: some topics under the filter are denied, so each delivery is
+    /// checked.
+    check_each_delivery: bool,
+    /// What each link of the chain says, in order.
+    walk: Vec<Word>,
+}
+
+/// What one link says.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Word {
+    /// Name of the plugin.
+    plugin: String,
+    /// `allow`, `deny` or null: no word from this link.
+    effect: Option<&'static str>,
+    /// The rule that decided, counted from 1.
+    rule: Option<u32>,
+    /// The same as a sentence.
+    detail: String,
+}
+
+/// `POST /api/v1/permissions/can`
+pub(crate) async fn can(call: Call) -> Answer {
+    let (shared, question) = call.json::<Question>().await?;
+    let qos = qos(question.qos)?;
+    let broker = &shared.state.broker;
+    let permissions = broker.permissions(&question.client_id);
+    let permissions = permissions.ok_or_else(|| match broker.client(&question.client_id) {
+        Some(_) => clients::not_connected(&question.client_id),
+        None => clients::unknown(&question.client_id),
+    })?;
+    let verdict = match question.action {
+        Action::Publish => {
+            TopicName::check(&question.topic).map_err(bad_topic)?;
+            let request = PublishRequest {
+                topic: &question.topic,
+                qos,
+                retain: question.retain,
+            };
+            let permit = permissions.permit_publish(request).map(|_| false);
+            verdict(permit, permissions.explain_publish(request))
+        }
+        Action::Subscribe => {
+            let filter = SubscriptionFilter::parse(&question.topic).map_err(bad_topic)?;
+            let request = SubscribeRequest {
+                filter: &filter,
+                qos,
+            };
+            let permit = permissions.permit_subscribe(request);
+            let permit = permit.map(|permit| permit.check_each_delivery);
+            verdict(permit, permissions.explain_subscribe(request))
+        }
+    };
+    json(StatusCode::OK, &verdict)
+}
+
+fn verdict(permit: Result<bool, access::NotAuthorized>, walk: Vec<LinkWord>) -> Verdict {
+    let (allowed, check_each_delivery, reason) = match permit {
+        Ok(false) => (true, false, "permitted".to_owned()),
+        Ok(true) => (true, true, "permitted; each delivery is checked".to_owned()),
+        Err(error) => (false, false, error.to_string()),
+    };
+    Verdict {
+        allowed,
+        reason,
+        check_each_delivery,
+        walk: walk.into_iter().map(Word::from).collect(),
+    }
+}
+
+fn qos(value: u8) -> Result<QoS, Problem> {
+    match value {
+        0 => Ok(QoS::AtMostOnce),
+        1 => Ok(QoS::AtLeastOnce),
+        2 => Ok(QoS::ExactlyOnce),
+        _ => Err(Problem::invalid(format!("qos = {value} is out of range"))
+            .about("qos")
+            .allowed("0 to 2")),
+    }
+}
+
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err asks for"
+)]
+fn bad_topic(error: topic::InvalidTopic) -> Problem {
+    Problem::invalid(error.to_string()).about("topic")
+}
+
+impl From<LinkWord> for Word {
+    fn from(word: LinkWord) -> Self {
+        Self {
+            plugin: word.plugin.to_string(),
+            effect: word.effect.map(|effect| match effect {
+                Effect::Allow => "allow",
+                Effect::Deny => "deny",
+            }),
+            rule: word.rule,
+            detail: word.detail,
+        }
+    }
+}

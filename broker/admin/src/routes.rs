@@ -1,0 +1,454 @@
+//! The one table of routes. The router and the OpenAPI document are made from it and from nothing else.
+//!
+//! Knows nothing of what handlers do. To add a route, add a line to [`ROUTES`].
+
+use std::{sync::Arc, time::Duration};
+
+use access::BoxFuture;
+use axum::{
+    Router,
+    extract::{RawPathParams, Request, State, rejection::RawPathParamsRejection},
+    http::{HeaderValue, Uri, header},
+    middleware,
+    response::{IntoResponse, Response},
+    routing::{MethodFilter, on},
+};
+use telemetry::events;
+
+use crate::{
+    call::{Answer, Call, Shared},
+    clients, guard, health, metrics,
+    openapi::{self, Content, Parameters},
+    permissions, plugins,
+    problem::Problem,
+    status,
+};
+
+/// One route.
+pub(crate) struct Route {
+    pub(crate) verb: Verb,
+    /// As axum and OpenAPI write it.
+    pub(crate) path: &'static str,
+    pub(crate) access: Access,
+    /// One sentence without full stop.
+    pub(crate) summary: &'static str,
+    pub(crate) query: Option<Parameters>,
+    pub(crate) request: Option<Content>,
+    /// The good answer; `None` = 204.
+    pub(crate) answer: Option<Content>,
+    /// Status codes of problems, beside 400, 401, 403, 421 and 503, which every route may answer.
+    pub(crate) problems: &'static [u16],
+    pub(crate) timeout: Duration,
+    handler: Handler,
+}
+
+type Handler = fn(Call) -> BoxFuture<'static, Answer>;
+
+/// Method of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Get,
+    Put,
+    Post,
+    Delete,
+}
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everybody who reaches the address.
+    Open,
+    /// Everybody if `metrics_open` is configured, otherwise as [`Access::Needs`].
+    OpenIfConfigured(Permission),
+    /// Holders of a token with this permission.
+    Needs(Permission),
+}
+
+/// What a token may be good for. The token of the first start holds all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Permission {
+    MetricsRead,
+    StatusRead,
+    ClientsRead,
+    ClientsDisconnect,
+    PluginsRead,
+    PluginsWrite,
+    PermissionsRead,
+}
+
+pub(crate) static ROUTES: &[Route] = &[
+    Route::get(
+        "/livez",
+        Access::Open,
+        "Whether the process answers",
+        |call| Box::pin(health::live(call)),
+    )
+    .answers(Content::json::<health::Live>()),
+    Route::get(
+        "/readyz",
+        Access::Open,
+        "Whether the broker can do its work",
+        |call| Box::pin(health::ready(call)),
+    )
+    .answers(Content::json::<health::Ready>()),
+    Route::get(
+        "/metrics",
+        Access::OpenIfConfigured(Permission::MetricsRead),
+        "All metrics in the OpenMetrics text format",
+        |call| Box::pin(metrics::scrape(call)),
+    )
+    .answers(Content::text(metrics::OPENMETRICS)),
+    Route::get(
+        "/api/v1/openapi.json",
+        Access::Needs(Permission::StatusRead),
+        "This document",
+        |call| Box::pin(openapi::show(call)),
+    )
+    .answers(Content::any_json()),
+    Route::get(
+        "/api/v1/status",
+        Access::Needs(Permission::StatusRead),
+        "Version, uptime, readiness and totals",
+        |call| Box::pin(status::show(call)),
+    )
+    .answers(Content::json::<status::Status>()),
+    Route::get(
+        "/api/v1/listeners",
+        Access::Needs(Permission::StatusRead),
+        "The bound listeners and their chains",
+        |call| Box::pin(status::listeners(call)),
+    )
+    .answers(Content::json::<status::Listeners>()),
+    Route::get(
+        "/api/v1/clients",
+        Access::Needs(Permission::ClientsRead),
+        "Clients with a session, in the order of their ids, page by page",
+        |call| Box::pin(clients::list(call)),
+    )
+    .query(Parameters::of::<clients::ListQuery>())
+    .answers(Content::json::<clients::Clients>()),
+    Route::get(
+        "/api/v1/clients/{client_id}",
+        Access::Needs(Permission::ClientsRead),
+        "One client",
+        |call| Box::pin(clients::show(call)),
+    )
+    .answers(Content::json::<clients::Client>())
+    .may_answer(&[404]),
+    Route::delete(
+        "/api/v1/clients/{client_id}/connection",
+        Access::Needs(Permission::ClientsDisconnect),
+        "Ends a connection with DISCONNECT 0x98; the session stays, the Will Message is published",
+        |call| Box::pin(clients::disconnect(call)),
+    )
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/plugins",
+        Access::Needs(Permission::PluginsRead),
+        "All plugins",
+        |call| Box::pin(plugins::list(call)),
+    )
+    .answers(Content::json::<plugins::Plugins>()),
+    Route::get(
+        "/api/v1/plugins/{name}",
+        Access::Needs(Permission::PluginsRead),
+        "One plugin",
+        |call| Box::pin(plugins::show(call)),
+    )
+    .answers(Content::json::<plugins::Plugin>())
+    .may_answer(&[404]),
+    Route::put(
+        "/api/v1/plugins/{name}",
+        Access::Needs(Permission::PluginsWrite),
+        "Stores a component and makes it live; never touches grants, order or control",
+        |call| Box::pin(plugins::upload(call)),
+    )
+    .accepts(Content::binary("application/wasm"))
+    .answers(Content::json::<plugins::Plugin>())
+    .may_answer(&[413, 415, 422])
+    .within(UPLOAD_TIMEOUT),
+    Route::delete(
+        "/api/v1/plugins/{name}",
+        Access::Needs(Permission::PluginsWrite),
+        "Forgets a plugin whose file is gone",
+        |call| Box::pin(plugins::forget(call)),
+    )
+    .may_answer(&[404, 422]),
+    Route::post(
+        "/api/v1/plugins/{name}/reload",
+        Access::Needs(Permission::PluginsWrite),
+        "Loads a plugin again from its files",
+        |call| Box::pin(plugins::reload(call)),
+    )
+    .answers(Content::json::<plugins::Plugin>())
+    .may_answer(&[404, 422])
+    .within(UPLOAD_TIMEOUT),
+    Route::post(
+        "/api/v1/plugins/{name}/disable",
+        Access::Needs(Permission::PluginsWrite),
+        "Takes a plugin out of the default chain; a chain that names it refuses",
+        |call| Box::pin(plugins::disable(call)),
+    )
+    .answers(Content::json::<plugins::Plugin>())
+    .may_answer(&[404, 422]),
+    Route::post(
+        "/api/v1/plugins/{name}/enable",
+        Access::Needs(Permission::PluginsWrite),
+        "Takes a disabled plugin in again",
+        |call| Box::pin(plugins::enable(call)),
+    )
+    .answers(Content::json::<plugins::Plugin>())
+    .may_answer(&[404, 422])
+    .within(UPLOAD_TIMEOUT),
+    Route::post(
+        "/api/v1/permissions/can",
+        Access::Needs(Permission::PermissionsRead),
+        "Whether a connected client may publish or subscribe, and why",
+        |call| Box::pin(permissions::can(call)),
+    )
+    .accepts(Content::json::<permissions::Question>())
+    .answers(Content::json::<permissions::Verdict>())
+    .may_answer(&[404, 413, 415]),
+];
+
+/// The router of the whole table.
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    let mut router = Router::new();
+    for route in ROUTES {
+        let serve = move |State(shared): State<Arc<Shared>>,
+                          path: Result<RawPathParams, RawPathParamsRejection>,
+                          request: Request| run(route, shared, path, request);
+        router = router.route(route.path, on(route.verb.filter(), serve));
+    }
+    router
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&shared),
+            guard::protect,
+        ))
+        .with_state(shared)
+}
+
+async fn run(
+    route: &'static Route,
+    shared: Arc<Shared>,
+    path: Result<RawPathParams, RawPathParamsRejection>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    if let Err(problem) = guard::check_access(&shared, route.access, &parts) {
+        return problem.into_response();
+    }
+    let path: Vec<_> = match &path {
+        Ok(path) => path
+            .iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect(),
+        Err(_) => {
+            return Problem::invalid("the path holds bytes that are not UTF-8").into_response();
+        }
+    };
+    let target = path.first().map(|(_, value)| value.clone());
+    let peer = parts.extensions.get::<guard::Peer>().copied();
+    let call = Call {
+        shared: Arc::clone(&shared),
+        parts,
+        path,
+        body,
+    };
+    let answer = tokio::time::timeout(route.timeout, (route.handler)(call)).await;
+    let response = match answer {
+        Ok(Ok(response)) => response,
+        Ok(Err(problem)) => problem.into_response(),
+        Err(_) => Problem::timed_out("the request was not finished in time")
+            .allowed(format!("at most {} seconds", route.timeout.as_secs()))
+            .into_response(),
+    };
+    if route.access.changes() {
+        events::AdminAction {
+            route: &format!("{} {}", route.verb.name(), route.path),
+            target: target.as_deref(),
+            remote: peer.map(|guard::Peer(address)| address),
+            status: response.status().as_u16(),
+        }
+        .emit(&shared.state.metrics);
+    }
+    response
+}
+
+async fn unknown_path(uri: Uri) -> Problem {
+    Problem::not_found(format!("there is no route {:?}", uri.path()))
+}
+
+async fn method_not_allowed(uri: Uri) -> Response {
+    let allowed: Vec<_> = ROUTES
+        .iter()
+        .filter(|route| route.matches(uri.path()))
+        .map(|route| route.verb.name())
+        .collect();
+    let allowed = allowed.join(", ");
+    let mut response = Problem::method_not_allowed("this path does not know the method")
+        .allowed(allowed.as_str())
+        .into_response();
+    if let Ok(value) = HeaderValue::from_str(&allowed) {
+        response.headers_mut().insert(header::ALLOW, value);
+    }
+    response
+}
+
+impl Route {
+    const fn new(
+        verb: Verb,
+        path: &'static str,
+        access: Access,
+        summary: &'static str,
+        handler: Handler,
+    ) -> Self {
+        Self {
+            verb,
+            path,
+            access,
+            summary,
+            query: None,
+            request: None,
+            answer: None,
+            problems: &[],
+            timeout: TIMEOUT,
+            handler,
+        }
+    }
+
+    const fn get(
+        path: &'static str,
+        access: Access,
+        summary: &'static str,
+        handler: Handler,
+    ) -> Self {
+        Self::new(Verb::Get, path, access, summary, handler)
+    }
+
+    const fn put(
+        path: &'static str,
+        access: Access,
+        summary: &'static str,
+        handler: Handler,
+    ) -> Self {
+        Self::new(Verb::Put, path, access, summary, handler)
+    }
+
+    const fn post(
+        path: &'static str,
+        access: Access,
+        summary: &'static str,
+        handler: Handler,
+    ) -> Self {
+        Self::new(Verb::Post, path, access, summary, handler)
+    }
+
+    const fn delete(
+        path: &'static str,
+        access: Access,
+        summary: &'static str,
+        handler: Handler,
+    ) -> Self {
+        Self::new(Verb::Delete, path, access, summary, handler)
+    }
+
+    const fn query(mut self, query: Parameters) -> Self {
+        self.query = Some(query);
+        self
+    }
+
+    const fn accepts(mut self, request: Content) -> Self {
+        self.request = Some(request);
+        self
+    }
+
+    const fn answers(mut self, answer: Content) -> Self {
+        self.answer = Some(answer);
+        self
+    }
+
+    const fn may_answer(mut self, problems: &'static [u16]) -> Self {
+        self.problems = problems;
+        self
+    }
+
+    const fn within(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        let mut segments = path.split('/');
+        let same = self.path.split('/').all(|template| {
+            segments
+                .next()
+                .is_some_and(|segment| template.starts_with('{') || template == segment)
+        });
+        same && segments.next().is_none()
+    }
+}
+
+impl Verb {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Put => "PUT",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    fn filter(self) -> MethodFilter {
+        match self {
+            Self::Get => MethodFilter::GET,
+            Self::Put => MethodFilter::PUT,
+            Self::Post => MethodFilter::POST,
+            Self::Delete => MethodFilter::DELETE,
+        }
+    }
+}
+
+impl Access {
+    pub(crate) fn permission(self) -> Option<Permission> {
+        match self {
+            Self::Open => None,
+            Self::OpenIfConfigured(permission) | Self::Needs(permission) => Some(permission),
+        }
+    }
+
+    fn changes(self) -> bool {
+        match self.permission() {
+            Some(Permission::ClientsDisconnect | Permission::PluginsWrite) => true,
+            Some(
+                Permission::MetricsRead
+                | Permission::StatusRead
+                | Permission::ClientsRead
+                | Permission::PluginsRead
+                | Permission::PermissionsRead,
+            )
+            | None => false,
+        }
+    }
+}
+
+impl Permission {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::MetricsRead => "metrics:read",
+            Self::StatusRead => "status:read",
+            Self::ClientsRead => "clients:read",
+            Self::ClientsDisconnect => "clients:disconnect",
+            Self::PluginsRead => "plugins:read",
+            Self::PluginsWrite => "plugins:write",
+            Self::PermissionsRead => "permissions:read",
+        }
+    }
+}
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Compiling a large component takes its time on a small machine.
+pub(crate) const UPLOAD_TIMEOUT: Duration = Duration::from_secs(120);

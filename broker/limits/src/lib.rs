@@ -1,0 +1,35 @@
+//! Owns how much of everything one peer and all peers together may use: connection rates and
+//! counts, lengths and counts of what packets carry, back-off after failed logins, bans of clients
+//! that flap.
+//!
+//! Knows nothing of sockets, packets, sessions and clocks: `now` is passed in. Connection limits
+//! are asked by the listeners, sizes by `server` and `session`, back-off and flapping by CONNECT.
+//!
+//! Start reading at [`Config`]: its `Default` is what the documentation promises.
+//!
+//! Invariants: each table that a peer can fill has a bound and an answer to "what when full"; no
+//! rate, burst or count of 0 means "unlimited"; keys chosen by peers are hashed with a seed drawn
+//! at run time; a clock that stands still or jumps forward breaks nothing.
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod config;
+mod connection_rate;
+mod flapping;
+mod login_backoff;
+mod range;
+mod recent;
+mod sizes;
+mod token_bucket;
+
+pub use address::AddressPrefix;
+pub use config::Config;
+pub use connection_rate::{
+    ConnectionRate, ConnectionRateConfig, Refusal, connections_for_descriptors,
+};
+pub use flapping::{Banned, Flapping, FlappingConfig};
+pub use login_backoff::{BackedOff, LoginBackoff, LoginBackoffConfig};
+pub use range::OutOfRange;
+pub use sizes::{RANGES, SizeExceeded, Sizes};
+pub use token_bucket::{InvalidRate, Rate, TokenBucket, Wait};

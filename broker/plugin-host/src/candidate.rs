@@ -1,0 +1,276 @@
+//! What lies in the folder for one plugin right now: component, manifest and `[files]`, read as one picture.
+//!
+//! Reads and hashes; judges only what can be judged without the component's inside. Blocking: call it off the async
+//! threads.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::{component, manifest::Manifest};
+
+/// Bytes of all `[files]` of one plugin together.
+const FILES_BYTES_MAX: u64 = 256 << 20;
+/// Bytes of a manifest.
+const MANIFEST_BYTES_MAX: u64 = 1 << 20;
+/// Characters of a plugin's name.
+const NAME_MAX: usize = 64;
+
+/// Where plugins and their files may lie.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    /// The hot-drop folder.
+    pub(crate) dir: PathBuf,
+    /// Folders for `[files]`.
+    pub(crate) file_roots: Vec<PathBuf>,
+}
+
+/// What was found for a name.
+pub(crate) enum Found {
+    /// No `NAME.wasm`.
+    Missing,
+    /// The files changed while they were read.
+    Unstable,
+    /// A picture of the files.
+    Reading(Box<Reading>),
+}
+
+/// One picture of a plugin's files.
+pub(crate) struct Reading {
+    /// Sizes and times of the files in the picture.
+    pub(crate) stamp: Stamp,
+    /// Whether there is a manifest.
+    pub(crate) has_manifest: bool,
+    /// The manifest (defaults without a file); `None` when it is not acceptable.
+    pub(crate) manifest: Option<Manifest>,
+    /// Everything, or why not.
+    pub(crate) contents: Result<Contents, Unusable>,
+}
+
+/// Everything that a generation is made of.
+#[derive(Clone)]
+pub(crate) struct Contents {
+    /// `NAME.wasm`.
+    pub(crate) wasm: Vec<u8>,
+    /// `[files]` by name.
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    /// SHA-256 over all of it, the manifest and the engine, in hexadecimal.
+    pub(crate) id: String,
+}
+
+/// Why the files cannot become a generation.
+#[derive(Clone, Debug)]
+pub(crate) struct Unusable {
+    /// For the operator.
+    pub(crate) sentence: String,
+    /// It may be otherwise next time though no file changes.
+    pub(crate) passing: bool,
+}
+
+/// Sizes, times and inodes of files; equal stamps = nothing was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp(Vec<(PathBuf, Option<FileStamp>)>);
+
+type FileStamp = (u64, i64, i64, u64);
+
+impl Stamp {
+    /// Of these files now; one that is not there counts as absent.
+    pub(crate) fn of(paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        let stamp = |path: &Path| {
+            let metadata = fs::metadata(path).ok()?;
+            Some((metadata.len(), metadata.mtime(), metadata.mtime_nsec(), metadata.ino()))
+        };
+        Self(
+            paths
+                .into_iter()
+                .map(|path| {
+                    let stamp = stamp(&path);
+                    (path, stamp)
+                })
+                .collect(),
+        )
+    }
+
+    /// The files that it is about.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(|(path, _)| path.as_path())
+    }
+
+    /// The same files again.
+    pub(crate) fn again(&self) -> Self {
+        Self::of(self.0.iter().map(|(path, _)| path.clone()))
+    }
+}
+
+/// Letters, digits, `-` and `_`, 1 to 64 of them.
+pub(crate) fn valid_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+impl Places {
+    /// `NAME.wasm`.
+    pub(crate) fn wasm(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.wasm"))
+    }
+
+    /// `NAME.toml`.
+    pub(crate) fn manifest(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.toml"))
+    }
+
+    /// Takes a picture. `engine` goes into the identity.
+    pub(crate) fn read(&self, name: &str, engine: &[u8; 32]) -> Found {
+        let own = || [self.wasm(name), self.manifest(name)];
+        let before = Stamp::of(own());
+        if matches!(before.0.first(), Some((path, None)) if absent(path)) {
+            return Found::Missing;
+        }
+        let (text, manifest) = match self.manifest_of(name) {
+            Ok(read) => read,
+            Err(unusable) => {
+                return Found::Reading(Box::new(Reading {
+                    stamp: before,
+                    has_manifest: true,
+                    manifest: None,
+                    contents: Err(unusable),
+                }));
+            }
+        };
+        let targets = manifest.files.values().map(|path| self.dir.join(path));
+        let stamp = Stamp::of(own().into_iter().chain(targets));
+        let contents = self.contents(name, text.as_deref(), &manifest, engine);
+        if stamp.again() != stamp || before.again() != before {
+            return Found::Unstable;
+        }
+        Found::Reading(Box::new(Reading {
+            stamp,
+            has_manifest: text.is_some(),
+            manifest: Some(manifest),
+            contents,
+        }))
+    }
+
+    fn manifest_of(&self, name: &str) -> Result<(Option<String>, Manifest), Unusable> {
+        let path = self.manifest(name);
+        if absent(&path) {
+            return Ok((None, Manifest::default()));
+        }
+        let bytes = read_whole(&path, MANIFEST_BYTES_MAX)?;
+        let text = String::from_utf8(bytes).map_err(|_| Unusable {
+            sentence: format!("{}: is not UTF-8", path.display()),
+            passing: false,
+        })?;
+        let manifest = Manifest::parse(&path, &text)
+            .map_err(|error| Unusable { sentence: error.to_string(), passing: false })?;
+        Ok((Some(text), manifest))
+    }
+
+    fn contents(
+        &self,
+        name: &str,
+        manifest_text: Option<&str>,
+        manifest: &Manifest,
+        engine: &[u8; 32],
+    ) -> Result<Contents, Unusable> {
+        let wasm = read_whole(&self.wasm(name), component::WASM_BYTES_MAX)?;
+        let mut left = FILES_BYTES_MAX;
+        let mut files = BTreeMap::new();
+        for (file, path) in &manifest.files {
+            let contents = self.file(file, path, left)?;
+            left = left.saturating_sub(contents.len() as u64);
+            files.insert(file.clone(), contents);
+        }
+        let id = identity(engine, &wasm, manifest_text, &files);
+        Ok(Contents { wasm, files, id })
+    }
+
+    /// One of `[files]`: it must lie inside a root after every symbolic link is resolved.
+    fn file(&self, name: &str, path: &Path, bytes_max: u64) -> Result<Vec<u8>, Unusable> {
+        let shown = path.display();
+        let real = fs::canonicalize(self.dir.join(path)).map_err(|error| Unusable {
+            sentence: format!("files.{name} = \"{shown}\": {error}"),
+            passing: true,
+        })?;
+        let inside = self
+            .file_roots
+            .iter()
+            .filter_map(|root| fs::canonicalize(root).ok())
+            .any(|root| real.starts_with(root));
+        if !inside {
+            let roots: Vec<_> = self.file_roots.iter().map(|root| root.display().to_string()).collect();
+            return Err(Unusable {
+                sentence: format!(
+                    "files.{name} = \"{shown}\": is really {}, outside of file_roots ({})",
+                    real.display(),
+                    roots.join(", ")
+                ),
+                passing: true,
+            });
+        }
+        read_whole(&real, bytes_max).map_err(|unusable| Unusable {
+            sentence: format!("files.{name}: {}", unusable.sentence),
+            ..unusable
+        })
+    }
+}
+
+fn absent(path: &Path) -> bool {
+    matches!(fs::metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
+fn read_whole(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Unusable> {
+    let unusable = |sentence: String, passing| Unusable {
+        sentence: format!("{}: {sentence}", path.display()),
+        passing,
+    };
+    let io_error = |error: io::Error| unusable(error.to_string(), true);
+    // Before opening: opening a named pipe would wait for its writer.
+    let metadata = fs::metadata(path).map_err(io_error)?;
+    if !metadata.is_file() {
+        return Err(unusable("is not a regular file".to_owned(), false));
+    }
+    if metadata.len() > bytes_max {
+        let sentence = format!("is {} bytes large; at most {bytes_max} are read", metadata.len());
+        return Err(unusable(sentence, false));
+    }
+    fs::read(path).map_err(io_error)
+}
+
+fn identity(
+    engine: &[u8; 32],
+    wasm: &[u8],
+    manifest: Option<&str>,
+    files: &BTreeMap<String, Vec<u8>>,
+) -> String {
+    let mut hasher = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        hasher.update((bytes.len() as u64).to_be_bytes());
+        hasher.update(bytes);
+    };
+    part(engine);
+    part(wasm);
+    // An empty manifest is another statement than none.
+    part(if manifest.is_some() { b"manifest" } else { b"" });
+    part(manifest.unwrap_or_default().as_bytes());
+    for (name, contents) in files {
+        part(name.as_bytes());
+        part(contents);
+    }
+    hex(&hasher.finalize())
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing into a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,72 @@
+//! Interface `crypto`: work with secrets on the host's side, outside the guest's CPU budget.
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::{
+    password_hash::{HashError, StoredHash},
+    password_threads::VerifyError,
+};
+use crate::{
+    bindings::portcullis::plugin::crypto::{Error, Host},
+    budget::Stop,
+    instance::State,
+};
+
+/// Longest password: MQTT cannot carry a longer one.
+const PASSWORD_BYTES_MAX: usize = u16::MAX as usize;
+
+impl Host for State {
+    async fn verify_password(
+        &mut self,
+        stored: String,
+        password: Vec<u8>,
+    ) -> wasmtime::Result<Result<bool, Error>> {
+        let password = Zeroizing::new(password);
+        let stored = Zeroizing::new(stored);
+        let parsed = match StoredHash::parse(&stored) {
+            Ok(parsed) => parsed,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        if password.len() > PASSWORD_BYTES_MAX {
+            return Ok(Ok(false));
+        }
+        let deadline = self.meter.deadline();
+        let passwords = &self.lent.runtime.passwords;
+        match passwords.verify(parsed, password, deadline).await {
+            Ok(verdict) => Ok(Ok(verdict)),
+            Err(VerifyError::Hash(error)) => Ok(Err(error.into())),
+            Err(VerifyError::Busy) => Ok(Err(Error::Busy)),
+            Err(VerifyError::Deadline) => {
+                self.meter.stop(Stop::Deadline);
+                Err(wasmtime::Error::msg("the deadline passed in crypto.verify-password"))
+            }
+        }
+    }
+
+    fn check_hash(&mut self, stored: String) -> wasmtime::Result<Result<(), Error>> {
+        let stored = Zeroizing::new(stored);
+        Ok(StoredHash::parse(&stored).map(|_| ()).map_err(Error::from))
+    }
+
+    fn constant_time_equal(&mut self, a: Vec<u8>, b: Vec<u8>) -> wasmtime::Result<bool> {
+        let (a, b) = (Zeroizing::new(a), Zeroizing::new(b));
+        Ok(a.as_slice().ct_eq(&b).into())
+    }
+
+    fn sha256(&mut self, data: Vec<u8>) -> wasmtime::Result<Vec<u8>> {
+        let data = Zeroizing::new(data);
+        Ok(Sha256::digest(data.as_slice()).to_vec())
+    }
+}
+
+impl From<HashError> for Error {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Malformed(text) => Self::Malformed(text),
+            HashError::Unsupported(text) => Self::Unsupported(text),
+            HashError::TooCostly(text) => Self::TooCostly(text),
+        }
+    }
+}

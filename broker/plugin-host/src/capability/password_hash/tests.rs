@@ -1,0 +1,156 @@
+//! Vectors made with the libraries themselves or published, and what is refused.
+
+use super::*;
+
+#[track_caller]
+fn verifies(stored: &str, password: &[u8]) {
+    let parsed = StoredHash::parse(stored).unwrap();
+    assert!(parsed.verify(password).unwrap(), "{stored}");
+    assert!(!parsed.verify(b"not the password").unwrap());
+    assert!(!parsed.verify(b"").unwrap());
+}
+
+#[track_caller]
+fn malformed(stored: &str) {
+    let error = StoredHash::parse(stored).unwrap_err();
+    assert!(matches!(error, HashError::Malformed(_)), "{stored}: {error:?}");
+}
+
+#[track_caller]
+fn too_costly(stored: &str) {
+    let error = StoredHash::parse(stored).unwrap_err();
+    assert!(matches!(error, HashError::TooCostly(_)), "{stored}: {error:?}");
+}
+
+/// Every cut of a stored hash is refused before a password is looked at.
+#[track_caller]
+fn no_cut_is_accepted(stored: &str) {
+    for length in 0..stored.len() {
+        let cut = stored.get(..length).unwrap();
+        assert!(StoredHash::parse(cut).is_err(), "accepted {cut}");
+    }
+}
+
+const PASSWORD: &[u8] = b"correct horse";
+const SALT: &[u8] = b"0123456789abcdef";
+
+fn phc(bytes: &[u8]) -> String {
+    STANDARD_NO_PAD.encode(bytes)
+}
+
+fn argon2id_stored() -> String {
+    let params = argon2::Params::new(64, 2, 1, Some(32)).unwrap();
+    let mut hash = [0; 32];
+    argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)
+        .hash_password_into(PASSWORD, SALT, &mut hash)
+        .unwrap();
+    format!("$argon2id$v=19$m=64,t=2,p=1${}${}", phc(SALT), phc(&hash))
+}
+
+#[test]
+fn argon2id() {
+    verifies(&argon2id_stored(), PASSWORD);
+    // Published in the documentation of the reference implementation's test suite (t=2, m=2^16, p=1).
+    verifies(
+        "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+        b"password",
+    );
+    for length in 0..argon2id_stored().len() {
+        let stored = argon2id_stored();
+        let cut = stored.get(..length).unwrap();
+        // An Argon2 hash of another length is another hash: where a cut has an allowed length it does not verify.
+        match StoredHash::parse(cut) {
+            Err(_) => {}
+            Ok(parsed) => assert!(!parsed.verify(PASSWORD).unwrap(), "{cut}"),
+        }
+    }
+    let tail = format!("{}${}", phc(SALT), phc(&[7; 32]));
+    too_costly(&format!("$argon2id$v=19$m=300000,t=1,p=1${tail}"));
+    too_costly(&format!("$argon2id$v=19$m=64,t=17,p=1${tail}"));
+    too_costly(&format!("$argon2id$v=19$m=4096,t=1,p=17${tail}"));
+    too_costly(&format!("$argon2id$v=19$m=262144,t=5,p=1${tail}"));
+    malformed(&format!("$argon2id$v=19$m=64,t=2${tail}"));
+    malformed(&format!("$argon2id$v=19$m=64,t=0,p=1${tail}"));
+    malformed(&format!("$argon2id$v=19$m=064,t=2,p=1${tail}"));
+    malformed(&format!("$argon2id$v=19$m=64,t=2,p=1,x=1${tail}"));
+    malformed(&format!("$argon2id$v=19$m=64,t=2,p=1${}${}", phc(b"short"), phc(&[7; 32])));
+    malformed("$argon2id$v=19$m=64,t=2,p=1$$");
+}
+
+#[test]
+fn bcrypt_and_its_72_bytes() {
+    // From the test vectors of jBCrypt.
+    verifies("$2a$06$DCq7YPn5Rq63x1Lad4cll.TV4S6ytwfsfvkY8jIucDrjc8deX1s0C", b"");
+    let stored = bcrypt::hash(PASSWORD, 4).unwrap();
+    verifies(&stored, PASSWORD);
+    verifies(&stored.replace("$2b$", "$2y$"), PASSWORD);
+    verifies(&stored.replace("$2b$", "$2a$"), PASSWORD);
+    let full = bcrypt::hash([b'a'; 72], 4).unwrap();
+    verifies(&full, &[b'a'; 72]);
+    let parsed = StoredHash::parse(&full).unwrap();
+    assert!(!parsed.verify(&[b'a'; 73]).unwrap());
+    assert!(!parsed.verify(&[b'a'; 100]).unwrap());
+    assert!(!StoredHash::parse(&stored).unwrap().verify(b"correct horse\0x").unwrap());
+    no_cut_is_accepted(&stored);
+    too_costly(&stored.replace("$04$", "$15$"));
+    malformed(&stored.replace("$04$", "$03$"));
+    malformed(&stored.replace("$04$", "$4$"));
+    assert!(matches!(StoredHash::parse("$2x$04$"), Err(HashError::Unsupported(_))));
+}
+
+#[test]
+fn scrypt_phc() {
+    let mut hash = [0; 32];
+    let params = scrypt::Params::new(4, 8, 1).unwrap();
+    scrypt::scrypt(PASSWORD, SALT, &params, &mut hash).unwrap();
+    let stored = format!("$scrypt$ln=4,r=8,p=1${}${}", phc(SALT), phc(&hash));
+    verifies(&stored, PASSWORD);
+    no_cut_is_accepted(&stored);
+    let tail = format!("{}${}", phc(SALT), phc(&[7; 32]));
+    too_costly(&format!("$scrypt$ln=18,r=8,p=1${tail}"));
+    too_costly(&format!("$scrypt$ln=17,r=17,p=1${tail}"));
+    too_costly(&format!("$scrypt$ln=4,r=8,p=5${tail}"));
+    malformed(&format!("$scrypt$ln=4,r=0,p=1${tail}"));
+}
+
+#[test]
+fn pbkdf2_phc() {
+    let mut hash = [0; 32];
+    pbkdf2::pbkdf2_hmac::<Sha256>(PASSWORD, SALT, 1000, &mut hash);
+    let stored = format!("$pbkdf2-sha256$i=1000,l=32${}${}", phc(SALT), phc(&hash));
+    verifies(&stored, PASSWORD);
+    verifies(&stored.replace(",l=32", ""), PASSWORD);
+    no_cut_is_accepted(&stored);
+    malformed(&stored.replace("l=32", "l=64"));
+    let mut hash = [0; 64];
+    pbkdf2::pbkdf2_hmac::<Sha512>(PASSWORD, SALT, 1000, &mut hash);
+    verifies(&format!("$pbkdf2-sha512$i=1000${}${}", phc(SALT), phc(&hash)), PASSWORD);
+    too_costly(&stored.replace("i=1000", "i=2000001"));
+    malformed(&stored.replace("i=1000", "i=0"));
+    malformed(&stored.replace("i=1000", "i=+1"));
+}
+
+#[test]
+fn mosquitto() {
+    let salt = STANDARD.encode(b"twelve bytes");
+    let digest = Sha512::new().chain_update(PASSWORD).chain_update(b"twelve bytes").finalize();
+    let stored = format!("$6${salt}${}", STANDARD.encode(digest));
+    verifies(&stored, PASSWORD);
+    no_cut_is_accepted(&stored);
+    let mut hash = [0; 64];
+    pbkdf2::pbkdf2_hmac::<Sha512>(PASSWORD, b"twelve bytes", 101, &mut hash);
+    let stored = format!("$7$101${salt}${}", STANDARD.encode(hash));
+    verifies(&stored, PASSWORD);
+    no_cut_is_accepted(&stored);
+    too_costly(&stored.replace("$101$", "$3000000$"));
+    malformed(&stored.replace("$101$", "$0$"));
+}
+
+#[test]
+fn plain_text_and_strangers_are_not_hashes() {
+    for stored in ["", "secret", "$", "$1$salt$hash", "$5$a$b", "$argon2i$v=19$m=64,t=1,p=1$a$b"] {
+        let error = StoredHash::parse(stored).unwrap_err();
+        assert!(matches!(error, HashError::Unsupported(_)), "{stored}: {error:?}");
+    }
+    malformed(&format!("$6${}", "x".repeat(2000)));
+}

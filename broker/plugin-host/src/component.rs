@@ -1,0 +1,171 @@
+//! From the bytes of a file to a component whose imports and exports are known and acceptable. Compiles nothing.
+
+use std::borrow::Cow;
+
+use wasmparser::{Parser, Payload};
+use wit_component::ComponentEncoder;
+
+/// Largest file that is read, in bytes.
+pub(crate) const WASM_BYTES_MAX: u64 = 32 << 20;
+
+/// Our package and the version this host implements.
+const PACKAGE: &str = "portcullis:plugin";
+const VERSION: &str = "0.1.0";
+
+/// Interfaces that the host lends.
+const LENT: [&str; 7] = ["types", "log", "config", "files", "clock", "random", "crypto"];
+
+/// Hooks that the host knows.
+const HOOKS: [&str; 2] = ["authenticator", "authorizer"];
+
+/// A component that this host can try to link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Prepared<'a> {
+    /// The component's bytes.
+    pub(crate) bytes: Cow<'a, [u8]>,
+    /// Hooks that it exports, without package and version.
+    pub(crate) hooks: Vec<String>,
+    /// Interfaces that it imports, without package and version; without `types`, which is no capability.
+    pub(crate) imports: Vec<String>,
+}
+
+/// Reads the outside of a component; a core module with a component-type section is componentized first. Errors are
+/// sentences.
+pub(crate) fn prepare(wasm: &[u8]) -> Result<Prepared<'_>, String> {
+    if wasm.len() as u64 > WASM_BYTES_MAX {
+        return Err(too_large(wasm.len() as u64));
+    }
+    let bytes = if Parser::is_core_wasm(wasm) {
+        Cow::Owned(componentize(wasm)?)
+    } else if Parser::is_component(wasm) {
+        Cow::Borrowed(wasm)
+    } else {
+        return Err("is neither a WebAssembly component nor a core module".to_owned());
+    };
+    let outside = Outside::read(&bytes)?;
+    let imports = acceptable_imports(&outside.imports)?;
+    let hooks = acceptable_exports(&outside.exports)?;
+    Ok(Prepared { bytes, hooks, imports })
+}
+
+pub(crate) fn too_large(bytes: u64) -> String {
+    format!("is {bytes} bytes large; at most {WASM_BYTES_MAX} are read")
+}
+
+/// Makes a component from a core module that was built with wit-bindgen.
+pub(crate) fn componentize(module: &[u8]) -> Result<Vec<u8>, String> {
+    let sentence = |error| format!("is a core module that cannot be made a component: {error:#}");
+    ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .map_err(sentence)?
+        .encode()
+        .map_err(sentence)
+}
+
+/// Names of what a component imports and exports at its top level.
+#[derive(Default)]
+struct Outside {
+    imports: Vec<String>,
+    exports: Vec<String>,
+}
+
+impl Outside {
+    fn read(component: &[u8]) -> Result<Self, String> {
+        let mut outside = Self::default();
+        let mut depth = 0_usize;
+        for payload in Parser::new(0).parse_all(component) {
+            let sentence = |error| format!("is a damaged component: {error}");
+            match payload.map_err(sentence)? {
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::ComponentImportSection(section) if depth == 0 => {
+                    for import in section {
+                        outside.imports.push(import.map_err(sentence)?.name.name.to_owned());
+                    }
+                }
+                Payload::ComponentExportSection(section) if depth == 0 => {
+                    for export in section {
+                        outside.exports.push(export.map_err(sentence)?.name.name.to_owned());
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(outside)
+    }
+}
+
+fn acceptable_imports(names: &[String]) -> Result<Vec<String>, String> {
+    let mut imports = Vec::new();
+    for name in names {
+        match our_interface(name)? {
+            Some(interface) if LENT.contains(&interface) => {
+                if interface != "types" {
+                    imports.push(interface.to_owned());
+                }
+            }
+            Some(interface) => {
+                let lent = LENT.join(", ");
+                return Err(format!(
+                    "imports {PACKAGE}/{interface}, which this host does not have; it has {lent}"
+                ));
+            }
+            None => return Err(foreign_import(name)),
+        }
+    }
+    Ok(imports)
+}
+
+fn foreign_import(name: &str) -> String {
+    if name.starts_with("wasi:http/") {
+        return format!(
+            "imports {name}: plugins get no network from this host; build it without wasi:http"
+        );
+    }
+    if name.starts_with("wasi:") {
+        return format!(
+            "imports {name}: this host lends no WASI; build for wasm32-unknown-unknown or with a stub adapter"
+        );
+    }
+    format!("imports {name}, which this host does not have; it lends only {PACKAGE}@{VERSION}")
+}
+
+/// Extra exports are tolerated: some languages leave their own.
+fn acceptable_exports(names: &[String]) -> Result<Vec<String>, String> {
+    let mut hooks = Vec::new();
+    let mut plugin = false;
+    for name in names {
+        match our_interface(name)? {
+            Some("plugin") => plugin = true,
+            Some(interface) if HOOKS.contains(&interface) => hooks.push(interface.to_owned()),
+            Some(_) | None => {}
+        }
+    }
+    if !plugin {
+        return Err(format!("does not export {PACKAGE}/plugin, so it is no plugin"));
+    }
+    if hooks.is_empty() {
+        let known = HOOKS.join(", ");
+        return Err(format!("exports no hook that this host knows ({known})"));
+    }
+    Ok(hooks)
+}
+
+/// `portcullis:plugin/log@0.1.3` is `log`; another package is `None`; another version is an error.
+fn our_interface(name: &str) -> Result<Option<&str>, String> {
+    let Some(rest) = name.strip_prefix(PACKAGE).and_then(|rest| rest.strip_prefix('/')) else {
+        return Ok(None);
+    };
+    let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
+    let compatible = version.strip_prefix("0.1.").is_some_and(|patch| {
+        !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    if !compatible {
+        return Err(format!("wants {PACKAGE}@{version}, host has {VERSION}"));
+    }
+    Ok(Some(interface))
+}
+
+#[cfg(test)]
+mod tests;

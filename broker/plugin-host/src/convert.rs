@@ -1,0 +1,269 @@
+//! Between the types of `access` and those of the WIT contract, field by field, and what is refused on the way back.
+
+use access::{
+    Answer, Connection, Credentials, Denial, Grant, Outcome, PeerCertificate, PermissionSet,
+    PluginFailure, PluginFailureKind, Subject,
+};
+use codec::{ProtocolVersion, QoS, ReasonCode};
+
+use crate::{
+    bindings::{
+        exports::portcullis::plugin::{authenticator as wit, authorizer as rules},
+        portcullis::plugin::types,
+    },
+    failure::{failure, printable},
+    instance::Request,
+};
+
+/// Rules in one answer.
+const RULES_MAX: usize = 10_000;
+/// Bytes of text in one answer.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+pub(crate) fn connection(from: &Connection) -> types::Connection {
+    types::Connection {
+        connection_id: from.connection_id,
+        client_id: from.client_id.to_string(),
+        username: from.username.clone(),
+        listener: from.listener.to_string(),
+        remote_address: from.remote.ip().to_string(),
+        remote_port: from.remote.port(),
+        protocol: protocol(from.protocol),
+        tls: from.tls.as_ref().map(|tls| types::TlsSession {
+            version: tls.version.to_owned(),
+            server_name: tls.server_name.clone(),
+            certificate: tls.certificate.as_deref().map(certificate),
+        }),
+        attributes: attributes(&from.attributes),
+    }
+}
+
+pub(crate) fn credentials(from: &Credentials) -> wit::Credentials {
+    wit::Credentials {
+        password: from.password.as_ref().map(|password| password.expose().to_vec()),
+        clean_start: from.clean_start,
+        keep_alive_seconds: from.keep_alive_seconds,
+        user_properties: attributes(&from.user_properties),
+        will: from.will.as_ref().map(|will| wit::Will {
+            topic: will.topic.clone(),
+            qos: match will.qos {
+                QoS::AtMostOnce => types::Qos::AtMostOnce,
+                QoS::AtLeastOnce => types::Qos::AtLeastOnce,
+                QoS::ExactlyOnce => types::Qos::ExactlyOnce,
+            },
+            retain: will.retain,
+            payload_bytes: will.payload_bytes,
+            delay_seconds: will.delay_seconds,
+        }),
+    }
+}
+
+pub(crate) fn subject(from: &Subject) -> rules::Subject {
+    let identity = &from.identity;
+    rules::Subject {
+        principal: identity.principal.to_string(),
+        authenticated_by: identity.authenticated_by.to_string(),
+        groups: identity.groups.clone(),
+        attributes: attributes(&identity.attributes),
+        client_id: from.client_id.to_string(),
+        listener: from.listener.to_string(),
+        remote_address: from.remote.to_string(),
+        protocol: protocol(from.protocol),
+        certificate: from.certificate.as_deref().map(certificate),
+    }
+}
+
+fn protocol(from: ProtocolVersion) -> types::ProtocolVersion {
+    match from {
+        ProtocolVersion::V311 => types::ProtocolVersion::V311,
+        ProtocolVersion::V5 => types::ProtocolVersion::V50,
+    }
+}
+
+fn attributes(from: &[(String, String)]) -> Vec<types::Attribute> {
+    from.iter()
+        .map(|(name, value)| types::Attribute { name: name.clone(), value: value.clone() })
+        .collect()
+}
+
+fn certificate(from: &PeerCertificate) -> types::PeerCertificate {
+    types::PeerCertificate {
+        sha256: from.sha256.to_vec(),
+        subject: from.subject.clone(),
+        issuer: from.issuer.clone(),
+        serial: from.serial.clone(),
+        common_name: from.common_name.clone(),
+        dns_names: from.dns_names.clone(),
+        uris: from.uris.clone(),
+        email_names: from.email_names.clone(),
+        not_after_unix: from.not_after_unix,
+        der_chain: from.der_chain.clone(),
+    }
+}
+
+/// Bytes that the guest must find room for, roughly: text, and the records that hold it.
+pub(crate) fn request_bytes(request: &Request) -> usize {
+    match request {
+        Request::Authenticate(arguments) => {
+            let (connection, credentials) = arguments.as_ref();
+            connection.client_id.len()
+                + text(connection.username.as_ref())
+                + connection.listener.len()
+                + attribute_bytes(&connection.attributes)
+                + connection.tls.as_ref().map_or(0, |tls| {
+                    text(tls.server_name.as_ref())
+                        + tls.certificate.as_ref().map_or(0, certificate_bytes)
+                })
+                + credentials.password.as_ref().map_or(0, Vec::len)
+                + attribute_bytes(&credentials.user_properties)
+                + credentials.will.as_ref().map_or(0, |will| will.topic.len())
+        }
+        Request::Permissions(subject) => {
+            subject.principal.len()
+                + subject.authenticated_by.len()
+                + list(&subject.groups)
+                + attribute_bytes(&subject.attributes)
+                + subject.client_id.len()
+                + subject.listener.len()
+                + subject.certificate.as_ref().map_or(0, certificate_bytes)
+        }
+    }
+}
+
+fn certificate_bytes(from: &types::PeerCertificate) -> usize {
+    from.subject.len()
+        + from.issuer.len()
+        + from.serial.len()
+        + text(from.common_name.as_ref())
+        + list(&from.dns_names)
+        + list(&from.uris)
+        + list(&from.email_names)
+        + from.der_chain.iter().map(|der| der.len() + 8).sum::<usize>()
+}
+
+fn text(from: Option<&String>) -> usize {
+    from.map_or(0, String::len)
+}
+
+fn list(from: &[String]) -> usize {
+    from.iter().map(|item| item.len() + 8).sum()
+}
+
+fn attribute_bytes(from: &[types::Attribute]) -> usize {
+    from.iter().map(|item| item.name.len() + item.value.len() + 16).sum()
+}
+
+pub(crate) fn outcome(from: wit::Outcome) -> Result<Outcome, PluginFailure> {
+    Ok(match from {
+        wit::Outcome::Allow(from) => Outcome::Allow(grant(from)?),
+        wit::Outcome::Deny(from) => Outcome::Deny(denial(from)),
+        wit::Outcome::Next => Outcome::Next,
+    })
+}
+
+fn grant(from: wit::Grant) -> Result<Grant, PluginFailure> {
+    let bytes = text(from.principal.as_ref())
+        + list(&from.groups)
+        + attribute_bytes(&from.attributes)
+        + attribute_bytes(&from.user_properties);
+    if bytes > ANSWER_BYTES_MAX {
+        return Err(too_large(format!("a grant of {bytes} bytes")));
+    }
+    if from.principal.as_ref().is_some_and(String::is_empty) {
+        return Err(failure(PluginFailureKind::Internal, "named an empty principal"));
+    }
+    let texts = from
+        .principal
+        .iter()
+        .chain(&from.groups)
+        .chain(from.attributes.iter().flat_map(|item| [&item.name, &item.value]));
+    if texts.into_iter().any(|text| text.contains('\0')) {
+        return Err(failure(PluginFailureKind::Internal, "granted a text with a NUL character"));
+    }
+    // These go to the client as they are: only what MQTT lets a string hold [MQTT-1.5.4-2].
+    let sendable = |text: &str| text.len() <= usize::from(u16::MAX) && !text.contains('\0');
+    if !from.user_properties.iter().all(|item| sendable(&item.name) && sendable(&item.value)) {
+        return Err(failure(PluginFailureKind::Internal, "granted a User Property that MQTT cannot carry"));
+    }
+    Ok(Grant {
+        principal: from.principal,
+        groups: from.groups,
+        attributes: pairs(from.attributes),
+        expires_at_unix: from.expires_at_unix,
+        session_expiry_seconds_max: from.session_expiry_seconds_max,
+        user_properties: pairs(from.user_properties),
+    })
+}
+
+fn pairs(from: Vec<types::Attribute>) -> Vec<(String, String)> {
+    from.into_iter().map(|item| (item.name, item.value)).collect()
+}
+
+/// A code that is no failure, or none at all, is Not authorized.
+fn denial(from: types::Denial) -> Denial {
+    let reason_code = ReasonCode::from_value(from.reason_code)
+        .filter(|code| code.value() >= 0x80)
+        .unwrap_or(ReasonCode::NotAuthorized);
+    Denial { reason_code, reason: from.reason.map(|reason| printable(&reason)) }
+}
+
+pub(crate) fn answer(from: rules::Answer) -> Result<Answer, PluginFailure> {
+    let set = match from {
+        rules::Answer::DenyAll => return Ok(Answer::DenyAll),
+        rules::Answer::Next => return Ok(Answer::Next),
+        rules::Answer::Permissions(set) => set,
+    };
+    if set.rules.len() > RULES_MAX {
+        return Err(too_large(format!("{} rules", set.rules.len())));
+    }
+    let bytes: usize =
+        set.rules.iter().map(|rule| rule.filter.len() + text(rule.share_name.as_ref())).sum();
+    if bytes > ANSWER_BYTES_MAX {
+        return Err(too_large(format!("rules of {bytes} bytes")));
+    }
+    Ok(Answer::Permissions(PermissionSet {
+        rules: set.rules.into_iter().map(rule).collect(),
+        ttl_seconds: set.ttl_seconds.map(|seconds| seconds.clamp(1, 3600)),
+    }))
+}
+
+fn rule(from: rules::Rule) -> access::Rule {
+    let bit = |flag, bit: u8| if from.qos.contains(flag) { 1 << bit } else { 0 };
+    access::Rule {
+        effect: match from.effect {
+            rules::Effect::Allow => access::Effect::Allow,
+            rules::Effect::Deny => access::Effect::Deny,
+        },
+        activity: access::Activity {
+            publish: from.activity.contains(rules::Activity::PUBLISH),
+            subscribe: from.activity.contains(rules::Activity::SUBSCRIBE),
+        },
+        filter: from.filter,
+        qos: access::QoSSet(
+            bit(rules::QosSet::AT_MOST_ONCE, 0)
+                | bit(rules::QosSet::AT_LEAST_ONCE, 1)
+                | bit(rules::QosSet::EXACTLY_ONCE, 2),
+        ),
+        retain: condition(from.retain),
+        shared: condition(from.shared),
+        share_name: from.share_name,
+    }
+}
+
+fn condition(from: rules::Condition) -> access::Condition {
+    match from {
+        rules::Condition::Any => access::Condition::Any,
+        rules::Condition::Yes => access::Condition::Yes,
+        rules::Condition::No => access::Condition::No,
+    }
+}
+
+fn too_large(what: String) -> PluginFailure {
+    failure(
+        PluginFailureKind::TooLarge,
+        format!("answered with {what}; at most {RULES_MAX} rules and {ANSWER_BYTES_MAX} bytes are taken"),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! What of a guest's answer is taken, mended and refused.
+
+use super::*;
+
+fn grant_of(principal: &str) -> wit::Grant {
+    wit::Grant {
+        principal: Some(principal.to_owned()),
+        groups: vec!["g".to_owned()],
+        attributes: Vec::new(),
+        expires_at_unix: Some(7),
+        session_expiry_seconds_max: None,
+        user_properties: Vec::new(),
+    }
+}
+
+#[test]
+fn a_denial_is_always_a_failure_code() {
+    let code = |reason_code| denial(types::Denial { reason_code, reason: None }).reason_code;
+    assert_eq!(code(0), ReasonCode::NotAuthorized);
+    assert_eq!(code(0x18), ReasonCode::NotAuthorized);
+    assert_eq!(code(0xFF), ReasonCode::NotAuthorized);
+    assert_eq!(code(0x8A), ReasonCode::Banned);
+    let reason = Some("a\0b".to_owned());
+    let denied = denial(types::Denial { reason_code: 0x86, reason });
+    assert_eq!(denied.reason.unwrap(), "a\\u{0}b");
+}
+
+#[test]
+fn grants_are_checked() {
+    assert!(grant(grant_of("alice")).is_ok());
+    assert_eq!(grant(grant_of("")).unwrap_err().kind, PluginFailureKind::Internal);
+    assert_eq!(grant(grant_of("a\0")).unwrap_err().kind, PluginFailureKind::Internal);
+    let long = "x".repeat(ANSWER_BYTES_MAX + 1);
+    assert_eq!(grant(grant_of(&long)).unwrap_err().kind, PluginFailureKind::TooLarge);
+    let mut unsendable = grant_of("alice");
+    let value = "x".repeat(70_000);
+    unsendable.user_properties.push(types::Attribute { name: "n".to_owned(), value });
+    assert!(grant(unsendable).is_err());
+}
+
+#[test]
+fn rules_keep_their_meaning_and_their_bound() {
+    let rule = rules::Rule {
+        effect: rules::Effect::Deny,
+        activity: rules::Activity::SUBSCRIBE,
+        filter: "a/#".to_owned(),
+        qos: rules::QosSet::AT_MOST_ONCE | rules::QosSet::EXACTLY_ONCE,
+        retain: rules::Condition::No,
+        shared: rules::Condition::Yes,
+        share_name: Some("s".to_owned()),
+    };
+    let set = |count| {
+        rules::Answer::Permissions(rules::PermissionSet {
+            rules: vec![rule.clone(); count],
+            ttl_seconds: Some(1_000_000),
+        })
+    };
+    let Answer::Permissions(permissions) = answer(set(1)).unwrap() else {
+        panic!("permissions");
+    };
+    assert_eq!(permissions.ttl_seconds, Some(3600));
+    assert_eq!(
+        permissions.rules,
+        [access::Rule {
+            effect: access::Effect::Deny,
+            activity: access::Activity { publish: false, subscribe: true },
+            filter: "a/#".to_owned(),
+            qos: access::QoSSet(0b101),
+            retain: access::Condition::No,
+            shared: access::Condition::Yes,
+            share_name: Some("s".to_owned()),
+        }]
+    );
+    assert_eq!(answer(set(RULES_MAX + 1)).unwrap_err().kind, PluginFailureKind::TooLarge);
+}

@@ -1,0 +1,311 @@
+//! A generation: one component with one manifest and one set of files, identified by their hash, ready to answer.
+//!
+//! [`Generation::build`] is the way in: whatever fails there leaves the generation that is live alone.
+//! [`Generation::ask`] is one call from admission to answer.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use access::{PluginFailure, PluginFailureKind, PluginState};
+use wasmtime::component::{Component, InstancePre, types::ComponentItem};
+
+use crate::{
+    budget::Budget,
+    candidate::Contents,
+    capability::{self, Lent, files::FileSet, log::LogRate},
+    component, convert,
+    failure::failure,
+    guarded::Guarded,
+    instance::{Hooks, Instance, Reply, Request, State},
+    manifest::Manifest,
+    pool::Pool,
+    runtime::Runtime,
+};
+
+/// Largest argument of a call, and its share of the guest's memory.
+const REQUEST_BYTES_MAX: usize = 1 << 20;
+const REQUEST_MEMORY_SHARE: usize = 4;
+
+/// `describe`: reads two constants.
+const DESCRIBE: Budget =
+    Budget { cpu: Duration::from_millis(100), wall: Duration::from_secs(5) };
+/// `self-test`: the place for checks that cost time.
+const SELF_TEST: Budget = Budget { cpu: Duration::from_secs(5), wall: Duration::from_secs(30) };
+/// `init` may use this many times the CPU of a call, since it runs once per instance.
+const INIT_CPU_FACTOR: u32 = 10;
+
+/// A generation that went through all checks.
+pub(crate) struct Generation {
+    /// Name of the plugin.
+    pub(crate) name: Arc<str>,
+    /// Its hash, hexadecimal.
+    pub(crate) id: String,
+    /// The first characters of it.
+    pub(crate) short: Arc<str>,
+    /// Hooks that it exports.
+    pub(crate) hook_names: Vec<String>,
+    /// Interfaces that it imports.
+    pub(crate) imports: Vec<String>,
+    /// What the component says of itself.
+    pub(crate) described: (String, String),
+    /// The operator's settings.
+    pub(crate) manifest: Manifest,
+    /// Calls since it went live.
+    pub(crate) counters: Counters,
+    factory: Factory,
+    pool: Pool,
+    runtime: Arc<Runtime>,
+}
+
+/// Counts of one generation.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Calls.
+    pub(crate) calls: AtomicU64,
+    /// Calls that came to no decision.
+    pub(crate) failures: AtomicU64,
+    /// Microseconds of wall time in calls.
+    pub(crate) microseconds: AtomicU64,
+}
+
+/// Why a candidate did not become a generation.
+#[derive(Clone, Debug)]
+pub(crate) struct Rejected {
+    /// [`PluginState::Failed`] or [`PluginState::WaitingForGrant`].
+    pub(crate) state: PluginState,
+    /// For the operator.
+    pub(crate) sentence: String,
+}
+
+impl Rejected {
+    pub(crate) fn failed(sentence: impl Into<String>) -> Self {
+        Self { state: PluginState::Failed, sentence: sentence.into() }
+    }
+}
+
+/// Makes instances.
+#[derive(Clone)]
+struct Factory {
+    pre: InstancePre<State>,
+    hooks: Hooks,
+    lent: Arc<Lent>,
+    memory_bytes: usize,
+    call: Budget,
+    /// Calls must be admitted by the password threads.
+    verifies_passwords: bool,
+}
+
+impl Factory {
+    fn init_budget(&self) -> Budget {
+        Budget { cpu: self.call.cpu.saturating_mul(INIT_CPU_FACTOR), wall: self.call.wall }
+    }
+
+    /// An instance that is ready for calls.
+    async fn make(&self) -> Result<Instance, PluginFailure> {
+        let mut instance = self.raw().await?;
+        instance.init(self.init_budget()).await?;
+        Ok(instance)
+    }
+
+    async fn raw(&self) -> Result<Instance, PluginFailure> {
+        let limits = (self.memory_bytes, self.init_budget());
+        Instance::new(&self.pre, &self.hooks, Arc::clone(&self.lent), limits).await
+    }
+}
+
+/// What the blocking part of a build finds out.
+struct Compiled {
+    component: Component,
+    hook_names: Vec<String>,
+    imports: Vec<String>,
+}
+
+impl Generation {
+    /// Parses, checks grants, compiles, links, and runs `describe`, `init` and `self-test` in a shadow instance.
+    pub(crate) async fn build(
+        runtime: &Arc<Runtime>,
+        name: &str,
+        contents: Contents,
+        manifest: Manifest,
+        log: Arc<LogRate>,
+    ) -> Result<Arc<Self>, Rejected> {
+        let Contents { wasm, files, id } = contents;
+        let compiled = compile(runtime, wasm, manifest.clone()).await?;
+        let name: Arc<str> = name.into();
+        let short: Arc<str> = id.get(..12).unwrap_or(&id).into();
+        let lent = Arc::new(Lent {
+            plugin: Arc::clone(&name),
+            generation: Arc::clone(&short),
+            config_json: serde_json::Value::Object(manifest.config.clone()).to_string(),
+            config: manifest.config.clone(),
+            files: FileSet::new(files),
+            log,
+            runtime: Arc::clone(runtime),
+        });
+        let factory = link(runtime, &compiled, &manifest, lent)
+            .map_err(|error| Rejected::failed(format!("does not fit this host: {error:#}")))?;
+        let shadow = Guarded::new(rehearse(factory.clone()));
+        let (described, instance) =
+            shadow.await.map_err(|failure| Rejected::failed(failure.to_string()))?;
+        let pool = Pool::new(&manifest.limits, manifest.isolation);
+        pool.park(instance);
+        Ok(Arc::new(Self {
+            name,
+            id,
+            short,
+            hook_names: compiled.hook_names,
+            imports: compiled.imports,
+            described,
+            manifest,
+            counters: Counters::default(),
+            factory,
+            pool,
+            runtime: Arc::clone(runtime),
+        }))
+    }
+
+    /// One call: admission, a place, an instance, the guest, the answer. Every way out but an answer is a failure.
+    pub(crate) async fn ask(self: &Arc<Self>, request: Request) -> Result<Reply, PluginFailure> {
+        let started = Instant::now();
+        let answer = self.ask_uncounted(request).await;
+        let elapsed = started.elapsed();
+        let counters = &self.counters;
+        counters.calls.fetch_add(1, Ordering::Relaxed);
+        let microseconds = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        counters.microseconds.fetch_add(microseconds, Ordering::Relaxed);
+        let failed = answer.as_ref().err();
+        if let Some(error) = failed {
+            counters.failures.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(plugin = &*self.name, generation = &*self.short, %error, "call failed");
+        }
+        self.runtime.stats.called(elapsed, failed.map(|failure| failure.kind));
+        answer
+    }
+
+    async fn ask_uncounted(
+        self: &Arc<Self>,
+        request: Request,
+    ) -> Result<Reply, PluginFailure> {
+        let bytes = convert::request_bytes(&request);
+        let bytes_max =
+            REQUEST_BYTES_MAX.min(self.factory.memory_bytes / REQUEST_MEMORY_SHARE);
+        if bytes > bytes_max {
+            let message = format!("the question is {bytes} bytes; at most {bytes_max} are asked");
+            return Err(failure(PluginFailureKind::TooLarge, message));
+        }
+        // Before the deadline clock starts: a wait for others' passwords is not this call's fault.
+        let admission = match self.factory.verifies_passwords {
+            true => Some(self.runtime.passwords.admit().await.map_err(|_| {
+                failure(PluginFailureKind::Busy, "too many passwords wait to be verified")
+            })?),
+            false => None,
+        };
+        let place = self.pool.enter().await.map_err(|_| {
+            let places = self.manifest.limits.concurrency;
+            let message = format!("all {places} places are taken");
+            failure(PluginFailureKind::Busy, message)
+        })?;
+        let generation = Arc::clone(self);
+        Guarded::new(async move {
+            let _held = (admission, place);
+            generation.enter(&request).await
+        })
+        .await
+    }
+
+    /// The instance is out of the pool while it runs: whatever ends the call other than well loses it.
+    async fn enter(&self, request: &Request) -> Result<Reply, PluginFailure> {
+        let mut instance = match self.pool.take() {
+            Some(instance) => instance,
+            None => self.factory.make().await?,
+        };
+        let answer = instance.ask(request, self.factory.call).await?;
+        self.pool.park(instance);
+        answer
+    }
+
+    /// Drops instances that were not needed for a while.
+    pub(crate) fn trim(&self) {
+        self.pool.trim();
+    }
+
+    /// Instances that wait for a call.
+    #[cfg(test)]
+    pub(crate) fn idle(&self) -> usize {
+        self.pool.idle()
+    }
+}
+
+async fn compile(
+    runtime: &Arc<Runtime>,
+    wasm: Vec<u8>,
+    manifest: Manifest,
+) -> Result<Compiled, Rejected> {
+    let runtime = Arc::clone(runtime);
+    let work = move || {
+        let prepared = component::prepare(&wasm).map_err(Rejected::failed)?;
+        if let Some(sentence) = capability::missing_grant(&prepared.imports, &manifest) {
+            return Err(Rejected {
+                state: PluginState::WaitingForGrant,
+                sentence: sentence.to_owned(),
+            });
+        }
+        let component =
+            runtime.aot.load(runtime.engine, &prepared.bytes).map_err(Rejected::failed)?;
+        Ok(Compiled { component, hook_names: prepared.hooks, imports: prepared.imports })
+    };
+    // A panic of a parser or the compiler ends as a rejection, not in the broker.
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(Rejected::failed(format!("the compiler failed: {error}"))))
+}
+
+fn link(
+    runtime: &Runtime,
+    compiled: &Compiled,
+    manifest: &Manifest,
+    lent: Arc<Lent>,
+) -> wasmtime::Result<Factory> {
+    let pre = runtime.linker.instantiate_pre(&compiled.component)?;
+    Ok(Factory {
+        hooks: Hooks::find(&pre, &compiled.hook_names)?,
+        pre,
+        lent,
+        memory_bytes: manifest.limits.memory_bytes,
+        call: Budget { cpu: manifest.limits.cpu, wall: manifest.limits.deadline },
+        verifies_passwords: imports_verify_password(&compiled.component),
+    })
+}
+
+fn imports_verify_password(component: &Component) -> bool {
+    let engine = component.engine();
+    let imports = component.component_type();
+    imports.imports(engine).any(|(name, item)| match item.ty {
+        ComponentItem::ComponentInstance(instance) => {
+            name.starts_with("portcullis:plugin/crypto@")
+                && instance.exports(engine).any(|(function, _)| function == "verify-password")
+        }
+        _ => false,
+    })
+}
+
+/// The shadow instance: what fails here never goes live.
+async fn rehearse(factory: Factory) -> Result<((String, String), Instance), PluginFailure> {
+    let named = |step: &'static str| {
+        move |error: PluginFailure| PluginFailure {
+            kind: error.kind,
+            message: format!("{step}: {}", error.message),
+        }
+    };
+    let mut instance = factory.raw().await.map_err(named("instantiate"))?;
+    let (name, version) = instance.describe(DESCRIBE).await.map_err(named("describe"))?;
+    instance.init(factory.init_budget()).await.map_err(named("init"))?;
+    instance.self_test(SELF_TEST).await.map_err(named("self-test"))?;
+    let printable = crate::failure::printable;
+    Ok(((printable(&name), printable(&version)), instance))
+}

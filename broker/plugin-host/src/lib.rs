@@ -1,0 +1,47 @@
+//! Owns WebAssembly: loads components from the plugin folder, runs them inside budgets, swaps them under load.
+//!
+//! The only crate that knows wasmtime. Knows nothing of MQTT packets, sockets or the admin API's HTTP: it implements
+//! the traits of `access` and hands whole chains to [`access::Gate`].
+//!
+//! Start reading at [`PluginHost::start`]; a load reads top to bottom in `loader.rs`, a call in `generation.rs`.
+//!
+//! Invariants: nothing but a complete generation (parsed, linked, initialised, self-tested) ever stands in a chain; a
+//! plugin that cannot answer is a link that fails; an instance is used again only after a call that ended well; a
+//! guest call is never cancelled by dropping its future.
+
+#![deny(unsafe_code)]
+
+mod aot;
+mod bindings;
+mod budget;
+mod candidate;
+mod capability;
+mod chains;
+mod component;
+mod config;
+mod convert;
+mod engine;
+mod failure;
+mod generation;
+mod guarded;
+mod hooks;
+mod host;
+mod inspect;
+mod instance;
+mod loader;
+mod manifest;
+mod pool;
+mod remembered;
+mod runtime;
+mod stats;
+mod turnstile;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::Config;
+pub use host::{PluginHost, StartError};
+pub use inspect::{Inspection, check_plugin, componentize, inspect};
+pub use manifest::{Isolation, Limits, Manifest, ManifestError};
+pub use stats::Stats;

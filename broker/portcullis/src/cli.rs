@@ -1,0 +1,83 @@
+//! The command line: commands and their arguments, nothing of what they do.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::logging::LogFormat;
+
+/// An MQTT 3.1.1 and 5.0 broker whose gate is WebAssembly.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, about, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 ok, 1 refused input, 2 usage, 70 internal.")]
+pub(crate) struct CommandLine {
+    /// Form of the log on standard error [default: human on a terminal, json otherwise]
+    #[arg(long, global = true, value_enum)]
+    pub(crate) log_format: Option<LogFormat>,
+
+    /// Level, or directives such as info,server=debug [default: info; quickstart: error]
+    #[arg(long, global = true)]
+    pub(crate) log_level: Option<String>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Set up a broker with a demo user in a folder of its own, start it and prove that it works
+    Quickstart {
+        /// Folder to use: a new or empty one, or that of an earlier quickstart
+        #[arg(long, default_value = "portcullis-data")]
+        dir: PathBuf,
+        /// Exit after the proof, on free ports: 0 = every step was seen, 1 = one was not
+        #[arg(long)]
+        once: bool,
+    },
+    /// Run the broker until SIGTERM or SIGINT; SIGHUP reads the configuration again
+    Run {
+        /// Configuration file
+        #[arg(long, short)]
+        config: PathBuf,
+    },
+    /// Check configuration, plugins and file modes without starting anything
+    Check {
+        /// Configuration file
+        #[arg(long, short)]
+        config: PathBuf,
+    },
+    /// Write an argon2id line for USER into a password file
+    Passwd {
+        /// Password file; made with mode 0600 when there is none
+        file: PathBuf,
+        /// User name
+        user: String,
+        /// Delete the user instead
+        #[arg(short = 'D', long)]
+        delete: bool,
+    },
+    /// Build and check plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+}
+
+/// What can be done with plugins outside of a broker.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// Build a Rust plugin project into a component NAME.wasm
+    Build {
+        /// Folder with the plugin's Cargo.toml
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+        /// File to write [default: NAME.wasm in DIR]
+        #[arg(long, short)]
+        output: Option<PathBuf>,
+    },
+    /// Show hooks, imports, size and the grants that a plugin needs
+    Check {
+        /// Component, or core module with its component type
+        file: PathBuf,
+    },
+}

@@ -1,0 +1,182 @@
+//! The configuration file: one TOML file becomes one [`Config`], or the list of everything that is wrong with it.
+//!
+//! Owns the names of the keys, their ranges and defaults (DESIGN sections 4 and 9). The parts that belong to a crate
+//! are built as that crate's own types; `wiring.rs` hands them on. `docs/configure/reference.toml` lists every key
+//! and is compared with this module by a test.
+
+mod document;
+mod limits;
+mod listeners;
+mod problem;
+mod services;
+mod unit;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use server::{ClientIdFrom, PublishDenied};
+
+use self::document::{Document, Environment, Table};
+pub(crate) use self::{
+    limits::Limits,
+    listeners::Listener,
+    problem::{Problem, Problems},
+    services::{Admin, Plugins},
+};
+use crate::failure::Failure;
+
+/// A whole and valid configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Config {
+    /// The file it came from, absolute.
+    pub(crate) file: PathBuf,
+    /// Folder of everything the broker itself writes.
+    pub(crate) data_dir: PathBuf,
+    /// What happens to a PUBLISH of a 3.1.1 client that is not permitted.
+    pub(crate) publish_denied: PublishDenied,
+    /// Where the client identifier of a session comes from.
+    pub(crate) client_id_from: ClientIdFrom,
+    /// At least one.
+    pub(crate) listeners: Vec<Listener>,
+    /// The plugin folder and the default chain.
+    pub(crate) plugins: Plugins,
+    /// The admin API.
+    pub(crate) admin: Admin,
+    /// Sizes, counts and rates.
+    pub(crate) limits: Limits,
+}
+
+/// Largest file that is read.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+impl Config {
+    /// Reads a file with the variables of the process environment.
+    pub(crate) fn load(file: &Path) -> Result<Self, Problems> {
+        let text = read(file).map_err(|error| {
+            let what = format!("cannot be read: {error}");
+            let problem = Problem {
+                line: 1,
+                key: String::new(),
+                value: String::new(),
+                what,
+            };
+            Problems::new(file.to_owned(), vec![problem])
+        })?;
+        Self::parse(file, &text, &|name| std::env::var(name).ok())
+    }
+
+    /// As [`Self::load`] for commands: prints every problem on a line of its own.
+    pub(crate) fn load_or_report(file: &Path) -> Result<Self, Failure> {
+        Self::load(file).map_err(|problems| {
+            eprintln!("{problems}");
+            let count = problems.problems.len();
+            let word = if count == 1 { "problem" } else { "problems" };
+            Failure::Refused(format!("{}: {count} {word}", file.display()))
+        })
+    }
+
+    /// Reads `text` as if it stood in `file`; relative paths start at the folder of `file`.
+    pub(crate) fn parse(
+        file: &Path,
+        text: &str,
+        environment: Environment<'_>,
+    ) -> Result<Self, Problems> {
+        let (config, problems, _) = Self::read(file, text, environment);
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(Problems::new(file.to_owned(), problems)),
+        }
+    }
+
+    /// The configuration if it could be built at all, every fault, and every key that was looked for.
+    fn read(
+        file: &Path,
+        text: &str,
+        environment: Environment<'_>,
+    ) -> (Option<Self>, Vec<Problem>, Vec<String>) {
+        let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let folder = absolute
+            .parent()
+            .map_or_else(|| PathBuf::from("/"), Path::to_owned);
+        let document = Document::new(text, environment);
+        let config = Self::build(absolute, &folder, document.root());
+        let (problems, keys) = document.into_parts();
+        (config, problems, keys)
+    }
+
+    fn build(file: PathBuf, folder: &Path, mut root: Table<'_>) -> Option<Self> {
+        let data_dir = root.required(
+            "data_dir",
+            "the folder for what the broker writes is needed",
+        );
+        let data_dir = data_dir.map(|path| folder.join(path.value));
+        let publish_denied = root.choice(
+            "publish_denied",
+            &[
+                ("acknowledge", PublishDenied::Acknowledge),
+                ("disconnect", PublishDenied::Disconnect),
+            ],
+            PublishDenied::Acknowledge,
+        );
+        let client_id_from = root.choice(
+            "client_id_from",
+            &[
+                ("connect", ClientIdFrom::Connect),
+                ("principal", ClientIdFrom::Principal),
+            ],
+            ClientIdFrom::Connect,
+        );
+        let listeners = listeners::read(root.tables("listeners"), &root);
+        let admin = services::read_admin(root.table("admin"), &listeners);
+        let plugins = services::read_plugins(root.table("plugins"), folder, data_dir.as_deref());
+        let limits = limits::read(root.table("limits"));
+        root.finish();
+        Some(Self {
+            file,
+            data_dir: data_dir?,
+            publish_denied,
+            client_id_from,
+            listeners,
+            plugins,
+            admin,
+            limits,
+        })
+    }
+
+    /// The settings in which `new` differs and which only a restart can change.
+    pub(crate) fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
+        [
+            ("data_dir", self.data_dir != new.data_dir),
+            ("listeners", self.listeners != new.listeners),
+            ("plugins", self.plugins != new.plugins),
+            ("admin", self.admin != new.admin),
+        ]
+        .into_iter()
+        .filter_map(|(name, changed)| changed.then_some(name))
+        .collect()
+    }
+
+    /// This configuration with what `new` says about the settings that can change while running.
+    pub(crate) fn with_live_part_of(&self, new: Self) -> Self {
+        Self {
+            publish_denied: new.publish_denied,
+            client_id_from: new.client_id_from,
+            limits: new.limits,
+            ..self.clone()
+        }
+    }
+}
+
+fn read(file: &Path) -> io::Result<String> {
+    let length = fs::metadata(file)?.len();
+    if length > FILE_BYTES_MAX {
+        let what = format!("it has {length} bytes, allowed: at most {FILE_BYTES_MAX}");
+        return Err(io::Error::other(what));
+    }
+    fs::read_to_string(file)
+}
+
+#[cfg(test)]
+mod tests;

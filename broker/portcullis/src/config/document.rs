@@ -1,0 +1,430 @@
+//! A TOML file with its places: tables that are read key by key, collecting every fault on the way.
+//!
+//! Not serde: it stops at the first fault, and the operator wants them all. A table that is finished reports the keys
+//! that nobody asked for, so an unknown key is always an error. Knows no key of ours.
+
+use std::{
+    cell::RefCell,
+    ops::{Range, RangeInclusive},
+};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    problem::Problem,
+    unit::{self, Unit},
+};
+
+/// Looks up a variable of the environment for `${env:NAME}`.
+pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The text being read and what was found wrong so far.
+pub(crate) struct Document<'a> {
+    text: &'a str,
+    environment: Environment<'a>,
+    problems: RefCell<Vec<Problem>>,
+    keys: RefCell<Vec<String>>,
+}
+
+impl<'a> Document<'a> {
+    /// A document over `text`.
+    pub(crate) fn new(text: &'a str, environment: Environment<'a>) -> Self {
+        Self {
+            text,
+            environment,
+            problems: RefCell::default(),
+            keys: RefCell::default(),
+        }
+    }
+
+    /// The top-level table. Syntax errors are noted and what could be read goes on.
+    pub(crate) fn root(&self) -> Table<'_> {
+        let (table, errors) = DeTable::parse_recoverable(self.text);
+        for error in errors {
+            let span = error.span().unwrap_or_default();
+            self.note(&span, "", "", format!("is not TOML: {}", error.message()));
+        }
+        Table {
+            document: self,
+            path: String::new(),
+            span: 0..0,
+            entries: table.into_inner(),
+            known: RefCell::default(),
+        }
+    }
+
+    /// Notes a fault at a place.
+    pub(crate) fn note(&self, span: &Range<usize>, key: &str, value: &str, what: String) {
+        self.problems.borrow_mut().push(Problem {
+            line: self.line(span.start),
+            key: key.to_owned(),
+            value: value.to_owned(),
+            what,
+        });
+    }
+
+    /// The faults and every key that was asked for, with its tables.
+    pub(crate) fn into_parts(self) -> (Vec<Problem>, Vec<String>) {
+        (self.problems.into_inner(), self.keys.into_inner())
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        let before = self.text.as_bytes().get(..offset).unwrap_or_default();
+        before.iter().filter(|byte| **byte == b'\n').count() + 1
+    }
+
+    /// What stands in the file, on one line and at most 60 characters of it.
+    fn source(&self, span: &Range<usize>) -> String {
+        let text = self.text.get(span.clone()).unwrap_or_default();
+        let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+        shown = shown.replace("\\\"", "\"").replace("\\'", "'");
+        if text.chars().nth(60).is_some() {
+            shown.push_str("...");
+        }
+        shown
+    }
+
+    /// Replaces `${env:NAME}`. `Err` says which reference cannot be filled in.
+    fn expand(&self, text: &str) -> Result<String, String> {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            out.push_str(before);
+            let Some((reference, tail)) = after.split_once('}') else {
+                return Err("has a `${` without `}`".to_owned());
+            };
+            let Some(name) = reference.strip_prefix("env:") else {
+                return Err(format!(
+                    "refers to ${{{reference}}}, allowed: ${{env:NAME}}"
+                ));
+            };
+            match (self.environment)(name) {
+                Some(value) => out.push_str(&value),
+                None => return Err(format!("the environment has no variable {name}")),
+            }
+            rest = tail;
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+}
+
+/// A value together with its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Located<T> {
+    /// The value.
+    pub(crate) value: T,
+    /// Where it stands, bytes.
+    pub(crate) span: Range<usize>,
+}
+
+/// One table: keys are taken out of it, what is left over at the end is unknown.
+pub(crate) struct Table<'a> {
+    document: &'a Document<'a>,
+    path: String,
+    span: Range<usize>,
+    entries: DeTable<'a>,
+    known: RefCell<Vec<&'static str>>,
+}
+
+impl<'a> Table<'a> {
+    /// The value of a string key with its variables expanded.
+    pub(crate) fn string(&self, key: &'static str) -> Option<Located<String>> {
+        let (span, value) = self.find(key)?;
+        self.expect_string(key, span, value)
+    }
+
+    /// As [`Self::string`], and its absence is a fault.
+    pub(crate) fn required(&self, key: &'static str, what: &str) -> Option<Located<String>> {
+        if self.find(key).is_none() {
+            let key = self.key(key);
+            self.document
+                .note(&self.span, &key, "missing", what.to_owned());
+            return None;
+        }
+        self.string(key)
+    }
+
+    /// An array of strings.
+    pub(crate) fn strings(&self, key: &'static str) -> Option<Vec<Located<String>>> {
+        let (span, value) = self.find(key)?;
+        let Some(items) = value.as_array() else {
+            self.wrong_type(key, &span, value, "an array of strings");
+            return None;
+        };
+        let read =
+            |item: &Spanned<DeValue<'_>>| self.expect_string(key, item.span(), item.get_ref());
+        Some(items.iter().filter_map(read).collect())
+    }
+
+    /// A boolean, or its default.
+    pub(crate) fn boolean(&self, key: &'static str, default: bool) -> bool {
+        let Some((span, value)) = self.find(key) else {
+            return default;
+        };
+        value.as_bool().unwrap_or_else(|| {
+            self.wrong_type(key, &span, value, "true or false");
+            default
+        })
+    }
+
+    /// One of the words, or the default.
+    pub(crate) fn choice<T: Copy>(&self, key: &'static str, words: &[(&str, T)], default: T) -> T {
+        let Some(word) = self.string(key) else {
+            return default;
+        };
+        if let Some((_, value)) = words.iter().find(|(name, _)| *name == word.value) {
+            return *value;
+        }
+        let allowed: Vec<_> = words.iter().map(|(name, _)| *name).collect();
+        self.refuse(
+            key,
+            &word.span,
+            format!("is not known, allowed: {}", allowed.join(" | ")),
+        );
+        default
+    }
+
+    /// A number in its unit and its range, or the default: an integer, or text such as `"64KiB"` or `"5s"` where
+    /// the unit has such a form.
+    pub(crate) fn number(
+        &self,
+        key: &'static str,
+        unit: Unit,
+        range: RangeInclusive<u64>,
+        default: u64,
+    ) -> u64 {
+        self.number_or(key, unit, &range, None).unwrap_or(default)
+    }
+
+    /// As [`Self::number`]; `"off"`, or nothing, is `None`.
+    pub(crate) fn number_or_off(
+        &self,
+        key: &'static str,
+        unit: Unit,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        self.number_or(key, unit, &range, Some("off"))
+    }
+
+    /// As [`Self::number`]; `"auto"`, or nothing, is `None`.
+    pub(crate) fn number_or_auto(
+        &self,
+        key: &'static str,
+        unit: Unit,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        self.number_or(key, unit, &range, Some("auto"))
+    }
+
+    /// `None` also when it was at fault.
+    fn number_or(
+        &self,
+        key: &'static str,
+        unit: Unit,
+        range: &RangeInclusive<u64>,
+        word: Option<&str>,
+    ) -> Option<u64> {
+        let (span, value) = self.find(key)?;
+        let mut allowed = unit.describe(range);
+        if let Some(word) = word {
+            allowed = format!("{allowed}, or {word:?}");
+        }
+        let number = match value {
+            DeValue::Integer(integer) => i128::from_str_radix(integer.as_str(), integer.radix())
+                .ok()
+                .and_then(|number| unit.measure(u64::try_from(number).ok()?)),
+            DeValue::String(text) if word.is_some_and(|word| word == text.as_ref()) => return None,
+            DeValue::String(text) => {
+                let number = unit::parse(unit, text);
+                if number.is_none() {
+                    let what = format!("is not {}, allowed: {allowed}", unit.form());
+                    self.refuse(key, &span, what);
+                    return None;
+                }
+                number
+            }
+            _ => {
+                self.wrong_type(key, &span, value, &format!("{}, {allowed}", unit.form()));
+                return None;
+            }
+        };
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            self.refuse(key, &span, format!("is out of range, allowed: {allowed}"));
+        }
+        number
+    }
+
+    /// A sub-table; an empty one when it is not there.
+    pub(crate) fn table(&mut self, key: &'static str) -> Self {
+        self.known.borrow_mut().push(key);
+        let path = self.key(key);
+        let (span, entries) = match self.take(key) {
+            None => (self.span.clone(), DeTable::new()),
+            Some((span, DeValue::Table(entries))) => (span, entries),
+            Some((span, value)) => {
+                self.wrong_type(key, &span, &value, &format!("a table [{path}]"));
+                (span, DeTable::new())
+            }
+        };
+        self.child(path, span, entries)
+    }
+
+    /// An array of tables; empty when it is not there.
+    pub(crate) fn tables(&mut self, key: &'static str) -> Vec<Self> {
+        self.known.borrow_mut().push(key);
+        let path = self.key(key);
+        let Some((span, value)) = self.take(key) else {
+            return Vec::new();
+        };
+        let DeValue::Array(items) = value else {
+            self.wrong_type(key, &span, &value, &format!("tables [[{path}]]"));
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for item in items {
+            let span = item.span();
+            match item.into_inner() {
+                DeValue::Table(entries) => tables.push(self.child(path.clone(), span, entries)),
+                other => self.wrong_type(key, &span, &other, &format!("a table [[{path}]]")),
+            }
+        }
+        tables
+    }
+
+    /// Notes a fault of a value that stands at `span`.
+    pub(crate) fn refuse(&self, key: &str, span: &Range<usize>, what: String) {
+        let value = self.document.source(span);
+        self.document.note(span, &self.key(key), &value, what);
+    }
+
+    /// Notes that something of this table as a whole is missing.
+    pub(crate) fn refuse_missing(&self, key: &str, what: &str) {
+        self.document
+            .note(&self.span, &self.key(key), "missing", what.to_owned());
+    }
+
+    /// Every key that nobody asked for is a fault.
+    pub(crate) fn finish(self) {
+        let known = self.known.borrow();
+        for (key, _) in &self.entries {
+            let name: &str = key.get_ref();
+            if known.contains(&name) {
+                continue;
+            }
+            let path = self.key(name);
+            let what = match nearest(name, &known) {
+                Some(meant) => format!("is not a key of this table, did you mean {meant}?"),
+                None => format!("is not a key of this table, allowed: {}", known.join(", ")),
+            };
+            self.document.note(&key.span(), &path, "unknown", what);
+        }
+    }
+
+    fn child(&self, path: String, span: Range<usize>, entries: DeTable<'a>) -> Self {
+        Self {
+            document: self.document,
+            path,
+            span,
+            entries,
+            known: RefCell::default(),
+        }
+    }
+
+    fn key(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+
+    fn find(&self, key: &'static str) -> Option<(Range<usize>, &DeValue<'a>)> {
+        if !self.known.borrow().contains(&key) {
+            self.known.borrow_mut().push(key);
+            self.document.keys.borrow_mut().push(self.key(key));
+        }
+        self.entries
+            .get(key)
+            .map(|value| (value.span(), value.get_ref()))
+    }
+
+    fn take(&mut self, key: &str) -> Option<(Range<usize>, DeValue<'a>)> {
+        let value = self.entries.remove(key)?;
+        Some((value.span(), value.into_inner()))
+    }
+
+    fn expect_string(
+        &self,
+        key: &'static str,
+        span: Range<usize>,
+        value: &DeValue<'_>,
+    ) -> Option<Located<String>> {
+        let Some(text) = value.as_str() else {
+            self.wrong_type(key, &span, value, "text in quotes");
+            return None;
+        };
+        match self.document.expand(text) {
+            Ok(value) => Some(Located { value, span }),
+            Err(what) => {
+                self.refuse(key, &span, what);
+                None
+            }
+        }
+    }
+
+    fn wrong_type(&self, key: &str, span: &Range<usize>, value: &DeValue<'_>, expected: &str) {
+        let what = format!("is a TOML {}, allowed: {expected}", value.type_str());
+        self.refuse(key, span, what);
+    }
+}
+
+/// The known key that a mistyped one is closest to, if it is close at all.
+fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
+    let distances = known.iter().map(|known| (distance(name, known), *known));
+    let (distance, meant) = distances.min_by_key(|(distance, _)| *distance)?;
+    (distance <= 3 && distance * 2 < meant.len()).then_some(meant)
+}
+
+/// How many letters must be put in, taken out or changed to get from one word to the other (Levenshtein).
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.bytes().enumerate() {
+        let mut corner = i;
+        let mut left = i + 1;
+        for (cell, b) in row.iter_mut().skip(1).zip(to.bytes()) {
+            let changed = corner + usize::from(a != b);
+            corner = *cell;
+            *cell = changed.min(left + 1).min(*cell + 1);
+            left = *cell;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistyped_keys_are_recognised() {
+        for (from, to, expect) in [
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("kitten", "sitting", 3),
+            ("same", "same", 0),
+        ] {
+            assert_eq!(distance(from, to), expect, "{from} {to}");
+        }
+        let known = ["connections", "connect_rate", "queue_bytes"];
+        assert_eq!(nearest("conections", &known), Some("connections"));
+        assert_eq!(nearest("colour", &known), None);
+    }
+}

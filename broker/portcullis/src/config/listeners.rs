@@ -1,0 +1,141 @@
+//! `[[listeners]]`: where clients connect, and through which chain.
+
+use std::{collections::HashSet, net::SocketAddr};
+
+use super::document::{Located, Table};
+
+/// One listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listener {
+    /// Unique name: plugins see it and chains belong to it.
+    pub(crate) name: String,
+    /// Address; port 0 = any free port.
+    pub(crate) bind: SocketAddr,
+    /// Its own chain; `None` = the default one.
+    pub(crate) chain: Option<Vec<String>>,
+}
+
+/// Longest name of a listener or a plugin, in characters.
+const NAME_CHARACTERS_MAX: usize = 64;
+
+/// The link that ends every chain.
+const DENY_ALL: &str = "deny-all";
+
+/// Transports that DESIGN names and this version does not have.
+const NOT_YET: [&str; 4] = ["tls", "ws", "wss", "unix"];
+
+/// Reads all listeners. `root` takes the fault that there is none.
+pub(super) fn read(tables: Vec<Table<'_>>, root: &Table<'_>) -> Vec<Listener> {
+    if tables.is_empty() {
+        root.refuse_missing(
+            "listeners",
+            "at least one [[listeners]] with name and bind is needed",
+        );
+    }
+    let mut names = HashSet::new();
+    let mut binds = HashSet::new();
+    let mut listeners = Vec::new();
+    for table in tables {
+        let name = table.required("name", "each listener needs a name");
+        if let Some(name) = &name {
+            check_name(&table, "name", name);
+            if !names.insert(name.value.clone()) {
+                table.refuse(
+                    "name",
+                    &name.span,
+                    "is the name of an earlier listener".to_owned(),
+                );
+            }
+        }
+        let bind = table.required(
+            "bind",
+            "each listener needs an address, e.g. 127.0.0.1:1883",
+        );
+        let bind = bind.and_then(|bind| read_address(&table, "bind", &bind));
+        if let Some(bind) = &bind
+            && bind.value.port() != 0
+            && !binds.insert(bind.value)
+        {
+            table.refuse(
+                "bind",
+                &bind.span,
+                "is the address of an earlier listener".to_owned(),
+            );
+        }
+        check_transport(&table);
+        let chain = read_chain(&table);
+        table.finish();
+        if let (Some(name), Some(bind)) = (name, bind) {
+            listeners.push(Listener {
+                name: name.value,
+                bind: bind.value,
+                chain,
+            });
+        }
+    }
+    listeners
+}
+
+/// Key `chain` of a table: plugin names, none twice. `deny-all` may stand where it always stands: at the end.
+pub(super) fn read_chain(table: &Table<'_>) -> Option<Vec<String>> {
+    let mut names = table.strings("chain")?;
+    names.pop_if(|name| name.value == DENY_ALL);
+    let mut seen = HashSet::new();
+    for name in &names {
+        check_name(table, "chain", name);
+        if !seen.insert(&name.value) {
+            table.refuse("chain", &name.span, "stands in the chain twice".to_owned());
+        }
+        if name.value == DENY_ALL {
+            let what = "is always the last link, allowed: only at the end, or left out".to_owned();
+            table.refuse("chain", &name.span, what);
+        }
+    }
+    Some(names.into_iter().map(|name| name.value).collect())
+}
+
+/// An IP address with a port.
+pub(super) fn read_address(
+    table: &Table<'_>,
+    key: &str,
+    text: &Located<String>,
+) -> Option<Located<SocketAddr>> {
+    match text.value.parse() {
+        Ok(value) => Some(Located {
+            value,
+            span: text.span.clone(),
+        }),
+        Err(_) => {
+            let what = "is not an address, allowed: IP:PORT such as 127.0.0.1:1883 or \
+                        [::]:1883, port 0 to 65535 (0 = any free port)";
+            table.refuse(key, &text.span, what.to_owned());
+            None
+        }
+    }
+}
+
+fn check_name(table: &Table<'_>, key: &str, name: &Located<String>) {
+    let characters = name.value.chars().count();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if characters == 0 || characters > NAME_CHARACTERS_MAX || !name.value.chars().all(allowed) {
+        let what = format!(
+            "is not a name, allowed: 1 to {NAME_CHARACTERS_MAX} of letters, digits, '-' and '_'"
+        );
+        table.refuse(key, &name.span, what);
+    }
+}
+
+fn check_transport(table: &Table<'_>) {
+    let Some(transport) = table.string("transport") else {
+        return;
+    };
+    if transport.value == "tcp" {
+        return;
+    }
+    let what = if NOT_YET.contains(&transport.value.as_str()) {
+        "is not available in this version yet, allowed: tcp"
+    } else {
+        "is not known, allowed: tcp"
+    };
+    table.refuse("transport", &transport.span, what.to_owned());
+}

@@ -1,0 +1,107 @@
+//! `[plugins]` and `[admin]`: the plugin folder and the HTTP API.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    document::Table,
+    listeners::{self, Listener},
+};
+
+/// The plugin folder and the default chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plugins {
+    /// The hot-drop folder.
+    pub(crate) dir: PathBuf,
+    /// The default chain; `None` = every enabled plugin by order, then name.
+    pub(crate) chain: Option<Vec<String>>,
+    /// Folders that `[files]` of manifests may point into.
+    pub(crate) file_roots: Vec<PathBuf>,
+    /// Whether a component without a manifest stays out.
+    pub(crate) require_manifest: bool,
+}
+
+/// The admin API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Admin {
+    /// Address; port 0 = any free port.
+    pub(crate) bind: SocketAddr,
+    /// Whether `/metrics` needs no token.
+    pub(crate) metrics_open: bool,
+    /// Whether `bind` may be reachable from other machines.
+    pub(crate) allow_remote: bool,
+    /// Host names, beside IP addresses and localhost, by which requests may address the API.
+    pub(crate) names: Vec<String>,
+}
+
+/// Port of the admin API when nothing is said.
+const ADMIN_PORT: u16 = 9883;
+
+/// Reads `[plugins]`. `data_dir` is missing when it was at fault itself.
+pub(super) fn read_plugins(table: Table<'_>, folder: &Path, data_dir: Option<&Path>) -> Plugins {
+    let dir = match table.string("dir") {
+        Some(dir) => folder.join(dir.value),
+        None => data_dir.unwrap_or(folder).join("plugins"),
+    };
+    let roots = table.strings("file_roots").map(|roots| {
+        roots
+            .into_iter()
+            .map(|root| folder.join(root.value))
+            .collect()
+    });
+    let plugins = Plugins {
+        chain: listeners::read_chain(&table),
+        file_roots: roots.unwrap_or_else(|| vec![folder.to_owned(), dir.clone()]),
+        require_manifest: table.boolean("require_manifest", false),
+        dir,
+    };
+    table.finish();
+    plugins
+}
+
+/// Reads `[admin]`.
+pub(super) fn read_admin(table: Table<'_>, listeners: &[Listener]) -> Admin {
+    let allow_remote = table.boolean("allow_remote", false);
+    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT));
+    let text = table.string("bind");
+    let located = text.and_then(|text| listeners::read_address(&table, "bind", &text));
+    if let Some(bind) = &located {
+        if !bind.value.ip().is_loopback() && !allow_remote {
+            let what = "is reachable from other machines and the API is not encrypted, allowed: \
+                        127.0.0.0/8 or [::1], or any address with allow_remote = true";
+            table.refuse("bind", &bind.span, what.to_owned());
+        }
+        if bind.value.port() != 0 && listeners.iter().any(|l| l.bind == bind.value) {
+            table.refuse(
+                "bind",
+                &bind.span,
+                "is the address of a listener".to_owned(),
+            );
+        }
+    }
+    let names = table.strings("names").unwrap_or_default();
+    for name in &names {
+        if !is_host_name(&name.value) {
+            let what = "is not a host name, allowed: 1 to 253 of letters, digits, '-' and '.'";
+            table.refuse("names", &name.span, what.to_owned());
+        }
+    }
+    let admin = Admin {
+        bind: located.map_or(default, |bind| bind.value),
+        metrics_open: table.boolean("metrics_open", false),
+        allow_remote,
+        names: names
+            .into_iter()
+            .map(|name| name.value.to_ascii_lowercase())
+            .collect(),
+    };
+    table.finish();
+    admin
+}
+
+fn is_host_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+    (1..=253).contains(&name.len()) && name.bytes().all(allowed)
+}

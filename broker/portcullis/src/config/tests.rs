@@ -1,0 +1,365 @@
+//! Tests of reading the configuration.
+
+use std::time::Duration;
+
+use session::QueueFull;
+
+use super::*;
+
+/// The smallest useful file.
+const SMALL: &str = r#"
+data_dir = "data"
+
+[[listeners]]
+name = "mqtt"
+bind = "127.0.0.1:1883"
+"#;
+
+const REFERENCE: &str = include_str!("../../../../docs/configure/reference.toml");
+
+fn file() -> &'static Path {
+    Path::new("/etc/portcullis/p.toml")
+}
+
+fn environment(name: &str) -> Option<String> {
+    (name == "DATA").then(|| "from-env".to_owned())
+}
+
+fn parse(text: &str) -> Result<Config, Problems> {
+    Config::parse(file(), text, &environment)
+}
+
+/// `text` is refused with exactly these lines.
+#[track_caller]
+fn refused(text: &str, expect: &[&str]) {
+    let problems = parse(text).expect_err("is accepted").to_string();
+    let found: Vec<_> = problems
+        .lines()
+        .map(|line| line.replace("/etc/portcullis/", ""))
+        .collect();
+    assert_eq!(found, expect);
+}
+
+/// `line` in [limits] is refused with this sentence.
+#[track_caller]
+fn refused_limit(line: &str, expect: &str) {
+    refused(
+        &format!("{SMALL}[limits]\n{line}\n"),
+        &[&format!("p.toml:8: limits.{expect}")],
+    );
+}
+
+#[test]
+fn the_smallest_file_has_the_defaults() {
+    let config = parse(SMALL).unwrap();
+    assert_eq!(config.data_dir, Path::new("/etc/portcullis/data"));
+    assert_eq!(
+        config.plugins.dir,
+        Path::new("/etc/portcullis/data/plugins")
+    );
+    let roots = ["/etc/portcullis", "/etc/portcullis/data/plugins"].map(PathBuf::from);
+    assert_eq!(config.plugins.file_roots, roots);
+    assert_eq!(config.plugins.chain, None);
+    assert_eq!(config.admin.bind, "127.0.0.1:9883".parse().unwrap());
+    assert!(!config.admin.metrics_open && !config.admin.allow_remote);
+    assert_eq!(config.limits.of_broker, ::limits::Config::default());
+    assert_eq!(config.limits.connections, None);
+    assert_eq!(config.limits.queue_full, QueueFull::default());
+    assert_eq!(config.publish_denied, PublishDenied::default());
+    assert_eq!(config.client_id_from, ClientIdFrom::default());
+}
+
+#[test]
+fn the_reference_lists_every_key_with_its_default() {
+    let (reference, problems, keys) = Config::read(file(), REFERENCE, &environment);
+    assert_eq!(problems, []);
+    let defaults = parse(
+        "data_dir = \"/var/lib/portcullis\"\n[[listeners]]\nname = \"mqtt\"\n\
+         bind = \"127.0.0.1:1883\"\n[plugins]\ndir = \"/etc/portcullis/plugins\"\n",
+    );
+    assert_eq!(reference, Some(defaults.unwrap()));
+    for path in keys {
+        let (table, key) = path.rsplit_once('.').unwrap_or(("", &path));
+        let start = match table {
+            "" => 0,
+            "listeners" => REFERENCE.find("[[listeners]]").unwrap(),
+            table => REFERENCE.find(&format!("[{table}]\n")).expect(table),
+        };
+        let rest = &REFERENCE[start + 1..];
+        let section = rest.split("\n[").next().unwrap();
+        let written = |line: &str| {
+            line.trim_start_matches("# ")
+                .split_once(" = ")
+                .is_some_and(|(name, _)| name == key)
+        };
+        assert!(
+            section.lines().any(written),
+            "{path} is not in the reference"
+        );
+    }
+}
+
+#[test]
+fn every_problem_is_reported_with_its_line() {
+    refused(
+        r#"
+publish_denied = "ignore"
+[[listeners]]
+name = "mqtt"
+bind = "localhost:1883"
+transport = "tls"
+[[listeners]]
+name = "mqtt"
+bind = "127.0.0.1:1884"
+colour = "red"
+[[listeners]]
+name = "a b"
+bind = "127.0.0.1:1884"
+transport = "quic"
+[plugins]
+chain = ["a", "a", "deny-all", "b c"]
+require_manifest = "yes"
+[admin]
+bind = "0.0.0.0:9883"
+names = ["mqtt.example", "a/b"]
+[limits]
+packet_bytes = 0
+conections = 5
+[limit]
+"#,
+        &[
+            "p.toml:1: data_dir: missing: the folder for what the broker writes is needed",
+            "p.toml:2: publish_denied: \"ignore\": is not known, allowed: acknowledge | disconnect",
+            "p.toml:5: listeners.bind: \"localhost:1883\": is not an address, allowed: IP:PORT \
+             such as 127.0.0.1:1883 or [::]:1883, port 0 to 65535 (0 = any free port)",
+            "p.toml:6: listeners.transport: \"tls\": is not available in this version yet, \
+             allowed: tcp",
+            "p.toml:8: listeners.name: \"mqtt\": is the name of an earlier listener",
+            "p.toml:10: listeners.colour: unknown: is not a key of this table, allowed: name, \
+             bind, transport, chain",
+            "p.toml:12: listeners.name: \"a b\": is not a name, allowed: 1 to 64 of letters, \
+             digits, '-' and '_'",
+            "p.toml:13: listeners.bind: \"127.0.0.1:1884\": is the address of an earlier listener",
+            "p.toml:14: listeners.transport: \"quic\": is not known, allowed: tcp",
+            "p.toml:16: plugins.chain: \"a\": stands in the chain twice",
+            "p.toml:16: plugins.chain: \"deny-all\": is always the last link, allowed: only at \
+             the end, or left out",
+            "p.toml:16: plugins.chain: \"b c\": is not a name, allowed: 1 to 64 of letters, \
+             digits, '-' and '_'",
+            "p.toml:17: plugins.require_manifest: \"yes\": is a TOML string, allowed: true or false",
+            "p.toml:19: admin.bind: \"0.0.0.0:9883\": is reachable from other machines and the \
+             API is not encrypted, allowed: 127.0.0.0/8 or [::1], or any address with \
+             allow_remote = true",
+            "p.toml:20: admin.names: \"a/b\": is not a host name, allowed: 1 to 253 of letters, \
+             digits, '-' and '.'",
+            "p.toml:22: limits.packet_bytes: 0: is out of range, allowed: 1KiB to 268435460",
+            "p.toml:23: limits.conections: unknown: is not a key of this table, did you mean \
+             connections?",
+            "p.toml:24: limit: unknown: is not a key of this table, did you mean limits?",
+        ],
+    );
+}
+
+#[test]
+fn each_limit_says_its_range() {
+    refused_limit(
+        "connect_rate = 0",
+        "connect_rate: 0: is out of range, allowed: 1 to 1000000",
+    );
+    refused_limit(
+        "connections = 0",
+        "connections: 0: is out of range, allowed: 1 to 10000000, or \"auto\"",
+    );
+    refused_limit(
+        "connections = -5",
+        "connections: -5: is out of range, allowed: 1 to 10000000, or \"auto\"",
+    );
+    refused_limit(
+        "receive_maximum = 65536",
+        "receive_maximum: 65536: is out of range, allowed: 1 to 65535",
+    );
+    refused_limit(
+        "client_id_bytes = 22",
+        "client_id_bytes: 22: is out of range, allowed: 23 to 65535",
+    );
+    refused_limit(
+        "keep_alive_max = \"19h\"",
+        "keep_alive_max: \"19h\": is out of range, allowed: 1s to 65535s",
+    );
+    refused_limit(
+        "keep_alive_max = 1.5",
+        "keep_alive_max: 1.5: is a TOML float, allowed: time as text like \"5m\" (s, m, h, d) or seconds as an integer, 1s to 65535s",
+    );
+    refused_limit(
+        "connect_timeout = \"5 years\"",
+        "connect_timeout: \"5 years\": is not time as text like \"5s\" (ms, s, m, h, d) or seconds as an integer, allowed: 100ms to 1m",
+    );
+    refused_limit(
+        "idle_timeout = 0",
+        "idle_timeout: 0: is out of range, allowed: 1s to 30d, or \"off\"",
+    );
+    refused_limit(
+        "queue_bytes = \"4Kb\"",
+        "queue_bytes: \"4Kb\": is not bytes as an integer or text like \"64KiB\", allowed: 1KiB to 16GiB",
+    );
+    refused_limit(
+        "queue_full = \"wait\"",
+        "queue_full: \"wait\": is not known, allowed: drop-oldest | drop-newest | disconnect",
+    );
+    refused_limit(
+        "retained_bytes = 99999999999999999999999999",
+        "retained_bytes: 99999999999999999999999999: is out of range, allowed: 0 to 1024GiB",
+    );
+}
+
+#[test]
+fn limits_are_read_in_their_units() {
+    let text = "[limits]\npacket_bytes = 0x1000\nidle_timeout = \"2h\"\nkeep_alive_max = 60\n\
+                session_expiry_max = \"1d\"\nconnections = 7\nconnect_rate = 30\n\
+                connect_timeout = 2\nqueue_full = \"drop-newest\"\nloopback_exempt = false\n";
+    let limits = parse(&format!("{SMALL}{text}")).unwrap().limits;
+    assert_eq!(limits.of_broker.sizes.packet_bytes, 4_096);
+    assert_eq!(
+        limits.of_broker.sizes.idle_timeout,
+        Some(Duration::from_secs(7_200))
+    );
+    assert_eq!(limits.of_broker.sizes.keep_alive_max, 60);
+    assert_eq!(limits.of_broker.sizes.session_expiry_max, 86_400);
+    assert_eq!(
+        limits.of_broker.sizes.connect_timeout,
+        Duration::from_secs(2)
+    );
+    assert_eq!(limits.connections, Some(7));
+    assert_eq!(
+        limits.of_broker.connection_rate.connect_rate.per_second(),
+        30
+    );
+    assert_eq!(limits.of_broker.connection_rate.connect_rate.burst(), 60);
+    assert_eq!(limits.queue_full, QueueFull::DropNewest);
+    assert!(!limits.of_broker.connection_rate.loopback_exempt);
+}
+
+#[test]
+fn what_can_be_set_is_what_the_limits_accept() {
+    for (key, minimum, maximum) in ::limits::RANGES {
+        for value in [*minimum, *maximum] {
+            let unit = if ["connect_timeout", "idle_timeout"].contains(key) {
+                "ms"
+            } else {
+                ""
+            };
+            let value = if unit.is_empty() {
+                value.to_string()
+            } else {
+                format!("\"{value}ms\"")
+            };
+            let config = parse(&format!("{SMALL}[limits]\n{key} = {value}\n")).unwrap();
+            assert_eq!(config.limits.of_broker.check(), Ok(()), "{key} = {value}");
+        }
+    }
+    for extremes in [
+        "connections_per_address = 1000000\nconnect_burst = 1000000\n[limits.login_backoff]\n\
+         free_failures = 100\nfirst_delay = \"1m\"\ndelay_max = \"1h\"\nforget_after = \"1d\"\n\
+         pairs = 10000000\n[limits.flapping]\nconnects = 100\nwindow = \"1h\"\nban = \"1d\"\n\
+         pairs = 1000000\n",
+        "connections_per_address = 1\nconnect_burst = 1\n[limits.login_backoff]\n\
+         free_failures = 0\nfirst_delay = \"1ms\"\ndelay_max = \"1ms\"\nforget_after = \"1s\"\n\
+         pairs = 2\n[limits.flapping]\nconnects = 2\nwindow = \"1s\"\nban = \"1s\"\npairs = 2\n",
+    ] {
+        let limits = parse(&format!("{SMALL}[limits]\n{extremes}"))
+            .unwrap()
+            .limits;
+        assert_eq!(limits.of_broker.check(), Ok(()));
+    }
+}
+
+#[test]
+fn connections_never_exceed_what_the_open_files_leave_room_for() {
+    let read = |line: &str| parse(&format!("{SMALL}[limits]\n{line}\n")).unwrap().limits;
+    for (line, expect) in [
+        ("", 800),
+        ("connections = 7", 7),
+        ("connections = 5000", 800),
+    ] {
+        assert_eq!(
+            read(line).settled(800).connection_rate.connections,
+            expect,
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn broken_toml_names_its_line() {
+    let problems = parse("data_dir = \"d\"\n\n[[listeners]\n").unwrap_err();
+    assert_eq!(
+        problems.problems.first().map(|p| p.line),
+        Some(3),
+        "{problems}"
+    );
+    assert!(problems.to_string().contains("is not TOML"), "{problems}");
+}
+
+#[test]
+fn variables_of_the_environment_are_filled_in_and_never_shown() {
+    let text = SMALL.replace("\"data\"", "\"/srv/${env:DATA}/x\"");
+    assert_eq!(parse(&text).unwrap().data_dir, Path::new("/srv/from-env/x"));
+    refused(
+        &SMALL.replace("\"data\"", "\"${env:NONE}\""),
+        &["p.toml:2: data_dir: \"${env:NONE}\": the environment has no variable NONE"],
+    );
+    refused(
+        &SMALL.replace("\"data\"", "\"${HOME}\""),
+        &["p.toml:2: data_dir: \"${HOME}\": refers to ${HOME}, allowed: ${env:NAME}"],
+    );
+    let shown = parse(&SMALL.replace("127.0.0.1:1883", "${env:DATA}"))
+        .unwrap_err()
+        .to_string();
+    assert!(!shown.contains("from-env"), "{shown}");
+}
+
+#[test]
+fn no_listener_is_a_problem() {
+    refused(
+        "data_dir = \"d\"\n",
+        &["p.toml:1: listeners: missing: at least one [[listeners]] with name and bind is needed"],
+    );
+}
+
+#[test]
+fn an_admin_api_for_other_machines_must_be_asked_for() {
+    let text = "[admin]\nbind = \"0.0.0.0:9883\"\nallow_remote = true\nnames = [\"Ops.Example\"]\n";
+    let admin = parse(&format!("{SMALL}{text}")).unwrap().admin;
+    assert!(admin.allow_remote);
+    assert_eq!(admin.names, ["ops.example"]);
+    refused(
+        &format!("{SMALL}[admin]\nbind = \"127.0.0.1:1883\"\n"),
+        &["p.toml:8: admin.bind: \"127.0.0.1:1883\": is the address of a listener"],
+    );
+}
+
+#[test]
+fn what_needs_a_restart_is_named_and_the_rest_applies() {
+    let old = parse(SMALL).unwrap();
+    let new = parse(&format!(
+        "publish_denied = \"disconnect\"\n{}[limits]\nqueue_messages = 5\n[plugins]\ndir = \"p\"\n",
+        SMALL.replace("1883", "1884")
+    ))
+    .unwrap();
+    assert_eq!(old.needs_restart(&new), ["listeners", "plugins"]);
+    let applied = old.with_live_part_of(new);
+    assert_eq!(applied.limits.of_broker.sizes.queue_messages, 5);
+    assert_eq!(applied.publish_denied, PublishDenied::Disconnect);
+    assert_eq!(applied.listeners, old.listeners);
+    assert_eq!(old.needs_restart(&applied), Vec::<&str>::new());
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_problem_of_its_first_line() {
+    let problems = Config::load(Path::new("/nonexistent/p.toml")).unwrap_err();
+    assert!(
+        problems
+            .to_string()
+            .starts_with("/nonexistent/p.toml:1: cannot be read")
+    );
+}

@@ -1,0 +1,70 @@
+//! The program: reads the command line, runs one command, turns its end into an exit code.
+//!
+//! Owns what only a whole process has: the allocator, the runtime, the log. `service.rs` puts the crates together.
+
+#![forbid(unsafe_code)]
+
+mod atomic_file;
+mod check;
+mod cli;
+mod config;
+mod descriptors;
+mod failure;
+mod logging;
+mod passwd;
+mod password_file;
+mod plugin;
+mod quickstart;
+mod run;
+mod service;
+mod signals;
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::Parser;
+use tokio::runtime::Runtime;
+
+use self::{
+    cli::{Command, CommandLine, PluginCommand},
+    failure::Failure,
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How long threads of the runtime may take to end after a command did.
+const RUNTIME_END: Duration = Duration::from_millis(200);
+
+fn main() -> ExitCode {
+    match dispatch(CommandLine::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("portcullis: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn dispatch(line: CommandLine) -> Result<(), Failure> {
+    let quiet = matches!(line.command, Command::Quickstart { .. } | Command::Check { .. });
+    let default = if quiet { "error" } else { "info" };
+    logging::start(line.log_format, line.log_level.as_deref().unwrap_or(default))?;
+    match line.command {
+        Command::Quickstart { dir, once } => within_runtime(quickstart::run(&dir, once)),
+        Command::Run { config } => within_runtime(run::run(&config)),
+        Command::Check { config } => within_runtime(check::run(&config)),
+        Command::Passwd { file, user, delete } => passwd::run(&file, &user, delete),
+        Command::Plugin(PluginCommand::Build { dir, output }) => {
+            plugin::build::run(&dir, output.as_deref())
+        }
+        Command::Plugin(PluginCommand::Check { file }) => plugin::check::run(&file),
+    }
+}
+
+fn within_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = Runtime::new().map_err(|error| Failure::internal("starting threads", error))?;
+    let result = runtime.block_on(command);
+    // A second signal ends the process although connections or plugin calls are still there.
+    runtime.shutdown_timeout(RUNTIME_END);
+    result
+}

@@ -1,0 +1,149 @@
+//! Password files: one `USER:HASH` a line, as the plugin `password-file` reads them.
+//!
+//! Owns hashing and editing. Knows nothing of terminals: `passwd.rs` asks for the password.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+};
+
+use argon2::{Algorithm, Argon2, Params, Version, password_hash::PasswordHasher};
+
+use crate::{
+    atomic_file::{folder_of, replace},
+    failure::Failure,
+};
+
+/// Longest password: what an MQTT field can carry.
+pub(crate) const PASSWORD_BYTES_MAX: usize = 65_535;
+
+/// Memory of one hash in KiB, passes and lanes: OWASP's first recommendation for argon2id.
+const MEMORY_KIB: u32 = 19_456;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+
+/// Refuses a name that cannot stand in a password file or in a CONNECT.
+pub(crate) fn check_user(user: &str) -> Result<(), Failure> {
+    let what = if user.is_empty() {
+        "is empty"
+    } else if user.len() > PASSWORD_BYTES_MAX {
+        "has more than 65535 bytes"
+    } else if user.contains(':') {
+        "contains ':', which ends the name in a password file"
+    } else if user.starts_with('#') {
+        "starts with '#', which marks a comment in a password file"
+    } else if user.chars().any(char::is_control) {
+        "contains a control character"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::Refused(format!("user {user:?} {what}")))
+}
+
+/// The argon2id PHC string of a password, with a fresh salt.
+pub(crate) fn hash(password: &[u8]) -> Result<String, Failure> {
+    if password.is_empty() {
+        return Err(Failure::Refused(
+            "an empty password is not accepted".to_owned(),
+        ));
+    }
+    if password.len() > PASSWORD_BYTES_MAX {
+        let what = format!("the password is longer than {PASSWORD_BYTES_MAX} bytes");
+        return Err(Failure::Refused(what));
+    }
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)
+        .map_err(|error| Failure::internal("argon2id parameters", error))?;
+    let hash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password(password)
+        .map_err(|error| Failure::internal("hashing the password", error))?;
+    Ok(hash.to_string())
+}
+
+/// Puts `user` with `hash` in place of every line that it had, or at the end. Makes the file if there is none.
+pub(crate) fn set(file: &Path, user: &str, hash: &str) -> Result<(), Failure> {
+    check_user(user)?;
+    edit(file, |old| {
+        let mut new = Vec::with_capacity(old.len() + user.len() + hash.len() + 2);
+        let mut written = false;
+        for line in lines(old) {
+            if is_of(line, user) {
+                if !written {
+                    push_line(&mut new, format!("{user}:{hash}").as_bytes());
+                }
+                written = true;
+            } else {
+                push_line(&mut new, line);
+            }
+        }
+        if !written {
+            push_line(&mut new, format!("{user}:{hash}").as_bytes());
+        }
+        Ok(new)
+    })
+}
+
+/// Takes every line of `user` out.
+pub(crate) fn delete(file: &Path, user: &str) -> Result<(), Failure> {
+    check_user(user)?;
+    edit(file, |old| {
+        if !lines(old).any(|line| is_of(line, user)) {
+            let what = format!("{} has no user {user:?}", file.display());
+            return Err(Failure::Refused(what));
+        }
+        let mut new = Vec::with_capacity(old.len());
+        for line in lines(old).filter(|line| !is_of(line, user)) {
+            push_line(&mut new, line);
+        }
+        Ok(new)
+    })
+}
+
+/// Reads, changes and replaces a file while no other `portcullis passwd` does the same in that folder.
+fn edit(
+    file: &Path,
+    change: impl FnOnce(&[u8]) -> Result<Vec<u8>, Failure>,
+) -> Result<(), Failure> {
+    let folder = folder_of(file);
+    let lock = File::open(folder).and_then(|lock| lock.lock().map(|()| lock));
+    let lock = lock.map_err(|error| {
+        Failure::Refused(format!("{}: cannot be opened: {error}", folder.display()))
+    })?;
+    let old = match fs::read(file) {
+        Ok(old) => old,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => {
+            return Err(Failure::Refused(format!(
+                "{}: cannot be read: {error}",
+                file.display()
+            )));
+        }
+    };
+    let new = change(&old)?;
+    let written = replace(file, &new).map_err(|error| {
+        Failure::Refused(format!("{}: cannot be written: {error}", file.display()))
+    });
+    drop(lock);
+    written
+}
+
+fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
+    content.split_inclusive(|byte| *byte == b'\n').map(|line| {
+        line.strip_suffix(b"\r\n")
+            .or_else(|| line.strip_suffix(b"\n"))
+            .unwrap_or(line)
+    })
+}
+
+fn is_of(line: &[u8], user: &str) -> bool {
+    line.strip_prefix(user.as_bytes())
+        .is_some_and(|rest| rest.first() == Some(&b':'))
+}
+
+fn push_line(content: &mut Vec<u8>, line: &[u8]) {
+    content.extend_from_slice(line);
+    content.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! `portcullis plugin ...`: working on plugins without a broker.
+
+pub(crate) mod build;
+pub(crate) mod check;

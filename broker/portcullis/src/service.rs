@@ -1,0 +1,176 @@
+//! The crates put together: gate, plugins, broker and admin API of one configuration, started and stopped as one.
+//!
+//! Owns the order: the gate refuses everybody until plugins stand in it, listeners open after that, the admin API
+//! speaks last. Knows nothing of signals and terminals.
+
+use std::{
+    fs::{self, DirBuilder},
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use access::{Gate, PluginManager};
+use admin::{AdminServer, AdminState};
+use plugin_host::PluginHost;
+use server::{Broker, BrokerHandle};
+use telemetry::Metrics;
+
+use crate::{config::Config, failure::Failure};
+
+/// How long connections have for their goodbye.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A running broker with everything around it.
+pub(crate) struct Service {
+    config: Config,
+    descriptors: u64,
+    broker: Arc<Broker>,
+    plugins: Arc<PluginHost>,
+    admin: AdminServer,
+}
+
+impl Service {
+    /// Starts everything. When it returns, all listeners are bound and every plugin was tried. `descriptors` = how
+    /// many files may be open.
+    pub(crate) async fn start(config: Config, descriptors: u64) -> Result<Self, Failure> {
+        make_private(&config.data_dir)?;
+        let metrics = Metrics::new();
+        let gate = Arc::new(Gate::new(since_start));
+        let plugins = PluginHost::start(plugin_host_config(&config), Arc::clone(&gate))
+            .await
+            .map_err(|error| Failure::Refused(sentence(&error)))?;
+        let broker = Broker::start(server_config(&config, descriptors), Arc::clone(&gate), Arc::clone(&metrics))
+            .await
+            .map_err(|error| Failure::Refused(sentence(&error)))?;
+        let state = AdminState {
+            broker: Arc::clone(&broker) as Arc<dyn BrokerHandle>,
+            plugins: Arc::clone(&plugins) as Arc<dyn PluginManager>,
+            gate,
+            metrics,
+            ready_checks: Vec::new(),
+        };
+        let admin = admin::start(admin_config(&config), state)
+            .await
+            .map_err(|error| Failure::Refused(sentence(&error)))?;
+        Ok(Self { config, descriptors, broker, plugins, admin })
+    }
+
+    /// The addresses of the listeners, by name.
+    pub(crate) fn listeners(&self) -> Vec<(Arc<str>, SocketAddr)> {
+        self.broker.listeners().into_iter().map(|l| (l.name, l.address)).collect()
+    }
+
+    /// The address of the admin API.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin.address()
+    }
+
+    /// The plugins.
+    pub(crate) fn plugins(&self) -> &dyn PluginManager {
+        &*self.plugins
+    }
+
+    /// Reads the configuration file again and applies what can change while running; a faulty file changes nothing.
+    pub(crate) fn reload(&mut self) {
+        let new = match Config::load(&self.config.file) {
+            Ok(new) => new,
+            Err(problems) => {
+                for problem in problems.to_string().lines() {
+                    tracing::error!(problem, "the configuration is faulty: the old one stays");
+                }
+                return;
+            }
+        };
+        let waiting = self.config.needs_restart(&new);
+        if !waiting.is_empty() {
+            let keys = waiting.join(", ");
+            tracing::warn!(keys, "these settings differ and need a restart");
+        }
+        self.broker.reconfigure(live_config(&new, self.descriptors));
+        self.config = self.config.with_live_part_of(new);
+        tracing::info!(config = %self.config.file.display(), "reloaded");
+    }
+
+    /// Says goodbye to every client and ends.
+    pub(crate) async fn stop(self) {
+        self.broker.shutdown(GRACE).await;
+        self.admin.shutdown().await;
+        self.plugins.shutdown().await;
+    }
+}
+
+fn server_config(config: &Config, descriptors: u64) -> server::Config {
+    let listeners = config.listeners.iter().map(|listener| server::ListenerConfig {
+        name: listener.name.clone(),
+        bind: listener.bind,
+    });
+    server::Config { listeners: listeners.collect(), live: live_config(config, descriptors) }
+}
+
+fn live_config(config: &Config, descriptors: u64) -> server::LiveConfig {
+    let fit = limits::connections_for_descriptors(descriptors);
+    if let Some(wanted) = config.limits.connections.filter(|wanted| *wanted > fit) {
+        tracing::warn!(wanted, fit, descriptors, "limits.connections is cut to what fits");
+    }
+    server::LiveConfig {
+        limits: config.limits.settled(fit),
+        publish_denied: config.publish_denied,
+        queue_full: config.limits.queue_full,
+        client_id_from: config.client_id_from,
+    }
+}
+
+pub(crate) fn plugin_host_config(config: &Config) -> plugin_host::Config {
+    let chains = config.listeners.iter().filter_map(|listener| {
+        let chain = listener.chain.clone()?;
+        Some((Arc::from(listener.name.as_str()), chain))
+    });
+    plugin_host::Config {
+        chain: config.plugins.chain.clone(),
+        listener_chains: chains.collect(),
+        file_roots: config.plugins.file_roots.clone(),
+        require_manifest: config.plugins.require_manifest,
+        ..plugin_host::Config::new(&config.plugins.dir, &config.data_dir)
+    }
+}
+
+fn admin_config(config: &Config) -> admin::Config {
+    admin::Config {
+        bind: config.admin.bind,
+        token_file: config.data_dir.join("admin.token"),
+        metrics_open: config.admin.metrics_open,
+        allow_remote: config.admin.allow_remote,
+        host_names: config.admin.names.clone(),
+    }
+}
+
+/// Makes the data folder for the user that runs the broker alone.
+fn make_private(folder: &Path) -> Result<(), Failure> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+        Failure::Refused(format!("data_dir {}: cannot be made: {error}", folder.display()))
+    })?;
+    fs::read_dir(folder).map(drop).map_err(|error| {
+        Failure::Refused(format!("data_dir {}: cannot be read: {error}", folder.display()))
+    })
+}
+
+/// An error with everything that caused it.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// A clock that never goes back, for measuring.
+fn since_start() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
+}

@@ -1,0 +1,288 @@
+//! The running broker: the state that all connections share, and its start and end.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use access::{Gate, Permissions};
+use arc_swap::ArcSwap;
+use codec::ReasonCode;
+use limits::{ConnectionRate, Flapping, LoginBackoff};
+use parking_lot::Mutex;
+use telemetry::Metrics;
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, Semaphore, watch},
+};
+
+use crate::{
+    BrokerHandle, ClientInfo, ClientPage, Config, ListenerInfo, LiveConfig, Totals,
+    connect::protocol_name,
+    listener::{self, Listener},
+    retained::Retained,
+    router::Router,
+    sessions::{SessionHandle, Sessions},
+    timers::{self, Timers},
+};
+
+/// Clients that ask for new permissions at once.
+const REFRESHES_AT_ONCE: usize = 32;
+/// How often expired retained messages are cleared away.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// What every connection shares.
+pub(crate) struct Core {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) live: ArcSwap<LiveConfig>,
+    pub(crate) sessions: Sessions,
+    pub(crate) router: Router,
+    pub(crate) retained: Retained,
+    pub(crate) timers: Timers,
+    pub(crate) connection_rate: Mutex<ConnectionRate>,
+    pub(crate) login_backoff: Mutex<LoginBackoff>,
+    pub(crate) flapping: Mutex<Flapping>,
+    pub(crate) refresh_slots: Semaphore,
+    pub(crate) shutdown: watch::Sender<bool>,
+    pub(crate) connections: AtomicU64,
+    /// Notified when the last connection is gone.
+    pub(crate) idle: Notify,
+    last_connection_id: AtomicU64,
+}
+
+impl Core {
+    pub(crate) fn next_connection_id(&self) -> u64 {
+        self.last_connection_id.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Seconds since 1970.
+    pub(crate) fn now_unix(&self) -> u64 {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since.map_or(0, |since| since.as_secs())
+    }
+
+    /// Takes an ended session out of the map and its subscriptions out of the router.
+    pub(crate) fn end_session(&self, handle: &SessionHandle) {
+        self.sessions.remove(handle);
+        let subscriptions = std::mem::take(&mut handle.state.lock().session.subscriptions);
+        let filters = subscriptions.iter().map(|subscription| &subscription.filter);
+        self.router.unsubscribe_all(handle.id, filters);
+    }
+}
+
+/// Why a broker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener could not be bound.
+    #[error("listener {name:?} cannot be bound to {address}: {error}")]
+    Bind {
+        /// Name of the listener.
+        name: String,
+        /// Its address.
+        address: SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
+}
+
+/// A running broker.
+pub struct Broker {
+    core: Arc<Core>,
+    listeners: OnceLock<Vec<Arc<Listener>>>,
+}
+
+impl Broker {
+    /// Binds all listeners and begins to accept. Decisions come from `gate`, whatever is in it at the time.
+    pub async fn start(
+        config: Config,
+        gate: Arc<Gate>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Arc<Self>, StartError> {
+        let limits = config.live.limits.clone();
+        let connection_rate = ConnectionRate::new(limits.connection_rate, Instant::now());
+        let core = Arc::new(Core {
+            gate,
+            metrics,
+            live: ArcSwap::from_pointee(config.live),
+            sessions: Sessions::default(),
+            router: Router::default(),
+            retained: Retained::default(),
+            timers: Timers::default(),
+            connection_rate: Mutex::new(connection_rate),
+            login_backoff: Mutex::new(LoginBackoff::new(limits.login_backoff)),
+            flapping: Mutex::new(Flapping::new(limits.flapping)),
+            refresh_slots: Semaphore::new(REFRESHES_AT_ONCE),
+            shutdown: watch::Sender::new(false),
+            connections: AtomicU64::new(0),
+            idle: Notify::new(),
+            last_connection_id: AtomicU64::new(0),
+        });
+        let mut bound = Vec::new();
+        for listener in config.listeners {
+            let (name, address) = (listener.name, listener.bind);
+            let socket = TcpListener::bind(address).await;
+            let socket = socket.and_then(|socket| Ok((socket.local_addr()?, socket)));
+            let (address, socket) =
+                socket.map_err(|error| StartError::Bind { name: name.clone(), address, error })?;
+            let connections = AtomicU64::new(0);
+            bound.push((Arc::new(Listener { name: name.into(), address, connections }), socket));
+        }
+        // Only when every one is bound does the first accept.
+        let broker = Arc::new(Self { core: Arc::clone(&core), listeners: OnceLock::new() });
+        broker.listeners.get_or_init(|| bound.iter().map(|(l, _)| Arc::clone(l)).collect());
+        for (listener, socket) in bound {
+            tokio::spawn(listener::run(Arc::clone(&core), listener, socket));
+        }
+        tokio::spawn(timers::run(Arc::clone(&core)));
+        tokio::spawn(sweep(Arc::clone(&core)));
+        watch_gate(&core);
+        Ok(broker)
+    }
+
+    /// Replaces limits and policies for everything that happens from now on.
+    pub fn reconfigure(&self, live: LiveConfig) {
+        let limits = live.limits.clone();
+        self.core.connection_rate.lock().set_config(limits.connection_rate, Instant::now());
+        self.core.login_backoff.lock().set_config(limits.login_backoff);
+        self.core.flapping.lock().set_config(limits.flapping);
+        self.core.live.store(Arc::new(live));
+    }
+
+    /// Stops accepting, tells every client (5.0: DISCONNECT 0x8B) and waits until all are gone or `grace` has passed.
+    /// Returns how many connections were left.
+    pub async fn shutdown(&self, grace: Duration) -> u64 {
+        self.core.shutdown.send_replace(true);
+        let gone = async {
+            loop {
+                let notified = self.core.idle.notified();
+                // Also those that were just being admitted when the signal came.
+                for handle in self.core.sessions.all() {
+                    handle.close(ReasonCode::ServerShuttingDown);
+                }
+                if self.core.connections.load(Ordering::Acquire) == 0 {
+                    return;
+                }
+                tokio::select! {
+                    () = notified => {}
+                    () = tokio::time::sleep(Duration::from_millis(100)) => {}
+                }
+            }
+        };
+        // Whoever does not go within the grace period is cut off when the process ends.
+        match tokio::time::timeout(grace, gone).await {
+            Ok(()) => 0,
+            Err(_) => self.core.connections.load(Ordering::Acquire),
+        }
+    }
+}
+
+/// After a swap of the chain every connection looks at once.
+fn watch_gate(core: &Arc<Core>) {
+    let (swaps, mut swapped) = watch::channel(0);
+    core.gate.on_swap(Box::new(move |generation| {
+        swaps.send_replace(generation);
+    }));
+    let core = Arc::clone(core);
+    tokio::spawn(async move {
+        while swapped.changed().await.is_ok() {
+            for handle in core.sessions.all() {
+                handle.poke();
+            }
+        }
+    });
+}
+
+async fn sweep(core: Arc<Core>) {
+    let mut shutdown = core.shutdown.subscribe();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP) => core.retained.sweep(Instant::now()),
+            _ = shutdown.wait_for(|down| *down) => return,
+        }
+    }
+}
+
+impl BrokerHandle for Broker {
+    fn clients(&self, prefix: &str, after: Option<&str>, limit: usize) -> ClientPage {
+        let mut handles = self.core.sessions.all();
+        handles.retain(|handle| {
+            handle.client_id.starts_with(prefix) && after.is_none_or(|a| &*handle.client_id > a)
+        });
+        handles.sort_by(|a, b| a.client_id.cmp(&b.client_id));
+        let more = handles.len() > limit;
+        handles.truncate(limit);
+        let clients: Vec<_> = handles.iter().map(|handle| info(handle)).collect();
+        let next = clients.last().filter(|_| more).map(|client| client.client_id.to_string());
+        ClientPage { clients, next }
+    }
+
+    fn client(&self, client_id: &str) -> Option<ClientInfo> {
+        self.core.sessions.get(client_id).map(|handle| info(&handle))
+    }
+
+    fn permissions(&self, client_id: &str) -> Option<Arc<Permissions>> {
+        let handle = self.core.sessions.get(client_id)?;
+        let state = handle.state.lock();
+        state.connection.is_some().then(|| Arc::clone(&state.permissions))
+    }
+
+    fn disconnect(&self, client_id: &str, reason: ReasonCode) -> bool {
+        self.core.sessions.get(client_id).is_some_and(|handle| handle.close(reason))
+    }
+
+    fn listeners(&self) -> Vec<ListenerInfo> {
+        let listeners = self.listeners.get().into_iter().flatten();
+        listeners
+            .map(|listener| ListenerInfo {
+                name: Arc::clone(&listener.name),
+                transport: "tcp",
+                address: listener.address,
+                connections: listener.connections.load(Ordering::Relaxed),
+            })
+            .collect()
+    }
+
+    fn totals(&self) -> Totals {
+        Totals {
+            connections: self.core.connections.load(Ordering::Relaxed),
+            sessions: self.core.sessions.len() as u64,
+            subscriptions: self.core.router.len(),
+            retained_messages: self.core.retained.len() as u64,
+            retained_bytes: self.core.retained.bytes(),
+        }
+    }
+}
+
+fn info(handle: &SessionHandle) -> ClientInfo {
+    let state = handle.state.lock();
+    let (facts, session) = (&state.facts, &state.session);
+    let identity = facts.authenticated.identity();
+    let subscriptions = session.subscriptions.iter();
+    ClientInfo {
+        client_id: Arc::clone(&handle.client_id),
+        connected: state.connection.is_some(),
+        principal: Arc::clone(&handle.principal),
+        authenticated_by: Arc::clone(&identity.authenticated_by),
+        groups: identity.groups.clone(),
+        username: facts.username.clone(),
+        listener: Arc::clone(&facts.listener),
+        remote: Some(facts.remote),
+        protocol: protocol_name(facts.protocol),
+        keep_alive_seconds: facts.keep_alive_seconds,
+        clean_start: facts.clean_start,
+        session_expiry_interval: facts.session_expiry_interval,
+        since_unix: facts.since_unix,
+        subscriptions: subscriptions
+            .map(|s| (s.filter.to_string(), s.options.maximum_qos as u8))
+            .collect(),
+        in_flight: session.in_flight(),
+        queued: session.queued(),
+        dropped: session.dropped(),
+        generation: facts.authenticated.generation(),
+    }
+}

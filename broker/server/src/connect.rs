@@ -1,0 +1,488 @@
+//! CONNECT, from accepted socket to connected client: the story is [`admit`].
+//!
+//! Every refusal leaves at one place, [`refuse`]: CONNACK, log line and counter.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use access::{
+    Authenticated, ClientIdFrom, Connection as Claim, Credentials, Password, Refusal, WillSummary,
+};
+use codec::{ConnAck, Connect, Decoded, Packet, ProtocolVersion, ReasonCode, decode};
+use session::WillMessage;
+use telemetry::events::{ConnectRefused, Connected};
+use tokio::{io::AsyncReadExt, io::AsyncWriteExt, net::TcpStream};
+
+use crate::{
+    broker::Core,
+    config::LiveConfig,
+    connection::{Begin, Connection},
+    sessions::{Facts, ForeignSession, Open, Opened},
+    subscribe::judge_again,
+    will,
+};
+
+/// A socket that was accepted and has not shown a CONNECT yet.
+pub(crate) struct Arrival {
+    pub(crate) core: Arc<Core>,
+    pub(crate) stream: TcpStream,
+    pub(crate) remote: SocketAddr,
+    pub(crate) listener: Arc<str>,
+    pub(crate) connection_id: u64,
+}
+
+/// Why no client came of a connection.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("no complete CONNECT within {} ms", .0.as_millis())]
+    Timeout(Duration),
+    #[error("connection ended before CONNECT was complete: {0}")]
+    Network(io::ErrorKind),
+    #[error("{0}")]
+    Malformed(codec::Error),
+    #[error("the first packet is not CONNECT [MQTT-3.1.0-1]")]
+    NotConnect,
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    #[error("{0}")]
+    Limit(limits::SizeExceeded),
+    #[error("enhanced authentication is not available: no plugin offers a method")]
+    AuthenticationMethod,
+    #[error("{0}")]
+    ByChain(Refusal),
+    #[error("the Will Message is not permitted: {0}")]
+    Will(access::NotAuthorized),
+    #[error("the Will Topic is not a topic name: {0}")]
+    WillTopic(topic::InvalidTopic),
+    #[error("{0}")]
+    BackedOff(limits::BackedOff),
+    #[error("{0}")]
+    Flapping(limits::Banned),
+    #[error("the session of this client identifier belongs to another principal")]
+    ForeignSession,
+}
+
+impl Refused {
+    /// The code for CONNACK; `None` = close without a word.
+    fn reason_code(&self) -> Option<ReasonCode> {
+        match self {
+            Self::Timeout(_) | Self::Network(_) | Self::NotConnect => None,
+            Self::Malformed(error) => Some(error.reason_code()),
+            Self::ShuttingDown => Some(ReasonCode::ServerShuttingDown),
+            Self::Limit(exceeded) => Some(limit_code(exceeded)),
+            Self::AuthenticationMethod => Some(ReasonCode::BadAuthenticationMethod),
+            Self::ByChain(refusal) => Some(refusal.reason_code()),
+            Self::Will(_) | Self::ForeignSession => Some(ReasonCode::NotAuthorized),
+            Self::BackedOff(_) => Some(ReasonCode::ConnectionRateExceeded),
+            Self::Flapping(_) => Some(ReasonCode::Banned),
+            Self::WillTopic(_) => Some(ReasonCode::TopicNameInvalid),
+        }
+    }
+}
+
+/// A CONNECT as it was read.
+struct First {
+    connect: Box<Connect>,
+    /// The client left its identifier to us [MQTT-3.1.3-6].
+    assigned: bool,
+    /// Bytes behind it.
+    rest: Vec<u8>,
+}
+
+/// Serves one accepted socket to its end.
+pub(crate) async fn serve(arrival: Arrival) {
+    // Boxed: what a handshake needs must not weigh on every connection for its life.
+    if let Some(connection) = Box::pin(handshake(arrival)).await {
+        connection.run().await;
+    }
+}
+
+async fn handshake(mut arrival: Arrival) -> Option<Connection> {
+    let first = match read_connect(&mut arrival).await {
+        Ok(first) => first,
+        Err(refused) => {
+            refuse(&mut arrival, None, &refused).await;
+            return None;
+        }
+    };
+    let claim = (first.connect.version, first.connect.client_id.clone());
+    let problem = first.connect.request_problem_information;
+    match admit(&arrival, first).await {
+        Ok(admitted) => Some(admitted.begin(arrival)),
+        Err(refused) => {
+            let (version, client_id) = &claim;
+            refuse(&mut arrival, Some((*version, client_id, problem)), &refused).await;
+            None
+        }
+    }
+}
+
+/// The first packet, whole, within the deadline and the size for strangers.
+async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
+    let (timeout, most) = {
+        let live = arrival.core.live.load();
+        (live.limits.sizes.connect_timeout, live.limits.sizes.packet_bytes_before_connect)
+    };
+    let mut shutdown = arrival.core.shutdown.subscribe();
+    let stream = &mut arrival.stream;
+    let read = async {
+        let mut bytes = Vec::with_capacity(CONNECT_BYTES);
+        loop {
+            let count = stream.read_buf(&mut bytes).await.map_err(|e| Refused::Network(e.kind()))?;
+            if count == 0 {
+                return Err(Refused::Network(io::ErrorKind::UnexpectedEof));
+            }
+            if bytes.first().is_some_and(|first| first >> 4 != 1) {
+                return Err(Refused::NotConnect);
+            }
+            // CONNECT says its own version; the one given here is not looked at.
+            match decode(&bytes, ProtocolVersion::V5, most).map_err(Refused::Malformed)? {
+                Decoded::Packet(Packet::Connect(connect), taken) => {
+                    bytes.drain(..taken);
+                    return Ok(First { connect, assigned: false, rest: bytes });
+                }
+                Decoded::Packet(..) => return Err(Refused::NotConnect),
+                Decoded::Incomplete { .. } => {}
+            }
+        }
+    };
+    tokio::select! {
+        first = read => first,
+        () = tokio::time::sleep(timeout) => Err(Refused::Timeout(timeout)),
+        _ = shutdown.wait_for(|down| *down) => Err(Refused::ShuttingDown),
+    }
+}
+
+/// An accepted client.
+struct Admitted {
+    connect: Box<Connect>,
+    authenticated: Arc<Authenticated>,
+    opened: Opened,
+    connack: ConnAck,
+    keep_alive_seconds: u16,
+    rest: Vec<u8>,
+}
+
+/// The story of a CONNECT.
+async fn admit(arrival: &Arrival, mut first: First) -> Result<Admitted, Refused> {
+    let core = &arrival.core;
+    let live = core.live.load_full();
+    check_connect(&first.connect, &live)?;
+    first.assign_client_id();
+    let will = first.connect.will.as_deref().map(will::prepare).transpose();
+    let will = will.map_err(Refused::WillTopic)?;
+    let brake = Brake::new(arrival, &first.connect, &live);
+    brake.check()?;
+    let authenticated = authenticate(arrival, &mut first.connect, live.client_id_from).await;
+    let authenticated = Arc::new(brake.settle(authenticated)?);
+    if let Some(will) = &will {
+        will::permit(will, authenticated.permissions()).map_err(Refused::Will)?;
+    }
+    let connack = answer(&first, &authenticated, &live);
+    let opened = open_session(arrival, &first.connect, &authenticated, (will, &connack), &live)?;
+    Ok(Admitted {
+        keep_alive_seconds: keep_alive(&first.connect, &live),
+        connack: ConnAck { session_present: opened.session_present, ..connack },
+        connect: first.connect,
+        authenticated,
+        opened,
+        rest: first.rest,
+    })
+}
+
+/// Lengths and what this version cannot do.
+fn check_connect(connect: &Connect, live: &LiveConfig) -> Result<(), Refused> {
+    let sizes = &live.limits.sizes;
+    sizes.check_client_id(&connect.client_id).map_err(Refused::Limit)?;
+    let properties = &connect.user_properties;
+    let bytes = properties.iter().map(|(name, value)| name.len() + value.len()).sum();
+    sizes.check_user_properties(properties.len(), bytes).map_err(Refused::Limit)?;
+    if let Some(will) = &connect.will {
+        sizes.check_topic(&will.topic).map_err(Refused::Limit)?;
+    }
+    if connect.authentication_method.is_some() {
+        return Err(Refused::AuthenticationMethod);
+    }
+    Ok(())
+}
+
+impl First {
+    fn assign_client_id(&mut self) {
+        if self.connect.client_id.is_empty() {
+            self.assigned = true;
+            self.connect.client_id = format!("auto-{:032x}", random_u128());
+        }
+    }
+}
+
+/// What slows down those who fail to log in, and those who connect again and again.
+struct Brake<'a> {
+    core: &'a Core,
+    address: IpAddr,
+    username: Option<String>,
+    /// Loopback is free of all connect limits.
+    exempt: bool,
+}
+
+impl<'a> Brake<'a> {
+    fn new(arrival: &'a Arrival, connect: &Connect, live: &LiveConfig) -> Self {
+        let address = arrival.remote.ip().to_canonical();
+        let exempt = live.limits.connection_rate.loopback_exempt && address.is_loopback();
+        Self { core: &arrival.core, address, username: connect.username.clone(), exempt }
+    }
+
+    fn check(&self) -> Result<(), Refused> {
+        if self.exempt {
+            return Ok(());
+        }
+        let backoff = self.core.login_backoff.lock();
+        let username = self.username.as_deref();
+        backoff.check(self.address, username, Instant::now()).map_err(Refused::BackedOff)
+    }
+
+    /// Notes how the login went. Only a word of the chain counts as a failed login: a plugin that is down must not
+    /// lock its users out for longer than it is.
+    fn settle(
+        &self,
+        result: Result<Authenticated, Refused>,
+    ) -> Result<Authenticated, Refused> {
+        if self.exempt {
+            return result;
+        }
+        let (username, now) = (self.username.as_deref(), Instant::now());
+        match &result {
+            Ok(authenticated) => {
+                self.core.login_backoff.lock().succeeded(self.address, username);
+                let subject = authenticated.subject();
+                let mut flapping = self.core.flapping.lock();
+                flapping
+                    .connected(&subject.identity.principal, &subject.client_id, now)
+                    .map_err(Refused::Flapping)?;
+            }
+            Err(Refused::ByChain(refusal)) if refusal.is_by_verdict() => {
+                self.core.login_backoff.lock().failed(self.address, username, now);
+            }
+            Err(_) => {}
+        }
+        result
+    }
+}
+
+/// Asks the chain who this is and what it may do.
+async fn authenticate(
+    arrival: &Arrival,
+    connect: &mut Connect,
+    client_id_from: ClientIdFrom,
+) -> Result<Authenticated, Refused> {
+    let claim = Claim {
+        connection_id: arrival.connection_id,
+        client_id: Arc::from(connect.client_id.as_str()),
+        username: connect.username.clone(),
+        listener: Arc::clone(&arrival.listener),
+        remote: arrival.remote,
+        protocol: connect.version,
+        tls: None,
+        attributes: Vec::new(),
+    };
+    let credentials = Credentials {
+        password: connect.password.take().map(Password::new),
+        clean_start: connect.clean_start,
+        keep_alive_seconds: connect.keep_alive,
+        user_properties: std::mem::take(&mut connect.user_properties),
+        will: connect.will.as_deref().map(|will| WillSummary {
+            topic: will.topic.clone(),
+            qos: will.qos,
+            retain: will.retain,
+            payload_bytes: u32::try_from(will.payload.len()).unwrap_or(u32::MAX),
+            delay_seconds: will.delay_interval,
+        }),
+    };
+    let gate = &arrival.core.gate;
+    let now = arrival.core.now_unix();
+    let begun = Instant::now();
+    let (result, walk) = gate.admit(&claim, &credentials, client_id_from, now).await;
+    arrival.core.metrics.authentication_seconds.observe(begun.elapsed().as_secs_f64());
+    tracing::debug!(client_id = %telemetry::Escaped(&claim.client_id), ?walk, "chain asked");
+    result.map_err(Refused::ByChain)
+}
+
+/// Keep Alive in force: never off, never above the limit.
+fn keep_alive(connect: &Connect, live: &LiveConfig) -> u16 {
+    match connect.keep_alive {
+        0 => live.limits.sizes.keep_alive_max,
+        seconds => seconds.min(live.limits.sizes.keep_alive_max),
+    }
+}
+
+/// CONNACK for a client that is let in.
+fn answer(first: &First, authenticated: &Authenticated, live: &LiveConfig) -> ConnAck {
+    let (connect, identity, sizes) = (&first.connect, authenticated.identity(), &live.limits.sizes);
+    let expiry = connect
+        .session_expiry_interval
+        .min(sizes.session_expiry_max)
+        .min(identity.session_expiry_seconds_max.unwrap_or(u32::MAX));
+    let keep_alive = keep_alive(connect, live);
+    let client_id = &authenticated.subject().client_id;
+    let renamed = first.assigned || **client_id != *connect.client_id;
+    ConnAck {
+        session_expiry_interval: (expiry != connect.session_expiry_interval).then_some(expiry),
+        receive_maximum: Some(sizes.receive_maximum),
+        maximum_packet_size: u32::try_from(sizes.packet_bytes).ok(),
+        assigned_client_identifier: renamed.then(|| client_id.to_string()),
+        topic_alias_maximum: Some(sizes.topic_alias_maximum),
+        server_keep_alive: (keep_alive != connect.keep_alive).then_some(keep_alive),
+        user_properties: identity.user_properties.clone(),
+        ..ConnAck::default()
+    }
+}
+
+/// Resumes, takes over or makes the session, and settles what the old connection left.
+fn open_session(
+    arrival: &Arrival,
+    connect: &Connect,
+    authenticated: &Arc<Authenticated>,
+    (will, connack): (Option<Box<WillMessage>>, &ConnAck),
+    live: &LiveConfig,
+) -> Result<Opened, Refused> {
+    let core = &arrival.core;
+    let facts = Facts {
+        authenticated: Arc::clone(authenticated),
+        username: connect.username.clone(),
+        listener: Arc::clone(&arrival.listener),
+        remote: arrival.remote,
+        protocol: connect.version,
+        keep_alive_seconds: keep_alive(connect, live),
+        clean_start: connect.clean_start,
+        session_expiry_interval: connack
+            .session_expiry_interval
+            .unwrap_or(connect.session_expiry_interval),
+        since_unix: core.now_unix(),
+    };
+    let opened = core
+        .sessions
+        .open(Open {
+            connection_id: arrival.connection_id,
+            connect,
+            authenticated,
+            limits: live.session_limits(),
+            will,
+            facts,
+        })
+        .map_err(|ForeignSession| Refused::ForeignSession)?;
+    if let Some(replaced) = &opened.replaced {
+        core.end_session(replaced);
+    }
+    if let Some((old_will, permissions)) = &opened.old_will {
+        will::publish(core, old_will, permissions, opened.handle.id);
+    }
+    if opened.session_present {
+        // What was subscribed and queued under older permissions is judged by the present ones before any of it flows.
+        judge_again(core, &opened.handle, authenticated.permissions());
+        let expired = opened.handle.state.lock().session.pump(Instant::now());
+        let (reason, count) = ("expired", expired as u64);
+        telemetry::events::MessageDropped { reason, count }.emit(&core.metrics);
+    }
+    Ok(opened)
+}
+
+impl Admitted {
+    fn begin(self, arrival: Arrival) -> Connection {
+        let identity = self.authenticated.identity();
+        Connected {
+            client_id: &self.opened.handle.client_id,
+            principal: &identity.principal,
+            listener: &arrival.listener,
+            remote: arrival.remote,
+            protocol: protocol_name(self.connect.version),
+            session_present: self.opened.session_present,
+        }
+        .emit(&arrival.core.metrics);
+        let mut output = Vec::with_capacity(CONNECT_BYTES);
+        Packet::ConnAck(Box::new(self.connack)).encode(self.connect.version, &mut output);
+        let begin = Begin {
+            core: arrival.core,
+            stream: arrival.stream,
+            connection_id: arrival.connection_id,
+            version: self.connect.version,
+            handle: self.opened.handle,
+            authenticated: self.authenticated,
+            remote: arrival.remote,
+            keep_alive_seconds: self.keep_alive_seconds,
+            rest: self.rest,
+            output,
+        };
+        Connection::new(begin, Instant::now())
+    }
+}
+
+/// The one place where a refusal leaves.
+async fn refuse(
+    arrival: &mut Arrival,
+    claim: Option<(ProtocolVersion, &str, bool)>,
+    refused: &Refused,
+) {
+    let reason = refused.reason_code();
+    ConnectRefused {
+        client_id: claim.map(|(_, client_id, _)| client_id),
+        listener: &arrival.listener,
+        remote: arrival.remote,
+        reason: reason.unwrap_or(ReasonCode::UnspecifiedError),
+        cause: refused,
+    }
+    .emit(&arrival.core.metrics);
+    let Some(reason_code) = reason else { return };
+    // A packet that did not decode has no version: 5.0's CONNACK says why, as Mosquitto and HiveMQ answer, unless the
+    // bytes say 3.1.1.
+    let (version, problem) =
+        claim.map_or((ProtocolVersion::V311, false), |(version, _, problem)| (version, problem));
+    let reason_string = match refused {
+        Refused::ByChain(refusal) if problem => refusal.reason.clone(),
+        _ => None,
+    };
+    let connack = ConnAck { reason_code, reason_string, ..ConnAck::default() };
+    let mut output = Vec::new();
+    Packet::ConnAck(Box::new(connack)).encode(version, &mut output);
+    let farewell = async {
+        arrival.stream.write_all(&output).await?;
+        arrival.stream.shutdown().await
+    };
+    // A stranger who does not read its refusal is not waited for.
+    if !matches!(tokio::time::timeout(FAREWELL, farewell).await, Ok(Ok(()))) {
+        tracing::trace!(remote = %arrival.remote, "refusal not taken");
+    }
+}
+
+/// The Reason Code for a length or count beyond its limit.
+fn limit_code(exceeded: &limits::SizeExceeded) -> ReasonCode {
+    match exceeded.limit {
+        "client_id_bytes" => ReasonCode::ClientIdentifierNotValid,
+        "topic_bytes" | "topic_levels" => ReasonCode::TopicNameInvalid,
+        _ => ReasonCode::QuotaExceeded,
+    }
+}
+
+pub(crate) fn protocol_name(version: ProtocolVersion) -> &'static str {
+    match version {
+        ProtocolVersion::V311 => "3.1.1",
+        ProtocolVersion::V5 => "5.0",
+    }
+}
+
+/// 128 random bits. Assigned client identifiers must not be guessable: whoever knows one could take the session over.
+fn random_u128() -> u128 {
+    let mut bytes = [0; 16];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => u128::from_ne_bytes(bytes),
+        // Without random numbers nothing about this process is safe.
+        Err(_) => std::process::abort(),
+    }
+}
+
+/// Room for a usual CONNECT or CONNACK.
+const CONNECT_BYTES: usize = 256;
+/// How long a refusal may take to leave.
+const FAREWELL: Duration = Duration::from_secs(1);

@@ -1,0 +1,412 @@
+//! One connected client: the loop between its socket and its session.
+//!
+//! Each turn has a fixed order, as in quinn: refreshed permissions, input, timers, session, output. Input is read in
+//! large chunks into a buffer of the thread, so that an idle connection owns none; every packet of a chunk is handled
+//! where it lies; subscribers are woken once after the chunk; everything queued leaves with one write.
+
+use std::{
+    cell::RefCell,
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use access::Authenticated;
+use codec::{
+    Acknowledgement, Decoded, Packet, PacketType, ProtocolVersion, ReasonCode, decode,
+    encode_acknowledgement,
+};
+use session::{Frames, InboundAliases, KeepAlive};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use crate::{
+    broker::Core, close::Close, counts::Counts, publish::Memo, refresh::Refresh, retained,
+    sessions::SessionHandle,
+};
+
+/// Bytes read at once.
+const READ_BYTES: usize = 64 * 1024;
+/// Chunks read in one turn before others get theirs.
+const READS_PER_TURN: usize = 4;
+/// How long a client may accept nothing while there is something to write.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+thread_local! {
+    static CHUNK: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
+}
+
+/// A connected client. Only [`crate::connect`] makes one, from an [`Authenticated`].
+pub(crate) struct Connection {
+    pub(crate) core: Arc<Core>,
+    pub(crate) stream: TcpStream,
+    pub(crate) connection_id: u64,
+    pub(crate) version: ProtocolVersion,
+    pub(crate) handle: Arc<SessionHandle>,
+    pub(crate) authenticated: Arc<Authenticated>,
+    pub(crate) refresh: Refresh,
+    remote: SocketAddr,
+    /// Start of a packet whose rest has not come yet.
+    pub(crate) partial: Vec<u8>,
+    /// Length from which on `partial` is worth decoding.
+    needed: usize,
+    /// Encoded packets being written; the first `written` bytes are gone.
+    pub(crate) output: Vec<u8>,
+    written: usize,
+    blocked_since: Option<Instant>,
+    pub(crate) aliases: InboundAliases,
+    pub(crate) memo: Memo,
+    pub(crate) frames: Frames,
+    pub(crate) forwarded: Vec<u8>,
+    pub(crate) wakes: Vec<Waker>,
+    pub(crate) counts: Counts,
+    keep_alive: KeepAlive,
+    packet_bytes_max: usize,
+    timer: Pin<Box<tokio::time::Sleep>>,
+    timer_at: Option<Instant>,
+}
+
+/// What [`crate::connect`] hands over.
+pub(crate) struct Begin {
+    pub(crate) core: Arc<Core>,
+    pub(crate) stream: TcpStream,
+    pub(crate) connection_id: u64,
+    pub(crate) version: ProtocolVersion,
+    pub(crate) handle: Arc<SessionHandle>,
+    pub(crate) authenticated: Arc<Authenticated>,
+    pub(crate) remote: SocketAddr,
+    pub(crate) keep_alive_seconds: u16,
+    /// Bytes that came behind CONNECT.
+    pub(crate) rest: Vec<u8>,
+    /// CONNACK.
+    pub(crate) output: Vec<u8>,
+}
+
+impl Connection {
+    pub(crate) fn new(begin: Begin, now: Instant) -> Self {
+        let live = begin.core.live.load();
+        let (packet_bytes_max, aliases) =
+            (live.limits.sizes.packet_bytes, live.limits.sizes.topic_alias_maximum);
+        let mut refresh = Refresh::new(&begin.authenticated, now);
+        let ends_at = begin.authenticated.identity().expires_at_unix;
+        refresh.set_end(ends_at, begin.core.now_unix(), now);
+        Self {
+            counts: Counts::new(&begin.core.metrics),
+            refresh,
+            core: begin.core,
+            stream: begin.stream,
+            connection_id: begin.connection_id,
+            version: begin.version,
+            handle: begin.handle,
+            authenticated: begin.authenticated,
+            remote: begin.remote,
+            partial: begin.rest,
+            needed: 0,
+            output: begin.output,
+            written: 0,
+            blocked_since: None,
+            aliases: InboundAliases::new(aliases),
+            memo: Memo::default(),
+            frames: Frames::default(),
+            forwarded: Vec::new(),
+            wakes: Vec::new(),
+            keep_alive: KeepAlive::new(begin.keep_alive_seconds, now),
+            packet_bytes_max,
+            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            timer_at: None,
+        }
+    }
+
+    pub(crate) fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// What is encoded and not yet written.
+    pub(crate) fn unwritten(&mut self) -> Vec<u8> {
+        let mut output = std::mem::take(&mut self.output);
+        output.drain(..self.written);
+        self.written = 0;
+        output
+    }
+
+    /// Serves the client until its connection ends.
+    pub(crate) async fn run(mut self) {
+        let close = poll_fn(|cx| self.poll_turn(cx)).await;
+        crate::disconnect::finish(self, close).await;
+    }
+
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
+        let now = Instant::now();
+        let result = self.turn(cx, now);
+        self.flush_wakes();
+        self.counts.flush();
+        match result {
+            Ok(()) => Poll::Pending,
+            Err(close) => Poll::Ready(close),
+        }
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Close> {
+        self.poll_refresh(cx, now)?;
+        if self.may_read(now) {
+            self.poll_input(cx, now)?;
+            self.flush_wakes();
+        }
+        self.poll_timers(cx, now)?;
+        self.sync(cx, now)?;
+        self.poll_output(cx, now)
+    }
+
+    /// Wakes the subscribers that this turn's messages reached.
+    fn flush_wakes(&mut self) {
+        for waker in self.wakes.drain(..) {
+            waker.wake();
+        }
+        self.wakes.shrink_to(WAKES_KEPT);
+    }
+
+    fn poll_input(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Close> {
+        if self.needed == 0 && !self.partial.is_empty() {
+            self.handle_partial(now)?;
+        }
+        CHUNK.with_borrow_mut(|chunk| {
+            for _ in 0..READS_PER_TURN {
+                let mut buffer = ReadBuf::new(chunk);
+                match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                    Poll::Pending => return Ok(()),
+                    Poll::Ready(Err(error)) => return Err(Close::Network(error.kind())),
+                    Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
+                        return Err(Close::Network(io::ErrorKind::UnexpectedEof));
+                    }
+                    Poll::Ready(Ok(())) => self.handle_chunk(buffer.filled(), now)?,
+                }
+            }
+            // There may be more: come back, but let others go first.
+            cx.waker().wake_by_ref();
+            Ok(())
+        })
+    }
+
+    fn handle_chunk(&mut self, chunk: &[u8], now: Instant) -> Result<(), Close> {
+        self.counts.bytes_received += chunk.len() as u64;
+        if !self.partial.is_empty() {
+            self.partial.extend_from_slice(chunk);
+            return self.handle_partial(now);
+        }
+        let taken = self.handle_packets(chunk, now)?;
+        let rest = chunk.get(taken..).unwrap_or_default();
+        self.partial.extend_from_slice(rest);
+        Ok(())
+    }
+
+    /// Handles what is complete of `partial`; gives its memory back when nothing is left.
+    fn handle_partial(&mut self, now: Instant) -> Result<(), Close> {
+        if self.partial.len() < self.needed {
+            return Ok(());
+        }
+        let mut partial = std::mem::take(&mut self.partial);
+        let taken = self.handle_packets(&partial, now)?;
+        if taken < partial.len() {
+            partial.drain(..taken);
+            self.partial = partial;
+        }
+        Ok(())
+    }
+
+    /// Handles every whole packet of `bytes`; returns how many bytes they took.
+    fn handle_packets(&mut self, bytes: &[u8], now: Instant) -> Result<usize, Close> {
+        let mut taken = 0;
+        self.needed = 0;
+        while let Some(input) = bytes.get(taken..).filter(|input| !input.is_empty()) {
+            match decode(input, self.version, self.packet_bytes_max).map_err(Close::Malformed)? {
+                Decoded::Packet(packet, length) => {
+                    taken += length;
+                    self.handle_packet(packet, now)?;
+                }
+                Decoded::Incomplete { total } => {
+                    self.needed = total.unwrap_or(1);
+                    break;
+                }
+            }
+        }
+        if taken > 0 {
+            // Only whole packets keep a client alive: a byte now and then does not.
+            self.keep_alive.packet_received(now);
+        }
+        Ok(taken)
+    }
+
+    /// The table of contents of a connection: each packet that a client may send, and the room it is handled in.
+    fn handle_packet(&mut self, packet: Packet<'_>, now: Instant) -> Result<(), Close> {
+        match packet {
+            Packet::Publish(publish) => self.handle_publish(&publish, now),
+            Packet::PubAck(ack) => {
+                self.counts.packet(PacketType::PubAck);
+                self.handle.state.lock().session.handle_puback(ack.packet_id, now);
+                Ok(())
+            }
+            Packet::PubRec(ack) => self.handle_pubrec(&ack, now),
+            Packet::PubRel(ack) => self.handle_pubrel(&ack),
+            Packet::PubComp(ack) => {
+                self.counts.packet(PacketType::PubComp);
+                self.handle.state.lock().session.handle_pubcomp(ack.packet_id, now);
+                Ok(())
+            }
+            Packet::Subscribe(subscribe) => self.handle_subscribe(subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.handle_unsubscribe(&unsubscribe),
+            Packet::PingReq => {
+                self.counts.packet(PacketType::PingReq);
+                Packet::PingResp.encode(self.version, &mut self.output);
+                Ok(())
+            }
+            Packet::Disconnect(disconnect) => self.handle_disconnect(&disconnect),
+            Packet::Connect(_) => Err(Close::Protocol(
+                ReasonCode::ProtocolError,
+                "second CONNECT on one connection [MQTT-3.1.0-2]",
+            )),
+            Packet::Auth(_) => Err(Close::Protocol(
+                ReasonCode::ProtocolError,
+                "AUTH on a connection without enhanced authentication [MQTT-4.12.1-1]",
+            )),
+            Packet::ConnAck(_)
+            | Packet::SubAck(_)
+            | Packet::UnsubAck(_)
+            | Packet::PingResp => Err(Close::Protocol(
+                ReasonCode::ProtocolError,
+                "a packet that only a server sends",
+            )),
+        }
+    }
+
+    fn handle_pubrec(&mut self, ack: &Acknowledgement, now: Instant) -> Result<(), Close> {
+        self.counts.packet(PacketType::PubRec);
+        let mut state = self.handle.state.lock();
+        state.session.handle_pubrec(ack.packet_id, ack.reason_code, now);
+        Ok(())
+    }
+
+    fn handle_pubrel(&mut self, ack: &Acknowledgement) -> Result<(), Close> {
+        self.counts.packet(PacketType::PubRel);
+        let code = self.handle.state.lock().session.handle_pubrel(ack.packet_id);
+        let kind = PacketType::PubComp;
+        encode_acknowledgement(kind, ack.packet_id, code, self.version, &mut self.output);
+        Ok(())
+    }
+
+    /// Meets the session: is it still ours, must we end, is there something to write?
+    fn sync(&mut self, cx: &Context<'_>, now: Instant) -> Result<(), Close> {
+        let mut state = self.handle.state.lock();
+        let state = &mut *state;
+        let Some(slot) = state
+            .connection
+            .as_mut()
+            .filter(|slot| slot.connection_id == self.connection_id)
+        else {
+            return Err(Close::ByServer(ReasonCode::SessionTakenOver));
+        };
+        if let Some(code) = slot.close {
+            return Err(Close::ByServer(code));
+        }
+        slot.wake_pending = false;
+        if !slot.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            slot.waker = Some(cx.waker().clone());
+        }
+        while !state.retained.is_empty() && state.session.is_caught_up() {
+            let Some(cursor) = state.retained.first_mut() else { break };
+            let parts = (&mut state.session, &*state.permissions);
+            if retained::deliver_page(&self.core.retained, parts, cursor, now, &mut self.counts) {
+                state.retained.remove(0);
+            } else if !state.session.has_output() {
+                // A page of topics that do not match: go on in the next turn, others first.
+                cx.waker().wake_by_ref();
+                break;
+            }
+        }
+        if state.session.has_output() {
+            state.session.take_output(&mut self.output);
+        }
+        Ok(())
+    }
+
+    fn poll_output(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Close> {
+        while let Some(rest) = self.output.get(self.written..).filter(|rest| !rest.is_empty()) {
+            match Pin::new(&mut self.stream).poll_write(cx, rest) {
+                Poll::Pending => {
+                    if self.blocked_since.is_none() {
+                        self.blocked_since = Some(now);
+                        self.arm_timer(cx, now);
+                    }
+                    return Ok(());
+                }
+                Poll::Ready(Err(error)) => return Err(Close::Network(error.kind())),
+                Poll::Ready(Ok(0)) => return Err(Close::Network(io::ErrorKind::WriteZero)),
+                Poll::Ready(Ok(count)) => {
+                    self.written += count;
+                    self.counts.bytes_sent += count as u64;
+                    self.blocked_since = None;
+                }
+            }
+        }
+        if self.written > 0 {
+            // An idle connection owns no buffer.
+            self.output = Vec::new();
+            self.written = 0;
+            if self.handle.state.lock().session.has_output() {
+                cx.waker().wake_by_ref();
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_timers(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Close> {
+        if self.keep_alive.deadline().is_some_and(|at| at <= now) {
+            return Err(Close::ByServer(ReasonCode::KeepAliveTimeout));
+        }
+        if self.idle_deadline().is_some_and(|at| at <= now) {
+            return Err(Close::ByServer(ReasonCode::KeepAliveTimeout));
+        }
+        if self.write_deadline().is_some_and(|at| at <= now) {
+            return Err(Close::WriteTimeout);
+        }
+        self.arm_timer(cx, now);
+        Ok(())
+    }
+
+    fn idle_deadline(&self) -> Option<Instant> {
+        self.keep_alive.last_packet().checked_add(self.core.live.load().limits.sizes.idle_timeout?)
+    }
+
+    fn write_deadline(&self) -> Option<Instant> {
+        self.blocked_since?.checked_add(WRITE_TIMEOUT)
+    }
+
+    /// Sets the timer to the next deadline. A deadline that only moved away is met when the timer fires: nothing is
+    /// armed anew per packet.
+    fn arm_timer(&mut self, cx: &mut Context<'_>, now: Instant) {
+        let deadlines =
+            [self.keep_alive.deadline(), self.write_deadline(), self.refresh.deadline()];
+        let mut next = deadlines.into_iter().flatten().min();
+        if self.timer_at.is_none_or(|at| at <= now) {
+            // Looked up only when the timer has to be set anyway.
+            next = next.into_iter().chain(self.idle_deadline()).min();
+        }
+        let Some(next) = next else { return };
+        if self.timer_at.is_some_and(|at| at > now && at <= next) {
+            return;
+        }
+        self.timer.as_mut().reset(next.into());
+        self.timer_at = Some(next);
+        if self.timer.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
+}
+
+/// Room for wakers that is kept between turns.
+const WAKES_KEPT: usize = 64;

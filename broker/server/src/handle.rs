@@ -1,0 +1,102 @@
+//! What the rest of the program may ask a running broker. Implemented by `Broker`; `admin` and its tests depend on
+//! this trait only.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use access::Permissions;
+use codec::ReasonCode;
+
+/// A session and, when connected, its connection.
+#[derive(Clone, Debug)]
+pub struct ClientInfo {
+    /// Client Identifier.
+    pub client_id: Arc<str>,
+    /// Whether a connection is up.
+    pub connected: bool,
+    /// The authenticated principal that the session belongs to.
+    pub principal: Arc<str>,
+    /// The link that authenticated it.
+    pub authenticated_by: Arc<str>,
+    /// Groups of the identity.
+    pub groups: Vec<String>,
+    /// User Name as sent in CONNECT.
+    pub username: Option<String>,
+    /// Listener name.
+    pub listener: Arc<str>,
+    /// Address of the client.
+    pub remote: Option<SocketAddr>,
+    /// `3.1.1` or `5.0`.
+    pub protocol: &'static str,
+    /// Keep Alive in force, seconds.
+    pub keep_alive_seconds: u16,
+    /// Clean Start of the last CONNECT.
+    pub clean_start: bool,
+    /// Session Expiry Interval in seconds; `u32::MAX` = never.
+    pub session_expiry_interval: u32,
+    /// When the connection came up (or went down, when not connected), seconds since 1970.
+    pub since_unix: u64,
+    /// Filters with maximum QoS.
+    pub subscriptions: Vec<(String, u8)>,
+    /// Messages sent and not yet acknowledged.
+    pub in_flight: usize,
+    /// Messages waiting.
+    pub queued: usize,
+    /// Messages dropped since the session began.
+    pub dropped: u64,
+    /// Generation of the chain that its permissions came from.
+    pub generation: u64,
+}
+
+/// One page of clients in client id order.
+#[derive(Clone, Debug)]
+pub struct ClientPage {
+    /// At most `limit`.
+    pub clients: Vec<ClientInfo>,
+    /// Give this as `after` for the next page; `None` = this is the last.
+    pub next: Option<String>,
+}
+
+/// A bound listener.
+#[derive(Clone, Debug)]
+pub struct ListenerInfo {
+    /// Name.
+    pub name: Arc<str>,
+    /// `tcp`, ...
+    pub transport: &'static str,
+    /// Bound address with the real port.
+    pub address: SocketAddr,
+    /// Open connections.
+    pub connections: u64,
+}
+
+/// A running broker.
+pub trait BrokerHandle: Send + Sync {
+    /// Clients whose id starts with `prefix`, after `after`, at most `limit` (1 to 1,000).
+    fn clients(&self, prefix: &str, after: Option<&str>, limit: usize) -> ClientPage;
+    /// One client.
+    fn client(&self, client_id: &str) -> Option<ClientInfo>;
+    /// The permissions in force of a connected client.
+    fn permissions(&self, client_id: &str) -> Option<Arc<Permissions>>;
+    /// Ends the client's connection with DISCONNECT `reason`; `false` = it is not connected. Its Will Message is sent
+    /// as for any abnormal end.
+    fn disconnect(&self, client_id: &str, reason: ReasonCode) -> bool;
+    /// The bound listeners; empty before the broker is up.
+    fn listeners(&self) -> Vec<ListenerInfo>;
+    /// Numbers for status and gauges: connections, sessions, subscriptions, retained messages, retained bytes.
+    fn totals(&self) -> Totals;
+}
+
+/// Current numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Open connections, also those before CONNECT.
+    pub connections: u64,
+    /// Sessions, connected or not.
+    pub sessions: u64,
+    /// Subscriptions.
+    pub subscriptions: u64,
+    /// Retained messages.
+    pub retained_messages: u64,
+    /// Their payload and topic bytes.
+    pub retained_bytes: u64,
+}

@@ -1,0 +1,35 @@
+//! Owns the running broker: listeners, one task per connection, one story per packet, sessions and routing.
+//!
+//! Knows nothing of Wasm, HTTP or configuration files: it asks `access` for decisions and is handed a [`Config`].
+//!
+//! Start reading at `connect.rs` and `publish.rs` (the two stories), then `connection.rs` (the loop).
+//!
+//! Invariants: a client reaches the packet loop only with an [`access::Authenticated`]; no lock is held across an
+//! await; every queue has a capacity; a subscriber is woken once per batch, not per message.
+
+#![forbid(unsafe_code)]
+
+mod broker;
+mod close;
+mod config;
+mod connect;
+mod connection;
+mod counts;
+mod disconnect;
+mod handle;
+mod listener;
+mod publish;
+mod refresh;
+mod retained;
+mod router;
+mod sessions;
+mod subscribe;
+mod timers;
+mod unsubscribe;
+mod will;
+
+pub use broker::{Broker, StartError};
+pub use access::ClientIdFrom;
+pub use config::{Config, ListenerConfig, LiveConfig, PublishDenied};
+pub use handle::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, Totals};
+pub use session::QueueFull;

@@ -1,0 +1,168 @@
+//! Permissions grow old: at the end of their time to live and after a swap of the chain they are asked for again.
+//!
+//! While the answer is awaited after a swap the client is not read, so that no decision rests on a generation that is
+//! gone. When the answer fails, the client is not read for up to 5 s and then has no permission at all until it
+//! succeeds (DESIGN section 6).
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use access::{Authenticated, BoxFuture, Permissions, Refusal, RefusalKind};
+use codec::ReasonCode;
+
+use crate::{close::Close, connection::Connection, subscribe::judge_again};
+
+/// How long a client waits unread for permissions before it has none.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between attempts while the client waits, and after it was given none.
+const RETRY: Duration = Duration::from_millis(250);
+const RETRY_DENIED: Duration = Duration::from_secs(5);
+
+type Answer = Result<Authenticated, Refusal>;
+
+/// The age of a connection's permissions.
+pub(crate) struct Refresh {
+    running: Option<BoxFuture<'static, Answer>>,
+    /// When to ask next.
+    due: Instant,
+    /// Until when the present answer may be used.
+    valid_until: Instant,
+    /// When the identity ends.
+    ends_at: Option<Instant>,
+    /// First failure in a row.
+    failing_since: Option<Instant>,
+    /// Everything is refused until an answer comes.
+    denied: bool,
+    /// Generation of the last attempt.
+    tried: u64,
+}
+
+impl Refresh {
+    pub(crate) fn new(authenticated: &Authenticated, now: Instant) -> Self {
+        let mut refresh = Self {
+            running: None,
+            due: now,
+            valid_until: now,
+            ends_at: None,
+            failing_since: None,
+            denied: false,
+            tried: authenticated.generation(),
+        };
+        refresh.renew(authenticated, now);
+        refresh
+    }
+
+    fn renew(&mut self, authenticated: &Authenticated, now: Instant) {
+        let ttl = authenticated.permissions().ttl();
+        self.valid_until = now + ttl;
+        // Ahead of the end, and not all clients of a storm at once.
+        let spread = Arc::as_ptr(&authenticated.subject().client_id).addr() as u32 / 16 % 15;
+        self.due = now + ttl * (80 + spread) / 100;
+        self.failing_since = None;
+        self.denied = false;
+    }
+
+    /// When the identity ends, from seconds since 1970.
+    pub(crate) fn set_end(&mut self, ends_at_unix: Option<u64>, now_unix: u64, now: Instant) {
+        self.ends_at = ends_at_unix
+            .and_then(|end| now.checked_add(Duration::from_secs(end.saturating_sub(now_unix))));
+    }
+
+    /// When to look again.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let due = if self.running.is_none() { Some(self.due) } else { None };
+        due.into_iter().chain(self.ends_at).min()
+    }
+}
+
+impl Connection {
+    /// Whether the client may be read: its permissions are current, or it was given none.
+    pub(crate) fn may_read(&self, now: Instant) -> bool {
+        self.refresh.denied || (!self.is_stale() && now < self.refresh.valid_until)
+    }
+
+    fn is_stale(&self) -> bool {
+        self.core.gate.generation() != self.authenticated.generation()
+    }
+
+    /// Starts and follows the asking.
+    pub(crate) fn poll_refresh(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Close> {
+        if self.refresh.ends_at.is_some_and(|at| at <= now) {
+            return Err(Close::ByServer(ReasonCode::NotAuthorized));
+        }
+        if self.refresh.running.is_none() {
+            let swapped = self.core.gate.generation() != self.refresh.tried;
+            if !swapped && now < self.refresh.due {
+                return Ok(());
+            }
+            self.refresh.tried = self.core.gate.generation();
+            self.refresh.running = Some(self.ask());
+        }
+        let Some(running) = &mut self.refresh.running else { return Ok(()) };
+        let Poll::Ready(answer) = running.as_mut().poll(cx) else { return Ok(()) };
+        self.refresh.running = None;
+        match answer {
+            Ok(authenticated) => self.adopt(authenticated, now),
+            Err(refusal) if refusal.kind == RefusalKind::UnsafeVariable => {
+                return Err(Close::ByServer(ReasonCode::NotAuthorized));
+            }
+            Err(refusal) => self.bear(&refusal, now),
+        }
+        // Something may have changed while it ran.
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    fn ask(&self) -> BoxFuture<'static, Answer> {
+        let (core, authenticated) = (Arc::clone(&self.core), Arc::clone(&self.authenticated));
+        Box::pin(async move {
+            // After a swap every client asks at once: in turn, so that no pool is flooded into refusing.
+            let _slot = core.refresh_slots.acquire().await;
+            core.gate.refresh(&authenticated).await.0
+        })
+    }
+
+    fn adopt(&mut self, authenticated: Authenticated, now: Instant) {
+        let changed = self.refresh.denied
+            || !Arc::ptr_eq(authenticated.permissions(), self.authenticated.permissions());
+        self.refresh.renew(&authenticated, now);
+        self.authenticated = Arc::new(authenticated);
+        let permissions = Arc::clone(self.authenticated.permissions());
+        self.set_permissions(&permissions, changed);
+    }
+
+    /// An attempt failed.
+    fn bear(&mut self, refusal: &Refusal, now: Instant) {
+        let since = *self.refresh.failing_since.get_or_insert(now);
+        self.refresh.due = now + if self.refresh.denied { RETRY_DENIED } else { RETRY };
+        let usable = !self.is_stale() && now < self.refresh.valid_until;
+        if self.refresh.denied || usable || now.duration_since(since) < PATIENCE {
+            return;
+        }
+        tracing::warn!(
+            event = "permissions_lost",
+            client_id = %telemetry::Escaped(&self.handle.client_id),
+            cause = %refusal,
+            "no answer on permissions: everything is refused until there is one"
+        );
+        self.refresh.denied = true;
+        self.authenticated = Arc::new(self.authenticated.without_permissions());
+        let none: Arc<Permissions> = Arc::clone(self.authenticated.permissions());
+        self.set_permissions(&none, true);
+    }
+
+    fn set_permissions(&mut self, permissions: &Arc<Permissions>, changed: bool) {
+        {
+            let mut state = self.handle.state.lock();
+            state.permissions = Arc::clone(permissions);
+            state.facts.authenticated = Arc::clone(&self.authenticated);
+        }
+        if changed {
+            self.memo.clear();
+            judge_again(&self.core, &self.handle, permissions);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Retained messages (section 3.3.1.3): one per topic, within a budget, handed to new subscribers page by page.
+
+use std::{
+    sync::{Arc, atomic::{AtomicU64, Ordering}},
+    time::Instant,
+};
+
+use access::{Permissions, SubscribeRequest};
+use codec::SubscriptionOptions;
+use limits::Sizes;
+use parking_lot::RwLock;
+use session::{DeliveryOptions, Fanout, Frames, Message, Session};
+use topic::{RetainedTree, SubscriptionFilter, TopicName};
+
+use crate::router::Tally;
+
+/// Where the delivery of retained messages for one new subscription stands. Kept with the session, outside its queue:
+/// a wildcard over a million topics must not fill it.
+pub(crate) struct RetainedCursor {
+    pub(crate) filter: SubscriptionFilter,
+    pub(crate) options: SubscriptionOptions,
+    pub(crate) identifier: Option<u32>,
+    /// Deny rules overlap the filter.
+    pub(crate) guarded: bool,
+    after: Option<TopicName>,
+}
+
+impl RetainedCursor {
+    pub(crate) fn new(
+        filter: SubscriptionFilter,
+        options: SubscriptionOptions,
+        identifier: Option<u32>,
+        guarded: bool,
+    ) -> Self {
+        Self { filter, options, identifier, guarded, after: None }
+    }
+}
+
+/// The budget for retained messages is used up: 0x97.
+#[derive(Debug)]
+pub(crate) struct RetainedFull;
+
+/// All retained messages.
+#[derive(Default)]
+pub(crate) struct Retained {
+    tree: RwLock<RetainedTree<Arc<Message>>>,
+    bytes: AtomicU64,
+}
+
+impl Retained {
+    /// Applies a PUBLISH with RETAIN 1: an empty payload removes [MQTT-3.3.1-6], any other replaces [MQTT-3.3.1-5].
+    pub(crate) fn apply(&self, message: &Arc<Message>, sizes: &Sizes) -> Result<(), RetainedFull> {
+        let mut tree = self.tree.write();
+        if message.payload().is_empty() {
+            let removed = tree.remove(message.topic().as_str());
+            self.subtract(removed.as_deref());
+            return Ok(());
+        }
+        let old = tree.get(message.topic().as_str()).map_or(0, |old| old.size_bytes());
+        let bytes = self.bytes.load(Ordering::Relaxed) - old as u64 + message.size_bytes() as u64;
+        let full = old == 0 && tree.len() >= sizes.retained_messages;
+        if full || bytes > sizes.retained_bytes as u64 {
+            return Err(RetainedFull);
+        }
+        tree.insert(message.topic(), Arc::clone(message));
+        self.bytes.store(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn subtract(&self, message: Option<&Message>) {
+        let bytes = message.map_or(0, Message::size_bytes);
+        self.bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Drops what has expired.
+    pub(crate) fn sweep(&self, now: Instant) {
+        let mut gone = 0;
+        self.tree.write().retain(|_, message| {
+            let expired = message.is_expired(now);
+            gone += if expired { message.size_bytes() } else { 0 };
+            !expired
+        });
+        self.bytes.fetch_sub(gone as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.tree.read().len()
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// The next messages for a cursor; it is moved on, and `true` says that it is at its end.
+    pub(crate) fn page(&self, cursor: &mut RetainedCursor, now: Instant) -> (Vec<Arc<Message>>, bool) {
+        let mut page = Vec::new();
+        let next = self.tree.read().page(
+            &cursor.filter.filter,
+            cursor.after.as_ref(),
+            PAGE_MESSAGES,
+            PAGE_VISITS,
+            &mut |_, message| {
+                if !message.is_expired(now) {
+                    page.push(Arc::clone(message));
+                }
+            },
+        );
+        let finished = next.is_none();
+        cursor.after = next;
+        (page, finished)
+    }
+}
+
+/// Hands the next messages of a cursor to its session, with RETAIN 1 [MQTT-3.3.1-8], as long as that has room.
+/// `true` = the cursor is at its end.
+pub(crate) fn deliver_page(
+    retained: &Retained,
+    (session, permissions): (&mut Session, &Permissions),
+    cursor: &mut RetainedCursor,
+    now: Instant,
+    tally: &mut impl Tally,
+) -> bool {
+    let mut frames = Frames::default();
+    let qos = cursor.options.maximum_qos;
+    let before = cursor.after.clone();
+    let (page, finished) = retained.page(cursor, now);
+    let mut last = before;
+    for message in &page {
+        if !session.is_caught_up() {
+            cursor.after = last;
+            return false;
+        }
+        let topic = message.topic();
+        let filter = &cursor.filter;
+        let permitted = !cursor.guarded
+            || permissions.permit_delivery(topic.as_str(), SubscribeRequest { filter, qos });
+        if permitted {
+            let options = DeliveryOptions {
+                maximum_qos: qos,
+                retain: true,
+                subscription_identifiers: cursor.identifier.as_slice(),
+            };
+            let mut fanout = Fanout::from_message(message, now, &mut frames);
+            let delivered = session.deliver(&mut fanout, &options, now);
+            tally.count(delivered, message.qos().min(qos));
+        }
+        last = Some(topic.clone());
+    }
+    finished
+}
+
+/// Messages handed over at once.
+const PAGE_MESSAGES: usize = 32;
+/// Topics looked at under one lock.
+const PAGE_VISITS: usize = 1_024;

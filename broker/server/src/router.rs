@@ -1,0 +1,304 @@
+//! From a topic to the sessions that are owed its messages.
+//!
+//! The tree is read at most once per topic and connection: a [`Route`] stays good until a subscription changes
+//! anywhere, which [`Router::generation`] tells. What depends only on topic and subscription (overlapping
+//! subscriptions, deny rules inside a permitted filter, No Local) is settled when the route is made.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    task::Waker,
+    time::Instant,
+};
+
+use access::{Permissions, SubscribeRequest};
+use codec::QoS;
+use parking_lot::RwLock;
+use session::{Delivered, DeliveryOptions, Fanout, Subscription};
+use topic::{ShareName, SubscriptionFilter, TopicFilter, Trie};
+
+use crate::sessions::SessionHandle;
+
+/// One subscription in the tree.
+#[derive(Clone)]
+pub(crate) struct Subscriber {
+    pub(crate) handle: Arc<SessionHandle>,
+    pub(crate) subscription: Arc<Subscription>,
+    /// Deny rules overlap the filter: each topic is judged by these.
+    pub(crate) guard: Option<Arc<Permissions>>,
+}
+
+/// Key in the tree: a session, or a shared group (which stands for all its members).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Key {
+    Session(u64),
+    Group(u64),
+}
+
+enum Place {
+    Session(Subscriber),
+    Group(Arc<Group>),
+}
+
+/// A shared subscription: each message goes to one member.
+pub(crate) struct Group {
+    id: u64,
+    members: RwLock<Vec<Subscriber>>,
+    next: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Tree {
+    trie: Trie<Key, Place>,
+    groups: HashMap<(ShareName, TopicFilter), Arc<Group>>,
+    last_group: u64,
+    subscriptions: u64,
+}
+
+/// All subscriptions.
+#[derive(Default)]
+pub(crate) struct Router {
+    tree: RwLock<Tree>,
+    generation: AtomicU64,
+}
+
+/// Who gets the messages of one topic from one publisher.
+#[derive(Default)]
+pub(crate) struct Route {
+    targets: Vec<Target>,
+    groups: Vec<Arc<Group>>,
+}
+
+/// One session of a route, with its matching subscriptions merged.
+struct Target {
+    handle: Arc<SessionHandle>,
+    maximum_qos: QoS,
+    retain_as_published: bool,
+    subscription_identifiers: Box<[u32]>,
+}
+
+/// Where a fan-out counts what became of its messages.
+pub(crate) trait Tally {
+    fn count(&mut self, delivered: Delivered, qos: QoS);
+}
+
+impl Router {
+    /// Adds or replaces a subscription.
+    pub(crate) fn subscribe(&self, subscriber: Subscriber) {
+        let mut tree = self.tree.write();
+        tree.insert(subscriber);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Removes a subscription; nothing happens when it is not there.
+    pub(crate) fn unsubscribe(&self, session_id: u64, filter: &SubscriptionFilter) {
+        let mut tree = self.tree.write();
+        if tree.remove(session_id, filter) {
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Removes all of a session's subscriptions.
+    pub(crate) fn unsubscribe_all<'a>(
+        &self,
+        session_id: u64,
+        filters: impl Iterator<Item = &'a SubscriptionFilter>,
+    ) {
+        let mut filters = filters.peekable();
+        if filters.peek().is_none() {
+            return;
+        }
+        let mut tree = self.tree.write();
+        for filter in filters {
+            tree.remove(session_id, filter);
+        }
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Changes with every subscription anywhere.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.tree.read().subscriptions
+    }
+
+    /// The route of a topic for messages from `publisher` (a session id; 0 = the broker itself).
+    pub(crate) fn route(&self, topic: &str, publisher: u64) -> Route {
+        let mut found: Vec<Subscriber> = Vec::new();
+        let mut groups = Vec::new();
+        let tree = self.tree.read();
+        tree.trie.for_each_match(topic, &mut |_, place| match place {
+            Place::Session(subscriber) => {
+                if subscriber.wants(topic, publisher) {
+                    found.push(subscriber.clone());
+                }
+            }
+            Place::Group(group) => groups.push(Arc::clone(group)),
+        });
+        drop(tree);
+        Route { targets: merge(found), groups }
+    }
+}
+
+impl Subscriber {
+    fn wants(&self, topic: &str, publisher: u64) -> bool {
+        let own = self.subscription.options.no_local && self.handle.id == publisher;
+        !own && self.permits(topic)
+    }
+
+    fn permits(&self, topic: &str) -> bool {
+        let Some(permissions) = &self.guard else { return true };
+        let (filter, qos) = (&self.subscription.filter, self.subscription.options.maximum_qos);
+        permissions.permit_delivery(topic, SubscribeRequest { filter, qos })
+    }
+}
+
+/// Overlapping subscriptions of one session become one delivery with the highest QoS and all identifiers
+/// [MQTT-3.3.4-2, MQTT-3.3.4-3].
+fn merge(mut found: Vec<Subscriber>) -> Vec<Target> {
+    found.sort_by_key(|subscriber| subscriber.handle.id);
+    let mut targets: Vec<Target> = Vec::with_capacity(found.len());
+    for subscriber in found {
+        let options = &subscriber.subscription.options;
+        let identifier = subscriber.subscription.identifier;
+        match targets.last_mut() {
+            Some(last) if last.handle.id == subscriber.handle.id => {
+                last.maximum_qos = last.maximum_qos.max(options.maximum_qos);
+                last.retain_as_published |= options.retain_as_published;
+                let ids = last.subscription_identifiers.iter().copied();
+                last.subscription_identifiers = ids.chain(identifier).collect();
+            }
+            _ => targets.push(Target {
+                maximum_qos: options.maximum_qos,
+                retain_as_published: options.retain_as_published,
+                subscription_identifiers: identifier.into_iter().collect(),
+                handle: subscriber.handle,
+            }),
+        }
+    }
+    targets
+}
+
+impl Tree {
+    fn insert(&mut self, subscriber: Subscriber) {
+        let SubscriptionFilter { share, filter } = subscriber.subscription.filter.clone();
+        let session_id = subscriber.handle.id;
+        let Some(share) = share else {
+            let place = Place::Session(subscriber);
+            let old = self.trie.insert(&filter, Key::Session(session_id), place);
+            self.subscriptions += u64::from(old.is_none());
+            return;
+        };
+        let Self { trie, groups, last_group, subscriptions } = self;
+        let group = groups.entry((share, filter.clone())).or_insert_with(|| {
+            *last_group += 1;
+            let group = Arc::new(Group {
+                id: *last_group,
+                members: RwLock::default(),
+                next: AtomicUsize::new(0),
+            });
+            trie.insert(&filter, Key::Group(group.id), Place::Group(Arc::clone(&group)));
+            group
+        });
+        let mut members = group.members.write();
+        match members.iter_mut().find(|member| member.handle.id == session_id) {
+            Some(member) => *member = subscriber,
+            None => {
+                members.push(subscriber);
+                *subscriptions += 1;
+            }
+        }
+    }
+
+    fn remove(&mut self, session_id: u64, filter: &SubscriptionFilter) -> bool {
+        let Some(share) = &filter.share else {
+            let removed = self.trie.remove(&filter.filter, &Key::Session(session_id)).is_some();
+            self.subscriptions -= u64::from(removed);
+            return removed;
+        };
+        let key = (share.clone(), filter.filter.clone());
+        let Some(group) = self.groups.get(&key) else { return false };
+        let mut members = group.members.write();
+        let before = members.len();
+        members.retain(|member| member.handle.id != session_id);
+        let removed = members.len() < before;
+        let (empty, id) = (members.is_empty(), group.id);
+        drop(members);
+        if empty {
+            self.trie.remove(&filter.filter, &Key::Group(id));
+            self.groups.remove(&key);
+        }
+        self.subscriptions -= u64::from(removed);
+        removed
+    }
+}
+
+impl Route {
+    /// Whether nobody is there.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.targets.is_empty() && self.groups.is_empty()
+    }
+
+    /// Delivers to everybody. Connections that have to be woken join `wakes`: waking them once per batch is what makes
+    /// a busy subscriber cheap.
+    pub(crate) fn deliver(
+        &self,
+        fanout: &mut Fanout<'_>,
+        now: Instant,
+        wakes: &mut Vec<Waker>,
+        tally: &mut impl Tally,
+    ) {
+        for target in &self.targets {
+            let options = DeliveryOptions {
+                maximum_qos: target.maximum_qos,
+                retain: target.retain_as_published && fanout.retain(),
+                subscription_identifiers: &target.subscription_identifiers,
+            };
+            let delivered = target.handle.deliver(fanout, &options, now, wakes);
+            tally.count(delivered, fanout.qos().min(target.maximum_qos));
+        }
+        for group in &self.groups {
+            group.deliver(fanout, now, wakes, tally);
+        }
+    }
+}
+
+impl Group {
+    /// Gives the message to one member: in turn among the connected ones, to one that is away when there is no other.
+    fn deliver(
+        &self,
+        fanout: &mut Fanout<'_>,
+        now: Instant,
+        wakes: &mut Vec<Waker>,
+        tally: &mut impl Tally,
+    ) {
+        let members = self.members.read();
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let in_turn = || {
+            let (head, tail) = members.split_at(first.checked_rem(members.len()).unwrap_or(0));
+            tail.iter().chain(head)
+        };
+        let topic = fanout.topic().clone();
+        let able = |member: &&Subscriber| member.permits(topic.as_str());
+        let chosen = in_turn()
+            .filter(able)
+            .find(|member| member.handle.is_connected())
+            .or_else(|| in_turn().find(able));
+        let Some(member) = chosen.cloned() else { return };
+        drop(members);
+        let subscription = &member.subscription;
+        let identifiers: &[u32] = subscription.identifier.as_slice();
+        let options = DeliveryOptions {
+            maximum_qos: subscription.options.maximum_qos,
+            retain: subscription.options.retain_as_published && fanout.retain(),
+            subscription_identifiers: identifiers,
+        };
+        let delivered = member.handle.deliver(fanout, &options, now, wakes);
+        tally.count(delivered, fanout.qos().min(options.maximum_qos));
+    }
+}

@@ -1,0 +1,280 @@
+//! Every session by client identifier, with or without a connection; takeover.
+//!
+//! Locks: one session's state, and one shard of the map. The map is locked first where both are needed
+//! ([`Sessions::open`], [`Sessions::remove`]); nothing else holds two.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Waker,
+    time::Instant,
+};
+
+use access::{Authenticated, Permissions};
+use codec::{Connect, ReasonCode};
+use dashmap::{DashMap, Entry};
+use parking_lot::Mutex;
+use session::{Attachment, Delivered, DeliveryOptions, Fanout, Session, SessionLimits, WillMessage};
+
+use crate::retained::RetainedCursor;
+
+/// A session that many tasks hold.
+pub(crate) struct SessionHandle {
+    /// Never reused.
+    pub(crate) id: u64,
+    pub(crate) client_id: Arc<str>,
+    /// The session belongs to this principal; nobody else resumes it or takes it over.
+    pub(crate) principal: Arc<str>,
+    pub(crate) state: Mutex<State>,
+}
+
+/// What the lock of a session guards.
+pub(crate) struct State {
+    pub(crate) session: Session,
+    pub(crate) connection: Option<ConnectionSlot>,
+    /// Set once: the session is over, and whoever still holds it must not use it.
+    pub(crate) ended: bool,
+    pub(crate) permissions: Arc<Permissions>,
+    pub(crate) will: Option<Box<WillMessage>>,
+    /// Retained messages still to be sent for new subscriptions.
+    pub(crate) retained: Vec<RetainedCursor>,
+    /// When the delayed Will Message is due; only while no connection is there.
+    pub(crate) will_due: Option<Instant>,
+    /// When the session ends; only while no connection is there.
+    pub(crate) expires: Option<Instant>,
+    pub(crate) facts: Box<Facts>,
+}
+
+/// The connection that has the session now.
+pub(crate) struct ConnectionSlot {
+    pub(crate) connection_id: u64,
+    pub(crate) waker: Option<Waker>,
+    /// It was woken and has not looked yet: no need to wake it again.
+    pub(crate) wake_pending: bool,
+    /// It must end with this code.
+    pub(crate) close: Option<ReasonCode>,
+}
+
+/// What the admin API shows of a client.
+#[derive(Clone)]
+pub(crate) struct Facts {
+    pub(crate) authenticated: Arc<Authenticated>,
+    pub(crate) username: Option<String>,
+    pub(crate) listener: Arc<str>,
+    pub(crate) remote: std::net::SocketAddr,
+    pub(crate) protocol: codec::ProtocolVersion,
+    pub(crate) keep_alive_seconds: u16,
+    pub(crate) clean_start: bool,
+    pub(crate) session_expiry_interval: u32,
+    pub(crate) since_unix: u64,
+}
+
+/// Everything [`Sessions::open`] needs.
+pub(crate) struct Open<'a> {
+    pub(crate) connection_id: u64,
+    pub(crate) connect: &'a Connect,
+    pub(crate) authenticated: &'a Arc<Authenticated>,
+    pub(crate) limits: SessionLimits,
+    pub(crate) will: Option<Box<WillMessage>>,
+    pub(crate) facts: Facts,
+}
+
+/// A session that a connection now has.
+pub(crate) struct Opened {
+    pub(crate) handle: Arc<SessionHandle>,
+    pub(crate) session_present: bool,
+    /// Will Message of the connection that was taken over, due now.
+    pub(crate) old_will: Option<(Box<WillMessage>, Arc<Permissions>)>,
+    /// A session that ended because of Clean Start: its subscriptions must leave the router.
+    pub(crate) replaced: Option<Arc<SessionHandle>>,
+}
+
+/// The session belongs to another principal.
+#[derive(Debug)]
+pub(crate) struct ForeignSession;
+
+/// All sessions.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    by_client: DashMap<Arc<str>, Arc<SessionHandle>>,
+    last_id: AtomicU64,
+}
+
+impl Sessions {
+    /// Resumes, takes over or makes the session of a client, in one step per client identifier.
+    pub(crate) fn open(&self, open: Open<'_>) -> Result<Opened, ForeignSession> {
+        let client_id = Arc::clone(&open.authenticated.subject().client_id);
+        match self.by_client.entry(client_id) {
+            Entry::Vacant(vacant) => {
+                let handle = self.make(open);
+                vacant.insert(Arc::clone(&handle));
+                Ok(Opened { handle, session_present: false, old_will: None, replaced: None })
+            }
+            Entry::Occupied(mut occupied) => {
+                let old = Arc::clone(occupied.get());
+                if old.principal != open.authenticated.identity().principal {
+                    return Err(ForeignSession);
+                }
+                let mut state = old.state.lock();
+                let resumes = !open.connect.clean_start && state.can_resume();
+                let old_will = state.will_at_takeover(resumes);
+                state.evict();
+                if resumes {
+                    state.take(open);
+                    drop(state);
+                    let (session_present, replaced) = (true, None);
+                    return Ok(Opened { handle: old, session_present, old_will, replaced });
+                }
+                state.ended = true;
+                drop(state);
+                let handle = self.make(open);
+                occupied.insert(Arc::clone(&handle));
+                Ok(Opened { handle, session_present: false, old_will, replaced: Some(old) })
+            }
+        }
+    }
+
+    fn make(&self, open: Open<'_>) -> Arc<SessionHandle> {
+        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut state = State {
+            session: Session::new(open.limits, false),
+            connection: None,
+            ended: false,
+            permissions: Arc::clone(open.authenticated.permissions()),
+            will: None,
+            retained: Vec::new(),
+            will_due: None,
+            expires: None,
+            facts: Box::new(open.facts.clone()),
+        };
+        let client_id = Arc::clone(&open.authenticated.subject().client_id);
+        let principal = Arc::clone(&open.authenticated.identity().principal);
+        state.take(open);
+        Arc::new(SessionHandle { id, client_id, principal, state: Mutex::new(state) })
+    }
+
+    /// Takes an ended session out of the map, unless another stands in its place.
+    pub(crate) fn remove(&self, handle: &SessionHandle) {
+        self.by_client.remove_if(&handle.client_id, |_, current| current.id == handle.id);
+    }
+
+    pub(crate) fn get(&self, client_id: &str) -> Option<Arc<SessionHandle>> {
+        self.by_client.get(client_id).map(|entry| Arc::clone(entry.value()))
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<SessionHandle>> {
+        self.by_client.iter().map(|entry| Arc::clone(entry.value())).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_client.len()
+    }
+}
+
+impl State {
+    /// The connection of `open` has the session from now on.
+    fn take(&mut self, open: Open<'_>) {
+        self.session.attach(&Attachment::from(open.connect), open.limits);
+        self.session.set_persistent(open.facts.session_expiry_interval > 0);
+        self.connection = Some(ConnectionSlot {
+            connection_id: open.connection_id,
+            waker: None,
+            wake_pending: false,
+            close: None,
+        });
+        self.permissions = Arc::clone(open.authenticated.permissions());
+        self.will = open.will;
+        self.will_due = None;
+        self.expires = None;
+        *self.facts = open.facts;
+    }
+
+    /// Whether there is something to go on with.
+    fn can_resume(&self) -> bool {
+        let expired = self.expires.is_some_and(|at| at <= Instant::now());
+        !self.ended && !expired && self.session.is_persistent()
+    }
+
+    /// The Will Message that a takeover sends: that of a connection or a delayed one, unless its delay was there to
+    /// bridge just this return [MQTT-3.1.3-9].
+    fn will_at_takeover(
+        &mut self,
+        resumes: bool,
+    ) -> Option<(Box<WillMessage>, Arc<Permissions>)> {
+        let will = self.will.take()?;
+        let bridged = resumes && !will.delay.is_zero();
+        (!bridged).then(|| (will, Arc::clone(&self.permissions)))
+    }
+
+    /// Takes the session from its connection. The connection finds itself replaced when it looks (see
+    /// `Connection::sync`) and ends with 0x8E (Session taken over).
+    fn evict(&mut self) {
+        self.session.detach();
+        if let Some(waker) = self.connection.take().and_then(|slot| slot.waker) {
+            waker.wake();
+        }
+    }
+
+    /// The waker of the connection if it has to be woken to see what changed.
+    fn wake(&mut self) -> Option<Waker> {
+        let slot = self.connection.as_mut()?;
+        if slot.wake_pending {
+            return None;
+        }
+        slot.wake_pending = true;
+        slot.waker.clone()
+    }
+}
+
+impl SessionHandle {
+    /// Delivers a message; the connection, if it must be woken for it, joins `wakes`.
+    pub(crate) fn deliver(
+        &self,
+        fanout: &mut Fanout<'_>,
+        options: &DeliveryOptions<'_>,
+        now: Instant,
+        wakes: &mut Vec<Waker>,
+    ) -> Delivered {
+        let mut state = self.state.lock();
+        if state.ended {
+            return Delivered::Dropped(session::DropReason::NotConnected);
+        }
+        let delivered = state.session.deliver(fanout, options, now);
+        if delivered == Delivered::Disconnect
+            && let Some(slot) = &mut state.connection
+        {
+            slot.close = Some(ReasonCode::QuotaExceeded);
+        }
+        if matches!(delivered, Delivered::Sent | Delivered::Disconnect) {
+            wakes.extend(state.wake());
+        }
+        delivered
+    }
+
+    /// Ends the connection with this code; `false` = there is none.
+    pub(crate) fn close(&self, code: ReasonCode) -> bool {
+        let mut state = self.state.lock();
+        let Some(slot) = &mut state.connection else { return false };
+        slot.close = Some(code);
+        let waker = slot.waker.clone();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    /// Makes the connection look at what changed around it.
+    pub(crate) fn poke(&self) {
+        let waker = self.state.lock().wake();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.state.lock().connection.is_some()
+    }
+}

@@ -1,0 +1,42 @@
+//! UNSUBSCRIBE.
+
+use codec::{Packet, PacketType, ReasonCode, UnsubAck, Unsubscribe};
+use topic::SubscriptionFilter;
+
+use crate::{close::Close, connection::Connection};
+
+impl Connection {
+    /// The story of an UNSUBSCRIBE: no permission is needed to want less.
+    pub(crate) fn handle_unsubscribe(&mut self, unsubscribe: &Unsubscribe) -> Result<(), Close> {
+        self.counts.packet(PacketType::Unsubscribe);
+        let reason_codes = unsubscribe
+            .filters
+            .iter()
+            .map(|filter| match filter {
+                Ok(filter) => self.unsubscribe(filter),
+                Err(_) => ReasonCode::TopicFilterInvalid,
+            })
+            .collect();
+        let unsuback = UnsubAck {
+            packet_id: unsubscribe.packet_id,
+            reason_string: None,
+            user_properties: Vec::new(),
+            reason_codes,
+        };
+        Packet::UnsubAck(unsuback).encode(self.version, &mut self.output);
+        Ok(())
+    }
+
+    fn unsubscribe(&self, filter: &SubscriptionFilter) -> ReasonCode {
+        let removed = {
+            let mut state = self.handle.state.lock();
+            state.retained.retain(|cursor| &cursor.filter != filter);
+            state.session.subscriptions.remove(filter)
+        };
+        if removed.is_none() {
+            return ReasonCode::NoSubscriptionExisted;
+        }
+        self.core.router.unsubscribe(self.handle.id, filter);
+        ReasonCode::Success
+    }
+}

@@ -1,0 +1,64 @@
+//! The Will Message: checked at CONNECT and again when it is sent.
+
+use std::{sync::Arc, time::{Duration, Instant}};
+
+use access::{NotAuthorized, Permissions, PublishRequest};
+use codec::Will;
+use session::{Fanout, Frames, Message, WillMessage};
+use telemetry::events::PublishDenied;
+use topic::{InvalidTopic, TopicName};
+
+use crate::{broker::Core, counts::Counts};
+
+/// The Will Message of a CONNECT in the form in which it waits.
+pub(crate) fn prepare(will: &Will) -> Result<Box<WillMessage>, InvalidTopic> {
+    let topic = TopicName::new(&will.topic)?;
+    let mut forwarded = Vec::new();
+    will.encode_forwarded(&mut forwarded);
+    let message = Message::new(topic, &forwarded, &will.payload, will.qos).with_retain(will.retain);
+    Ok(Box::new(WillMessage {
+        message: Arc::new(message),
+        expiry_seconds: will.message_expiry_interval,
+        delay: Duration::from_secs(will.delay_interval.into()),
+    }))
+}
+
+/// Whether the client may publish this.
+pub(crate) fn permit(will: &WillMessage, permissions: &Permissions) -> Result<(), NotAuthorized> {
+    let message = &will.message;
+    let topic = message.topic().as_str();
+    let request = PublishRequest { topic, qos: message.qos(), retain: message.retain() };
+    permissions.permit_publish(request).map(|_| ())
+}
+
+/// Publishes a Will Message if it is still permitted. `publisher` is the session that it belonged to.
+pub(crate) fn publish(core: &Core, will: &WillMessage, permissions: &Permissions, publisher: u64) {
+    let message = &will.message;
+    let topic = message.topic();
+    if let Err(denied) = permit(will, permissions) {
+        PublishDenied { client_id: "(will)", topic: topic.as_str(), cause: &denied }
+            .emit(&core.metrics);
+        return;
+    }
+    let now = Instant::now();
+    let mut frames = Frames::default();
+    let mut fanout = Fanout::new(
+        topic,
+        (message.forwarded(), message.payload()),
+        (message.qos(), message.retain()),
+        (will.expiry_seconds, now),
+        &mut frames,
+    );
+    let mut counts = Counts::new(&core.metrics);
+    if message.retain() && core.retained.apply(fanout.message(), &core.live.load().limits.sizes).is_err() {
+        counts.dropped("retained_full", 1);
+    }
+    let mut wakes = Vec::new();
+    let route = core.router.route(topic.as_str(), publisher);
+    route.deliver(&mut fanout, now, &mut wakes, &mut counts);
+    for waker in wakes {
+        waker.wake();
+    }
+    counts.flush();
+    core.metrics.wills_published.inc();
+}

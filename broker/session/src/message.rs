@@ -1,0 +1,93 @@
+//! A message that outlives the packet it came in: queued, in flight or retained.
+
+use std::time::{Duration, Instant};
+
+use codec::QoS;
+use topic::TopicName;
+
+/// An Application Message with everything that must travel on unaltered. Shared by reference between all sessions that
+/// are owed it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Message {
+    topic: TopicName,
+    /// Forwarded properties, then the payload: one allocation.
+    body: Box<[u8]>,
+    forwarded_bytes: usize,
+    qos: QoS,
+    retain: bool,
+    expires_at: Option<Instant>,
+}
+
+impl Message {
+    /// Copies `forwarded` (see `codec::Publish::encode_forwarded`) and `payload`.
+    pub fn new(topic: TopicName, forwarded: &[u8], payload: &[u8], qos: QoS) -> Self {
+        let mut body = Vec::with_capacity(forwarded.len() + payload.len());
+        body.extend_from_slice(forwarded);
+        body.extend_from_slice(payload);
+        Self {
+            topic,
+            body: body.into_boxed_slice(),
+            forwarded_bytes: forwarded.len(),
+            qos,
+            retain: false,
+            expires_at: None,
+        }
+    }
+
+    /// Sets the RETAIN flag as published.
+    #[must_use]
+    pub fn with_retain(mut self, retain: bool) -> Self {
+        self.retain = retain;
+        self
+    }
+
+    /// Sets the Message Expiry Interval, counted from `now`.
+    #[must_use]
+    pub fn with_expiry(mut self, interval_seconds: Option<u32>, now: Instant) -> Self {
+        self.expires_at =
+            interval_seconds.and_then(|s| now.checked_add(Duration::from_secs(s.into())));
+        self
+    }
+
+    /// Topic Name.
+    pub fn topic(&self) -> &TopicName {
+        &self.topic
+    }
+
+    /// Properties that travel on, encoded.
+    pub fn forwarded(&self) -> &[u8] {
+        self.body.get(..self.forwarded_bytes).unwrap_or_default()
+    }
+
+    /// Payload.
+    pub fn payload(&self) -> &[u8] {
+        self.body.get(self.forwarded_bytes..).unwrap_or_default()
+    }
+
+    /// QoS as published.
+    pub fn qos(&self) -> QoS {
+        self.qos
+    }
+
+    /// RETAIN flag as published.
+    pub fn retain(&self) -> bool {
+        self.retain
+    }
+
+    /// Bytes it counts for in limits: topic, properties and payload.
+    pub fn size_bytes(&self) -> usize {
+        self.topic.as_str().len() + self.body.len()
+    }
+
+    /// Whether its Message Expiry Interval has passed [MQTT-3.3.2-5].
+    pub fn is_expired(&self, now: Instant) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// What is left of the Message Expiry Interval, in seconds rounded up [MQTT-3.3.2-6].
+    pub fn expiry_left_seconds(&self, now: Instant) -> Option<u32> {
+        let left = self.expires_at?.saturating_duration_since(now);
+        let rounded = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+        Some(u32::try_from(rounded).unwrap_or(u32::MAX))
+    }
+}

@@ -1,0 +1,34 @@
+//! What happens in the broker, one struct per event. `.emit(&Metrics)` decides level, words and metric.
+//!
+//! Knows nothing of why it happened; `server` fills the fields. One file per theme.
+
+mod admin;
+mod authorization;
+mod connection;
+mod message;
+
+pub use admin::{AdminAction, AdminRefused};
+pub use authorization::{PublishDenied, SubscribeDenied};
+pub use connection::{ConnectRefused, Connected, Disconnected, ProtocolViolation};
+pub use message::MessageDropped;
+
+use crate::throttle::Throttle;
+
+/// One throttle per kind of event that a stranger can cause at will.
+#[derive(Debug, Default)]
+pub(crate) struct Throttles {
+    connect_refused: Throttle,
+    protocol_violation: Throttle,
+    publish_denied: Throttle,
+    subscribe_denied: Throttle,
+    message_dropped: Throttle,
+    admin_refused: Throttle,
+}
+
+/// A field that may be missing: `-` then.
+fn or_dash(text: Option<&str>) -> crate::Escaped<'_> {
+    crate::Escaped(text.unwrap_or("-"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! Events of the admin API: what an administrator changed, and who was turned away.
+//!
+//! Knows nothing of HTTP; called by `admin`.
+
+use std::{fmt::Display, net::SocketAddr};
+
+use super::or_dash;
+use crate::{EscapedDisplay, Metrics};
+
+/// An administrator asked for a change. Level info.
+#[derive(Clone, Copy, Debug)]
+pub struct AdminAction<'a> {
+    /// `METHOD /path` as in the documentation.
+    pub route: &'a str,
+    /// What it was about, e.g. a client id or a plugin name.
+    pub target: Option<&'a str>,
+    /// Address of the administrator.
+    pub remote: Option<SocketAddr>,
+    /// HTTP status of the answer.
+    pub status: u16,
+}
+
+impl AdminAction<'_> {
+    /// Logs it. Requests are counted as such, see [`Metrics::admin_requests`].
+    pub fn emit(&self, _metrics: &Metrics) {
+        tracing::info!(
+            event = "admin_action",
+            route = self.route,
+            target_of = %or_dash(self.target),
+            remote = ?self.remote,
+            status = self.status,
+            "admin action"
+        );
+    }
+}
+
+/// A request to the admin API was turned away: no valid token, or a page of another site. Level warn, at a bounded
+/// rate.
+#[derive(Clone, Copy)]
+pub struct AdminRefused<'a> {
+    /// Path as sent.
+    pub path: &'a str,
+    /// Address it came from.
+    pub remote: Option<SocketAddr>,
+    /// HTTP status of the answer.
+    pub status: u16,
+    /// Why.
+    pub cause: &'a dyn Display,
+}
+
+impl AdminRefused<'_> {
+    /// Logs it unless too many came before.
+    pub fn emit(&self, metrics: &Metrics) {
+        let throttle = &metrics.throttles.admin_refused;
+        let Some(suppressed) = throttle.admit(metrics.uptime().as_secs()) else {
+            return;
+        };
+        tracing::warn!(
+            event = "admin_refused",
+            path = %or_dash(Some(self.path)),
+            remote = ?self.remote,
+            status = self.status,
+            suppressed,
+            cause = %EscapedDisplay(self.cause),
+            "admin request refused"
+        );
+    }
+}

@@ -1,0 +1,147 @@
+use std::{
+    fmt::Write,
+    sync::{Arc, Mutex},
+};
+
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span,
+};
+
+use super::*;
+use crate::{Metrics, throttle::LINES_PER_SECOND};
+
+/// Collects each line as `LEVEL field=value ...`.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        write!(self.0, " {}={value:?}", field.name()).unwrap();
+    }
+}
+
+impl Subscriber for Lines {
+    fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _span: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+    fn record(&self, _span: &span::Id, _values: &span::Record<'_>) {}
+    fn record_follows_from(&self, _span: &span::Id, _follows: &span::Id) {}
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(event.metadata().level().to_string());
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line.0);
+    }
+    fn enter(&self, _span: &span::Id) {}
+    fn exit(&self, _span: &span::Id) {}
+}
+
+fn lines_of(emit: impl FnOnce(&Metrics)) -> (Vec<String>, String) {
+    let lines = Lines::default();
+    let metrics = Metrics::new();
+    tracing::subscriber::with_default(lines.clone(), || emit(&metrics));
+    let lines = lines.0.lock().unwrap().clone();
+    (lines, metrics.encode())
+}
+
+/// Negative test N34 in a whole event.
+#[test]
+fn an_event_is_one_line_whatever_the_client_calls_itself() {
+    let (lines, text) = lines_of(|metrics| {
+        Connected {
+            client_id: "a\r\n\u{1b}[31mWARN forged",
+            principal: "user",
+            listener: "mqtt",
+            remote: "127.0.0.1:5".parse().unwrap(),
+            protocol: "5.0",
+            session_present: false,
+        }
+        .emit(metrics);
+    });
+    let [line] = lines.as_slice() else {
+        panic!("{lines:?}")
+    };
+    assert!(line.starts_with("INFO message=client connected"), "{line}");
+    assert!(line.contains(" client_id=\"a\\u{d}\\u{a}\\u{1b}[31mWARN forged\" principal=user "));
+    assert!(!line.contains(['\r', '\n', '\u{1b}']), "{line:?}");
+    assert!(
+        text.contains("portcullis_connections_opened_total{listener=\"mqtt\"} 1\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn denials_are_all_counted_and_sparsely_logged() {
+    let (lines, text) = lines_of(|metrics| {
+        for _ in 0..500 {
+            PublishDenied {
+                client_id: "a",
+                topic: "b c",
+                cause: &"no rule",
+            }
+            .emit(metrics);
+            MessageDropped {
+                reason: "queue_full",
+                count: 2,
+            }
+            .emit(metrics);
+        }
+    });
+    assert!(
+        text.contains("portcullis_publish_denied_total 500\n"),
+        "{text}"
+    );
+    assert!(text.contains("portcullis_messages_dropped_total{reason=\"queue_full\"} 1000\n"));
+    let denied = lines
+        .iter()
+        .filter(|line| line.contains("publish denied"))
+        .count() as u64;
+    // The loop may cross into a next second, or on a stalled machine into one more.
+    assert!(
+        (LINES_PER_SECOND..=3 * LINES_PER_SECOND).contains(&denied),
+        "{denied}"
+    );
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("topic=\"b c\"") && line.starts_with("DEBUG"))
+    );
+}
+
+#[test]
+fn ends_are_counted_by_reason() {
+    let (lines, text) = lines_of(|metrics| {
+        let remote = "[::1]:5".parse().unwrap();
+        Disconnected {
+            client_id: "a",
+            remote,
+            reason: "network",
+            by_client: true,
+        }
+        .emit(metrics);
+        ProtocolViolation {
+            client_id: None,
+            remote,
+            error: &"bad\nbytes",
+        }
+        .emit(metrics);
+    });
+    assert!(
+        text.contains("portcullis_connections_closed_total{reason=\"network\"} 1\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("portcullis_protocol_violations_total 1\n"),
+        "{text}"
+    );
+    assert_eq!(lines.len(), 2);
+    assert!(lines[1].starts_with("WARN "), "{}", lines[1]);
+    assert!(lines[1].ends_with("cause=bad\\u{a}bytes"), "{}", lines[1]);
+    assert!(lines[1].contains(" client_id=- "), "{}", lines[1]);
+}

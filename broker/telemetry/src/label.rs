@@ -1,0 +1,181 @@
+//! Counters with a label: a fixed array where the values are known (hot paths), a bounded family otherwise.
+//!
+//! Knows nothing of what is counted.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use codec::{PacketType, QoS};
+use prometheus_client::{
+    encoding::{EncodeMetric, MetricEncoder},
+    metrics::{MetricType, TypedMetric, counter::Counter},
+};
+
+/// A counter per value of one label. At most 64 values; further ones are counted as `other`, so that nothing outside
+/// can fill the memory of broker and monitoring.
+#[derive(Clone, Debug)]
+pub struct ByLabel {
+    label: &'static str,
+    counters: Arc<RwLock<BTreeMap<String, Counter>>>,
+}
+
+impl ByLabel {
+    pub(crate) fn new(label: &'static str) -> Self {
+        Self {
+            label,
+            counters: Arc::default(),
+        }
+    }
+
+    /// The counter of this value. Takes a lock: for events of connections; who counts messages keeps the counter.
+    pub fn of(&self, value: &str) -> Counter {
+        let counters = self.counters.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counter) = counters.get(value) {
+            return counter.clone();
+        }
+        drop(counters);
+        let mut counters = self
+            .counters
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let room = counters.len() < LABEL_VALUES_MAX || counters.contains_key(value);
+        let value = if room { value } else { "other" };
+        counters.entry(value.to_owned()).or_default().clone()
+    }
+}
+
+/// A counter per QoS. Reading one costs an index.
+#[derive(Clone, Debug, Default)]
+pub struct ByQoS(pub(crate) Arc<[Counter; 3]>);
+
+impl ByQoS {
+    /// The counter of this QoS.
+    pub fn of(&self, qos: QoS) -> &Counter {
+        let [zero, one, two] = self.0.as_ref();
+        match qos {
+            QoS::AtMostOnce => zero,
+            QoS::AtLeastOnce => one,
+            QoS::ExactlyOnce => two,
+        }
+    }
+}
+
+/// A counter per type of control packet. Reading one costs an index.
+#[derive(Clone, Debug, Default)]
+pub struct ByPacketType(pub(crate) Arc<[Counter; 15]>);
+
+impl ByPacketType {
+    /// The counter of this type.
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "a control packet type is 1 to 15 by definition"
+    )]
+    pub fn of(&self, packet_type: PacketType) -> &Counter {
+        &self.0[packet_type as usize - 1]
+    }
+}
+
+impl EncodeMetric for ByLabel {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let counters = self.counters.read().unwrap_or_else(PoisonError::into_inner);
+        for (value, counter) in counters.iter() {
+            encode_one(&mut encoder, &[(self.label, value.as_str())], counter)?;
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        <Counter as TypedMetric>::TYPE
+    }
+}
+
+impl EncodeMetric for ByQoS {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        for (qos, counter) in self.0.iter().enumerate() {
+            let labels = [("qos", qos as u64)];
+            encoder
+                .encode_family(&labels)?
+                .encode_counter::<[(&str, &str); 0], _, u64>(&counter.get(), None)?;
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        <Counter as TypedMetric>::TYPE
+    }
+}
+
+impl EncodeMetric for ByPacketType {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        for (name, counter) in PACKET_TYPE_NAMES.iter().zip(self.0.iter()) {
+            let labels = [("type", *name)];
+            encoder
+                .encode_family(&labels)?
+                .encode_counter::<[(&str, &str); 0], _, u64>(&counter.get(), None)?;
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        <Counter as TypedMetric>::TYPE
+    }
+}
+
+fn encode_one(
+    encoder: &mut MetricEncoder<'_>,
+    labels: &[(&str, &str); 1],
+    counter: &Counter,
+) -> fmt::Result {
+    encoder
+        .encode_family(labels)?
+        .encode_counter::<[(&str, &str); 0], _, u64>(&counter.get(), None)
+}
+
+const LABEL_VALUES_MAX: usize = 64;
+
+/// In order of their value on the wire, which starts at 1.
+const PACKET_TYPE_NAMES: [&str; 15] = [
+    "connect",
+    "connack",
+    "publish",
+    "puback",
+    "pubrec",
+    "pubrel",
+    "pubcomp",
+    "subscribe",
+    "suback",
+    "unsubscribe",
+    "unsuback",
+    "pingreq",
+    "pingresp",
+    "disconnect",
+    "auth",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_a_label_are_bounded() {
+        let counters = ByLabel::new("reason");
+        for n in 0..1_000 {
+            counters.of(&format!("value {n}")).inc();
+        }
+        assert!(counters.counters.read().unwrap().len() <= LABEL_VALUES_MAX + 1);
+        assert_eq!(counters.of("other").get(), 1_000 - LABEL_VALUES_MAX as u64);
+        assert_eq!(counters.of("value 3").get(), 1);
+    }
+
+    #[test]
+    fn every_packet_type_has_its_own_counter() {
+        let counters = ByPacketType::default();
+        counters.of(PacketType::Connect).inc();
+        counters.of(PacketType::Auth).inc_by(2);
+        assert_eq!(counters.0.first().map(Counter::get), Some(1));
+        assert_eq!(counters.0.last().map(Counter::get), Some(2));
+    }
+}

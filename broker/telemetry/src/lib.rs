@@ -1,0 +1,26 @@
+//! Owns what the broker tells about itself: counters, and one log line per event.
+//!
+//! Knows nothing of sockets, HTTP or how log lines are printed. Call sites write one line,
+//! `events::Connected { .. }.emit(&metrics)`; the event decides level, words and metric.
+//!
+//! Start reading at [`Metrics`], then `events/`.
+//!
+//! Invariants: no client id, topic or other text of a client is ever a metric label; text of a client reaches a log
+//! line only through [`Escaped`]; the number of values of a label is bounded; events that a stranger can cause at
+//! will are counted always and logged at a bounded rate.
+
+#![forbid(unsafe_code)]
+
+mod catalogue;
+mod escaped;
+pub mod events;
+mod label;
+mod metrics;
+mod snapshot;
+mod throttle;
+
+pub use catalogue::{Described, Kind};
+pub use escaped::{Escaped, EscapedDisplay};
+pub use label::{ByLabel, ByPacketType, ByQoS};
+pub use metrics::Metrics;
+pub use snapshot::{LabelsOf, Snapshot};

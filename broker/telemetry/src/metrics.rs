@@ -1,0 +1,256 @@
+//! The counters of the broker, and their text form for Prometheus.
+//!
+//! Knows nothing of who counts; `events` and the packet loop of `server` do. Current numbers (gauges) are not kept
+//! here: whoever owns them hands them over when somebody asks, in a [`Snapshot`].
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use prometheus_client::{
+    encoding::{EncodeMetric, text},
+    metrics::{counter::Counter, histogram::Histogram},
+    registry::{Metric, Registry},
+};
+
+use crate::{ByLabel, ByPacketType, ByQoS, Described, Kind, Snapshot, events::Throttles};
+
+/// The counters of one broker. Shared; counting needs no lock except where [`ByLabel`] says so.
+pub struct Metrics {
+    /// Connections whose CONNECT was accepted, by listener.
+    pub connections_opened: ByLabel,
+    /// Accepted connections that ended, by the name of the Reason Code or `network`.
+    pub connections_closed: ByLabel,
+    /// CONNECTs refused, by the name of the Reason Code.
+    pub connect_refused: ByLabel,
+    /// Control packets received, by type.
+    pub packets_received: ByPacketType,
+    /// Bytes read from clients.
+    pub bytes_received: Counter,
+    /// Bytes written to clients.
+    pub bytes_sent: Counter,
+    /// PUBLISH packets received, by QoS.
+    pub publish_received: ByQoS,
+    /// PUBLISH packets sent, by QoS.
+    pub publish_sent: ByQoS,
+    /// PUBLISH packets that were not permitted.
+    pub publish_denied: Counter,
+    /// Topic filters of SUBSCRIBE packets that were not permitted.
+    pub subscribe_denied: Counter,
+    /// Messages that did not reach a session or a subscriber, by reason.
+    pub messages_dropped: ByLabel,
+    /// Will Messages published.
+    pub wills_published: Counter,
+    /// Connections ended because the client broke the protocol.
+    pub protocol_violations: Counter,
+    /// Requests to the admin API, by HTTP status.
+    pub admin_requests: ByLabel,
+    /// Seconds that the chain needed to authenticate one CONNECT.
+    pub authentication_seconds: Histogram,
+    /// Seconds that the chain needed for the permissions of one client.
+    pub permissions_seconds: Histogram,
+    pub(crate) throttles: Throttles,
+    registry: Registry,
+    catalogue: Vec<Described>,
+    started: Instant,
+}
+
+impl Metrics {
+    /// All zero.
+    pub fn new() -> Arc<Self> {
+        let mut registrar = Registrar {
+            registry: Registry::default(),
+            catalogue: Vec::new(),
+        };
+        Arc::new(Self {
+            connections_opened: registrar.by_label(
+                "connections_opened",
+                "listener",
+                "Connections whose CONNECT was accepted",
+            ),
+            connections_closed: registrar.by_label(
+                "connections_closed",
+                "reason",
+                "Accepted connections that ended, by the name of the Reason Code or network",
+            ),
+            connect_refused: registrar.by_label(
+                "connect_refused",
+                "reason",
+                "CONNECTs refused, by the name of the Reason Code",
+            ),
+            packets_received: registrar.register(
+                "packets_received",
+                &["type"],
+                "Control packets received",
+            ),
+            bytes_received: registrar.register("bytes_received", &[], "Bytes read from clients"),
+            bytes_sent: registrar.register("bytes_sent", &[], "Bytes written to clients"),
+            publish_received: registrar.register(
+                "publish_received",
+                &["qos"],
+                "PUBLISH packets received",
+            ),
+            publish_sent: registrar.register("publish_sent", &["qos"], "PUBLISH packets sent"),
+            publish_denied: registrar.register(
+                "publish_denied",
+                &[],
+                "PUBLISH packets that were not permitted",
+            ),
+            subscribe_denied: registrar.register(
+                "subscribe_denied",
+                &[],
+                "Topic filters of SUBSCRIBE packets that were not permitted",
+            ),
+            messages_dropped: registrar.by_label(
+                "messages_dropped",
+                "reason",
+                "Messages that did not reach a session or a subscriber",
+            ),
+            wills_published: registrar.register("wills_published", &[], "Will Messages published"),
+            protocol_violations: registrar.register(
+                "protocol_violations",
+                &[],
+                "Connections ended because the client broke the protocol",
+            ),
+            admin_requests: registrar.by_label(
+                "admin_requests",
+                "status",
+                "Requests to the admin API, by HTTP status",
+            ),
+            authentication_seconds: registrar.histogram(
+                "authentication_seconds",
+                "Time that the chain needed to authenticate one CONNECT",
+            ),
+            permissions_seconds: registrar.histogram(
+                "permissions_seconds",
+                "Time that the chain needed for the permissions of one client",
+            ),
+            throttles: Throttles::default(),
+            registry: registrar.registry,
+            catalogue: registrar.catalogue,
+            started: now(),
+        })
+    }
+
+    /// The counters in the OpenMetrics text format, which Prometheus reads.
+    pub fn encode(&self) -> String {
+        self.encode_snapshot(&Snapshot::default())
+    }
+
+    /// Like [`Metrics::encode`], with gauges as (name on the wire, sentence without full stop, value).
+    pub fn encode_with(&self, gauges: &[(&str, &'static str, f64)]) -> String {
+        let mut snapshot = Snapshot::default();
+        for (name, help, value) in gauges {
+            snapshot.gauge(name, help, *value);
+        }
+        self.encode_snapshot(&snapshot)
+    }
+
+    /// Like [`Metrics::encode`], with the numbers of a snapshot.
+    pub fn encode_snapshot(&self, snapshot: &Snapshot) -> String {
+        let mut text = String::with_capacity(16 * 1024);
+        let written = text::encode_registry(&mut text, &self.registry)
+            .and_then(|()| text::encode_registry(&mut text, snapshot.registry()))
+            .and_then(|()| text::encode_eof(&mut text));
+        if let Err(error) = written {
+            // Writing to a String cannot fail; half an answer must still not pass for a whole one: without its last
+            // line `# EOF` every OpenMetrics reader refuses it.
+            tracing::error!(%error, "metrics could not be written");
+        }
+        text
+    }
+
+    /// What each counter means, in the order of [`Metrics::encode`].
+    pub fn catalogue(&self) -> &[Described] {
+        &self.catalogue
+    }
+
+    /// Time since these counters were zero.
+    pub fn uptime(&self) -> Duration {
+        now().saturating_duration_since(self.started)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics")
+            .field("metrics", &self.catalogue.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The one place of this crate where time comes in: it only paces log lines and tells the uptime.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the clock of telemetry, used for nothing else"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Registers each metric and writes down what it means, so that neither can be forgotten.
+struct Registrar {
+    registry: Registry,
+    catalogue: Vec<Described>,
+}
+
+impl Registrar {
+    fn register<M: Metric + EncodeMetric + Clone + Default>(
+        &mut self,
+        name: &str,
+        labels: &[&'static str],
+        help: &'static str,
+    ) -> M {
+        let metric = M::default();
+        self.describe(
+            format!("portcullis_{name}_total"),
+            Kind::Counter,
+            labels,
+            help,
+        );
+        self.registry
+            .register(format!("portcullis_{name}"), help, metric.clone());
+        metric
+    }
+
+    fn by_label(&mut self, name: &str, label: &'static str, help: &'static str) -> ByLabel {
+        let counters = ByLabel::new(label);
+        self.describe(
+            format!("portcullis_{name}_total"),
+            Kind::Counter,
+            &[label],
+            help,
+        );
+        self.registry
+            .register(format!("portcullis_{name}"), help, counters.clone());
+        counters
+    }
+
+    fn histogram(&mut self, name: &str, help: &'static str) -> Histogram {
+        let histogram = Histogram::new(SECONDS_BUCKETS);
+        self.describe(format!("portcullis_{name}"), Kind::Histogram, &[], help);
+        self.registry
+            .register(format!("portcullis_{name}"), help, histogram.clone());
+        histogram
+    }
+
+    fn describe(&mut self, name: String, kind: Kind, labels: &[&'static str], help: &'static str) {
+        self.catalogue.push(Described {
+            name,
+            kind,
+            labels: labels.to_vec(),
+            help,
+        });
+    }
+}
+
+/// From a warm plugin call (microseconds) past the wall deadline of a plugin (2 s).
+const SECONDS_BUCKETS: [f64; 14] = [
+    0.000_005, 0.000_02, 0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0,
+    5.0,
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+//! What the broker does for a plugin. Only in a component: in a native test these functions panic, except those of
+//! [`log`], which print. Keep the logic of a plugin apart from its calls of the host, and test the logic.
+
+pub mod clock;
+pub mod config;
+pub mod crypto;
+pub mod files;
+pub mod log;
+pub mod random;

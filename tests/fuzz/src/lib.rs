@@ -1,0 +1,16 @@
+//! Owns what the fuzz targets check. A body takes any bytes and panics when the product is wrong.
+//!
+//! Knows nothing of libFuzzer: the same bodies run on stable over a fixed sample ([`smoke`]).
+//!
+//! Run a target from the repository root with
+//! `cargo +nightly fuzz run --fuzz-dir tests/fuzz TARGET -- -max_total_time=300`.
+
+#![forbid(unsafe_code)]
+
+mod codec_decode;
+mod smoke;
+mod topic_filter;
+
+pub use codec_decode::codec_decode;
+pub use smoke::{CODEC_SEEDS, TOPIC_SEEDS, smoke};
+pub use topic_filter::topic_filter;
