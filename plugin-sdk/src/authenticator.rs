@@ -1,4 +1,5 @@
-//! Hook *authenticator*: who is this client? The types come from the contract; the constructors are ours.
+//! Hook *authenticator*: who is this client? The types come from the contract; the constructors are
+//! ours.
 
 pub use crate::bindings::authenticator::exports::portcullis::plugin::authenticator::{
     Credentials, Grant, Outcome, Will,
@@ -10,9 +11,8 @@ use crate::{Attribute, Connection, Error, Plugin, reason_code};
 pub trait Authenticator: Plugin {
     /// Called once per CONNECT that carries no Authentication Method.
     ///
-    /// # Errors
-    /// The plugin could not come to a decision. The broker refuses the client, unless the operator wrote
-    /// `on_error = "next"` for this plugin.
+    /// # Errors The plugin could not come to a decision. The broker refuses the client, unless the
+    /// operator wrote `on_error = "next"` for this plugin.
     fn authenticate(
         &self,
         connection: &Connection,
@@ -26,22 +26,32 @@ impl Outcome {
         Self::Allow(Grant::new(principal))
     }
 
-    /// Refuse with an MQTT 5.0 Reason Code (see [`reason_code`]) and a text that the client may see.
+    /// Refuse with an MQTT 5.0 Reason Code (see [`reason_code`]) and a text that the client may
+    /// see.
     pub fn deny(reason_code: u8, reason: impl Into<String>) -> Self {
-        Self::Deny(Denial { reason_code, reason: Some(reason.into()) })
+        Self::Deny(Denial {
+            reason_code,
+            reason: Some(reason.into()),
+        })
     }
 
     /// Refuse with 0x86 and without a word on which of the two was wrong.
     #[must_use]
     pub const fn bad_credentials() -> Self {
-        Self::Deny(Denial { reason_code: reason_code::BAD_USER_NAME_OR_PASSWORD, reason: None })
+        Self::Deny(Denial {
+            reason_code: reason_code::BAD_USER_NAME_OR_PASSWORD,
+            reason: None,
+        })
     }
 }
 
 impl Grant {
     /// The client proved to be `principal`, and nothing more.
     pub fn new(principal: impl Into<String>) -> Self {
-        Self { principal: Some(principal.into()), ..Self::default() }
+        Self {
+            principal: Some(principal.into()),
+            ..Self::default()
+        }
     }
 
     /// With one more group.

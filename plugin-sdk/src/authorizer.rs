@@ -1,4 +1,5 @@
-//! Hook *authorizer*: what may this client do? The types come from the contract; the constructors are ours.
+//! Hook *authorizer*: what may this client do? The types come from the contract; the constructors
+//! are ours.
 
 pub use crate::bindings::authorizer::exports::portcullis::plugin::authorizer::{
     Activity, Answer, Condition, Effect, PermissionSet, QosSet, Rule, Subject,
@@ -7,7 +8,8 @@ use crate::{Error, Plugin, ProtocolVersion};
 
 /// Tells the permissions of clients.
 pub trait Authorizer: Plugin {
-    /// Called once after authentication, again when the answer's time to live ends or the plugin is replaced.
+    /// Called once after authentication, again when the answer's time to live ends or the plugin is
+    /// replaced.
     ///
     /// # Errors
     /// The plugin could not come to a decision. The broker denies.
@@ -18,7 +20,10 @@ impl Answer {
     /// These rules, first match wins, for as long as the broker likes to keep them (60 s).
     #[must_use]
     pub const fn rules(rules: Vec<Rule>) -> Self {
-        Self::Permissions(PermissionSet { rules, ttl_seconds: None })
+        Self::Permissions(PermissionSet {
+            rules,
+            ttl_seconds: None,
+        })
     }
 }
 

@@ -1,5 +1,6 @@
-//! What wit-bindgen makes of the contract: the host's functions once, and each hook as a world of its own, so that
-//! `export!` can put any subset together. wit-component unites the worlds that end up in one module.
+//! What wit-bindgen makes of the contract: the host's functions once, and each hook as a world of
+//! its own, so that `export!` can put any subset together. wit-component unites the worlds that end
+//! up in one module.
 #![allow(
     missing_docs,
     unused_qualifications,

@@ -1,4 +1,5 @@
-//! The connection that a decision is about. The types come from the contract; a default value is there for tests.
+//! The connection that a decision is about. The types come from the contract; a default value is
+//! there for tests.
 
 pub use crate::bindings::portcullis::plugin::types::{
     Attribute, Connection, PeerCertificate, ProtocolVersion, Qos, TlsSession,
@@ -7,7 +8,10 @@ pub use crate::bindings::portcullis::plugin::types::{
 impl Attribute {
     /// A named text.
     pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self { name: name.into(), value: value.into() }
+        Self {
+            name: name.into(),
+            value: value.into(),
+        }
     }
 }
 

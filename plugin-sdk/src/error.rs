@@ -4,7 +4,8 @@
 pub use crate::bindings::portcullis::plugin::types::PluginError as Error;
 
 impl Error {
-    /// The plugin's configuration or one of its files is wrong; the text tells the operator what to change.
+    /// The plugin's configuration or one of its files is wrong; the text tells the operator what to
+    /// change.
     pub fn misconfigured(text: impl Into<String>) -> Self {
         Self::Misconfigured(text.into())
     }

@@ -1,9 +1,11 @@
-//! The macro that makes a component out of a type. Everything it expands to is in `instance` and `bindings`.
+//! The macro that makes a component out of a type. Everything it expands to is in `instance` and
+//! `bindings`.
 
-/// Exports a plugin: `export!(MyPlugin with authenticator, authorizer);`, with the hooks that the type implements.
+/// Exports a plugin: `export!(MyPlugin with authenticator, authorizer);`, with the hooks that the
+/// type implements.
 ///
-/// Name and version that the plugin tells the host are those of the crate that calls the macro. A crate exports one
-/// plugin.
+/// Name and version that the plugin tells the host are those of the crate that calls the macro. A
+/// crate exports one plugin.
 ///
 /// ```
 /// use portcullis_plugin::{
@@ -38,10 +40,10 @@ macro_rules! export {
             struct Exported;
 
             impl $crate::bindings::plugin::exports::portcullis::plugin::plugin::Guest for Exported {
-                fn describe() -> $crate::bindings::plugin::exports::portcullis::plugin::plugin::Info {
-                    $crate::bindings::plugin::exports::portcullis::plugin::plugin::Info {
-                        name: ::std::borrow::ToOwned::to_owned(::core::env!("CARGO_PKG_NAME")),
-                        version: ::std::borrow::ToOwned::to_owned(::core::env!("CARGO_PKG_VERSION")),
+                fn describe() -> $crate::Info {
+                    $crate::Info {
+                        name: ::core::env!("CARGO_PKG_NAME").into(),
+                        version: ::core::env!("CARGO_PKG_VERSION").into(),
                     }
                 }
 
@@ -54,7 +56,8 @@ macro_rules! export {
                 }
             }
 
-            // Native linkers stumble over the symbol names of components; unit tests need no exports.
+            // Native linkers stumble over the symbol names of components; unit tests need no
+            // exports.
             #[cfg(target_arch = "wasm32")]
             $crate::bindings::plugin::__export_plugin!(
                 Exported with_types_in $crate::bindings::plugin

@@ -1,5 +1,6 @@
-//! What the broker does for a plugin. Only in a component: in a native test these functions panic, except those of
-//! [`log`], which print. Keep the logic of a plugin apart from its calls of the host, and test the logic.
+//! What the broker does for a plugin. Only in a component: in a native test these functions panic,
+//! except those of [`log`], which print. Keep the logic of a plugin apart from its calls of the
+//! host, and test the logic.
 
 pub mod clock;
 pub mod config;

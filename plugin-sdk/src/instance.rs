@@ -1,4 +1,5 @@
-//! Holds the one value of the plugin's type in a component instance and forwards the host's calls to it.
+//! Holds the one value of the plugin's type in a component instance and forwards the host's calls
+//! to it.
 
 use std::cell::OnceCell;
 
@@ -25,7 +26,9 @@ impl<P: Plugin> Instance<P> {
     pub fn init(&self) -> Result<(), Error> {
         panic_hook::install();
         let plugin = P::init(&Config)?;
-        self.0.set(plugin).map_err(|_| Error::internal("init was called twice"))
+        self.0
+            .set(plugin)
+            .map_err(|_| Error::internal("init was called twice"))
     }
 
     /// Forwards to the plugin.
@@ -37,7 +40,9 @@ impl<P: Plugin> Instance<P> {
     }
 
     fn plugin(&self) -> Result<&P, Error> {
-        self.0.get().ok_or_else(|| Error::internal("called before init"))
+        self.0
+            .get()
+            .ok_or_else(|| Error::internal("called before init"))
     }
 }
 

@@ -1,5 +1,5 @@
-//! Tells the broker's log why a plugin panicked. Without it the host sees only that an instruction `unreachable`
-//! ran: the standard library has nowhere to print to.
+//! Tells the broker's log why a plugin panicked. Without it the host sees only that an instruction
+//! `unreachable` ran: the standard library has nowhere to print to.
 
 use crate::host;
 

@@ -4,18 +4,17 @@ use crate::{Error, host};
 
 /// A plugin: the state that one instance keeps between calls.
 ///
-/// The host may run many instances side by side, may drop one at any time, and sends any client to any of them:
-/// what is kept here is a cache, never the truth.
+/// The host may run many instances side by side, may drop one at any time, and sends any client to
+/// any of them: what is kept here is a cache, never the truth.
 pub trait Plugin: Sized + 'static {
     /// Reads and validates the configuration. Runs once per instance, so it should be quick.
     ///
-    /// # Errors
-    /// Whatever is wrong with the configuration. The new generation then never goes live, and the one before it
-    /// stays.
+    /// # Errors Whatever is wrong with the configuration. The new generation then never goes live,
+    /// and the one before it stays.
     fn init(config: &Config) -> Result<Self, Error>;
 
-    /// Checks that take time, such as reading a whole file. Runs after [`init`](Self::init) in one instance of each
-    /// new generation, before it goes live.
+    /// Checks that take time, such as reading a whole file. Runs after [`init`](Self::init) in one
+    /// instance of each new generation, before it goes live.
     ///
     /// # Errors
     /// As for [`init`](Self::init).
@@ -30,7 +29,8 @@ pub trait Plugin: Sized + 'static {
 pub struct Config;
 
 impl Config {
-    /// The value of a top-level key: text as it is, anything else as JSON; none when the key does not exist.
+    /// The value of a top-level key: text as it is, anything else as JSON; none when the key does
+    /// not exist.
     pub fn get(&self, key: &str) -> Option<String> {
         host::config::get(key)
     }
@@ -40,7 +40,8 @@ impl Config {
         host::config::json()
     }
 
-    /// Refuses any configuration, for a plugin that has none: a key nobody reads is a mistake that should be seen.
+    /// Refuses any configuration, for a plugin that has none: a key nobody reads is a mistake that
+    /// should be seen.
     ///
     /// # Errors
     /// The table holds a key.
@@ -49,11 +50,13 @@ impl Config {
         if json.chars().filter(|c| !c.is_whitespace()).eq("{}".chars()) {
             return Ok(());
         }
-        Err(Error::misconfigured("[config]: this plugin has no configuration keys"))
+        Err(Error::misconfigured(
+            "[config]: this plugin has no configuration keys",
+        ))
     }
 
-    /// The whole table as a value. Put `#[serde(deny_unknown_fields)]` on the type, so that a misspelt key is an
-    /// error and not a silent default.
+    /// The whole table as a value. Put `#[serde(deny_unknown_fields)]` on the type, so that a
+    /// misspelt key is an error and not a silent default.
     ///
     /// # Errors
     /// The table does not fit the type.

@@ -1,5 +1,5 @@
-//! MQTT 5.0 Reason Codes that a [`Denial`](crate::Denial) of a CONNECT may carry (MQTT 5.0 section 3.2.2.2). The
-//! broker translates them for MQTT 3.1.1 clients.
+//! MQTT 5.0 Reason Codes that a [`Denial`](crate::Denial) of a CONNECT may carry (MQTT 5.0 section
+//! 3.2.2.2). The broker translates them for MQTT 3.1.1 clients.
 
 /// The Client Identifier is a valid string but is not allowed.
 pub const CLIENT_IDENTIFIER_NOT_VALID: u8 = 0x85;

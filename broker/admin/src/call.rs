@@ -1,7 +1,7 @@
 //! One request as handlers see it, and their answers in JSON.
 //!
-//! Knows nothing of single routes. All reading of paths, queries and bodies goes through here, so that bounds and
-//! error answers are the same everywhere.
+//! Knows nothing of single routes. All reading of paths, queries and bodies goes through here, so
+//! that bounds and error answers are the same everywhere.
 
 use std::sync::Arc;
 

@@ -13,15 +13,16 @@ use telemetry::Metrics;
 pub struct Config {
     /// Where to listen; port 0 = any free port.
     pub bind: SocketAddr,
-    /// File of the bearer token, `DATA_DIR/admin.token`. Made with mode 0600 when it is not there; its folder must be.
+    /// File of the bearer token, `DATA_DIR/admin.token`. Made with mode 0600 when it is not there;
+    /// its folder must be.
     pub token_file: PathBuf,
     /// Whether `/metrics` needs no token.
     pub metrics_open: bool,
-    /// Whether `bind` may be an address that is not loopback. HTTP here is not encrypted: tokens and answers can be
-    /// read on the way.
+    /// Whether `bind` may be an address that is not loopback. HTTP here is not encrypted: tokens
+    /// and answers can be read on the way.
     pub allow_remote: bool,
-    /// Names that requests may address the API by, beside `localhost` and loopback addresses. When `bind` is not
-    /// loopback, an empty list permits every name.
+    /// Names that requests may address the API by, beside `localhost` and loopback addresses. When
+    /// `bind` is not loopback, an empty list permits every name.
     pub host_names: Vec<String>,
 }
 

@@ -1,4 +1,6 @@
 //! Why the admin API could not start.
+//!
+//! Knows nothing of requests; their errors are `problem.rs`.
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
@@ -7,9 +9,9 @@ use std::{io, net::SocketAddr, path::PathBuf};
 pub enum Error {
     /// Not loopback, and not asked for.
     #[error(
-        "[admin] bind = \"{bind}\" is not a loopback address and the admin API is plain HTTP, so its token could be \
-         read on the way: bind it to 127.0.0.1 and put a TLS proxy or an SSH tunnel in front, or accept the risk with \
-         allow_remote = true"
+        "[admin] bind = \"{bind}\" is not a loopback address and the admin API is plain HTTP, so \
+         its token could be read on the way: bind it to 127.0.0.1 and put a TLS proxy or an SSH \
+         tunnel in front, or accept the risk with allow_remote = true"
     )]
     RemoteNotAllowed {
         /// The address.
@@ -35,8 +37,9 @@ pub enum Error {
     },
     /// Others than its owner may use the token file.
     #[error(
-        "the admin token file {0} has mode {mode:04o}, so others than its owner can use it: run chmod 600 {0}, and \
-         delete it first if somebody may have read it", path.display()
+        "the admin token file {0} has mode {mode:04o}, so others than its owner can use it: run \
+         chmod 600 {0}, and delete it first if somebody may have read it",
+        path.display()
     )]
     TokenFileMode {
         /// The file.
@@ -46,8 +49,9 @@ pub enum Error {
     },
     /// What is in the token file is no token.
     #[error(
-        "the admin token file {} holds no token: one line of 32 to 512 letters, digits, - . _ ~ + / is needed; delete \
-         the file to have a new one made", path.display()
+        "the admin token file {} holds no token: one line of 32 to 512 letters, digits, \
+         - . _ ~ + / = is needed; delete the file to have a new one made",
+        path.display()
     )]
     TokenFileContent {
         /// The file.

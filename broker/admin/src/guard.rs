@@ -1,4 +1,5 @@
-//! What every request passes: whose name it was sent to, which site sent it, and whether it carries the token.
+//! What every request passes: whose name it was sent to, which site sent it, and whether it carries
+//! the token.
 //!
 //! Knows nothing of single routes, except the access rule that each brings along.
 
@@ -19,14 +20,14 @@ use axum::{
 };
 use telemetry::events;
 
-use crate::{call::Shared, problem::Problem, routes::Access, token::TokenHash};
+use crate::{call::Shared, problem::Problem, route::Access, token::TokenHash};
 
 /// The address that a request came from; put on it by `listener`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-/// The names that this API answers to. A web page may make a name of its own point to 127.0.0.1 (DNS rebinding); its
-/// requests then carry that name.
+/// The names that this API answers to. A web page may make a name of its own point to 127.0.0.1
+/// (DNS rebinding); its requests then carry that name.
 #[derive(Clone, Debug)]
 pub(crate) enum Hosts {
     /// Bound to an address that others reach, and no names configured.
@@ -101,7 +102,8 @@ fn authority(value: &HeaderValue) -> Result<Authority, Problem> {
         .ok_or_else(|| Problem::invalid("the Host header is no host name").about("Host"))
 }
 
-/// Browsers say with `Origin` which site a request comes from. This API has no pages on other sites.
+/// Browsers say with `Origin` which site a request comes from. This API has no pages on other
+/// sites.
 fn check_origin(headers: &HeaderMap, host: Option<&Authority>) -> Result<(), Problem> {
     for origin in headers.get_all(header::ORIGIN) {
         let site = origin.to_str().ok().and_then(|text| {

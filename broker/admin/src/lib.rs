@@ -1,11 +1,14 @@
 //! Owns the admin API over HTTP: health, metrics, clients, plugins, permissions.
 //!
-//! Knows nothing of MQTT connections or Wasm: it asks a [`server::BrokerHandle`] and an [`access::PluginManager`].
+//! Knows nothing of MQTT connections or Wasm: it asks a [`server::BrokerHandle`] and an
+//! [`access::PluginManager`].
 //!
-//! Start reading at `routes.rs`: the one table from which both the router and the OpenAPI document are made.
+//! Start reading at `routes.rs`: the one table from which both the router and the OpenAPI document
+//! are made.
 //!
-//! Invariants: a route without an access rule does not compile; no handler runs before its access rule was met;
-//! every error answer is RFC 9457 problem+json; every body, header, wait and connection count has a bound.
+//! Invariants: a route without an access rule does not compile; no handler runs before its access
+//! rule was met; every error answer is RFC 9457 problem+json; every body, header, wait and
+//! connection count has a bound.
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +25,7 @@ mod permissions;
 mod plugins;
 mod problem;
 mod process;
+mod route;
 mod routes;
 mod status;
 mod token;

@@ -1,6 +1,7 @@
 //! The socket of the admin API: start, connections and their bounds, shutdown.
 //!
-//! Knows nothing of routes. One task accepts; each connection is a task that ends at the latest when its age is over.
+//! Knows nothing of routes. One task accepts; each connection is a task that ends at the latest
+//! when its age is over.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -18,7 +19,7 @@ use crate::{
     AdminState, Config, Error,
     call::Shared,
     guard::{Hosts, Peer},
-    openapi, routes, token,
+    openapi, route, routes, token,
 };
 
 /// A running admin API. Dropping it ends it as [`AdminServer::shutdown`] does, without waiting.
@@ -49,8 +50,8 @@ impl AdminServer {
 /// Starts the admin API: reads or makes the token file, then listens.
 ///
 /// # Errors
-/// `bind` is not loopback and `allow_remote` is not set; the token file cannot be used or others can read it; the
-/// address is taken.
+/// `bind` is not loopback and `allow_remote` is not set; the token file cannot be used or others
+/// can read it; the address is taken.
 pub async fn start(config: Config, state: AdminState) -> Result<AdminServer, Error> {
     let bind = config.bind;
     if !bind.ip().to_canonical().is_loopback() {
@@ -104,7 +105,7 @@ impl Default for Bounds {
             connections: 64,
             header_read: Duration::from_secs(10),
             age: Duration::from_secs(300),
-            last_request: routes::UPLOAD_TIMEOUT + Duration::from_secs(30),
+            last_request: route::UPLOAD_TIMEOUT + Duration::from_secs(30),
         }
     }
 }
@@ -119,7 +120,8 @@ pub(crate) async fn accept(
     let mut connections = JoinSet::new();
     loop {
         let next = async {
-            // The slot first: without one nothing is accepted. It is never closed, so an error means stop.
+            // The slot first: without one nothing is accepted. It is never closed, so an error
+            // means stop.
             let slot = Arc::clone(&slots)
                 .acquire_owned()
                 .await

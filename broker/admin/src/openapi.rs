@@ -13,7 +13,8 @@ use utoipa::{
 use crate::{
     call::{Answer, Call},
     problem::Problem,
-    routes::{Access, ROUTES, Route},
+    route::{Access, Route},
+    routes::ROUTES,
 };
 
 /// `GET /api/v1/openapi.json`
@@ -90,12 +91,12 @@ impl Content {
     fn document(self, schemas: &mut Map<String, Value>) -> Value {
         let schema = match self.body {
             Body::Typed(body) => {
-                let mut found = vec![(body.name.call(), (body.schema)())];
+                let mut found = vec![((body.name)().into_owned(), (body.schema)())];
                 (body.nested)(&mut found);
                 for (name, schema) in found {
                     schemas.insert(name, json!(schema));
                 }
-                reference(&body.name.call())
+                reference(&(body.name)())
             }
             Body::AnyJson => json!({ "type": "object" }),
             Body::Text => json!({ "type": "string" }),
@@ -104,17 +105,6 @@ impl Content {
         let mut content = Map::new();
         content.insert(self.media_type.to_owned(), json!({ "schema": schema }));
         Value::Object(content)
-    }
-}
-
-/// A name as an owned string, so that it can be a key.
-trait Name {
-    fn call(self) -> String;
-}
-
-impl Name for fn() -> Cow<'static, str> {
-    fn call(self) -> String {
-        self().into_owned()
     }
 }
 
@@ -137,8 +127,7 @@ pub(crate) fn document() -> Value {
             "title": "Portcullis admin API",
             "version": env!("CARGO_PKG_VERSION"),
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
-            "description": "Plain HTTP on a loopback address. Every route but the two health checks needs the bearer \
-                token that the first start wrote to DATA_DIR/admin.token. Errors are RFC 9457 problem details.",
+            "description": DESCRIPTION,
         },
         "paths": paths,
         "components": {
@@ -264,3 +253,7 @@ fn operation_id(route: &Route) -> String {
 fn reference(schema: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{schema}") })
 }
+
+const DESCRIPTION: &str = "Plain HTTP on a loopback address. Every route but the two health checks \
+    needs the bearer token that the first start wrote to DATA_DIR/admin.token. Errors are RFC 9457 \
+    problem details.";

@@ -6,7 +6,7 @@ use access::{Effect, LinkWord, PublishRequest, SubscribeRequest};
 use axum::http::StatusCode;
 use codec::QoS;
 use serde::{Deserialize, Serialize};
-use topic::{SubscriptionFilter, TopicName};
+use topic::{InvalidTopic, SubscriptionFilter, TopicName};
 use utoipa::ToSchema;
 
 use crate::{
@@ -52,8 +52,8 @@ pub(crate) struct Verdict {
     allowed: bool,
     /// Why, as a sentence.
     reason: String,
-    /// Only for a subscription that is permitted: some topics under the filter are denied, so each delivery is
-    /// checked.
+    /// Only for a subscription that is permitted: some topics under the filter are denied, so each
+    /// delivery is checked.
     check_each_delivery: bool,
     /// What each link of the chain says, in order.
     walk: Vec<Word>,
@@ -84,7 +84,7 @@ pub(crate) async fn can(call: Call) -> Answer {
     })?;
     let verdict = match question.action {
         Action::Publish => {
-            TopicName::check(&question.topic).map_err(bad_topic)?;
+            TopicName::check(&question.topic)?;
             let request = PublishRequest {
                 topic: &question.topic,
                 qos,
@@ -94,7 +94,7 @@ pub(crate) async fn can(call: Call) -> Answer {
             verdict(permit, permissions.explain_publish(request))
         }
         Action::Subscribe => {
-            let filter = SubscriptionFilter::parse(&question.topic).map_err(bad_topic)?;
+            let filter = SubscriptionFilter::parse(&question.topic)?;
             let request = SubscribeRequest {
                 filter: &filter,
                 qos,
@@ -132,12 +132,10 @@ fn qos(value: u8) -> Result<QoS, Problem> {
     }
 }
 
-#[allow(
-    clippy::needless_pass_by_value,
-    reason = "the shape that map_err asks for"
-)]
-fn bad_topic(error: topic::InvalidTopic) -> Problem {
-    Problem::invalid(error.to_string()).about("topic")
+impl From<InvalidTopic> for Problem {
+    fn from(error: InvalidTopic) -> Self {
+        Self::invalid(error.to_string()).about("topic")
+    }
 }
 
 impl From<LinkWord> for Word {

@@ -1,7 +1,7 @@
 //! `/api/v1/plugins`: what is loaded, and changing it while the broker runs.
 //!
-//! Knows nothing of Wasm; asks the plugin manager. What may change grants, order or control is not here on purpose:
-//! that is the operator's manifest.
+//! Knows nothing of Wasm; asks the plugin manager. What may change grants, order or control is not
+//! here on purpose: that is the operator's manifest.
 
 use std::sync::Arc;
 
@@ -138,8 +138,7 @@ pub(crate) async fn show(call: Call) -> Answer {
         .state
         .plugins
         .get(&name)
-        .ok_or_else(|| PluginError::NotFound(name.clone()))
-        .map_err(problem)?;
+        .ok_or_else(|| PluginError::NotFound(name.clone()))?;
     call.json_answer(&Plugin::from(plugin))
 }
 
@@ -209,8 +208,8 @@ pub(crate) async fn forget(call: Call) -> Result<Response, Problem> {
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Runs a change to its end even when the one who asked for it goes away or runs out of time: half a change would
-/// be worse.
+/// Runs a change to its end even when the one who asked for it goes away or runs out of time: half
+/// a change would be worse.
 async fn change<T: Send + 'static>(
     shared: &Shared,
     work: impl FnOnce(Arc<dyn PluginManager>) -> BoxFuture<'static, Result<T, PluginError>>,
@@ -218,7 +217,7 @@ async fn change<T: Send + 'static>(
     tokio::spawn(work(Arc::clone(&shared.state.plugins)))
         .await
         .map_err(|error| Problem::internal(format!("the change was given up: {error}")))?
-        .map_err(problem)
+        .map_err(Problem::from)
 }
 
 /// The name in the path. Checked here too because it becomes a file name.
@@ -235,13 +234,15 @@ fn name_of(call: &Call) -> Result<String, Problem> {
     )
 }
 
-fn problem(error: PluginError) -> Problem {
-    let detail = error.to_string();
-    match error {
-        PluginError::NotFound(_) => Problem::not_found(detail),
-        PluginError::Invalid(_) => Problem::invalid(detail),
-        PluginError::Rejected(_) => Problem::plugin_rejected(detail),
-        PluginError::Internal(_) => Problem::internal(detail),
+impl From<PluginError> for Problem {
+    fn from(error: PluginError) -> Self {
+        let detail = error.to_string();
+        match error {
+            PluginError::NotFound(_) => Self::not_found(detail),
+            PluginError::Invalid(_) => Self::invalid(detail),
+            PluginError::Rejected(_) => Self::plugin_rejected(detail),
+            PluginError::Internal(_) => Self::internal(detail),
+        }
     }
 }
 

@@ -165,7 +165,8 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        // Strings and a number cannot fail to serialize; an empty body with the right status is the honest rest.
+        // Strings and a number cannot fail to serialize; an empty body with the right status is the
+        // honest rest.
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;

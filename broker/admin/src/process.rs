@@ -41,8 +41,8 @@ fn field(text: &str, name: &str) -> Option<f64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// User and system time: fields 14 and 15 of `stat`. The name in field 2 may hold blanks and parentheses, so counting
-/// starts behind its end.
+/// User and system time: fields 14 and 15 of `stat`. The name in field 2 may hold blanks and
+/// parentheses, so counting starts behind its end.
 fn cpu_seconds(stat: &str) -> Option<f64> {
     let (_, behind_name) = stat.rsplit_once(')')?;
     let mut fields = behind_name.split_whitespace().skip(11);
@@ -51,7 +51,8 @@ fn cpu_seconds(stat: &str) -> Option<f64> {
     Some((user + system) / TICKS_PER_SECOND)
 }
 
-/// `USER_HZ`, which Linux promises to programs on every architecture that Rust's standard library supports.
+/// `USER_HZ`, which Linux promises to programs on every architecture that Rust's standard library
+/// supports.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 #[cfg(test)]

@@ -1,1 +1,109 @@
+//! The API as its callers see it: a router over fakes, and once over real sockets.
 
+mod access_rules;
+mod clients;
+mod documents;
+mod fakes;
+mod health;
+mod permissions;
+mod plugins;
+mod problems;
+mod sockets;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Method, Request, StatusCode, header},
+};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
+
+use crate::{call::Shared, guard::Hosts, openapi, routes, token::TokenHash};
+use fakes::Fakes;
+
+const TOKEN: &str = "dGhpcyBpcyBub3QgcmFuZG9tIGJ1dCBsb25nIGVub3VnaA";
+
+/// An answer, read to its end.
+struct Reply {
+    status: StatusCode,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Reply {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    /// Checks that this is a complete problem document and returns it.
+    #[track_caller]
+    fn problem(&self, status: u16, kind: &str) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        assert_eq!(
+            self.headers[header::CONTENT_TYPE],
+            "application/problem+json"
+        );
+        let problem = self.json();
+        assert_eq!(problem["type"], format!("urn:portcullis:problem:{kind}"));
+        assert_eq!(problem["status"], status);
+        assert!(!problem["title"].as_str().unwrap().is_empty());
+        assert!(!problem["detail"].as_str().unwrap().is_empty());
+        problem
+    }
+}
+
+fn shared(fakes: &Fakes) -> Shared {
+    Shared {
+        state: fakes.state(),
+        token: TokenHash::of(TOKEN.as_bytes()),
+        metrics_open: false,
+        hosts: Hosts::new([127, 0, 0, 1].into(), &["broker.example".to_owned()]),
+        uploads: Arc::new(Semaphore::new(2)),
+        openapi: openapi::document(),
+    }
+}
+
+fn router(fakes: &Fakes) -> Router {
+    routes::router(Arc::new(shared(fakes)))
+}
+
+/// A request with token and host.
+fn request(method: &str, path: &str) -> axum::http::request::Builder {
+    Request::builder()
+        .method(Method::from_bytes(method.as_bytes()).unwrap())
+        .uri(path)
+        .header(header::HOST, "localhost:9883")
+        .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
+}
+
+async fn send(router: &Router, request: Request<Body>) -> Reply {
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    Reply {
+        status: parts.status,
+        headers: parts.headers,
+        text,
+    }
+}
+
+async fn ask(fakes: &Fakes, method: &str, path: &str) -> Reply {
+    send(
+        &router(fakes),
+        request(method, path).body(Body::empty()).unwrap(),
+    )
+    .await
+}
+
+async fn post(fakes: &Fakes, path: &str, body: &str) -> Reply {
+    let request = request("POST", path)
+        .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
+        .body(Body::from(body.to_owned()))
+        .unwrap();
+    send(&router(fakes), request).await
+}

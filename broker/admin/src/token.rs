@@ -16,7 +16,8 @@ use zeroize::Zeroizing;
 
 use crate::Error;
 
-/// SHA-256 of the token. A fast hash is enough because the token is random: there is nothing to guess.
+/// SHA-256 of the token. A fast hash is enough because the token is random: there is nothing to
+/// guess.
 #[derive(Clone, Copy)]
 pub(crate) struct TokenHash([u8; 32]);
 
@@ -70,8 +71,8 @@ fn load(path: &Path, file: File) -> Result<TokenHash, Error> {
     Ok(TokenHash::of(token))
 }
 
-/// `create_new` (O_EXCL) with the final mode: at no moment can anybody else open the file, and a file or link that
-/// somebody put there meanwhile is never written to.
+/// `create_new` (O_EXCL) with the final mode: at no moment can anybody else open the file, and a
+/// file or link that somebody put there meanwhile is never written to.
 fn create(path: &Path) -> Result<TokenHash, Error> {
     let mut random = Zeroizing::new([0_u8; 32]);
     getrandom::fill(random.as_mut_slice()).map_err(Error::Random)?;

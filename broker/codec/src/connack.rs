@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// CONNACK. For 3.1.1 the reason code is translated to a return code (0x86 -> 4, 0x87 and
-/// 0x8A -> 5, 0x84 -> 1, 0x85 -> 2, every other failure -> 3) and the properties are dropped. `Default` is success
-/// with no property.
+/// 0x8A -> 5, 0x84 -> 1, 0x85 -> 2, every other failure -> 3) and the properties are dropped.
+/// `Default` is success with no property.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConnAck {
     /// Session Present; false with any failure [MQTT-3.2.2-6].

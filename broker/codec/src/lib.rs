@@ -1,13 +1,14 @@
 //! Owns the bytes of MQTT 3.1.1 and 5.0: control packets in, control packets out.
 //!
-//! Knows nothing of sockets, sessions, permissions or time. A packet that decodes is valid by the rules that a
-//! single packet can be judged by; rules that need state (packet identifiers in use, topic aliases, receive
-//! maximum) live in `session`.
+//! Knows nothing of sockets, sessions, permissions or time. A packet that decodes is valid by the
+//! rules that a single packet can be judged by; rules that need state (packet identifiers in use,
+//! topic aliases, receive maximum) live in `session`.
 //!
-//! Start reading at [`Packet`] and [`decode`]. One file per control packet, named as in the specification.
+//! Start reading at [`Packet`] and [`decode`]. One file per control packet, named as in the
+//! specification.
 //!
-//! Invariants: no panic on any input; nothing is ever allocated from a length that the peer merely announced;
-//! PUBLISH decodes without copying topic, payload or properties.
+//! Invariants: no panic on any input; nothing is ever allocated from a length that the peer merely
+//! announced; PUBLISH decodes without copying topic, payload or properties.
 
 #![forbid(unsafe_code)]
 

@@ -144,7 +144,8 @@ pub enum Packet<'a> {
 pub enum Decoded<'a> {
     /// A whole packet and how many bytes it took.
     Packet(Packet<'a>, usize),
-    /// Not yet a whole packet. `total` is its full length in bytes as soon as the fixed header says it.
+    /// Not yet a whole packet. `total` is its full length in bytes as soon as the fixed header says
+    /// it.
     Incomplete {
         /// Full length of the packet in bytes, when known.
         total: Option<usize>,
@@ -153,8 +154,8 @@ pub enum Decoded<'a> {
 
 /// Decodes the packet at the start of `input`.
 ///
-/// `version` is that of the connection; a CONNECT carries its own and ignores it. A packet longer than
-/// `packet_bytes_max` (fixed header included) is refused as soon as its fixed header is seen
+/// `version` is that of the connection; a CONNECT carries its own and ignores it. A packet longer
+/// than `packet_bytes_max` (fixed header included) is refused as soon as its fixed header is seen
 /// (`ErrorKind::PacketTooLarge`).
 #[inline]
 pub fn decode(
@@ -172,29 +173,23 @@ pub fn decode(
     let Some(body) = input.get(header.bytes..total) else {
         return Ok(Decoded::Incomplete { total: Some(total) });
     };
-    let packet = if header.packet_type == PacketType::Publish {
-        check_shortest(&header, version)?;
-        Packet::Publish(publish::decode(header.flags, body, version)?)
-    } else {
-        decode_rare(&header, body, version)?
-    };
-    Ok(Decoded::Packet(packet, total))
+    Ok(Decoded::Packet(decode_body(&header, body, version)?, total))
 }
 
-fn decode_rare(
+#[inline]
+fn decode_body<'a>(
     header: &FixedHeader,
-    body: &[u8],
+    body: &'a [u8],
     version: ProtocolVersion,
-) -> Result<Packet<'static>, Error> {
-    if header.packet_type == PacketType::Connect {
-        let connect = Connect::decode(body)?;
-        check_shortest(header, connect.version)?;
-        return Ok(Packet::Connect(Box::new(connect)));
+) -> Result<Packet<'a>, Error> {
+    if header.packet_type != PacketType::Connect {
+        check_shortest(header, version)?;
     }
-    check_shortest(header, version)?;
     let acknowledgement = || Acknowledgement::decode(header.packet_type, body, version);
     Ok(match header.packet_type {
+        PacketType::Connect => Packet::Connect(decode_connect(header, body)?),
         PacketType::ConnAck => Packet::ConnAck(Box::new(ConnAck::decode(body, version)?)),
+        PacketType::Publish => Packet::Publish(publish::decode(header.flags, body, version)?),
         PacketType::PubAck => Packet::PubAck(acknowledgement()?),
         PacketType::PubRec => Packet::PubRec(acknowledgement()?),
         PacketType::PubRel => Packet::PubRel(acknowledgement()?),
@@ -213,9 +208,14 @@ fn decode_rare(
         }
         PacketType::Disconnect => Packet::Disconnect(Disconnect::decode(body, version)?),
         PacketType::Auth => Packet::Auth(Auth::decode(body, version)?),
-        // `decode` and the start of this function take these two.
-        PacketType::Publish | PacketType::Connect => return Err(UNREACHABLE_TYPE),
     })
+}
+
+/// A CONNECT brings its own version, so that its Remaining Length is judged afterwards.
+fn decode_connect(header: &FixedHeader, body: &[u8]) -> Result<Box<Connect>, Error> {
+    let connect = Connect::decode(body)?;
+    check_shortest(header, connect.version)?;
+    Ok(Box::new(connect))
 }
 
 /// 5.0 wants the shortest form of the Remaining Length, 3.1.1 says nothing about it.
@@ -232,8 +232,8 @@ impl Packet<'_> {
     /// Appends the packet's bytes to `out`. Properties are dropped for 3.1.1.
     ///
     /// What a packet cannot say is never written half: strings and binary values are cut at 65,535
-    /// bytes; nothing at all is appended for a packet above [`PACKET_BYTES_MAX`], for a PUBLISH with
-    /// QoS above 0 and no Packet Identifier, and for an AUTH in 3.1.1, which has none.
+    /// bytes; nothing at all is appended for a packet above [`PACKET_BYTES_MAX`], for a PUBLISH
+    /// with QoS above 0 and no Packet Identifier, and for an AUTH in 3.1.1, which has none.
     pub fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
         match self {
             Self::Connect(connect) => connect.encode(out),
@@ -256,9 +256,9 @@ impl Packet<'_> {
 
     /// As [`Self::encode`] for a receiver with a Maximum Packet Size: a packet that would be longer
     /// than `packet_bytes_max` loses its Reason String and User Properties (as [MQTT-3.2.2-19],
-    /// [MQTT-3.2.2-20] and their like in the other packets demand). Returns whether it was appended;
-    /// `out` is unchanged when it is too long even so. Not for PUBLISH and CONNECT, whose User
-    /// Properties are part of the message: those are appended whole or not at all.
+    /// [MQTT-3.2.2-20] and their like in the other packets demand). Returns whether it was
+    /// appended; `out` is unchanged when it is too long even so. Not for PUBLISH and CONNECT, whose
+    /// User Properties are part of the message: those are appended whole or not at all.
     #[must_use = "a packet that does not fit was not written"]
     pub fn encode_within(
         &self,
@@ -319,8 +319,6 @@ const TOO_LARGE: Error = Error {
     what: "packet is longer than the Maximum Packet Size",
     statement: "MQTT-3.2.2-15",
 };
-const UNREACHABLE_TYPE: Error =
-    Error::malformed("packet type stands where it cannot", "section 2.1.2");
 
 #[cfg(test)]
 mod tests;

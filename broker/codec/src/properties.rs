@@ -33,8 +33,8 @@ impl<'a> UserProperties<'a> {
         let mut reader = Reader::new(if self.is_empty() { &[] } else { self.section });
         std::iter::from_fn(move || {
             loop {
-                // An error is the end of the section, or cannot come: the section was validated when
-                // the packet was decoded.
+                // An error is the end of the section, or cannot come: the section was validated
+                // when the packet was decoded.
                 let identifier = reader.u8().ok()?;
                 if let Property::User(name, value) =
                     Property::decode(identifier, &mut reader).ok()?

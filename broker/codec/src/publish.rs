@@ -1,6 +1,7 @@
 //! PUBLISH: the packet that carries an Application Message (section 3.3).
 //!
-//! Decoding borrows everything; encoding takes ready pieces. Topic aliases are resolved by `session`.
+//! Decoding borrows everything; encoding takes ready pieces. Topic aliases are resolved by
+//! `session`.
 
 use crate::properties::{PropertyWalk, encode_list};
 use crate::property::{NOT_ALLOWED, Property, SUBSCRIPTION_IDENTIFIER};

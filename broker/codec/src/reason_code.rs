@@ -1,5 +1,5 @@
-//! Reason Codes of MQTT 5.0 (section 2.4), the only ones used inside the broker, and which packet may
-//! carry which; 3.1.1 return codes are translated in `connack` and `suback`.
+//! Reason Codes of MQTT 5.0 (section 2.4), the only ones used inside the broker, and which packet
+//! may carry which; 3.1.1 return codes are translated in `connack` and `suback`.
 
 use crate::{Error, PacketType};
 
@@ -118,7 +118,8 @@ impl ReasonCode {
         })
     }
 
-    /// The lower-case name with underscores used in metrics, logs and API answers, e.g. `not_authorized`.
+    /// The lower-case name with underscores used in metrics, logs and API answers, e.g.
+    /// `not_authorized`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Success => "success",

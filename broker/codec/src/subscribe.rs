@@ -86,8 +86,8 @@ impl Subscribe {
 /// One filter of a SUBSCRIBE.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SubscriptionRequest {
-    /// Topic Filter with its share name. `Err` when it is well-formed UTF-8 but no valid filter (answered 0x8F
-    /// in SUBACK for this filter alone): the text as it came.
+    /// Topic Filter with its share name. `Err` when it is well-formed UTF-8 but no valid filter
+    /// (answered 0x8F in SUBACK for this filter alone): the text as it came.
     pub filter: Result<SubscriptionFilter, String>,
     /// Its options.
     pub options: SubscriptionOptions,

@@ -1,7 +1,7 @@
 //! Appends the data types of section 1.5 and frames whole packets; the mirror of `reader`.
 //!
-//! A string or binary value longer than its Two Byte Integer can say is cut, so that a value that is
-//! too long never shifts the fields after it.
+//! A string or binary value longer than its Two Byte Integer can say is cut, so that a value that
+//! is too long never shifts the fields after it.
 
 use crate::{utf8, variable_byte_integer};
 

@@ -20,22 +20,29 @@ use crate::engine::HostEngine;
 /// Files kept; the oldest go first.
 const FILES_MAX: usize = 64;
 const MAC_BYTES: usize = 32;
+/// The block size of SHA-256: a key of this length is used as it is.
+const KEY_BYTES: usize = 64;
 /// Machine code is four to five times its component.
 const FILE_BYTES_MAX: u64 = 512 << 20;
 
 /// The cache. Without a folder it only compiles.
 #[derive(Debug)]
 pub(crate) struct AotCache {
-    folder: Option<(PathBuf, [u8; 32])>,
+    folder: Option<(PathBuf, [u8; KEY_BYTES])>,
 }
 
 impl AotCache {
     /// A cache in `folder`, which is made with mode 0700. An error is worth a warning, not a stop.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
         let key = read_or_make_key(&folder.join("key"))?;
-        Ok(Self { folder: Some((folder.to_owned(), key)) })
+        Ok(Self {
+            folder: Some((folder.to_owned(), key)),
+        })
     }
 
     /// No cache.
@@ -71,7 +78,10 @@ impl AotCache {
         file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
         let code = bytes.split_off_checked(MAC_BYTES)?;
         if mac(key, name, &code).verify_slice(&bytes).is_err() {
-            tracing::warn!(file = name, "cached machine code is damaged; compiling again");
+            tracing::warn!(
+                file = name,
+                "cached machine code is damaged; compiling again"
+            );
             return None;
         }
         Some(code)
@@ -98,7 +108,7 @@ fn file_name(engine: &HostEngine, component: &[u8]) -> String {
     format!("{}.cwasm", crate::candidate::hex(&hasher.finalize()))
 }
 
-fn mac(key: &[u8; 32], name: &str, code: &[u8]) -> Hmac<Sha256> {
+fn mac(key: &[u8; KEY_BYTES], name: &str, code: &[u8]) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new(&(*key).into());
     // The name is in it too: a file renamed to another component's name does not verify.
     mac.update(name.as_bytes());
@@ -106,20 +116,23 @@ fn mac(key: &[u8; 32], name: &str, code: &[u8]) -> Hmac<Sha256> {
     mac
 }
 
-#[allow(unsafe_code, reason = "wasmtime cannot check machine code: the caller vouches for it")]
+#[allow(
+    unsafe_code,
+    reason = "wasmtime cannot check machine code: the caller vouches for it"
+)]
 fn deserialize(engine: &HostEngine, code: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: `code` was made by `precompile_component` of this very engine configuration: just now, or earlier and
     // then kept in a 0700 folder under an HMAC that has been verified.
     unsafe { Component::deserialize(&engine.engine, code) }
 }
 
-fn read_or_make_key(path: &Path) -> io::Result<[u8; 32]> {
+fn read_or_make_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
     if let Ok(bytes) = fs::read(path)
-        && let Ok(key) = <[u8; 32]>::try_from(bytes)
+        && let Ok(key) = <[u8; KEY_BYTES]>::try_from(bytes)
     {
         return Ok(key);
     }
-    let mut key = [0; 32];
+    let mut key = [0; KEY_BYTES];
     getrandom::fill(&mut key).map_err(io::Error::other)?;
     private_file(path)?.write_all(&key)?;
     Ok(key)
@@ -130,15 +143,24 @@ fn private_file(path: &Path) -> io::Result<fs::File> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
 }
 
 fn evict(folder: &Path) -> io::Result<()> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "cwasm") {
-            let modified = fs::metadata(&path)?.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "cwasm")
+        {
+            let modified = fs::metadata(&path)?
+                .modified()
+                .unwrap_or(SystemTime::UNIX_EPOCH);
             files.push((modified, path));
         }
     }

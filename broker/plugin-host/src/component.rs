@@ -13,7 +13,9 @@ const PACKAGE: &str = "portcullis:plugin";
 const VERSION: &str = "0.1.0";
 
 /// Interfaces that the host lends.
-const LENT: [&str; 7] = ["types", "log", "config", "files", "clock", "random", "crypto"];
+const LENT: [&str; 7] = [
+    "types", "log", "config", "files", "clock", "random", "crypto",
+];
 
 /// Hooks that the host knows.
 const HOOKS: [&str; 2] = ["authenticator", "authorizer"];
@@ -45,7 +47,11 @@ pub(crate) fn prepare(wasm: &[u8]) -> Result<Prepared<'_>, String> {
     let outside = Outside::read(&bytes)?;
     let imports = acceptable_imports(&outside.imports)?;
     let hooks = acceptable_exports(&outside.exports)?;
-    Ok(Prepared { bytes, hooks, imports })
+    Ok(Prepared {
+        bytes,
+        hooks,
+        imports,
+    })
 }
 
 pub(crate) fn too_large(bytes: u64) -> String {
@@ -81,12 +87,16 @@ impl Outside {
                 Payload::End(_) => depth = depth.saturating_sub(1),
                 Payload::ComponentImportSection(section) if depth == 0 => {
                     for import in section {
-                        outside.imports.push(import.map_err(sentence)?.name.name.to_owned());
+                        outside
+                            .imports
+                            .push(import.map_err(sentence)?.name.name.to_owned());
                     }
                 }
                 Payload::ComponentExportSection(section) if depth == 0 => {
                     for export in section {
-                        outside.exports.push(export.map_err(sentence)?.name.name.to_owned());
+                        outside
+                            .exports
+                            .push(export.map_err(sentence)?.name.name.to_owned());
                     }
                 }
                 _ => {}
@@ -143,7 +153,9 @@ fn acceptable_exports(names: &[String]) -> Result<Vec<String>, String> {
         }
     }
     if !plugin {
-        return Err(format!("does not export {PACKAGE}/plugin, so it is no plugin"));
+        return Err(format!(
+            "does not export {PACKAGE}/plugin, so it is no plugin"
+        ));
     }
     if hooks.is_empty() {
         let known = HOOKS.join(", ");
@@ -154,13 +166,16 @@ fn acceptable_exports(names: &[String]) -> Result<Vec<String>, String> {
 
 /// `portcullis:plugin/log@0.1.3` is `log`; another package is `None`; another version is an error.
 fn our_interface(name: &str) -> Result<Option<&str>, String> {
-    let Some(rest) = name.strip_prefix(PACKAGE).and_then(|rest| rest.strip_prefix('/')) else {
+    let Some(rest) = name
+        .strip_prefix(PACKAGE)
+        .and_then(|rest| rest.strip_prefix('/'))
+    else {
         return Ok(None);
     };
     let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
-    let compatible = version.strip_prefix("0.1.").is_some_and(|patch| {
-        !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit())
-    });
+    let compatible = version
+        .strip_prefix("0.1.")
+        .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit()));
     if !compatible {
         return Err(format!("wants {PACKAGE}@{version}, host has {VERSION}"));
     }

@@ -32,10 +32,15 @@ const REQUEST_BYTES_MAX: usize = 1 << 20;
 const REQUEST_MEMORY_SHARE: usize = 4;
 
 /// `describe`: reads two constants.
-const DESCRIBE: Budget =
-    Budget { cpu: Duration::from_millis(100), wall: Duration::from_secs(5) };
+const DESCRIBE: Budget = Budget {
+    cpu: Duration::from_millis(100),
+    wall: Duration::from_secs(5),
+};
 /// `self-test`: the place for checks that cost time.
-const SELF_TEST: Budget = Budget { cpu: Duration::from_secs(5), wall: Duration::from_secs(30) };
+const SELF_TEST: Budget = Budget {
+    cpu: Duration::from_secs(5),
+    wall: Duration::from_secs(30),
+};
 /// `init` may use this many times the CPU of a call, since it runs once per instance.
 const INIT_CPU_FACTOR: u32 = 10;
 
@@ -84,7 +89,10 @@ pub(crate) struct Rejected {
 
 impl Rejected {
     pub(crate) fn failed(sentence: impl Into<String>) -> Self {
-        Self { state: PluginState::Failed, sentence: sentence.into() }
+        Self {
+            state: PluginState::Failed,
+            sentence: sentence.into(),
+        }
     }
 }
 
@@ -102,7 +110,10 @@ struct Factory {
 
 impl Factory {
     fn init_budget(&self) -> Budget {
-        Budget { cpu: self.call.cpu.saturating_mul(INIT_CPU_FACTOR), wall: self.call.wall }
+        Budget {
+            cpu: self.call.cpu.saturating_mul(INIT_CPU_FACTOR),
+            wall: self.call.wall,
+        }
     }
 
     /// An instance that is ready for calls.
@@ -135,23 +146,18 @@ impl Generation {
         log: Arc<LogRate>,
     ) -> Result<Arc<Self>, Rejected> {
         let Contents { wasm, files, id } = contents;
-        let compiled = compile(runtime, wasm, manifest.clone()).await?;
+        let compiled = compile(runtime, wasm, Some(manifest.clone())).await?;
         let name: Arc<str> = name.into();
         let short: Arc<str> = id.get(..12).unwrap_or(&id).into();
-        let lent = Arc::new(Lent {
-            plugin: Arc::clone(&name),
-            generation: Arc::clone(&short),
-            config_json: serde_json::Value::Object(manifest.config.clone()).to_string(),
-            config: manifest.config.clone(),
-            files: FileSet::new(files),
-            log,
-            runtime: Arc::clone(runtime),
-        });
-        let factory = link(runtime, &compiled, &manifest, lent)
+        let mut lent = lent(runtime, Arc::clone(&name), Arc::clone(&short), &manifest);
+        lent.files = FileSet::new(files);
+        lent.log = log;
+        let factory = link(runtime, &compiled, &manifest, Arc::new(lent))
             .map_err(|error| Rejected::failed(format!("does not fit this host: {error:#}")))?;
         let shadow = Guarded::new(rehearse(factory.clone()));
-        let (described, instance) =
-            shadow.await.map_err(|failure| Rejected::failed(failure.to_string()))?;
+        let (described, instance) = shadow
+            .await
+            .map_err(|failure| Rejected::failed(failure.to_string()))?;
         let pool = Pool::new(&manifest.limits, manifest.isolation);
         pool.park(instance);
         Ok(Arc::new(Self {
@@ -169,6 +175,22 @@ impl Generation {
         }))
     }
 
+    /// Compiles, links and asks for name and version; nothing else runs.
+    pub(crate) async fn describe_only(
+        runtime: &Arc<Runtime>,
+        wasm: Vec<u8>,
+    ) -> Result<(String, String), Rejected> {
+        let manifest = Manifest::default();
+        let compiled = compile(runtime, wasm, None).await?;
+        let lent = lent(runtime, DESCRIBED.into(), DESCRIBED.into(), &manifest);
+        let factory = link(runtime, &compiled, &manifest, Arc::new(lent))
+            .map_err(|error| Rejected::failed(format!("does not fit this host: {error:#}")))?;
+        let described = Guarded::new(async move { factory.raw().await?.describe(DESCRIBE).await });
+        described
+            .await
+            .map_err(|failure| Rejected::failed(format!("describe: {failure}")))
+    }
+
     /// One call: admission, a place, an instance, the guest, the answer. Every way out but an answer is a failure.
     pub(crate) async fn ask(self: &Arc<Self>, request: Request) -> Result<Reply, PluginFailure> {
         let started = Instant::now();
@@ -177,23 +199,23 @@ impl Generation {
         let counters = &self.counters;
         counters.calls.fetch_add(1, Ordering::Relaxed);
         let microseconds = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-        counters.microseconds.fetch_add(microseconds, Ordering::Relaxed);
+        counters
+            .microseconds
+            .fetch_add(microseconds, Ordering::Relaxed);
         let failed = answer.as_ref().err();
         if let Some(error) = failed {
             counters.failures.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(plugin = &*self.name, generation = &*self.short, %error, "call failed");
         }
-        self.runtime.stats.called(elapsed, failed.map(|failure| failure.kind));
+        self.runtime
+            .stats
+            .called(elapsed, failed.map(|failure| failure.kind));
         answer
     }
 
-    async fn ask_uncounted(
-        self: &Arc<Self>,
-        request: Request,
-    ) -> Result<Reply, PluginFailure> {
+    async fn ask_uncounted(self: &Arc<Self>, request: Request) -> Result<Reply, PluginFailure> {
         let bytes = convert::request_bytes(&request);
-        let bytes_max =
-            REQUEST_BYTES_MAX.min(self.factory.memory_bytes / REQUEST_MEMORY_SHARE);
+        let bytes_max = REQUEST_BYTES_MAX.min(self.factory.memory_bytes / REQUEST_MEMORY_SHARE);
         if bytes > bytes_max {
             let message = format!("the question is {bytes} bytes; at most {bytes_max} are asked");
             return Err(failure(PluginFailureKind::TooLarge, message));
@@ -201,7 +223,10 @@ impl Generation {
         // Before the deadline clock starts: a wait for others' passwords is not this call's fault.
         let admission = match self.factory.verifies_passwords {
             true => Some(self.runtime.passwords.admit().await.map_err(|_| {
-                failure(PluginFailureKind::Busy, "too many passwords wait to be verified")
+                failure(
+                    PluginFailureKind::Busy,
+                    "too many passwords wait to be verified",
+                )
             })?),
             false => None,
         };
@@ -241,23 +266,53 @@ impl Generation {
     }
 }
 
+/// Stands in the log for a component that is only looked at.
+const DESCRIBED: &str = "inspected";
+
+/// Without files, with a log rate of its own.
+fn lent(
+    runtime: &Arc<Runtime>,
+    plugin: Arc<str>,
+    generation: Arc<str>,
+    manifest: &Manifest,
+) -> Lent {
+    Lent {
+        plugin,
+        generation,
+        config_json: serde_json::Value::Object(manifest.config.clone()).to_string(),
+        config: manifest.config.clone(),
+        files: FileSet::default(),
+        log: Arc::new(LogRate::new()),
+        runtime: Arc::clone(runtime),
+    }
+}
+
+/// `manifest` = what must grant what the component imports; `None` = it is only looked at.
 async fn compile(
     runtime: &Arc<Runtime>,
     wasm: Vec<u8>,
-    manifest: Manifest,
+    manifest: Option<Manifest>,
 ) -> Result<Compiled, Rejected> {
     let runtime = Arc::clone(runtime);
     let work = move || {
         let prepared = component::prepare(&wasm).map_err(Rejected::failed)?;
-        if let Some(sentence) = capability::missing_grant(&prepared.imports, &manifest) {
+        let missing =
+            manifest.and_then(|manifest| capability::missing_grant(&prepared.imports, &manifest));
+        if let Some(sentence) = missing {
             return Err(Rejected {
                 state: PluginState::WaitingForGrant,
                 sentence: sentence.to_owned(),
             });
         }
-        let component =
-            runtime.aot.load(runtime.engine, &prepared.bytes).map_err(Rejected::failed)?;
-        Ok(Compiled { component, hook_names: prepared.hooks, imports: prepared.imports })
+        let component = runtime
+            .aot
+            .load(runtime.engine, &prepared.bytes)
+            .map_err(Rejected::failed)?;
+        Ok(Compiled {
+            component,
+            hook_names: prepared.hooks,
+            imports: prepared.imports,
+        })
     };
     // A panic of a parser or the compiler ends as a rejection, not in the broker.
     tokio::task::spawn_blocking(work)
@@ -277,7 +332,10 @@ fn link(
         pre,
         lent,
         memory_bytes: manifest.limits.memory_bytes,
-        call: Budget { cpu: manifest.limits.cpu, wall: manifest.limits.deadline },
+        call: Budget {
+            cpu: manifest.limits.cpu,
+            wall: manifest.limits.deadline,
+        },
         verifies_passwords: imports_verify_password(&compiled.component),
     })
 }
@@ -288,7 +346,9 @@ fn imports_verify_password(component: &Component) -> bool {
     imports.imports(engine).any(|(name, item)| match item.ty {
         ComponentItem::ComponentInstance(instance) => {
             name.starts_with("portcullis:plugin/crypto@")
-                && instance.exports(engine).any(|(function, _)| function == "verify-password")
+                && instance
+                    .exports(engine)
+                    .any(|(function, _)| function == "verify-password")
         }
         _ => false,
     })
@@ -303,9 +363,18 @@ async fn rehearse(factory: Factory) -> Result<((String, String), Instance), Plug
         }
     };
     let mut instance = factory.raw().await.map_err(named("instantiate"))?;
-    let (name, version) = instance.describe(DESCRIBE).await.map_err(named("describe"))?;
-    instance.init(factory.init_budget()).await.map_err(named("init"))?;
-    instance.self_test(SELF_TEST).await.map_err(named("self-test"))?;
+    let (name, version) = instance
+        .describe(DESCRIBE)
+        .await
+        .map_err(named("describe"))?;
+    instance
+        .init(factory.init_budget())
+        .await
+        .map_err(named("init"))?;
+    instance
+        .self_test(SELF_TEST)
+        .await
+        .map_err(named("self-test"))?;
     let printable = crate::failure::printable;
     Ok(((printable(&name), printable(&version)), instance))
 }

@@ -28,7 +28,11 @@ impl Authenticator for Hook {
                 convert::connection(connection),
                 convert::credentials(credentials),
             );
-            match self.0.ask(Request::Authenticate(Box::new(arguments))).await? {
+            match self
+                .0
+                .ask(Request::Authenticate(Box::new(arguments)))
+                .await?
+            {
                 Reply::Outcome(outcome) => convert::outcome(outcome),
                 Reply::Answer(_) => Err(wrong_reply()),
             }
@@ -52,5 +56,8 @@ impl Authorizer for Hook {
 }
 
 fn wrong_reply() -> PluginFailure {
-    failure(PluginFailureKind::Internal, "another hook answered; this is a bug of the host")
+    failure(
+        PluginFailureKind::Internal,
+        "another hook answered; this is a bug of the host",
+    )
 }

@@ -175,14 +175,16 @@ impl Instance {
     pub(crate) async fn init(&mut self, budget: Budget) -> Result<(), PluginFailure> {
         self.arm(budget);
         let done = self.plugin.call_init(&mut self.store).await;
-        done.map_err(|error| self.classify(&error))?.map_err(reported)
+        done.map_err(|error| self.classify(&error))?
+            .map_err(reported)
     }
 
     /// `self-test`.
     pub(crate) async fn self_test(&mut self, budget: Budget) -> Result<(), PluginFailure> {
         self.arm(budget);
         let done = self.plugin.call_self_test(&mut self.store).await;
-        done.map_err(|error| self.classify(&error))?.map_err(reported)
+        done.map_err(|error| self.classify(&error))?
+            .map_err(reported)
     }
 
     /// Asks a hook. The outer error means that the instance is lost, the inner one is the plugin's own word.
@@ -197,8 +199,9 @@ impl Instance {
             Request::Authenticate(arguments) => {
                 let hook = self.authenticator.as_ref().ok_or_else(not_exported)?;
                 let (connection, credentials) = arguments.as_ref();
-                let answer =
-                    hook.call_authenticate(&mut self.store, connection, credentials).await;
+                let answer = hook
+                    .call_authenticate(&mut self.store, connection, credentials)
+                    .await;
                 let answer = answer.map_err(|error| self.classify(&error))?;
                 Ok(answer.map(Reply::Outcome).map_err(reported))
             }
@@ -230,5 +233,8 @@ impl Instance {
 }
 
 fn not_exported() -> PluginFailure {
-    failure(PluginFailureKind::Missing, "the component does not export this hook")
+    failure(
+        PluginFailureKind::Missing,
+        "the component does not export this hook",
+    )
 }

@@ -131,8 +131,10 @@ const CONTROLS: [(&str, Control); 4] = [
     ("optional", Control::Optional),
 ];
 const ON_ERRORS: [(&str, OnError); 2] = [("deny", OnError::Deny), ("next", OnError::Next)];
-const ISOLATIONS: [(&str, Isolation); 2] =
-    [("pooled", Isolation::Pooled), ("per-call", Isolation::PerCall)];
+const ISOLATIONS: [(&str, Isolation); 2] = [
+    ("pooled", Isolation::Pooled),
+    ("per-call", Isolation::PerCall),
+];
 
 const ORDER_MAX: i64 = 1_000_000;
 const FILES_MAX: usize = 16;
@@ -197,7 +199,10 @@ impl Source<'_> {
         };
         let found = allowed.iter().find(|(name, _)| name == raw.get_ref());
         found.map(|(_, value)| *value).ok_or_else(|| {
-            let names: Vec<_> = allowed.iter().map(|(name, _)| format!("{name:?}")).collect();
+            let names: Vec<_> = allowed
+                .iter()
+                .map(|(name, _)| format!("{name:?}"))
+                .collect();
             let names = names.join(", ");
             let message = format!("{key} = {:?}: must be one of {names}", raw.get_ref());
             self.error(raw.span().start, message)
@@ -257,8 +262,10 @@ impl Source<'_> {
             Some(raw) => match usize::try_from(*raw.get_ref()) {
                 Ok(count @ 1..=256) => count,
                 _ => {
-                    let message =
-                        format!("limits.concurrency = {}: must be from 1 to 256", raw.get_ref());
+                    let message = format!(
+                        "limits.concurrency = {}: must be from 1 to 256",
+                        raw.get_ref()
+                    );
                     return Err(self.error(raw.span().start, message));
                 }
             },
@@ -311,9 +318,7 @@ const TIMES: [(&str, u64); 2] = [("ms", 1), ("s", 1000)];
 const SIZES: [(&str, u64); 3] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20)];
 
 /// `Err` names the key of a number that JSON cannot say.
-fn json_table(
-    table: toml::Table,
-) -> Result<serde_json::Map<String, serde_json::Value>, String> {
+fn json_table(table: toml::Table) -> Result<serde_json::Map<String, serde_json::Value>, String> {
     table
         .into_iter()
         .map(|(key, value)| {

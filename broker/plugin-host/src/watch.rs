@@ -24,7 +24,11 @@ impl FolderWatch {
                 changed.notify_one();
             }
         };
-        let mut watch = Self { watcher: None, watched: BTreeSet::new(), error: None };
+        let mut watch = Self {
+            watcher: None,
+            watched: BTreeSet::new(),
+            error: None,
+        };
         match notify::recommended_watcher(tell) {
             Ok(watcher) => watch.watcher = Some(watcher),
             Err(error) => watch.failed(&error.to_string()),
@@ -35,9 +39,14 @@ impl FolderWatch {
     /// Watches exactly these folders from now on. With `again`, also those that were watched are set up anew: a
     /// folder that was removed and made again is another one.
     pub(crate) fn set(&mut self, folders: BTreeSet<PathBuf>, again: bool) {
-        let Some(watcher) = &mut self.watcher else { return };
+        let Some(watcher) = &mut self.watcher else {
+            return;
+        };
         let old = std::mem::take(&mut self.watched);
-        for folder in old.iter().filter(|folder| again || !folders.contains(*folder)) {
+        for folder in old
+            .iter()
+            .filter(|folder| again || !folders.contains(*folder))
+        {
             // It may be gone already, which is as good as unwatched.
             let _ = watcher.unwatch(folder);
         }

@@ -15,7 +15,7 @@ pub(crate) struct CommandLine {
     #[arg(long, global = true, value_enum)]
     pub(crate) log_format: Option<LogFormat>,
 
-    /// Level, or directives such as info,server=debug [default: info; quickstart: error]
+    /// Level, or directives such as info,server=debug [default: info for run, error otherwise]
     #[arg(long, global = true)]
     pub(crate) log_level: Option<String>,
 

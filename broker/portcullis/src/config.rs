@@ -9,6 +9,7 @@ mod limits;
 mod listeners;
 mod problem;
 mod services;
+mod spelling;
 mod unit;
 
 use std::{
@@ -147,23 +148,35 @@ impl Config {
 
     /// The settings in which `new` differs and which only a restart can change.
     pub(crate) fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
+        let after = self.with_live_part_of(new.clone());
         [
-            ("data_dir", self.data_dir != new.data_dir),
-            ("listeners", self.listeners != new.listeners),
-            ("plugins", self.plugins != new.plugins),
-            ("admin", self.admin != new.admin),
+            ("data_dir", after.data_dir != new.data_dir),
+            ("listeners", after.listeners != new.listeners),
+            ("plugins", after.plugins != new.plugins),
+            ("admin", after.admin != new.admin),
         ]
         .into_iter()
-        .filter_map(|(name, changed)| changed.then_some(name))
+        .filter_map(|(name, differs)| differs.then_some(name))
         .collect()
     }
 
     /// This configuration with what `new` says about the settings that can change while running.
     pub(crate) fn with_live_part_of(&self, new: Self) -> Self {
+        let mut listeners = self.listeners.clone();
+        for listener in &mut listeners {
+            if let Some(same) = new.listeners.iter().find(|l| l.name == listener.name) {
+                listener.chain = same.chain.clone();
+            }
+        }
         Self {
             publish_denied: new.publish_denied,
             client_id_from: new.client_id_from,
             limits: new.limits,
+            listeners,
+            plugins: Plugins {
+                chain: new.plugins.chain,
+                ..self.plugins.clone()
+            },
             ..self.clone()
         }
     }

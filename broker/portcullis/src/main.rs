@@ -46,18 +46,24 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(line: CommandLine) -> Result<(), Failure> {
-    let quiet = matches!(line.command, Command::Quickstart { .. } | Command::Check { .. });
+    let quiet = matches!(
+        line.command,
+        Command::Quickstart { .. } | Command::Check { .. }
+    );
     let default = if quiet { "error" } else { "info" };
-    logging::start(line.log_format, line.log_level.as_deref().unwrap_or(default))?;
+    logging::start(
+        line.log_format,
+        line.log_level.as_deref().unwrap_or(default),
+    )?;
     match line.command {
         Command::Quickstart { dir, once } => within_runtime(quickstart::run(&dir, once)),
         Command::Run { config } => within_runtime(run::run(&config)),
         Command::Check { config } => within_runtime(check::run(&config)),
         Command::Passwd { file, user, delete } => passwd::run(&file, &user, delete),
         Command::Plugin(PluginCommand::Build { dir, output }) => {
-            plugin::build::run(&dir, output.as_deref())
+            within_runtime(plugin::build::run(&dir, output.as_deref()))
         }
-        Command::Plugin(PluginCommand::Check { file }) => plugin::check::run(&file),
+        Command::Plugin(PluginCommand::Check { file }) => within_runtime(plugin::check::run(&file)),
     }
 }
 

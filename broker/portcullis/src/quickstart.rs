@@ -23,7 +23,11 @@ pub(crate) async fn run(dir: &Path, once: bool) -> Result<(), Failure> {
     let began = Instant::now();
     let folder = Folder::prepare(dir)?;
     let found = if folder.new { "made" } else { "found" };
-    println!("{found} {} (user {USER}, password {})", folder.path.display(), folder.password);
+    println!(
+        "{found} {} (user {USER}, password {})",
+        folder.path.display(),
+        folder.password
+    );
     let mut config = Config::load_or_report(&folder.config())?;
     choose_ports(&mut config, once);
     let mut signals = Signals::new()?;
@@ -32,8 +36,15 @@ pub(crate) async fn run(dir: &Path, once: bool) -> Result<(), Failure> {
         () = signals.stop() => return Ok(()),
     };
     let address = mqtt_address(&service)?;
-    println!("listening: mqtt {address}, admin http://{}", service.admin_address());
-    let proof = Proof { address, folder: &folder, plugins: service.plugins() };
+    println!(
+        "listening: mqtt {address}, admin http://{}",
+        service.admin_address()
+    );
+    let proof = Proof {
+        address,
+        folder: &folder,
+        plugins: service.plugins(),
+    };
     let proven = tokio::select! {
         proven = proof.run() => proven,
         () = signals.stop() => false,

@@ -28,7 +28,7 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
 /// Follows the signals until the service has ended.
 pub(crate) async fn serve(mut service: Service, mut signals: Signals) {
     while signals.next().await == Wish::Reload {
-        reload(&mut service);
+        reload(&mut service).await;
     }
     tracing::info!("stopping");
     notify(&[NotifyState::Stopping]);
@@ -41,8 +41,10 @@ pub(crate) async fn serve(mut service: Service, mut signals: Signals) {
 /// Tells that everything is up, or what is not.
 fn announce(service: &Service) {
     let listeners = service.listeners();
-    let listeners: Vec<_> =
-        listeners.iter().map(|(name, address)| format!("{name}={address}")).collect();
+    let listeners: Vec<_> = listeners
+        .iter()
+        .map(|(name, address)| format!("{name}={address}"))
+        .collect();
     let listeners = listeners.join(" ");
     let admin = service.admin_address();
     let not_ready = service.plugins().not_ready();
@@ -60,12 +62,12 @@ fn announce(service: &Service) {
     notify(&[NotifyState::Ready]);
 }
 
-fn reload(service: &mut Service) {
+async fn reload(service: &mut Service) {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(error) => tracing::warn!(%error, "the clock for the service manager cannot be read"),
     }
-    service.reload();
+    service.reload().await;
     notify(&[NotifyState::Ready]);
 }
 

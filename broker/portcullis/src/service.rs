@@ -42,9 +42,13 @@ impl Service {
         let plugins = PluginHost::start(plugin_host_config(&config), Arc::clone(&gate))
             .await
             .map_err(|error| Failure::Refused(sentence(&error)))?;
-        let broker = Broker::start(server_config(&config, descriptors), Arc::clone(&gate), Arc::clone(&metrics))
-            .await
-            .map_err(|error| Failure::Refused(sentence(&error)))?;
+        let broker = Broker::start(
+            server_config(&config, descriptors),
+            Arc::clone(&gate),
+            Arc::clone(&metrics),
+        )
+        .await
+        .map_err(|error| Failure::Refused(sentence(&error)))?;
         let state = AdminState {
             broker: Arc::clone(&broker) as Arc<dyn BrokerHandle>,
             plugins: Arc::clone(&plugins) as Arc<dyn PluginManager>,
@@ -55,17 +59,27 @@ impl Service {
         let admin = admin::start(admin_config(&config), state)
             .await
             .map_err(|error| Failure::Refused(sentence(&error)))?;
-        Ok(Self { config, descriptors, broker, plugins, admin })
+        Ok(Self {
+            config,
+            descriptors,
+            broker,
+            plugins,
+            admin,
+        })
     }
 
     /// The addresses of the listeners, by name.
     pub(crate) fn listeners(&self) -> Vec<(Arc<str>, SocketAddr)> {
-        self.broker.listeners().into_iter().map(|l| (l.name, l.address)).collect()
+        self.broker
+            .listeners()
+            .into_iter()
+            .map(|l| (l.name, l.address))
+            .collect()
     }
 
     /// The address of the admin API.
     pub(crate) fn admin_address(&self) -> SocketAddr {
-        self.admin.address()
+        self.admin.address
     }
 
     /// The plugins.
@@ -74,7 +88,7 @@ impl Service {
     }
 
     /// Reads the configuration file again and applies what can change while running; a faulty file changes nothing.
-    pub(crate) fn reload(&mut self) {
+    pub(crate) async fn reload(&mut self) {
         let new = match Config::load(&self.config.file) {
             Ok(new) => new,
             Err(problems) => {
@@ -90,30 +104,47 @@ impl Service {
             tracing::warn!(keys, "these settings differ and need a restart");
         }
         self.broker.reconfigure(live_config(&new, self.descriptors));
+        let plugins = plugin_host_config(&new);
+        self.plugins
+            .set_chains(plugins.chain, plugins.listener_chains)
+            .await;
         self.config = self.config.with_live_part_of(new);
         tracing::info!(config = %self.config.file.display(), "reloaded");
     }
 
     /// Says goodbye to every client and ends.
     pub(crate) async fn stop(self) {
-        self.broker.shutdown(GRACE).await;
-        self.admin.shutdown().await;
-        self.plugins.shutdown().await;
+        let left = self.broker.shutdown(GRACE).await;
+        if left > 0 {
+            tracing::warn!(connections = left, "clients that did not go are cut off");
+        }
+        self.admin.shutdown(GRACE).await;
     }
 }
 
 fn server_config(config: &Config, descriptors: u64) -> server::Config {
-    let listeners = config.listeners.iter().map(|listener| server::ListenerConfig {
-        name: listener.name.clone(),
-        bind: listener.bind,
-    });
-    server::Config { listeners: listeners.collect(), live: live_config(config, descriptors) }
+    let listeners = config
+        .listeners
+        .iter()
+        .map(|listener| server::ListenerConfig {
+            name: listener.name.clone(),
+            bind: listener.bind,
+        });
+    server::Config {
+        listeners: listeners.collect(),
+        live: live_config(config, descriptors),
+    }
 }
 
 fn live_config(config: &Config, descriptors: u64) -> server::LiveConfig {
     let fit = limits::connections_for_descriptors(descriptors);
     if let Some(wanted) = config.limits.connections.filter(|wanted| *wanted > fit) {
-        tracing::warn!(wanted, fit, descriptors, "limits.connections is cut to what fits");
+        tracing::warn!(
+            wanted,
+            fit,
+            descriptors,
+            "limits.connections is cut to what fits"
+        );
     }
     server::LiveConfig {
         limits: config.limits.settled(fit),
@@ -123,7 +154,7 @@ fn live_config(config: &Config, descriptors: u64) -> server::LiveConfig {
     }
 }
 
-pub(crate) fn plugin_host_config(config: &Config) -> plugin_host::Config {
+fn plugin_host_config(config: &Config) -> plugin_host::Config {
     let chains = config.listeners.iter().filter_map(|listener| {
         let chain = listener.chain.clone()?;
         Some((Arc::from(listener.name.as_str()), chain))
@@ -149,11 +180,21 @@ fn admin_config(config: &Config) -> admin::Config {
 
 /// Makes the data folder for the user that runs the broker alone.
 fn make_private(folder: &Path) -> Result<(), Failure> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
-        Failure::Refused(format!("data_dir {}: cannot be made: {error}", folder.display()))
-    })?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| {
+            Failure::Refused(format!(
+                "data_dir {}: cannot be made: {error}",
+                folder.display()
+            ))
+        })?;
     fs::read_dir(folder).map(drop).map_err(|error| {
-        Failure::Refused(format!("data_dir {}: cannot be read: {error}", folder.display()))
+        Failure::Refused(format!(
+            "data_dir {}: cannot be read: {error}",
+            folder.display()
+        ))
     })
 }
 

@@ -357,7 +357,9 @@ impl Connection {
             // An idle connection owns no buffer.
             self.output = Vec::new();
             self.written = 0;
-            if self.handle.state.lock().session.has_output() {
+            let state = self.handle.state.lock();
+            let more_retained = !state.retained.is_empty() && state.session.is_caught_up();
+            if state.session.has_output() || more_retained {
                 cx.waker().wake_by_ref();
             }
         }

@@ -5,7 +5,8 @@
 /// What kind of numbers a metric holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Only grows, until the process (or, where the description says so, something smaller) starts anew.
+    /// Only grows, until the process (or, where the description says so, something smaller) starts
+    /// anew.
     Counter,
     /// Goes up and down.
     Gauge,

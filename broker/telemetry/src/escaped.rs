@@ -1,20 +1,22 @@
 //! Text from outside made safe for a log line: one line, no terminal commands, no forged fields.
 //!
-//! Knows nothing of log formats; called from `events` and by anyone who logs or prints text of a client.
+//! Knows nothing of log formats; called from `events` and by anyone who logs or prints text of a
+//! client.
 
 use std::fmt::{self, Display, Formatter, Write};
 
 /// Text of a client as it may appear in a log line or on a terminal.
 ///
-/// Control characters (with ESC, CR and LF), line separators, invisible characters and characters that change the
-/// direction of writing become `\u{..}`, `\` becomes `\\` and `"` becomes `\"`. Text that is empty, contains such
-/// characters, a blank or `=` is put in quotes, so that it cannot pretend to be another field of the line. At most
-/// 512 bytes are shown, then how many more there were.
+/// Control characters (with ESC, CR and LF), line separators, invisible characters and characters
+/// that change the direction of writing become `\u{..}`, `\` becomes `\\` and `"` becomes `\"`.
+/// Text that is empty, contains such characters, a blank or `=` is put in quotes, so that it cannot
+/// pretend to be another field of the line. At most 512 bytes are shown, then how many more there
+/// were.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a str);
 
-/// A sentence (an error, say) that may contain text of a client: escaped like [`Escaped`], at most 1,024 bytes, never
-/// put in quotes. Belongs at the end of a line.
+/// A sentence (an error, say) that may contain text of a client: escaped like [`Escaped`], at most
+/// 1,024 bytes, never put in quotes. Belongs at the end of a line.
 #[derive(Clone, Copy)]
 pub struct EscapedDisplay<'a>(pub &'a dyn Display);
 
@@ -50,7 +52,8 @@ fn write_hidden(f: &mut Formatter<'_>, hidden_bytes: usize) -> fmt::Result {
     write!(f, "[+{hidden_bytes} bytes]")
 }
 
-/// Passes text on with everything dangerous escaped, and stops passing it on after a number of bytes.
+/// Passes text on with everything dangerous escaped, and stops passing it on after a number of
+/// bytes.
 struct EscapingWriter<'a, 'b> {
     out: &'a mut Formatter<'b>,
     bytes_left: usize,
@@ -70,7 +73,8 @@ impl<'a, 'b> EscapingWriter<'a, 'b> {
 impl Write for EscapingWriter<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for character in text.chars() {
-            // Once cut, always cut: a short character after a long one would otherwise slip in behind the gap.
+            // Once cut, always cut: a short character after a long one would otherwise slip in
+            // behind the gap.
             if self.hidden_bytes > 0 || character.len_utf8() > self.bytes_left {
                 self.hidden_bytes += character.len_utf8();
                 continue;

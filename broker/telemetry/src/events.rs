@@ -1,4 +1,5 @@
-//! What happens in the broker, one struct per event. `.emit(&Metrics)` decides level, words and metric.
+//! What happens in the broker, one struct per event. `.emit(&Metrics)` decides level, words and
+//! metric.
 //!
 //! Knows nothing of why it happened; `server` fills the fields. One file per theme.
 

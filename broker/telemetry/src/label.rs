@@ -1,4 +1,5 @@
-//! Counters with a label: a fixed array where the values are known (hot paths), a bounded family otherwise.
+//! Counters with a label: a fixed array where the values are known (hot paths), a bounded family
+//! otherwise.
 //!
 //! Knows nothing of what is counted.
 
@@ -14,8 +15,8 @@ use prometheus_client::{
     metrics::{MetricType, TypedMetric, counter::Counter},
 };
 
-/// A counter per value of one label. At most 64 values; further ones are counted as `other`, so that nothing outside
-/// can fill the memory of broker and monitoring.
+/// A counter per value of one label. At most 64 values; further ones are counted as `other`, so
+/// that nothing outside can fill the memory of broker and monitoring.
 #[derive(Clone, Debug)]
 pub struct ByLabel {
     label: &'static str,
@@ -30,7 +31,8 @@ impl ByLabel {
         }
     }
 
-    /// The counter of this value. Takes a lock: for events of connections; who counts messages keeps the counter.
+    /// The counter of this value. Takes a lock: for events of connections; who counts messages
+    /// keeps the counter.
     pub fn of(&self, value: &str) -> Counter {
         let counters = self.counters.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(counter) = counters.get(value) {

@@ -5,9 +5,9 @@
 //!
 //! Start reading at [`Metrics`], then `events/`.
 //!
-//! Invariants: no client id, topic or other text of a client is ever a metric label; text of a client reaches a log
-//! line only through [`Escaped`]; the number of values of a label is bounded; events that a stranger can cause at
-//! will are counted always and logged at a bounded rate.
+//! Invariants: no client id, topic or other text of a client is ever a metric label; text of a
+//! client reaches a log line only through [`Escaped`]; the number of values of a label is bounded;
+//! events that a stranger can cause at will are counted always and logged at a bounded rate.
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,8 @@
 //! The counters of the broker, and their text form for Prometheus.
 //!
-//! Knows nothing of who counts; `events` and the packet loop of `server` do. Current numbers (gauges) are not kept
-//! here: whoever owns them hands them over when somebody asks, in a [`Snapshot`].
+//! Knows nothing of who counts; `events` and the packet loop of `server` do. Current numbers
+//! (gauges) are not kept here: whoever owns them hands them over when somebody asks, in a
+//! [`Snapshot`].
 
 use std::{
     fmt,
@@ -65,68 +66,22 @@ impl Metrics {
             catalogue: Vec::new(),
         };
         Arc::new(Self {
-            connections_opened: registrar.by_label(
-                "connections_opened",
-                "listener",
-                "Connections whose CONNECT was accepted",
-            ),
-            connections_closed: registrar.by_label(
-                "connections_closed",
-                "reason",
-                "Accepted connections that ended, by the name of the Reason Code or network",
-            ),
-            connect_refused: registrar.by_label(
-                "connect_refused",
-                "reason",
-                "CONNECTs refused, by the name of the Reason Code",
-            ),
-            packets_received: registrar.register(
-                "packets_received",
-                &["type"],
-                "Control packets received",
-            ),
-            bytes_received: registrar.register("bytes_received", &[], "Bytes read from clients"),
-            bytes_sent: registrar.register("bytes_sent", &[], "Bytes written to clients"),
-            publish_received: registrar.register(
-                "publish_received",
-                &["qos"],
-                "PUBLISH packets received",
-            ),
-            publish_sent: registrar.register("publish_sent", &["qos"], "PUBLISH packets sent"),
-            publish_denied: registrar.register(
-                "publish_denied",
-                &[],
-                "PUBLISH packets that were not permitted",
-            ),
-            subscribe_denied: registrar.register(
-                "subscribe_denied",
-                &[],
-                "Topic filters of SUBSCRIBE packets that were not permitted",
-            ),
-            messages_dropped: registrar.by_label(
-                "messages_dropped",
-                "reason",
-                "Messages that did not reach a session or a subscriber",
-            ),
-            wills_published: registrar.register("wills_published", &[], "Will Messages published"),
-            protocol_violations: registrar.register(
-                "protocol_violations",
-                &[],
-                "Connections ended because the client broke the protocol",
-            ),
-            admin_requests: registrar.by_label(
-                "admin_requests",
-                "status",
-                "Requests to the admin API, by HTTP status",
-            ),
-            authentication_seconds: registrar.histogram(
-                "authentication_seconds",
-                "Time that the chain needed to authenticate one CONNECT",
-            ),
-            permissions_seconds: registrar.histogram(
-                "permissions_seconds",
-                "Time that the chain needed for the permissions of one client",
-            ),
+            connections_opened: registrar.by_label(CONNECTIONS_OPENED, "listener"),
+            connections_closed: registrar.by_label(CONNECTIONS_CLOSED, "reason"),
+            connect_refused: registrar.by_label(CONNECT_REFUSED, "reason"),
+            packets_received: registrar.register(PACKETS_RECEIVED, &["type"]),
+            bytes_received: registrar.register(BYTES_RECEIVED, &[]),
+            bytes_sent: registrar.register(BYTES_SENT, &[]),
+            publish_received: registrar.register(PUBLISH_RECEIVED, &["qos"]),
+            publish_sent: registrar.register(PUBLISH_SENT, &["qos"]),
+            publish_denied: registrar.register(PUBLISH_DENIED, &[]),
+            subscribe_denied: registrar.register(SUBSCRIBE_DENIED, &[]),
+            messages_dropped: registrar.by_label(MESSAGES_DROPPED, "reason"),
+            wills_published: registrar.register(WILLS_PUBLISHED, &[]),
+            protocol_violations: registrar.register(PROTOCOL_VIOLATIONS, &[]),
+            admin_requests: registrar.by_label(ADMIN_REQUESTS, "status"),
+            authentication_seconds: registrar.histogram(AUTHENTICATION_SECONDS),
+            permissions_seconds: registrar.histogram(PERMISSIONS_SECONDS),
             throttles: Throttles::default(),
             registry: registrar.registry,
             catalogue: registrar.catalogue,
@@ -139,7 +94,8 @@ impl Metrics {
         self.encode_snapshot(&Snapshot::default())
     }
 
-    /// Like [`Metrics::encode`], with gauges as (name on the wire, sentence without full stop, value).
+    /// Like [`Metrics::encode`], with gauges as (name on the wire, sentence without full stop,
+    /// value).
     pub fn encode_with(&self, gauges: &[(&str, &'static str, f64)]) -> String {
         let mut snapshot = Snapshot::default();
         for (name, help, value) in gauges {
@@ -155,8 +111,8 @@ impl Metrics {
             .and_then(|()| text::encode_registry(&mut text, snapshot.registry()))
             .and_then(|()| text::encode_eof(&mut text));
         if let Err(error) = written {
-            // Writing to a String cannot fail; half an answer must still not pass for a whole one: without its last
-            // line `# EOF` every OpenMetrics reader refuses it.
+            // Writing to a String cannot fail; half an answer must still not pass for a whole one:
+            // without its last line `# EOF` every OpenMetrics reader refuses it.
             tracing::error!(%error, "metrics could not be written");
         }
         text
@@ -190,6 +146,54 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// Name of a metric between `portcullis_` and `_total`, and what it means as a sentence without
+/// full stop.
+type Named = (&'static str, &'static str);
+
+const CONNECTIONS_OPENED: Named = (
+    "connections_opened",
+    "Connections whose CONNECT was accepted",
+);
+const CONNECTIONS_CLOSED: Named = (
+    "connections_closed",
+    "Accepted connections that ended, by the name of the Reason Code or network",
+);
+const CONNECT_REFUSED: Named = (
+    "connect_refused",
+    "CONNECTs refused, by the name of the Reason Code",
+);
+const PACKETS_RECEIVED: Named = ("packets_received", "Control packets received");
+const BYTES_RECEIVED: Named = ("bytes_received", "Bytes read from clients");
+const BYTES_SENT: Named = ("bytes_sent", "Bytes written to clients");
+const PUBLISH_RECEIVED: Named = ("publish_received", "PUBLISH packets received");
+const PUBLISH_SENT: Named = ("publish_sent", "PUBLISH packets sent");
+const PUBLISH_DENIED: Named = ("publish_denied", "PUBLISH packets that were not permitted");
+const SUBSCRIBE_DENIED: Named = (
+    "subscribe_denied",
+    "Topic filters of SUBSCRIBE packets that were not permitted",
+);
+const MESSAGES_DROPPED: Named = (
+    "messages_dropped",
+    "Messages that did not reach a session or a subscriber",
+);
+const WILLS_PUBLISHED: Named = ("wills_published", "Will Messages published");
+const PROTOCOL_VIOLATIONS: Named = (
+    "protocol_violations",
+    "Connections ended because the client broke the protocol",
+);
+const ADMIN_REQUESTS: Named = (
+    "admin_requests",
+    "Requests to the admin API, by HTTP status",
+);
+const AUTHENTICATION_SECONDS: Named = (
+    "authentication_seconds",
+    "Time that the chain needed to authenticate one CONNECT",
+);
+const PERMISSIONS_SECONDS: Named = (
+    "permissions_seconds",
+    "Time that the chain needed for the permissions of one client",
+);
+
 /// Registers each metric and writes down what it means, so that neither can be forgotten.
 struct Registrar {
     registry: Registry,
@@ -199,9 +203,8 @@ struct Registrar {
 impl Registrar {
     fn register<M: Metric + EncodeMetric + Clone + Default>(
         &mut self,
-        name: &str,
+        (name, help): Named,
         labels: &[&'static str],
-        help: &'static str,
     ) -> M {
         let metric = M::default();
         self.describe(
@@ -215,7 +218,7 @@ impl Registrar {
         metric
     }
 
-    fn by_label(&mut self, name: &str, label: &'static str, help: &'static str) -> ByLabel {
+    fn by_label(&mut self, (name, help): Named, label: &'static str) -> ByLabel {
         let counters = ByLabel::new(label);
         self.describe(
             format!("portcullis_{name}_total"),
@@ -228,7 +231,7 @@ impl Registrar {
         counters
     }
 
-    fn histogram(&mut self, name: &str, help: &'static str) -> Histogram {
+    fn histogram(&mut self, (name, help): Named) -> Histogram {
         let histogram = Histogram::new(SECONDS_BUCKETS);
         self.describe(format!("portcullis_{name}"), Kind::Histogram, &[], help);
         self.registry

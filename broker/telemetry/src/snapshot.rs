@@ -55,7 +55,8 @@ impl Snapshot {
         }
     }
 
-    /// One value of a counter with labels. `name` is written without `_total`, which the format adds.
+    /// One value of a counter with labels. `name` is written without `_total`, which the format
+    /// adds.
     pub fn labelled_counter(
         &mut self,
         name: &str,

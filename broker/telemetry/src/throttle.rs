@@ -1,6 +1,7 @@
 //! At most so many log lines a second for one kind of event.
 //!
-//! Knows nothing of logs: it is asked with the current second and answers how many lines went missing before this one.
+//! Knows nothing of logs: it is asked with the current second and answers how many lines went
+//! missing before this one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,7 +17,8 @@ pub(crate) struct Throttle {
 pub(crate) const LINES_PER_SECOND: u64 = 10;
 
 impl Throttle {
-    /// `Some(n)`: write the line, and say that `n` were left out since the last one. `None`: leave it out.
+    /// `Some(n)`: write the line, and say that `n` were left out since the last one. `None`: leave
+    /// it out.
     pub(crate) fn admit(&self, now_seconds: u64) -> Option<u64> {
         let admitted = self
             .window

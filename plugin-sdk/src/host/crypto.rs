@@ -6,8 +6,8 @@ pub use crate::bindings::portcullis::plugin::crypto::Error;
 
 /// Verifies a password against a stored hash, in constant time.
 ///
-/// Formats: PHC strings `$argon2id$`, `$scrypt$`, `$pbkdf2-sha256$`, `$pbkdf2-sha512$`; bcrypt `$2a$`, `$2b$`, `$2y$`;
-/// mosquitto `$6$salt$hash` and `$7$iterations$salt$hash`.
+/// Formats: PHC strings `$argon2id$`, `$scrypt$`, `$pbkdf2-sha256$`, `$pbkdf2-sha512$`; bcrypt
+/// `$2a$`, `$2b$`, `$2y$`; mosquitto `$6$salt$hash` and `$7$iterations$salt$hash`.
 ///
 /// # Errors
 /// The stored hash is not one that can be verified, or too many verifications wait already.
@@ -15,7 +15,8 @@ pub fn verify_password(stored: &str, password: &[u8]) -> Result<bool, Error> {
     crypto::verify_password(stored, password)
 }
 
-/// Checks a stored hash without a password: its format, its parameters, the length of its parts, the broker's caps.
+/// Checks a stored hash without a password: its format, its parameters, the length of its parts,
+/// the broker's caps.
 ///
 /// # Errors
 /// What [`verify_password`] would say to it, for any password.

@@ -1,9 +1,11 @@
-//! The broker's log. At most 16 KiB a second per plugin; what is over is dropped and counted. Never log a secret.
+//! The broker's log. At most 16 KiB a second per plugin; what is over is dropped and counted. Never
+//! log a secret.
 
 pub use crate::bindings::portcullis::plugin::log::Level;
 use crate::bindings::portcullis::plugin::log::{self, Field};
 
-/// Writes one line with named values beside the message. Control characters are escaped by the broker.
+/// Writes one line with named values beside the message. Control characters are escaped by the
+/// broker.
 pub fn emit(level: Level, message: &str, fields: &[(&str, &str)]) {
     if cfg!(not(target_arch = "wasm32")) {
         eprintln!("{level:?}: {message} {fields:?}");
@@ -11,7 +13,10 @@ pub fn emit(level: Level, message: &str, fields: &[(&str, &str)]) {
     }
     let fields: Vec<Field> = fields
         .iter()
-        .map(|(key, value)| Field { key: (*key).to_owned(), value: (*value).to_owned() })
+        .map(|(key, value)| Field {
+            key: (*key).to_owned(),
+            value: (*value).to_owned(),
+        })
         .collect();
     log::emit(level, message, &fields);
 }

@@ -1,5 +1,5 @@
-//! The file format: TOML text to checked rules, or a sentence with the line that is wrong. Knows what a rule may say;
-//! what a topic may be is `topic`'s.
+//! The file format: TOML text to checked rules, or a sentence with the line that is wrong. Knows
+//! what a rule may say; what a topic may be is `topic`'s.
 
 use portcullis_plugin::{Activity, Condition, QosSet, Rule};
 use toml::de::{DeTable, DeValue};
@@ -16,7 +16,8 @@ use crate::{
 /// A sentence with the number of the line, for the operator.
 pub(crate) fn parse(text: &str) -> Result<Vec<ScopedRule>, String> {
     let document = DeTable::parse(text).map_err(|error| {
-        // The parser's own display draws the line with a marker under it: too much for one line of a log.
+        // The parser's own display draws the line with a marker under it: too much for one line of
+        // a log.
         let at = error.span().map_or(0, |span| span.start);
         Wrong::at(at, error.message().replace('\n', "; ")).sentence(text)
     })?;
@@ -30,7 +31,10 @@ fn read_document(document: DeTable<'_>) -> Result<Vec<ScopedRule>, Wrong> {
             return Err(value::unknown_key(&key, &["rules"]));
         }
         let DeValue::Array(array) = value.get_ref() else {
-            return Err(Wrong::at(value.span().start, "`rules` are tables: write [[rules]]"));
+            return Err(Wrong::at(
+                value.span().start,
+                "`rules` are tables: write [[rules]]",
+            ));
         };
         if array.len() > RULES_MAX {
             let text = format!("{} rules; at most {RULES_MAX} are allowed", array.len());
@@ -112,7 +116,12 @@ impl FoundKeys {
             Some(Shared::Any(condition)) => rule.shared(condition),
             Some(Shared::Named(name)) => rule.share_name(name),
         };
-        Ok(ScopedRule { rule, user: self.user, group: self.group, client_id: self.client_id })
+        Ok(ScopedRule {
+            rule,
+            user: self.user,
+            group: self.group,
+            client_id: self.client_id,
+        })
     }
 }
 
@@ -121,7 +130,11 @@ fn activity(key: &Located<'_>, value: &Value<'_>) -> Result<Activity, Wrong> {
         "publish" => Ok(Activity::PUBLISH),
         "subscribe" => Ok(Activity::SUBSCRIBE),
         "all" => Ok(Activity::PUBLISH | Activity::SUBSCRIBE),
-        _ => Err(value::wrong_type(key, value, "\"publish\", \"subscribe\" or \"all\"")),
+        _ => Err(value::wrong_type(
+            key,
+            value,
+            "\"publish\", \"subscribe\" or \"all\"",
+        )),
     }
 }
 
@@ -159,8 +172,17 @@ const fn condition(value: bool) -> Condition {
 
 /// What the contract allows in one answer.
 const RULES_MAX: usize = 10_000;
-const KEYS: [&str; 9] =
-    ["allow", "deny", "topic", "user", "group", "client_id", "qos", "retain", "shared"];
+const KEYS: [&str; 9] = [
+    "allow",
+    "deny",
+    "topic",
+    "user",
+    "group",
+    "client_id",
+    "qos",
+    "retain",
+    "shared",
+];
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,11 @@
 //! Topic permissions from a TOML file of rules.
 //!
-//! - *Owns* the file format (`file`), the shape of a topic in it (`topic`), and which rules are about a client (`list`).
-//! - *Knows nothing of* topics that are published: it hands rules to the host, which compiles and applies them.
-//! - *Invariant*: a file that cannot be understood to the last key is refused; a file without rules denies everything
-//!   (CVE-2018-12550), whatever other links say.
+//! - *Owns* the file format (`file`), the shape of a topic in it (`topic`), and which rules are
+//!   about a client (`list`).
+//! - *Knows nothing of* topics that are published: it hands rules to the host, which compiles and
+//!   applies them.
+//! - *Invariant*: a file that cannot be understood to the last key is refused; a file without rules
+//!   denies everything (CVE-2018-12550), whatever other links say.
 
 mod file;
 mod list;

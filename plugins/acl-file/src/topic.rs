@@ -1,9 +1,10 @@
-//! The shape of a topic in a rule: an MQTT topic filter with the two variables that the host fills in.
+//! The shape of a topic in a rule: an MQTT topic filter with the two variables that the host fills
+//! in.
 
 /// Checks a topic filter (MQTT 5.0 section 4.7) that may hold `${clientid}` and `${username}`.
 ///
-/// # Errors
-/// A sentence for the operator. The host would refuse most of it too, but for each client and later.
+/// # Errors A sentence for the operator. The host would refuse most of it too, but for each client
+/// and later.
 pub(crate) fn check(topic: &str) -> Result<(), String> {
     if topic.is_empty() {
         return Err("`topic` is empty".to_owned());
@@ -15,15 +16,19 @@ pub(crate) fn check(topic: &str) -> Result<(), String> {
         return Err("`topic` holds a NUL character".to_owned());
     }
     if topic == "$share" || topic.starts_with("$share/") {
-        return Err("`topic` starts with $share/: write the filter behind the share name, and \
+        return Err(
+            "`topic` starts with $share/: write the filter behind the share name, and \
                     `shared = \"NAME\"`"
-            .to_owned());
+                .to_owned(),
+        );
     }
     check_variables(topic)?;
     let mut levels = topic.split('/').peekable();
     while let Some(level) = levels.next() {
         if level.contains(['+', '#']) && level.len() > 1 {
-            return Err(format!("`topic`: the wildcard in `{level}` has to stand alone"));
+            return Err(format!(
+                "`topic`: the wildcard in `{level}` has to stand alone"
+            ));
         }
         if level == "#" && levels.peek().is_some() {
             return Err("`topic`: `#` has to be the last level".to_owned());
@@ -37,7 +42,8 @@ pub(crate) fn is_share_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(['/', '+', '#', '\0'])
 }
 
-/// A misspelt variable would be a literal that no topic matches: harmless in an allow rule, a hole in a deny rule.
+/// A misspelt variable would be a literal that no topic matches: harmless in an allow rule, a hole
+/// in a deny rule.
 fn check_variables(topic: &str) -> Result<(), String> {
     for part in topic.split("${").skip(1) {
         if !VARIABLES.iter().any(|variable| part.starts_with(variable)) {

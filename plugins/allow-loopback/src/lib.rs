@@ -1,5 +1,6 @@
-//! Accepts every client of this machine, under the name that it claims. For development only: it proves nothing.
-//! Clients from elsewhere are left to the next link. It gives no permissions: an authorizer has to stand beside it.
+//! Accepts every client of this machine, under the name that it claims. For development only: it
+//! proves nothing. Clients from elsewhere are left to the next link. It gives no permissions: an
+//! authorizer has to stand beside it.
 
 use std::net::IpAddr;
 
@@ -36,16 +37,21 @@ export!(AllowLoopback with authenticator);
 
 /// An address that cannot be read is not of this machine.
 fn is_loopback(address: &str) -> bool {
-    address.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+    address
+        .parse::<IpAddr>()
+        .is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// User name, else client identifier, else `anonymous`.
 fn claimed_name(connection: &Connection) -> &str {
-    [connection.username.as_deref(), Some(connection.client_id.as_str())]
-        .into_iter()
-        .flatten()
-        .find(|name| !name.is_empty())
-        .unwrap_or("anonymous")
+    [
+        connection.username.as_deref(),
+        Some(connection.client_id.as_str()),
+    ]
+    .into_iter()
+    .flatten()
+    .find(|name| !name.is_empty())
+    .unwrap_or("anonymous")
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! Writes the prebuilt components: core modules that the compiler made, and modules in the text format, each with the
-//! hash of its sources. Called by `plugins/build`, which knows the compilers.
+//! Writes the prebuilt components: core modules that the compiler made, and modules in the text
+//! format, each with the hash of its sources. Called by `plugins/build`, which knows the compilers.
 //!
-//! `componentize ROOT CORE OUT`: repository, folder with the compiler's modules, folder that gets the components under
-//! their paths in the repository (the repository itself to replace what is committed).
+//! `componentize ROOT CORE OUT`: repository, folder with the compiler's modules, folder that gets
+//! the components under their paths in the repository (the repository itself to replace what is
+//! committed).
 #![forbid(unsafe_code)]
 
 use std::{
@@ -21,7 +22,8 @@ fn main() -> Result<()> {
         bail!("usage: componentize ROOT CORE OUT");
     };
     for guest in GUESTS {
-        let bytes = build(root, core, guest).with_context(|| format!("component {}", guest.name))?;
+        let bytes =
+            build(root, core, guest).with_context(|| format!("component {}", guest.name))?;
         let path = out.join(guest.output);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
@@ -45,8 +47,10 @@ fn build(root: &Path, core: &Path, guest: &Guest) -> Result<Vec<u8>> {
             module
         }
     };
-    let mut component =
-        ComponentEncoder::default().validate(true).module(&module)?.encode()?;
+    let mut component = ComponentEncoder::default()
+        .validate(true)
+        .module(&module)?
+        .encode()?;
     let hash = source_hash::hash(root, guest)?;
     source_hash::append_custom_section(&mut component, SECTION, hash.as_bytes());
     Ok(component)

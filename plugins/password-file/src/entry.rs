@@ -1,4 +1,5 @@
-//! One line of the password file. Knows the shape of a line; whether the hash is a good one is the host's to say.
+//! One line of the password file. Knows the shape of a line; whether the hash is a good one is the
+//! host's to say.
 
 use std::str;
 
@@ -13,9 +14,8 @@ pub(crate) struct Entry<'a> {
 
 /// Reads a line without its end; none for a comment.
 ///
-/// # Errors
-/// A sentence that fits behind "line 7: ". A blank line is an error too: in a file where every line lets somebody in,
-/// nothing is skipped silently (CVE-2018-12551).
+/// # Errors A sentence that fits behind "line 7: ". A blank line is an error too: in a file where
+/// every line lets somebody in, nothing is skipped silently (CVE-2018-12551).
 pub(crate) fn parse(line: &[u8]) -> Result<Option<Entry<'_>>, &'static str> {
     let line = str::from_utf8(line).map_err(|_| "is not UTF-8")?;
     if line.starts_with(COMMENT) {

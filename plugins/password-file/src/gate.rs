@@ -1,5 +1,5 @@
-//! The answers to a CONNECT, and the check of the whole file. Knows the host only as a trait, so that all of it runs in
-//! native tests.
+//! The answers to a CONNECT, and the check of the whole file. Knows the host only as a trait, so
+//! that all of it runs in native tests.
 
 use portcullis_plugin::{Error, Outcome};
 use serde::Deserialize;
@@ -50,8 +50,8 @@ pub(crate) enum UnknownUser {
 pub(crate) struct Gate<H> {
     host: H,
     settings: Settings,
-    /// The first hash of the file: an unknown user's password is verified against it, and the result thrown away, so
-    /// that the time of the answer does not tell who exists.
+    /// The first hash of the file: an unknown user's password is verified against it, and the
+    /// result thrown away, so that the time of the answer does not tell who exists.
     example_hash: String,
 }
 
@@ -71,11 +71,16 @@ impl<H: PasswordHost> Gate<H> {
         )?;
         let example_hash =
             example_hash.ok_or_else(|| Error::misconfigured("passwords: the file has no user"))?;
-        Ok(Self { host, settings, example_hash })
+        Ok(Self {
+            host,
+            settings,
+            example_hash,
+        })
     }
 
-    /// Checks every line and returns the number of users. The file is read part by part, and a name that stands twice
-    /// is found by the host's index: the plugin's memory does not grow with the file.
+    /// Checks every line and returns the number of users. The file is read part by part, and a name
+    /// that stands twice is found by the host's index: the plugin's memory does not grow with the
+    /// file.
     ///
     /// # Errors
     /// The first line that is wrong, by its number.
@@ -114,7 +119,9 @@ impl<H: PasswordHost> Gate<H> {
         match found.as_slice() {
             [] => self.judge_unknown(password),
             [line] => self.judge_known(username, line, password),
-            _ => Err(Error::misconfigured("passwords: the user stands on more than one line")),
+            _ => Err(Error::misconfigured(
+                "passwords: the user stands on more than one line",
+            )),
         }
     }
 
@@ -140,10 +147,16 @@ impl<H: PasswordHost> Gate<H> {
     }
 
     fn verify(&self, hash: &str, password: &[u8]) -> Result<bool, Error> {
-        self.host.verify(hash, password).map_err(|error| match error {
-            VerifyError::Busy => Error::unavailable("too many password verifications wait already"),
-            VerifyError::Hash(why) => Error::misconfigured(format!("passwords: the hash {why}")),
-        })
+        self.host
+            .verify(hash, password)
+            .map_err(|error| match error {
+                VerifyError::Busy => {
+                    Error::unavailable("too many password verifications wait already")
+                }
+                VerifyError::Hash(why) => {
+                    Error::misconfigured(format!("passwords: the hash {why}"))
+                }
+            })
     }
 
     fn check_entry(&self, number: u64, entry: &entry::Entry<'_>) -> Result<(), Error> {
@@ -152,8 +165,14 @@ impl<H: PasswordHost> Gate<H> {
             .map_err(|why| wrong_line(number, &format!("the hash {why}")))?;
         match self.host.lookup(entry.user)?.len() {
             1 => Ok(()),
-            0 => Err(wrong_line(number, "is not found by the index of the broker")),
-            count => Err(wrong_line(number, &format!("has a user who stands on {count} lines"))),
+            0 => Err(wrong_line(
+                number,
+                "is not found by the index of the broker",
+            )),
+            count => Err(wrong_line(
+                number,
+                &format!("has a user who stands on {count} lines"),
+            )),
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! - *Owns* the rules of that file (`entry`, `lines`) and the answers to a CONNECT (`gate`).
 //! - *Knows nothing of* hashing: the host verifies, in constant time and on its own CPU budget.
-//! - *Invariant*: a file with one line that cannot be understood is refused as a whole. The file never enters the
-//!   plugin's memory whole, so its size does not matter.
+//! - *Invariant*: a file with one line that cannot be understood is refused as a whole. The file
+//!   never enters the plugin's memory whole, so its size does not matter.
 
 mod entry;
 mod gate;
@@ -38,7 +38,10 @@ impl Authenticator for PasswordFile {
         connection: &Connection,
         credentials: &Credentials,
     ) -> Result<Outcome, Error> {
-        self.0.judge(connection.username.as_deref(), credentials.password.as_deref())
+        self.0.judge(
+            connection.username.as_deref(),
+            credentials.password.as_deref(),
+        )
     }
 }
 

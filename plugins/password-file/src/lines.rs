@@ -2,8 +2,8 @@
 
 use portcullis_plugin::Error;
 
-/// Reads a file part by part and hands each line, without its end, to `each` with its number from 1, until that
-/// returns `false`.
+/// Reads a file part by part and hands each line, without its end, to `each` with its number from
+/// 1, until that returns `false`.
 ///
 /// # Errors
 /// What `read` or `each` says, and a line longer than [`LINE_BYTES_MAX`].
@@ -56,7 +56,8 @@ fn check_length(number: u64, line: &[u8]) -> Result<(), Error> {
 
 /// Far above any hash. Also the bound of what is kept between two parts.
 const LINE_BYTES_MAX: usize = 4_096;
-/// A quarter of what the host would give: enough to make the calls not count, little enough for a small memory.
+/// A quarter of what the host would give: enough to make the calls not count, little enough for a
+/// small memory.
 const PART_BYTES: u32 = 256 * 1024;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Tells whether a prebuilt component still fits its sources.
 //!
-//! - *Owns* the list of prebuilt components, the hash over the files that determine one, and the custom section that
-//!   carries this hash inside the component.
+//! - *Owns* the list of prebuilt components, the hash over the files that determine one, and the
+//!   custom section that carries this hash inside the component.
 //! - *Knows nothing of* compilers: `plugins/build` runs those, `componentize` writes the section.
 //! - *Start reading at* [`check`].
 #![forbid(unsafe_code)]
@@ -30,8 +30,8 @@ pub enum Staleness {
     Changed,
 }
 
-/// Compares every prebuilt component under the repository's `root` with its sources. What is returned has to be
-/// built again by `plugins/build`.
+/// Compares every prebuilt component under the repository's `root` with its sources. What is
+/// returned has to be built again by `plugins/build`.
 ///
 /// # Errors
 /// A source or a component cannot be read.

@@ -1,5 +1,6 @@
-//! Custom sections of a component: appended to its end, found without understanding the rest. A custom section changes
-//! the bytes of a component, and so its generation, but nothing that it does.
+//! Custom sections of a component: appended to its end, found without understanding the rest. A
+//! custom section changes the bytes of a component, and so its generation, but nothing that it
+//! does.
 
 /// Appends a custom section. Any number of them may follow each other.
 pub fn append_custom_section(component: &mut Vec<u8>, name: &str, data: &[u8]) {
@@ -12,7 +13,8 @@ pub fn append_custom_section(component: &mut Vec<u8>, name: &str, data: &[u8]) {
     component.extend(content);
 }
 
-/// The content of the last custom section of this name on the top level; none too when the bytes are no component.
+/// The content of the last custom section of this name on the top level; none too when the bytes
+/// are no component.
 #[must_use]
 pub fn find_custom_section<'a>(component: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let mut found = None;

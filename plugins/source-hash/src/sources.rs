@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{Guest, Source};
 
-/// SHA-256 in lower-case hexadecimal over names and contents of [`files`], each with its length before it, so that no
-/// byte can move from one to the next unseen.
+/// SHA-256 in lower-case hexadecimal over names and contents of [`files`], each with its length
+/// before it, so that no byte can move from one to the next unseen.
 ///
 /// # Errors
 /// A file cannot be read.
@@ -24,19 +24,27 @@ pub fn hash(root: &Path, guest: &Guest) -> io::Result<String> {
             digest.update(part);
         }
     }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(digest
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
-/// The files that determine a component, by their name from the repository's root with `/`, in byte order of the names.
-/// Unit tests, readmes and example manifests are not among them.
+/// The files that determine a component, by their name from the repository's root with `/`, in byte
+/// order of the names. Unit tests, readmes and example manifests are not among them.
 ///
 /// # Errors
 /// A folder cannot be read.
 pub fn files(root: &Path, guest: &Guest) -> io::Result<BTreeMap<String, PathBuf>> {
     let mut files = BTreeMap::new();
     let shared = ["plugins/Cargo.lock", "plugins/componentize/src", "wit"];
-    let of_crates =
-        ["plugins/Cargo.toml", "plugins/build", "plugin-sdk/Cargo.toml", "plugin-sdk/src"];
+    let of_crates = [
+        "plugins/Cargo.toml",
+        "plugins/build",
+        "plugin-sdk/Cargo.toml",
+        "plugin-sdk/src",
+    ];
     for name in shared {
         collect(root, name, &mut files)?;
     }
@@ -61,9 +69,12 @@ fn collect(root: &Path, name: &str, files: &mut BTreeMap<String, PathBuf>) -> io
     }
     for entry in fs::read_dir(&path)? {
         let entry = entry?.file_name();
-        // Names in this repository are text; another one would be a stray file that must not go unseen.
+        // Names in this repository are text; another one would be a stray file that must not go
+        // unseen.
         let Some(entry) = entry.to_str() else {
-            return Err(io::Error::other(format!("{name}: file name {entry:?} is not UTF-8")));
+            return Err(io::Error::other(format!(
+                "{name}: file name {entry:?} is not UTF-8"
+            )));
         };
         if entry != "tests.rs" && entry != "tests" && !entry.starts_with('.') {
             collect(root, &format!("{name}/{entry}"), files)?;

@@ -1,4 +1,5 @@
-//! Any bytes, taken as packets of both versions: what decodes must mean the same when encoded again.
+//! Any bytes, taken as packets of both versions: what decodes must mean the same when encoded
+//! again.
 
 use codec::{Decoded, ErrorKind, PACKET_BYTES_MAX, Packet, ProtocolVersion, Publish, decode};
 

@@ -5,8 +5,8 @@
 pub const CODEC_SEEDS: &[&[u8]] = &[
     b"\x10\x0E\0\x04MQTT\x04\x02\0\x3C\0\x02c1",
     b"\x10\x1F\0\x04MQTT\x04\xF4\0\0\0\x01c\0\x03w/t\0\x04gone\0\x01u\0\x02\0\xFF",
-    b"\x10\x18\0\x04MQTT\x05\x02\0\x3C\x0B\x11\0\0\0\x09\x21\0\x08\x22\0\0\x01c",
-    b"\x10\x2D\0\x04MQTT\x05\x0E\0\x3C\0\0\x01c\x18\x18\0\0\0\x01\x02\0\0\0\x02\x01\x01\
+    b"\x10\x19\0\x04MQTT\x05\x02\0\x3C\x0B\x11\0\0\0\x09\x21\0\x08\x22\0\0\0\x01c",
+    b"\x10\x2D\0\x04MQTT\x05\x0E\0\x3C\0\0\x01c\x19\x18\0\0\0\x01\x02\0\0\0\x02\x01\x01\
       \x08\0\x01r\x03\0\x01t\x26\0\0\0\0\0\x01w\0\0",
     b"\x20\x02\x01\0",
     b"\x20\x0D\0\0\x0A\x21\0\x02\x24\x01\x12\0\x02id",
@@ -107,12 +107,12 @@ mod tests {
 
     #[test]
     fn codec_decode() {
-        smoke(crate::codec_decode, CODEC_SEEDS, 200_000);
+        smoke(super::super::codec_decode, CODEC_SEEDS, 200_000);
     }
 
     #[test]
     fn topic_filter() {
-        smoke(crate::topic_filter, TOPIC_SEEDS, 20_000);
+        smoke(super::super::topic_filter, TOPIC_SEEDS, 20_000);
     }
 
     /// A sample that never decodes anything would prove nothing.

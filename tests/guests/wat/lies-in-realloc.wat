@@ -1,4 +1,5 @@
-;; A guest of the tests whose memory for arguments lies beyond its memory: each call with a text must be a refusal.
+;; A guest of the tests whose memory for arguments lies beyond its memory: each call with a text
+;; must be a refusal.
 (module
   (memory (export "memory") 2)
 
@@ -7,7 +8,8 @@
   (data (i32.const 64) "liar")
   (global $next (mut i32) (i32.const 8192))
 
-  (func (export "cabi_realloc") (param i32) (param i32) (param $align i32) (param $size i32) (result i32)
+  (func (export "cabi_realloc") (param i32) (param i32) (param $align i32)
+    (param $size i32) (result i32)
     (local $at i32)
     (local.set $at
       (i32.and
@@ -27,7 +29,8 @@
   (func (export "portcullis:plugin/plugin@0.1.0#init") (result i32) (i32.const 512))
   (func (export "portcullis:plugin/plugin@0.1.0#self-test") (result i32) (i32.const 512))
 
-  ;; An allow for `liar`, so that a host that overlooks the lie lets somebody in and the test sees it.
+  ;; An allow for `liar`, so that a host that overlooks the lie lets somebody in and the test sees
+  ;; it.
   (func (export "portcullis:plugin/authenticator@0.1.0#authenticate") (param i32) (result i32)
     (global.set $next (i32.const 8192))
     (memory.fill (i32.const 1024) (i32.const 0) (i32.const 128))

@@ -1,5 +1,5 @@
-;; A guest of the tests that speaks the canonical ABI by hand, and lies. It authenticates, and the first letter of the
-;; Client Identifier names the lie:
+;; A guest of the tests that speaks the canonical ABI by hand, and lies. It authenticates, and the
+;; first letter of the Client Identifier names the lie:
 ;;
 ;;   a  no lie: allow, principal `truth`            b  no lie: deny 0x86
 ;;   1  the result lies beyond the memory           2  the result's pointer is not aligned
@@ -10,14 +10,16 @@
 ;;   d  the denial's reason lies beyond the memory  p  no lie, but `cabi_post` never ends
 ;;   q  no lie, but `cabi_post` traps
 ;;
-;; Any other letter gets `next`. The host must answer every digit, c, d, p and q with a refusal, and live on.
+;; Any other letter gets `next`. The host must answer every digit, c, d, p and q with a refusal, and
+;; live on.
 (module
   (memory (export "memory") 2)
 
-  ;; Result of `authenticate` at 1024: result case (u8) at +0, outcome case (u8) at +8, grant or denial at +16.
-  ;; Grant: principal option at +16 (case, pointer +20, length +24), groups at +28 and +32, attributes at +36 and +40,
-  ;; expiry option at +48, session expiry option at +64, user properties at +72 and +76.
-  ;; Denial: Reason Code (u8) at +16, reason option at +20 (case, pointer +24, length +28).
+  ;; Result of `authenticate` at 1024: result case (u8) at +0, outcome case (u8) at +8, grant or
+  ;; denial at +16. Grant: principal option at +16 (case, pointer +20, length +24), groups at +28
+  ;; and +32, attributes at +36 and +40, expiry option at +48, session expiry option at +64, user
+  ;; properties at +72 and +76. Denial: Reason Code (u8) at +16, reason option at +20 (case, pointer
+  ;; +24, length +28).
   (data (i32.const 16) "lies")
   (data (i32.const 32) "0.1.0")
   (data (i32.const 48) "truth")
@@ -28,8 +30,8 @@
   ;; The letter of the last call, for `cabi_post`.
   (global $letter (mut i32) (i32.const 0))
 
-  (func (export "cabi_realloc") (param $old i32) (param $old-size i32) (param $align i32) (param $size i32)
-    (result i32)
+  (func (export "cabi_realloc") (param $old i32) (param $old-size i32)
+    (param $align i32) (param $size i32) (result i32)
     (local $at i32)
     (local.set $at
       (i32.and
@@ -49,7 +51,8 @@
   (func (export "portcullis:plugin/plugin@0.1.0#init") (result i32) (i32.const 512))
   (func (export "portcullis:plugin/plugin@0.1.0#self-test") (result i32) (i32.const 512))
 
-  (func (export "portcullis:plugin/authenticator@0.1.0#authenticate") (param $arguments i32) (result i32)
+  (func (export "portcullis:plugin/authenticator@0.1.0#authenticate")
+    (param $arguments i32) (result i32)
     ;; The Client Identifier's pointer stands behind the connection's number.
     (global.set $letter (i32.load8_u (i32.load offset=8 (local.get $arguments))))
     (global.set $next (i32.const 8192))

@@ -11,7 +11,7 @@ use std::{
 
 use codec::QoS;
 
-use super::{Authenticated, ClientIdFrom, Gate};
+use super::{Authenticated, Gate};
 use crate::testing::*;
 use crate::{
     Answer, Chain, ClientIdFrom, Connection, Control, Credentials, Effect, Hook, LinkReport,

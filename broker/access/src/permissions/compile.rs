@@ -86,8 +86,8 @@ fn compile_set(
             }
             Filled::Unsafe { variable } => {
                 let detail = format!(
-                    "rule {number}, filter {}: it denies, and the value of ${{{variable}}} is empty, \
-                     begins with $, or holds +, #, / or a control character",
+                    "rule {number}, filter {}: it denies, and the value of ${{{variable}}} is \
+                     empty, begins with $, or holds +, #, / or a control character",
                     shown(&rule.filter),
                 );
                 return Err(refusal(RefusalKind::UnsafeVariable, plugin, detail));

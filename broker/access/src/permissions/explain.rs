@@ -74,8 +74,8 @@ fn word(link: &LinkRules, decisive: Option<&CompiledRule>) -> LinkWord {
         append(
             &mut detail,
             &format!(
-                "{} allow rules fell away, the first is rule {first}, because the client id or principal \
-             cannot be filled in safely",
+                "{} allow rules fell away, the first is rule {first}, because the client id \
+                 or principal cannot be filled in safely",
                 link.dropped().len(),
             ),
         );

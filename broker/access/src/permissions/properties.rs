@@ -264,7 +264,8 @@ proptest! {
         let answers = [(Arc::from("acl"), template)];
         let permissions =
             Permissions::compile(&subject(&client_id, "p"), &answers).expect("compiles");
-        for topic in [topic, format!("{client_id}/x"), format!("{client_id}/x/y"), "a/x".to_owned()] {
+        let (own, below) = (format!("{client_id}/x"), format!("{client_id}/x/y"));
+        for topic in [topic, own, below, "a/x".to_owned()] {
             let request = PublishRequest { topic: &topic, qos: QoS::AtMostOnce, retain: false };
             let own = topic.split('/').next() == Some(client_id.as_str())
                 && topic.split('/').nth(1) == Some("x");

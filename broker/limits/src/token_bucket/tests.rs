@@ -87,6 +87,11 @@ fn time_that_stands_still_or_goes_back_gives_nothing() {
             (1_100, 1, None),
         ],
     );
+    // A take at an earlier time doesn't turn the clock back.
+    check(
+        rate(10, 2),
+        &[(1_000, 1, None), (500, 1, None), (1_000, 1, Some(1_100))],
+    );
 }
 
 #[test]

@@ -42,7 +42,10 @@ fn garbage_and_truncation_are_refused() {
 
 #[test]
 fn other_worlds_are_refused_by_name() {
-    refuses(&component("(component)"), "does not export portcullis:plugin/plugin");
+    refuses(
+        &component("(component)"),
+        "does not export portcullis:plugin/plugin",
+    );
     refuses(
         &component(r#"(component (import "wasi:http/types@0.2.10" (instance)))"#),
         "imports wasi:http/types@0.2.10: plugins get no network",

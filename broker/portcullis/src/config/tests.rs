@@ -342,7 +342,8 @@ fn an_admin_api_for_other_machines_must_be_asked_for() {
 fn what_needs_a_restart_is_named_and_the_rest_applies() {
     let old = parse(SMALL).unwrap();
     let new = parse(&format!(
-        "publish_denied = \"disconnect\"\n{}[limits]\nqueue_messages = 5\n[plugins]\ndir = \"p\"\n",
+        "publish_denied = \"disconnect\"\n{}chain = [\"a\"]\n[limits]\nqueue_messages = 5\n\
+         [plugins]\ndir = \"p\"\nchain = [\"b\"]\n",
         SMALL.replace("1883", "1884")
     ))
     .unwrap();
@@ -350,7 +351,17 @@ fn what_needs_a_restart_is_named_and_the_rest_applies() {
     let applied = old.with_live_part_of(new);
     assert_eq!(applied.limits.of_broker.sizes.queue_messages, 5);
     assert_eq!(applied.publish_denied, PublishDenied::Disconnect);
-    assert_eq!(applied.listeners, old.listeners);
+    assert_eq!(
+        applied.plugins.chain.as_deref(),
+        Some(["b".to_owned()].as_slice())
+    );
+    assert_eq!(applied.plugins.dir, old.plugins.dir);
+    let (applied_one, old_one) = (&applied.listeners[0], &old.listeners[0]);
+    assert_eq!(
+        applied_one.chain.as_deref(),
+        Some(["a".to_owned()].as_slice())
+    );
+    assert_eq!(applied_one.bind, old_one.bind);
     assert_eq!(old.needs_restart(&applied), Vec::<&str>::new());
 }
 
@@ -362,4 +373,21 @@ fn a_file_that_is_not_there_is_a_problem_of_its_first_line() {
             .to_string()
             .starts_with("/nonexistent/p.toml:1: cannot be read")
     );
+}
+
+#[test]
+fn the_examples_are_valid() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let mut seen = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
+            Config::load(&path).unwrap();
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2);
 }

@@ -14,7 +14,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{failure::Failure, atomic_file::replace_public};
+use crate::{atomic_file::replace_public, failure::Failure};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -25,7 +25,7 @@ const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const LINKER: &str = "wasm-ld";
 
 /// Builds the project in `dir` and writes the component.
-pub(crate) fn run(dir: &Path, output: Option<&Path>) -> Result<(), Failure> {
+pub(crate) async fn run(dir: &Path, output: Option<&Path>) -> Result<(), Failure> {
     let project = Project::find(dir)?;
     let toolchain = Toolchain::find(dir)?;
     println!("building {} with {}", project.name, toolchain.describe());
@@ -34,10 +34,16 @@ pub(crate) fn run(dir: &Path, output: Option<&Path>) -> Result<(), Failure> {
         .status()
         .map_err(|error| Failure::internal("starting cargo", error))?;
     if !status.success() {
-        return Err(Failure::Refused(format!("{} does not build, see above", project.name)));
+        return Err(Failure::Refused(format!(
+            "{} does not build, see above",
+            project.name
+        )));
     }
     let module = fs::read(&project.artifact).map_err(|error| {
-        Failure::internal(format!("{}: cannot be read", project.artifact.display()), error)
+        Failure::internal(
+            format!("{}: cannot be read", project.artifact.display()),
+            error,
+        )
     })?;
     let component = plugin_host::componentize(&module)
         .map_err(|error| Failure::Refused(format!("{} is no plugin: {error}", project.name)))?;
@@ -47,7 +53,7 @@ pub(crate) fn run(dir: &Path, output: Option<&Path>) -> Result<(), Failure> {
         Failure::Refused(format!("{}: cannot be written: {error}", output.display()))
     })?;
     println!("wrote {} ({} bytes)", output.display(), component.len());
-    super::check::run(output)
+    super::check::run(output).await
 }
 
 /// What cargo says of the project.
@@ -78,9 +84,8 @@ struct Target {
 impl Project {
     fn find(dir: &Path) -> Result<Self, Failure> {
         let manifest = dir.join("Cargo.toml");
-        let manifest = fs::canonicalize(&manifest).map_err(|error| {
-            Failure::Refused(format!("{}: {error}", manifest.display()))
-        })?;
+        let manifest = fs::canonicalize(&manifest)
+            .map_err(|error| Failure::Refused(format!("{}: {error}", manifest.display())))?;
         let output = Command::new("cargo")
             .args(["metadata", "--no-deps", "--format-version", "1"])
             .current_dir(dir)
@@ -88,7 +93,10 @@ impl Project {
             .output()
             .map_err(|error| missing_cargo(&error))?;
         if !output.status.success() {
-            return Err(Failure::Refused(format!("{}: see above", manifest.display())));
+            return Err(Failure::Refused(format!(
+                "{}: see above",
+                manifest.display()
+            )));
         }
         let metadata: Metadata = serde_json::from_slice(&output.stdout)
             .map_err(|error| Failure::internal("reading what cargo says", error))?;
@@ -112,8 +120,15 @@ impl Project {
                 Failure::Refused(format!("{} {what}", manifest.display()))
             })?;
         let file = format!("{}.wasm", library.name.replace('-', "_"));
-        let artifact = metadata.target_directory.join(TARGET).join("release").join(file);
-        Ok(Self { name: package.name, artifact })
+        let artifact = metadata
+            .target_directory
+            .join(TARGET)
+            .join("release")
+            .join(file);
+        Ok(Self {
+            name: package.name,
+            artifact,
+        })
     }
 }
 
@@ -129,7 +144,9 @@ enum Toolchain {
 impl Toolchain {
     fn find(dir: &Path) -> Result<Self, Failure> {
         let mut rustc = Command::new("rustc");
-        rustc.args(["--print", "target-libdir", "--target", TARGET]).current_dir(dir);
+        rustc
+            .args(["--print", "target-libdir", "--target", TARGET])
+            .current_dir(dir);
         if printed_path(&mut rustc).is_some_and(|folder| folder.is_dir()) {
             return Ok(Self::Ordinary);
         }
@@ -166,7 +183,9 @@ impl Toolchain {
                 command
             }
         };
-        command.args(["build", "--release", "--target", TARGET]).current_dir(dir);
+        command
+            .args(["build", "--release", "--target", TARGET])
+            .current_dir(dir);
         if self == Self::Debian {
             command.args(["-Z", "build-std=std,panic_abort"]);
         }
@@ -184,7 +203,10 @@ fn missing_for_debian() -> Vec<&'static str> {
     match printed_path(sysroot.args(["--print", "sysroot"])) {
         None => missing.push(DEBIAN_RUSTC),
         Some(sysroot) => {
-            if !sysroot.join("lib/rustlib/src/rust/library/Cargo.lock").exists() {
+            if !sysroot
+                .join("lib/rustlib/src/rust/library/Cargo.lock")
+                .exists()
+            {
                 missing.push("the source of the standard library");
             }
         }
@@ -199,7 +221,10 @@ fn missing_for_debian() -> Vec<&'static str> {
 fn printed_path(command: &mut Command) -> Option<PathBuf> {
     let output = command.stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
-    output.status.success().then(|| PathBuf::from(text.trim_end()))
+    output
+        .status
+        .success()
+        .then(|| PathBuf::from(text.trim_end()))
 }
 
 fn on_path(program: impl AsRef<OsStr>) -> bool {
@@ -234,8 +259,9 @@ mod tests {
 
     #[test]
     fn the_artifact_is_where_cargo_puts_it() {
-        let project =
-            Project::choose(metadata(&["cdylib"]), Path::new("/p/Cargo.toml")).ok().unwrap();
+        let project = Project::choose(metadata(&["cdylib"]), Path::new("/p/Cargo.toml"))
+            .ok()
+            .unwrap();
         assert_eq!(project.name, "my-gate");
         let expect = Path::new("/t/wasm32-unknown-unknown/release/my_gate.wasm");
         assert_eq!(project.artifact, expect);
@@ -244,7 +270,9 @@ mod tests {
     #[test]
     fn a_library_without_cdylib_is_told_what_to_add() {
         let refused = Project::choose(metadata(&["lib"]), Path::new("/p/Cargo.toml"));
-        let Some(Failure::Refused(what)) = refused.err() else { panic!("accepted") };
+        let Some(Failure::Refused(what)) = refused.err() else {
+            panic!("accepted")
+        };
         assert!(what.contains("crate-type = [\"cdylib\"]"), "{what}");
     }
 }

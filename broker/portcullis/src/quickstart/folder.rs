@@ -19,8 +19,14 @@ pub(super) const USER: &str = "demo";
 
 /// The plugins of the box, by file name.
 const PLUGINS: [(&str, &[u8]); 2] = [
-    ("password-file.wasm", include_bytes!("../../../../plugins/prebuilt/password-file.wasm")),
-    ("acl-file.wasm", include_bytes!("../../../../plugins/prebuilt/acl-file.wasm")),
+    (
+        "password-file.wasm",
+        include_bytes!("../../../../plugins/prebuilt/password-file.wasm"),
+    ),
+    (
+        "acl-file.wasm",
+        include_bytes!("../../../../plugins/prebuilt/acl-file.wasm"),
+    ),
 ];
 
 const CONFIG: &str = include_str!("portcullis.toml");
@@ -44,8 +50,8 @@ pub(super) struct Folder {
 impl Folder {
     /// Makes the folder, or finds that of an earlier quickstart.
     pub(super) fn prepare(dir: &Path) -> Result<Self, Failure> {
-        let path = std::path::absolute(dir)
-            .map_err(|error| Failure::internal(dir.display(), error))?;
+        let path =
+            std::path::absolute(dir).map_err(|error| Failure::internal(dir.display(), error))?;
         let new = match fs::read_dir(&path) {
             Ok(mut entries) => entries.next().is_none(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => true,
@@ -62,9 +68,14 @@ impl Folder {
         if new {
             fill(&path).map_err(|error| Failure::internal(path.display(), error))??;
         }
-        let password = fs::read_to_string(path.join("demo.password"))
-            .map_err(|error| Failure::Refused(format!("{}/demo.password: {error}", path.display())))?;
-        Ok(Self { password: password.trim_end().to_owned(), path, new })
+        let password = fs::read_to_string(path.join("demo.password")).map_err(|error| {
+            Failure::Refused(format!("{}/demo.password: {error}", path.display()))
+        })?;
+        Ok(Self {
+            password: password.trim_end().to_owned(),
+            path,
+            new,
+        })
     }
 
     /// The configuration file.
@@ -90,7 +101,10 @@ fn is_ours(path: &Path) -> bool {
 /// Writes everything; the configuration last, so that a folder with it is whole.
 fn fill(path: &Path) -> io::Result<Result<(), Failure>> {
     let plugins = path.join("plugins");
-    DirBuilder::new().recursive(true).mode(0o700).create(&plugins)?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&plugins)?;
     for folder in [path, &plugins] {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
     }
@@ -100,11 +114,15 @@ fn fill(path: &Path) -> io::Result<Result<(), Failure>> {
     if let Err(failure) = hashed {
         return Ok(Err(failure));
     }
-    atomic_file::replace(&path.join("demo.password"), format!("{password}\n").as_bytes())?;
+    atomic_file::replace(
+        &path.join("demo.password"),
+        format!("{password}\n").as_bytes(),
+    )?;
     atomic_file::replace(&path.join("acl.toml"), ACL.as_bytes())?;
-    for (name, manifest) in
-        [("password-file.toml", PASSWORD_FILE_MANIFEST), ("acl-file.toml", ACL_FILE_MANIFEST)]
-    {
+    for (name, manifest) in [
+        ("password-file.toml", PASSWORD_FILE_MANIFEST),
+        ("acl-file.toml", ACL_FILE_MANIFEST),
+    ] {
         atomic_file::replace(&plugins.join(name), manifest.as_bytes())?;
     }
     for (name, component) in PLUGINS {
@@ -165,7 +183,10 @@ mod tests {
     fn a_folder_of_somebody_else_is_refused_and_untouched() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("notes.txt"), "mine").unwrap();
-        assert!(matches!(Folder::prepare(folder.path()), Err(Failure::Refused(_))));
+        assert!(matches!(
+            Folder::prepare(folder.path()),
+            Err(Failure::Refused(_))
+        ));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use access::{PluginManager, PluginState};
-use codec::{ReasonCode, QoS};
+use codec::{QoS, ReasonCode};
 
 use super::{
     client::Client,
@@ -38,20 +38,24 @@ impl Proof<'_> {
         let mut all = true;
         all &= step("refused without password", self.refused(None)).await;
         let wrong = format!("{}x", self.folder.password);
-        all &= step("refused with a wrong password", self.refused(Some((USER, &wrong)))).await;
+        all &= step(
+            "refused with a wrong password",
+            self.refused(Some((USER, &wrong))),
+        )
+        .await;
         let stranger = Some(("nobody", self.folder.password.as_str()));
         all &= step("refused as an unknown user", self.refused(stranger)).await;
         match self.connect("quickstart").await {
             Ok((mut client, seen)) => {
-                report("accepted with the password", Ok(seen));
+                report("accepted with the password", &Ok(seen));
                 all &= step("publish refused by the ACL", publish_refused(&mut client)).await;
                 all &= step("publish delivered", delivered(&mut client, "1")).await;
                 all &= step("plugin replaced while connected", self.swapped(&mut client)).await;
                 if let Err(error) = client.disconnect().await {
-                    all = report("disconnected", Err(error));
+                    all = report("disconnected", &Err(error));
                 }
             }
-            Err(error) => all = report("accepted with the password", Err(error)),
+            Err(error) => all = report("accepted with the password", &Err(error)),
         }
         all
     }
@@ -82,7 +86,9 @@ impl Proof<'_> {
         let began = Instant::now();
         while self.generations()? <= before {
             if began.elapsed() > SWAP_WAIT {
-                return Err(seen_instead(&format!("generation {before} after {SWAP_WAIT:?}")));
+                return Err(seen_instead(&format!(
+                    "generation {before} after {SWAP_WAIT:?}"
+                )));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -98,9 +104,10 @@ impl Proof<'_> {
 
     /// How many generations of `acl-file` have gone live.
     fn generations(&self) -> io::Result<u64> {
-        let plugin = self.plugins.get("acl-file").ok_or_else(|| {
-            io::Error::other("the plugin acl-file is not there")
-        })?;
+        let plugin = self
+            .plugins
+            .get("acl-file")
+            .ok_or_else(|| io::Error::other("the plugin acl-file is not there"))?;
         match plugin.state {
             PluginState::Live => Ok(plugin.generations),
             state => {
@@ -114,7 +121,11 @@ impl Proof<'_> {
 async fn publish_refused(client: &mut Client) -> io::Result<String> {
     let code = client.publish(FORBIDDEN_TOPIC, b"no").await?;
     let seen = format!("PUBACK {} for {FORBIDDEN_TOPIC}", show(code));
-    if code == ReasonCode::NotAuthorized { Ok(seen) } else { Err(seen_instead(&seen)) }
+    if code == ReasonCode::NotAuthorized {
+        Ok(seen)
+    } else {
+        Err(seen_instead(&seen))
+    }
 }
 
 async fn delivered(client: &mut Client, text: &str) -> io::Result<String> {
@@ -135,15 +146,19 @@ async fn delivered(client: &mut Client, text: &str) -> io::Result<String> {
         message.qos as u8
     );
     let same = message.topic == ALLOWED_TOPIC && message.payload == payload.as_bytes();
-    if same && message.qos == QoS::AtLeastOnce { Ok(seen) } else { Err(seen_instead(&seen)) }
+    if same && message.qos == QoS::AtLeastOnce {
+        Ok(seen)
+    } else {
+        Err(seen_instead(&seen))
+    }
 }
 
 async fn step(name: &str, work: impl Future<Output = io::Result<String>>) -> bool {
-    report(name, work.await)
+    report(name, &work.await)
 }
 
-fn report(name: &str, seen: io::Result<String>) -> bool {
-    match &seen {
+fn report(name: &str, seen: &io::Result<String>) -> bool {
+    match seen {
         Ok(seen) => println!("ok    {name:<32} {seen}"),
         Err(error) => println!("FAIL  {name:<32} {error}"),
     }

@@ -34,8 +34,8 @@ impl AdminAction<'_> {
     }
 }
 
-/// A request to the admin API was turned away: no valid token, or a page of another site. Level warn, at a bounded
-/// rate.
+/// A request to the admin API was turned away: no valid token, or a page of another site. Level
+/// warn, at a bounded rate.
 #[derive(Clone, Copy)]
 pub struct AdminRefused<'a> {
     /// Path as sent.

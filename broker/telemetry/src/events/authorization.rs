@@ -1,7 +1,7 @@
 //! Events of permissions: a PUBLISH or a SUBSCRIBE that was not permitted.
 //!
-//! Knows nothing of rules; called from the stories of `server`. Level debug, because a client that is simply
-//! configured wrongly repeats itself for ever; the counters show it at any level.
+//! Knows nothing of rules; called from the stories of `server`. Level debug, because a client that
+//! is simply configured wrongly repeats itself for ever; the counters show it at any level.
 
 use std::fmt::Display;
 

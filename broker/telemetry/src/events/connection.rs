@@ -43,7 +43,8 @@ impl Connected<'_> {
     }
 }
 
-/// A CONNECT was refused, or a connection ended before an acceptable CONNECT. Level warn, at a bounded rate.
+/// A CONNECT was refused, or a connection ended before an acceptable CONNECT. Level warn, at a
+/// bounded rate.
 #[derive(Clone, Copy)]
 pub struct ConnectRefused<'a> {
     /// Client Identifier, if it was read.

@@ -88,7 +88,7 @@ fn order_is_by_level() {
 fn filters_select_in_order() {
     let tree = tree(&[
         "a-b", "a/b/c", "a/b", "a", "/", "b/x/c", "b/b", "$SYS/x", "$", "a/", "c/y", "!x", "$SYS",
-        "~",
+        "~", "%",
     ]);
     check(&tree, "a", &["a"]);
     check(&tree, "missing", &[]);
@@ -97,11 +97,11 @@ fn filters_select_in_order() {
     check(&tree, "+/b", &["a/b", "b/b"]);
     check(&tree, "+/+/c", &["a/b/c", "b/x/c"]);
     check(&tree, "+/b/#", &["a/b", "a/b/c", "b/b"]);
-    check(&tree, "+", &["!x", "a", "a-b", "~"]);
+    check(&tree, "+", &["!x", "%", "a", "a-b", "~"]);
     check(&tree, "/+", &["/"]);
     check(&tree, "$SYS/#", &["$SYS", "$SYS/x"]);
     let all = [
-        "/", "!x", "a", "a/", "a/b", "a/b/c", "a-b", "b/b", "b/x/c", "c/y", "~",
+        "/", "!x", "%", "a", "a/", "a/b", "a/b/c", "a-b", "b/b", "b/x/c", "c/y", "~",
     ];
     check(&tree, "#", &all);
     check(&tree, "+/#", &all);

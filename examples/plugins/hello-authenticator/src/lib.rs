@@ -1,11 +1,13 @@
-//! Lets in whoever sends a user name and the password of the manifest. An example: read it from top to bottom.
+//! Lets in whoever sends a user name and the password of the manifest. An example: read it from top
+//! to bottom.
 
 use portcullis_plugin::{
     Authenticator, Config, Connection, Credentials, Error, Grant, Outcome, Plugin, export, host,
 };
 use serde::Deserialize;
 
-/// The state of one instance: here, the table `[config]` of the manifest. A misspelt key is an error.
+/// The state of one instance: here, the table `[config]` of the manifest. A misspelt key is an
+/// error.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hello {
@@ -40,7 +42,11 @@ impl Authenticator for Hello {
         }
         host::log::info(&format!("hello, {name}"));
         // From here on the client *is* `name`: permissions are decided by this principal.
-        Ok(Grant { groups: self.groups.clone(), ..Grant::new(name.as_str()) }.into())
+        Ok(Grant {
+            groups: self.groups.clone(),
+            ..Grant::new(name.as_str())
+        }
+        .into())
     }
 }
 
@@ -49,7 +55,11 @@ export!(Hello with authenticator);
 
 /// In a component the host compares in constant time; native tests have no host.
 fn same(a: &[u8], b: &[u8]) -> bool {
-    if cfg!(target_arch = "wasm32") { host::crypto::constant_time_equal(a, b) } else { a == b }
+    if cfg!(target_arch = "wasm32") {
+        host::crypto::constant_time_equal(a, b)
+    } else {
+        a == b
+    }
 }
 
 #[cfg(test)]
@@ -58,7 +68,11 @@ mod tests {
 
     #[test]
     fn the_greeting_lets_in() {
-        check(Some("alice"), Some("hello"), Grant::new("alice").group("friends").into());
+        check(
+            Some("alice"),
+            Some("hello"),
+            Grant::new("alice").group("friends").into(),
+        );
     }
 
     #[test]
@@ -75,11 +89,22 @@ mod tests {
 
     #[track_caller]
     fn check(username: Option<&str>, password: Option<&str>, expected: Outcome) {
-        let hello = Hello { greeting: "hello".to_owned(), groups: vec!["friends".to_owned()] };
-        let connection =
-            Connection { username: username.map(str::to_owned), ..Connection::default() };
+        let hello = Hello {
+            greeting: "hello".to_owned(),
+            groups: vec!["friends".to_owned()],
+        };
+        let connection = Connection {
+            username: username.map(str::to_owned),
+            ..Connection::default()
+        };
         let password = password.map(|password| password.as_bytes().to_vec());
-        let credentials = Credentials { password, ..Credentials::default() };
-        assert_eq!(hello.authenticate(&connection, &credentials).unwrap(), expected);
+        let credentials = Credentials {
+            password,
+            ..Credentials::default()
+        };
+        assert_eq!(
+            hello.authenticate(&connection, &credentials).unwrap(),
+            expected
+        );
     }
 }

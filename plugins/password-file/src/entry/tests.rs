@@ -4,7 +4,11 @@ use super::*;
 
 #[test]
 fn a_user_and_a_hash() {
-    accept("alice:$7$101$c2FsdA==$aGFzaA==", "alice", "$7$101$c2FsdA==$aGFzaA==");
+    accept(
+        "alice:$7$101$c2FsdA==$aGFzaA==",
+        "alice",
+        "$7$101$c2FsdA==$aGFzaA==",
+    );
     accept("Zoë Q:$6$s$h", "Zoë Q", "$6$s$h");
     accept("a:b:c", "a", "b:c");
 }

@@ -1,5 +1,5 @@
-//! A guest of the tests that does what the table `[config]` of its manifest says: an authenticator and an authorizer
-//! whose answers a test can write down. `settings` documents the keys.
+//! A guest of the tests that does what the table `[config]` of its manifest says: an authenticator
+//! and an authorizer whose answers a test can write down. `settings` documents the keys.
 
 mod settings;
 
@@ -34,9 +34,7 @@ impl Authenticator for Good {
         Ok(match (known, self.0.otherwise) {
             (true, _) => self.grant(connection).into(),
             (false, Otherwise::Next) => Outcome::Next,
-            (false, Otherwise::Deny) => {
-                Outcome::deny(self.0.reason_code, self.0.reason.as_str())
-            }
+            (false, Otherwise::Deny) => Outcome::deny(self.0.reason_code, self.0.reason.as_str()),
         })
     }
 }
@@ -76,7 +74,10 @@ impl Good {
 }
 
 fn attributes(pairs: &[(String, String)]) -> Vec<Attribute> {
-    pairs.iter().map(|(name, value)| Attribute::new(name.as_str(), value.as_str())).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| Attribute::new(name.as_str(), value.as_str()))
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The table `[config]` of the guest's manifest. Unknown keys are errors, so that a test cannot mean nothing.
+//! The table `[config]` of the guest's manifest. Unknown keys are errors, so that a test cannot
+//! mean nothing.
 
 use std::collections::HashMap;
 
@@ -19,7 +20,8 @@ pub(crate) struct Settings {
     pub(crate) reason_code: u8,
     /// Reason String of a denial.
     pub(crate) reason: String,
-    /// Principal of every grant; empty = the grant names nobody; none = username, else client identifier.
+    /// Principal of every grant; empty = the grant names nobody; none = username, else client
+    /// identifier.
     pub(crate) principal: Option<String>,
     /// Groups of every grant.
     pub(crate) groups: Vec<String>,
@@ -97,12 +99,17 @@ impl Rule {
         } else {
             PluginRule::deny(activity, self.filter.as_str())
         };
-        let rule = rule.retain(condition(self.retain)).shared(condition(self.shared));
+        let rule = rule
+            .retain(condition(self.retain))
+            .shared(condition(self.shared));
         let rule = match &self.qos {
             Some(levels) => rule.qos(qos_set(levels)),
             None => rule,
         };
-        PluginRule { share_name: self.share_name.clone(), ..rule }
+        PluginRule {
+            share_name: self.share_name.clone(),
+            ..rule
+        }
     }
 }
 
@@ -128,7 +135,9 @@ impl Default for Settings {
 }
 
 fn qos_set(levels: &[u8]) -> QosSet {
-    levels.iter().fold(QosSet::empty(), |set, level| set | QosSet::from_bits_truncate(1 << level))
+    levels.iter().fold(QosSet::empty(), |set, level| {
+        set | QosSet::from_bits_truncate(1 << level)
+    })
 }
 
 const fn condition(value: Option<bool>) -> Condition {

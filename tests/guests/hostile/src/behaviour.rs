@@ -82,7 +82,10 @@ impl Behaviour {
             Self::LongList => return Ok(Some(many_groups(bytes / 8))),
             Self::BadPrincipal => return Ok(Some(Outcome::allow("ali\0ce\nbob"))),
             Self::LowReasonCode => {
-                return Ok(Some(Outcome::Deny(Denial { reason_code: 0, reason: None })));
+                return Ok(Some(Outcome::Deny(Denial {
+                    reason_code: 0,
+                    reason: None,
+                })));
             }
             Self::LogFlood => forever(|| log::info(&"x".repeat(1_024))),
             Self::LogLong => log::info(&"x".repeat(bytes)),
@@ -163,7 +166,8 @@ fn grow() {
 #[cfg(target_arch = "wasm32")]
 #[expect(unsafe_code, reason = "no allocator knows of these pages")]
 fn soil(page: usize) {
-    // SAFETY: the page exists, and nobody else uses it, because `memory.grow` returned it to this function.
+    // SAFETY: the page exists, and nobody else uses it, because `memory.grow` returned it to this
+    // function.
     unsafe { core::ptr::write_volatile((page * 65_536) as *mut u8, 1) };
 }
 
@@ -190,7 +194,11 @@ fn recurse(depth: u64) -> u64 {
 }
 
 fn many_groups(count: usize) -> Outcome {
-    Grant { groups: vec![String::new(); count], ..Grant::new("hostile") }.into()
+    Grant {
+        groups: vec![String::new(); count],
+        ..Grant::new("hostile")
+    }
+    .into()
 }
 
 /// Past the SDK, which would ask in parts.

@@ -1,9 +1,10 @@
-//! A guest of the tests that tries to harm its host in the way that `[config]` names; whatever the host lets through
-//! ends in an allow, so that a test sees when a harm was not stopped and had no consequence.
+//! A guest of the tests that tries to harm its host in the way that `[config]` names; whatever the
+//! host lets through ends in an allow, so that a test sees when a harm was not stopped and had no
+//! consequence.
 //!
-//! Keys: `behaviour` (see `behaviour`), `hook` = `init`, `self-test`, `authenticate` (default) or `permissions`;
-//! `client_prefix`: only clients whose identifier starts so are attacked, others get `next`; `bytes`, `milliseconds`:
-//! sizes of some behaviours.
+//! Keys: `behaviour` (see `behaviour`), `hook` = `init`, `self-test`, `authenticate` (default) or
+//! `permissions`; `client_prefix`: only clients whose identifier starts so are attacked, others get
+//! `next`; `bytes`, `milliseconds`: sizes of some behaviours.
 
 mod behaviour;
 
@@ -60,7 +61,9 @@ impl Authenticator for Hostile {
         if !connection.client_id.starts_with(&self.0.client_prefix) {
             return Ok(Outcome::Next);
         }
-        Ok(self.attack(Hook::Authenticate)?.unwrap_or_else(|| Outcome::allow("hostile")))
+        Ok(self
+            .attack(Hook::Authenticate)?
+            .unwrap_or_else(|| Outcome::allow("hostile")))
     }
 }
 

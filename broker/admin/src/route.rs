@@ -1,0 +1,222 @@
+//! What a line of the table of routes says: method, path, access rule, bodies, bounds.
+//!
+//! Knows nothing of single routes. There is no way to make a [`Route`] without an access rule.
+
+use std::time::Duration;
+
+use access::BoxFuture;
+use axum::routing::MethodFilter;
+
+use crate::{
+    call::{Answer, Call},
+    openapi::{Content, Parameters},
+};
+
+/// One route.
+pub(crate) struct Route {
+    pub(crate) verb: Verb,
+    /// As axum and OpenAPI write it.
+    pub(crate) path: &'static str,
+    pub(crate) access: Access,
+    /// One sentence without full stop.
+    pub(crate) summary: &'static str,
+    pub(crate) query: Option<Parameters>,
+    pub(crate) request: Option<Content>,
+    /// The good answer; `None` = 204.
+    pub(crate) answer: Option<Content>,
+    /// Status codes of problems, beside 400, 401, 403, 421 and 503, which every route may answer.
+    pub(crate) problems: &'static [u16],
+    pub(crate) timeout: Duration,
+    pub(crate) handler: Handler,
+}
+
+pub(crate) type Handler = fn(Call) -> BoxFuture<'static, Answer>;
+
+/// Method of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Get,
+    Put,
+    Post,
+    Delete,
+}
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everybody who reaches the address.
+    Open,
+    /// Everybody if `metrics_open` is configured, otherwise as [`Access::Needs`].
+    OpenIfConfigured(Permission),
+    /// Holders of a token with this permission.
+    Needs(Permission),
+}
+
+/// What a token may be good for. The token of the first start holds all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Permission {
+    MetricsRead,
+    StatusRead,
+    ClientsRead,
+    ClientsDisconnect,
+    PluginsRead,
+    PluginsWrite,
+    PermissionsRead,
+}
+
+impl Route {
+    const fn new(
+        verb: Verb,
+        path: &'static str,
+        access: Access,
+        summary: &'static str,
+        handler: Handler,
+    ) -> Self {
+        Self {
+            verb,
+            path,
+            access,
+            summary,
+            query: None,
+            request: None,
+            answer: None,
+            problems: &[],
+            timeout: TIMEOUT,
+            handler,
+        }
+    }
+
+    pub(crate) const fn get(
+        path: &'static str,
+        access: Access,
+        summary: &'static str,
+        handler: Handler,
+    ) -> Self {
+        Self::new(Verb::Get, path, access, summary, handler)
+    }
+
+    pub(crate) const fn put(
+        path: &'static str,
+        access: Access,
+        summary: &'static str,
+        handler: Handler,
+    ) -> Self {
+        Self::new(Verb::Put, path, access, summary, handler)
+    }
+
+    pub(crate) const fn post(
+        path: &'static str,
+        access: Access,
+        summary: &'static str,
+        handler: Handler,
+    ) -> Self {
+        Self::new(Verb::Post, path, access, summary, handler)
+    }
+
+    pub(crate) const fn delete(
+        path: &'static str,
+        access: Access,
+        summary: &'static str,
+        handler: Handler,
+    ) -> Self {
+        Self::new(Verb::Delete, path, access, summary, handler)
+    }
+
+    pub(crate) const fn query(mut self, query: Parameters) -> Self {
+        self.query = Some(query);
+        self
+    }
+
+    pub(crate) const fn accepts(mut self, request: Content) -> Self {
+        self.request = Some(request);
+        self
+    }
+
+    pub(crate) const fn answers(mut self, answer: Content) -> Self {
+        self.answer = Some(answer);
+        self
+    }
+
+    pub(crate) const fn may_answer(mut self, problems: &'static [u16]) -> Self {
+        self.problems = problems;
+        self
+    }
+
+    pub(crate) const fn within(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Whether a path belongs to this route, whatever the method.
+    pub(crate) fn matches(&self, path: &str) -> bool {
+        let mut segments = path.split('/');
+        let same = self.path.split('/').all(|template| {
+            segments
+                .next()
+                .is_some_and(|segment| template.starts_with('{') || template == segment)
+        });
+        same && segments.next().is_none()
+    }
+}
+
+impl Verb {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Put => "PUT",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    pub(crate) fn filter(self) -> MethodFilter {
+        match self {
+            Self::Get => MethodFilter::GET,
+            Self::Put => MethodFilter::PUT,
+            Self::Post => MethodFilter::POST,
+            Self::Delete => MethodFilter::DELETE,
+        }
+    }
+}
+
+impl Access {
+    pub(crate) fn permission(self) -> Option<Permission> {
+        match self {
+            Self::Open => None,
+            Self::OpenIfConfigured(permission) | Self::Needs(permission) => Some(permission),
+        }
+    }
+
+    pub(crate) fn changes(self) -> bool {
+        match self.permission() {
+            Some(Permission::ClientsDisconnect | Permission::PluginsWrite) => true,
+            Some(
+                Permission::MetricsRead
+                | Permission::StatusRead
+                | Permission::ClientsRead
+                | Permission::PluginsRead
+                | Permission::PermissionsRead,
+            )
+            | None => false,
+        }
+    }
+}
+
+impl Permission {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::MetricsRead => "metrics:read",
+            Self::StatusRead => "status:read",
+            Self::ClientsRead => "clients:read",
+            Self::ClientsDisconnect => "clients:disconnect",
+            Self::PluginsRead => "plugins:read",
+            Self::PluginsWrite => "plugins:write",
+            Self::PermissionsRead => "permissions:read",
+        }
+    }
+}
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Compiling a large component takes its time on a small machine.
+pub(crate) const UPLOAD_TIMEOUT: Duration = Duration::from_secs(120);

@@ -1,0 +1,288 @@
+//! A broker with a few clients and a plugin manager that remembers what it was asked.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use access::{
+    Activity, Answer, BoxFuture, Chain, Condition, Control, Effect, Gate, Identity, Link,
+    LinkState, PermissionSet, Permissions, PluginError, PluginInfo, PluginManager, PluginState,
+    QoSSet, Rule, Subject, UploadedPlugin,
+};
+use codec::{ProtocolVersion, ReasonCode};
+use server::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, Totals};
+use telemetry::Metrics;
+
+use crate::AdminState;
+
+pub(super) struct Fakes {
+    pub(super) broker: Arc<FakeBroker>,
+    pub(super) plugins: Arc<FakePlugins>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+#[derive(Default)]
+pub(super) struct FakeBroker {
+    pub(super) clients: BTreeMap<String, bool>,
+    pub(super) disconnected: Mutex<Vec<(String, ReasonCode)>>,
+    pub(super) unbound: AtomicBool,
+}
+
+#[derive(Default)]
+pub(super) struct FakePlugins {
+    pub(super) asked: Mutex<Vec<String>>,
+    pub(super) not_ready: Mutex<Vec<String>>,
+}
+
+impl Fakes {
+    /// Clients `a`, `b/1 ä` (connected) and `c` (not connected); plugin `acl-file`.
+    pub(super) fn new() -> Self {
+        let clients = [("a", true), ("b/1 ä", true), ("c", false)];
+        let clients = clients.map(|(id, connected)| (id.to_owned(), connected));
+        Self {
+            broker: Arc::new(FakeBroker {
+                clients: clients.into(),
+                ..FakeBroker::default()
+            }),
+            plugins: Arc::default(),
+            metrics: Metrics::new(),
+        }
+    }
+
+    pub(super) fn state(&self) -> AdminState {
+        let gate = Gate::new(|| Duration::ZERO);
+        let link = |name: &str, state| Link {
+            name: name.into(),
+            generation: "0123abcd".into(),
+            control: Control::Required,
+            on_error: access::OnError::Deny,
+            state,
+        };
+        let missing = LinkState::Missing("gone".to_owned());
+        let links = vec![link("acl-file", missing)];
+        gate.swap(Chain { links }, HashMap::new());
+        AdminState {
+            broker: self.broker.clone(),
+            plugins: self.plugins.clone(),
+            gate: Arc::new(gate),
+            metrics: self.metrics.clone(),
+            ready_checks: vec![Box::new(Vec::new)],
+        }
+    }
+
+    pub(super) fn asked(&self) -> Vec<String> {
+        self.plugins.asked.lock().unwrap().clone()
+    }
+}
+
+fn client(id: &str, connected: bool) -> ClientInfo {
+    ClientInfo {
+        client_id: id.into(),
+        connected,
+        principal: "user".into(),
+        authenticated_by: "password-file".into(),
+        groups: vec!["staff".to_owned()],
+        username: Some("User".to_owned()),
+        listener: "mqtt".into(),
+        remote: connected.then(|| "127.0.0.1:5000".parse().unwrap()),
+        protocol: "5.0",
+        keep_alive_seconds: 60,
+        clean_start: true,
+        session_expiry_interval: u32::MAX,
+        since_unix: 1_700_000_000,
+        subscriptions: vec![("$share/g/t/#".to_owned(), 1)],
+        in_flight: 1,
+        queued: 2,
+        dropped: 3,
+        generation: 1,
+    }
+}
+
+impl BrokerHandle for FakeBroker {
+    fn clients(&self, prefix: &str, after: Option<&str>, limit: usize) -> ClientPage {
+        let mut found: Vec<_> = self
+            .clients
+            .iter()
+            .filter(|(id, _)| {
+                id.starts_with(prefix) && after.is_none_or(|after| id.as_str() > after)
+            })
+            .map(|(id, connected)| client(id, *connected))
+            .collect();
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found
+            .last()
+            .filter(|_| more)
+            .map(|last| last.client_id.to_string());
+        ClientPage {
+            clients: found,
+            next,
+        }
+    }
+
+    fn client(&self, client_id: &str) -> Option<ClientInfo> {
+        self.clients
+            .get(client_id)
+            .map(|connected| client(client_id, *connected))
+    }
+
+    fn permissions(&self, client_id: &str) -> Option<Arc<Permissions>> {
+        self.clients
+            .get(client_id)
+            .filter(|connected| **connected)?;
+        Some(Arc::new(permissions(client_id)))
+    }
+
+    fn disconnect(&self, client_id: &str, reason: ReasonCode) -> bool {
+        let connected = self.clients.get(client_id).copied().unwrap_or(false);
+        if connected {
+            self.disconnected
+                .lock()
+                .unwrap()
+                .push((client_id.to_owned(), reason));
+        }
+        connected
+    }
+
+    fn listeners(&self) -> Vec<ListenerInfo> {
+        if self.unbound.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let address = "127.0.0.1:1883".parse().unwrap();
+        vec![ListenerInfo {
+            name: "mqtt".into(),
+            transport: "tcp",
+            address,
+            connections: 2,
+        }]
+    }
+
+    fn totals(&self) -> Totals {
+        Totals {
+            connections: 2,
+            sessions: 3,
+            subscriptions: 4,
+            retained_messages: 5,
+            retained_bytes: 6,
+        }
+    }
+}
+
+/// May publish to and subscribe to `open/#`, but `open/secret` is denied.
+fn permissions(client_id: &str) -> Permissions {
+    let subject = Subject {
+        identity: Arc::new(Identity {
+            principal: "user".into(),
+            authenticated_by: "password-file".into(),
+            groups: Vec::new(),
+            attributes: Vec::new(),
+            expires_at_unix: None,
+            session_expiry_seconds_max: None,
+            user_properties: Vec::new(),
+        }),
+        client_id: client_id.into(),
+        listener: "mqtt".into(),
+        remote: [127, 0, 0, 1].into(),
+        protocol: ProtocolVersion::V5,
+        certificate: None,
+    };
+    let rule = |effect, filter: &str| Rule {
+        effect,
+        activity: Activity {
+            publish: true,
+            subscribe: true,
+        },
+        filter: filter.to_owned(),
+        qos: QoSSet::ALL,
+        retain: Condition::Any,
+        shared: Condition::Any,
+        share_name: None,
+    };
+    let rules = vec![
+        rule(Effect::Deny, "open/secret"),
+        rule(Effect::Allow, "open/#"),
+    ];
+    let answer = Answer::Permissions(PermissionSet {
+        rules,
+        ttl_seconds: None,
+    });
+    Permissions::compile(&subject, &[("acl-file".into(), answer)]).unwrap()
+}
+
+fn plugin(name: &str) -> PluginInfo {
+    PluginInfo {
+        name: name.to_owned(),
+        state: PluginState::LiveOld,
+        generation: Some("0123abcd".to_owned()),
+        generations: 2,
+        described: Some(("ACL".to_owned(), "1.0".to_owned())),
+        hooks: vec!["authorizer".to_owned()],
+        imports: vec!["log".to_owned()],
+        order: 100,
+        control: Control::Sufficient,
+        error: Some("the newest file is no component".to_owned()),
+        calls: 10,
+        failures: 1,
+        call_microseconds: 2_500_000,
+    }
+}
+
+impl FakePlugins {
+    /// Names that begin with `bad-` and `broken-` fail in their own ways.
+    fn change(&self, what: &str, name: &str) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
+        self.asked.lock().unwrap().push(format!("{what} {name}"));
+        let answer = match name {
+            "missing" => Err(PluginError::NotFound(name.to_owned())),
+            "bad" => Err(PluginError::Invalid("bad".to_owned())),
+            "rejected" => Err(PluginError::Rejected("imports too much".to_owned())),
+            "broken" => Err(PluginError::Internal("disk full".to_owned())),
+            _ => Ok(plugin(name)),
+        };
+        Box::pin(async move { answer })
+    }
+}
+
+impl PluginManager for FakePlugins {
+    fn list(&self) -> Vec<PluginInfo> {
+        vec![plugin("acl-file")]
+    }
+
+    fn get(&self, name: &str) -> Option<PluginInfo> {
+        (name == "acl-file").then(|| plugin(name))
+    }
+
+    fn upload(&self, plugin: UploadedPlugin) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
+        let what = format!("upload {} bytes as", plugin.wasm.len());
+        self.change(&what, &plugin.name)
+    }
+
+    fn reload(&self, name: &str) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
+        self.change("reload", name)
+    }
+
+    fn disable(&self, name: &str) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
+        self.change("disable", name)
+    }
+
+    fn enable(&self, name: &str) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
+        self.change("enable", name)
+    }
+
+    fn forget(&self, name: &str) -> BoxFuture<'_, Result<(), PluginError>> {
+        let forgotten = self.change("forget", name);
+        Box::pin(async move { forgotten.await.map(|_| ()) })
+    }
+
+    fn not_ready(&self) -> Vec<String> {
+        self.not_ready.lock().unwrap().clone()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        vec!["only deny-all is in the chain".to_owned()]
+    }
+}

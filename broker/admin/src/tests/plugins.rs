@@ -1,0 +1,143 @@
+//! Listing and changing plugins.
+
+use axum::{
+    body::Body,
+    http::{StatusCode, header},
+};
+
+use super::{Reply, ask, fakes::Fakes, request, router, send, shared};
+use crate::{plugins::WASM_BYTES_MAX, routes};
+
+async fn upload(fakes: &Fakes, name: &str, content_type: &str, bytes: usize) -> Reply {
+    let request = request("PUT", &format!("/api/v1/plugins/{name}"))
+        .header(header::CONTENT_TYPE, content_type)
+        .body(Body::from(vec![0; bytes]))
+        .unwrap();
+    send(&router(fakes), request).await
+}
+
+#[tokio::test]
+async fn one_and_all() {
+    let fakes = Fakes::new();
+    let one = ask(&fakes, "GET", "/api/v1/plugins/acl-file").await.json();
+    assert_eq!(
+        one,
+        serde_json::json!({
+            "name": "acl-file", "state": "live_old", "generation": "0123abcd", "generations": 2,
+            "described": { "name": "ACL", "version": "1.0" }, "hooks": ["authorizer"],
+            "imports": ["log"], "order": 100, "control": "sufficient",
+            "error": "the newest file is no component",
+            "calls": 10, "failures": 1, "call_microseconds": 2500000,
+        })
+    );
+    let all = ask(&fakes, "GET", "/api/v1/plugins").await.json();
+    assert_eq!(all, serde_json::json!({ "plugins": [one] }));
+    ask(&fakes, "GET", "/api/v1/plugins/nothing")
+        .await
+        .problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn changes_reach_the_manager() {
+    let fakes = Fakes::new();
+    for verb in ["reload", "disable", "enable"] {
+        let reply = ask(&fakes, "POST", &format!("/api/v1/plugins/x_1/{verb}")).await;
+        assert_eq!(reply.status, StatusCode::OK);
+        assert_eq!(reply.json()["name"], "x_1");
+    }
+    let reply = ask(&fakes, "DELETE", "/api/v1/plugins/x_1").await;
+    assert_eq!(reply.status, StatusCode::NO_CONTENT);
+    let reply = upload(&fakes, "x_1", "application/wasm", 7).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(
+        fakes.asked(),
+        [
+            "reload x_1",
+            "disable x_1",
+            "enable x_1",
+            "forget x_1",
+            "upload 7 bytes as x_1"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn failures_of_the_manager_keep_their_kind() {
+    let fakes = Fakes::new();
+    for (name, status, kind) in [
+        ("missing", 404, "not_found"),
+        ("bad", 400, "invalid_request"),
+        ("rejected", 422, "plugin_rejected"),
+        ("broken", 500, "internal"),
+    ] {
+        let path = format!("/api/v1/plugins/{name}");
+        ask(&fakes, "POST", &format!("{path}/reload"))
+            .await
+            .problem(status, kind);
+        ask(&fakes, "DELETE", &path).await.problem(status, kind);
+        upload(&fakes, name, "application/wasm", 1)
+            .await
+            .problem(status, kind);
+    }
+}
+
+#[tokio::test]
+async fn names_that_could_leave_the_folder() {
+    let fakes = Fakes::new();
+    let long = "x".repeat(65);
+    for name in [
+        "..%2Fx",
+        "%2Fetc%2Fx",
+        "x.wasm",
+        "x%00",
+        "%C3%A4",
+        "a%20b",
+        long.as_str(),
+    ] {
+        let problem = upload(&fakes, name, "application/wasm", 1).await;
+        let problem = problem.problem(400, "invalid_request");
+        assert_eq!(problem["parameter"], "name");
+        let reply = ask(&fakes, "POST", &format!("/api/v1/plugins/{name}/enable")).await;
+        reply.problem(400, "invalid_request");
+    }
+    assert!(fakes.asked().is_empty());
+}
+
+#[tokio::test]
+async fn uploads_have_bounds() {
+    let fakes = Fakes::new();
+    let reply = upload(&fakes, "x", "application/wasm", WASM_BYTES_MAX + 1).await;
+    assert_eq!(
+        reply.problem(413, "body_too_large")["allowed"],
+        "at most 33554432 bytes"
+    );
+    let reply = upload(&fakes, "x", "application/octet-stream", 1).await;
+    assert_eq!(
+        reply.problem(415, "unsupported_media_type")["allowed"],
+        "application/wasm"
+    );
+    assert!(fakes.asked().is_empty());
+    let reply = upload(&fakes, "x", "application/wasm", WASM_BYTES_MAX).await;
+    assert_eq!(reply.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn further_uploads_are_told_to_wait() {
+    let fakes = Fakes::new();
+    let shared = std::sync::Arc::new(shared(&fakes));
+    let router = routes::router(shared.clone());
+    let put = || {
+        request("PUT", "/api/v1/plugins/x")
+            .header(header::CONTENT_TYPE, "application/wasm")
+            .body(Body::from("x"))
+            .unwrap()
+    };
+    let taken = shared.uploads.clone().try_acquire_many_owned(2).unwrap();
+    let reply = send(&router, put()).await;
+    reply.problem(503, "busy");
+    assert_eq!(reply.headers[header::RETRY_AFTER], "5");
+    drop(taken);
+    for _ in 0..3 {
+        assert_eq!(send(&router, put()).await.status, StatusCode::OK);
+    }
+}

@@ -1,0 +1,169 @@
+//! The door: starting the host, and managing plugins as the admin API does.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use access::{
+    BoxFuture, Gate, PluginError, PluginInfo, PluginManager, PluginState, UploadedPlugin,
+};
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    chains::Plan,
+    config::Config,
+    loader::{Loader, Order, View},
+    remembered::Remembered,
+    runtime::Runtime,
+    stats::Stats,
+};
+
+/// Orders that wait; more make their askers wait.
+const ORDERS_MAX: usize = 64;
+
+/// The plugin host. Its loader ends when the last handle is dropped; calls in progress end by themselves.
+pub struct PluginHost {
+    orders: mpsc::Sender<Order>,
+    view: Arc<ArcSwap<View>>,
+    stats: Arc<Stats>,
+}
+
+/// The host cannot start at all. A folder that cannot be read or a plugin that fails is none of these: then the
+/// host runs, refuses, and says why.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// wasmtime does not start.
+    #[error("{0}")]
+    Engine(String),
+    /// What admins disabled is not known, and must not be guessed.
+    #[error("{path}: {error}")]
+    Remembered {
+        /// The file.
+        path: String,
+        /// Why it cannot be used.
+        error: std::io::Error,
+    },
+}
+
+impl PluginHost {
+    /// Loads everything that is in the folder, puts the chains into `gate`, and goes on watching. Needs a tokio
+    /// runtime with time; compiles on its blocking threads.
+    pub async fn start(config: Config, gate: Arc<Gate>) -> Result<Arc<Self>, StartError> {
+        let aot = config.data_dir.join("aot");
+        let runtime = Arc::new(Runtime::new(Some(&aot)).map_err(StartError::Engine)?);
+        let remembered = Remembered::open(&config.data_dir).map_err(|error| {
+            let path = config
+                .data_dir
+                .join("plugins-state.json")
+                .display()
+                .to_string();
+            StartError::Remembered { path, error }
+        })?;
+        let stats = Arc::clone(&runtime.stats);
+        let mut loader = Loader::new(&config, runtime, gate, remembered);
+        loader.load_all(&config.deny_all).await;
+        let view = loader.view();
+        let (orders, inbox) = mpsc::channel(ORDERS_MAX);
+        tokio::spawn(loader.run(inbox));
+        Ok(Arc::new(Self {
+            orders,
+            view,
+            stats,
+        }))
+    }
+
+    /// Counters over all plugins.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Other chains, after a reload of the broker's configuration. In force when this returns.
+    pub async fn set_chains(
+        &self,
+        chain: Option<Vec<String>>,
+        listener_chains: BTreeMap<Arc<str>, Vec<String>>,
+    ) {
+        let (answer, done) = oneshot::channel();
+        let plan = Plan {
+            chain,
+            listener_chains,
+        };
+        if self.orders.send(Order::Plan(plan, answer)).await.is_err() || done.await.is_err() {
+            tracing::error!("the plugin loader has ended; chains stay as they are");
+        }
+    }
+
+    fn order<T: Send + 'static>(
+        &self,
+        make: impl FnOnce(oneshot::Sender<Result<T, PluginError>>) -> Order,
+    ) -> BoxFuture<'_, Result<T, PluginError>> {
+        let (answer, verdict) = oneshot::channel();
+        let order = make(answer);
+        Box::pin(async move {
+            let ended = || PluginError::Internal("the plugin loader has ended".to_owned());
+            self.orders.send(order).await.map_err(|_| ended())?;
+            verdict.await.map_err(|_| ended())?
+        })
+    }
+}
+
+impl PluginManager for PluginHost {
+    fn list(&self) -> Vec<PluginInfo> {
+        self.view
+            .load()
+            .rows
+            .values()
+            .map(|row| row.info())
+            .collect()
+    }
+
+    fn get(&self, name: &str) -> Option<PluginInfo> {
+        self.view.load().rows.get(name).map(|row| row.info())
+    }
+
+    fn upload(&self, plugin: UploadedPlugin) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
+        self.order(|answer| Order::Upload(plugin, answer))
+    }
+
+    fn reload(&self, name: &str) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
+        self.order(|answer| Order::Reload(name.to_owned(), answer))
+    }
+
+    fn disable(&self, name: &str) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
+        self.order(|answer| Order::Disable(name.to_owned(), answer))
+    }
+
+    fn enable(&self, name: &str) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
+        self.order(|answer| Order::Enable(name.to_owned(), answer))
+    }
+
+    fn forget(&self, name: &str) -> BoxFuture<'_, Result<(), PluginError>> {
+        self.order(|answer| Order::Forget(name.to_owned(), answer))
+    }
+
+    fn not_ready(&self) -> Vec<String> {
+        let view = self.view.load();
+        let mut reasons = view.not_ready.clone();
+        if self.orders.is_closed() {
+            reasons.push("the plugin loader has ended".to_owned());
+        }
+        reasons
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.view.load().warnings.clone()
+    }
+}
+
+impl std::fmt::Debug for PluginHost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let view = self.view.load();
+        let states: BTreeMap<&String, PluginState> = view
+            .rows
+            .iter()
+            .map(|(name, row)| (name, row.state()))
+            .collect();
+        f.debug_struct("PluginHost")
+            .field("plugins", &states)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,76 @@
+//! One look at the folder: which names there are and what their files look like from outside.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::PathBuf,
+};
+
+use crate::candidate::{Places, Stamp};
+
+/// What a look found.
+pub(super) enum Scan {
+    /// Every name, known or new, with the stamp of its files.
+    Stamps(BTreeMap<String, Stamp>),
+    /// The folder is not there or not readable: nothing in it may answer.
+    Unreadable(String),
+    /// This process lacks something, such as file descriptors: nothing is known, nothing changes.
+    NoResources(String),
+}
+
+/// `known` = names with the `[files]` of their manifests.
+pub(super) async fn scan(places: Places, known: BTreeMap<String, Vec<PathBuf>>) -> Scan {
+    let shown = places.dir.display().to_string();
+    let found = tokio::task::spawn_blocking(move || look(&places, &known)).await;
+    match found {
+        Ok(Ok(stamps)) => Scan::Stamps(stamps),
+        Ok(Err(error)) if is_ours(&error) => {
+            Scan::NoResources(format!("{shown} cannot be looked at now: {error}"))
+        }
+        Ok(Err(error)) => Scan::Unreadable(format!("the plugin folder {shown}: {error}")),
+        Err(error) => Scan::NoResources(format!("{shown} cannot be looked at now: {error}")),
+    }
+}
+
+/// The stamp of one plugin's files, as [`scan`] would find it.
+pub(super) fn stamp(places: &Places, name: &str, targets: &[PathBuf]) -> Stamp {
+    let own = [places.wasm(name), places.manifest(name)];
+    Stamp::of(own.into_iter().chain(targets.iter().cloned()))
+}
+
+fn look(
+    places: &Places,
+    known: &BTreeMap<String, Vec<PathBuf>>,
+) -> io::Result<BTreeMap<String, Stamp>> {
+    let mut names: BTreeSet<String> = known.keys().cloned().collect();
+    for entry in fs::read_dir(&places.dir)? {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        // Hidden files are uploads that are still being written, and editors' own.
+        if let Some(name) = name
+            .strip_suffix(".wasm")
+            .filter(|name| !name.starts_with('.'))
+        {
+            names.insert(name.to_owned());
+        }
+    }
+    Ok(names
+        .into_iter()
+        .map(|name| {
+            let targets = known.get(&name).map(Vec::as_slice).unwrap_or_default();
+            let stamp = stamp(places, &name, targets);
+            (name, stamp)
+        })
+        .collect())
+}
+
+/// EMFILE, ENFILE, EINTR, ENOMEM: the folder did nothing wrong. A reload that runs out of file descriptors must not
+/// change who gets in.
+fn is_ours(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(
+        error.kind(),
+        io::ErrorKind::Interrupted | io::ErrorKind::OutOfMemory
+    ) || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}

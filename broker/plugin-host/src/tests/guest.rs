@@ -1,0 +1,136 @@
+//! Guests written in WebAssembly text: one good one, and bodies that misbehave.
+
+use std::path::Path;
+
+use wit_component::{StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+/// A guest to be: an authenticator whose memory starts with the answer `allow(principal)`.
+#[derive(Clone)]
+pub(crate) struct Guest {
+    principal: String,
+    imports: String,
+    authenticate: String,
+    init: String,
+    self_test: String,
+}
+
+/// Where `authenticate` answers: result, outcome and grant, field by field (see the canonical ABI).
+const ANSWER: usize = 1024;
+/// Where `init` and `self-test` answer: zeros are `ok`.
+const OK: usize = 2048;
+/// `misconfigured("nope")`.
+const REFUSAL: usize = 2112;
+
+impl Guest {
+    /// Allows everybody as `user`.
+    pub(crate) fn allow() -> Self {
+        Self {
+            principal: "user".to_owned(),
+            imports: String::new(),
+            authenticate: String::new(),
+            init: format!("(i32.const {OK})"),
+            self_test: format!("(i32.const {OK})"),
+        }
+    }
+
+    /// Allows everybody as `principal` (at most 64 bytes).
+    pub(crate) fn allow_as(principal: &str) -> Self {
+        Self {
+            principal: principal.to_owned(),
+            ..Self::allow()
+        }
+    }
+
+    /// Says `next`.
+    pub(crate) fn next() -> Self {
+        Self::allow().authenticate(&format!(
+            "(i32.store8 (i32.const {}) (i32.const 2))",
+            ANSWER + 8
+        ))
+    }
+
+    /// Statements before the answer of `authenticate`.
+    pub(crate) fn authenticate(mut self, statements: &str) -> Self {
+        self.authenticate = statements.to_owned();
+        self
+    }
+
+    /// Core imports.
+    pub(crate) fn imports(mut self, imports: &str) -> Self {
+        self.imports = imports.to_owned();
+        self
+    }
+
+    /// `init` says `misconfigured("nope")`.
+    pub(crate) fn init_refuses(mut self) -> Self {
+        self.init = format!("(i32.const {REFUSAL})");
+        self
+    }
+
+    /// `self-test` never ends.
+    pub(crate) fn self_test_traps(mut self) -> Self {
+        self.self_test = "unreachable".to_owned();
+        self
+    }
+
+    /// A core module with its component-type section.
+    pub(crate) fn module(&self) -> Vec<u8> {
+        let mut module = wat::parse_str(self.text()).unwrap();
+        let mut resolve = Resolve::default();
+        let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+        let (package, _) = resolve.push_dir(wit).unwrap();
+        let world = resolve
+            .select_world(&[package], Some("authenticator-plugin"))
+            .unwrap();
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
+        module
+    }
+
+    /// A component.
+    pub(crate) fn component(&self) -> Vec<u8> {
+        crate::componentize(&self.module()).unwrap()
+    }
+
+    fn text(&self) -> String {
+        let Self {
+            principal,
+            imports,
+            authenticate,
+            init,
+            self_test,
+        } = self;
+        let length = principal.len();
+        let plugin = "portcullis:plugin/plugin@0.1.0";
+        let authenticator = "portcullis:plugin/authenticator@0.1.0";
+        format!(
+            r#"(module
+  {imports}
+  (memory (export "memory") 2)
+  (global $heap (mut i32) (i32.const 8192))
+  (data (i32.const {allow}) "\01\00\00\00\00\20\00\00\{length:02x}\00\00\00")
+  (data (i32.const {refusal}) "\01\00\00\00\02\00\00\00\40\10\00\00\04\00\00\00")
+  (data (i32.const 4096) "{principal}")
+  (data (i32.const 8192) "{principal}")
+  (data (i32.const 4160) "nope")
+  (data (i32.const 4192) "\00\10\00\00\{length:02x}\00\00\00\40\10\00\00\04\00\00\00")
+  (func $realloc (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (local $at i32)
+    (local.set $at (i32.and (i32.add (global.get $heap) (i32.const 15)) (i32.const -16)))
+    (global.set $heap (i32.add (local.get $at) (local.get 3)))
+    (local.get $at))
+  (func (export "{plugin}#describe") (result i32) (i32.const 4192))
+  (func (export "{plugin}#init") (result i32) {init})
+  (func (export "{plugin}#self-test") (result i32) {self_test})
+  (func $deep (param i64) (result i64)
+    (i64.add (i64.const 1) (call $deep (i64.add (local.get 0) (i64.const 1)))))
+  (func (export "{authenticator}#authenticate") (param i32) (result i32)
+    {authenticate}
+    (i32.const {ANSWER}))
+  (func (export "cabi_post_{authenticator}#authenticate") (param i32)
+    (global.set $heap (i32.const 8256))))"#,
+            allow = ANSWER + 16,
+            refusal = REFUSAL,
+        )
+    }
+}

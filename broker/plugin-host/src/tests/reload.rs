@@ -1,0 +1,565 @@
+//! What happens in the folder, and what that does to the chain.
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use access::{
+    Chain, Gate, LinkState, Outcome, PluginError, PluginInfo, PluginManager, PluginState,
+    UploadedPlugin,
+};
+
+use super::{
+    calls::{connection, credentials},
+    guest::Guest,
+};
+use crate::{Config, PluginHost};
+
+struct Bench {
+    folder: tempfile::TempDir,
+    gate: Arc<Gate>,
+    host: Option<Arc<PluginHost>>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("plugins")).unwrap();
+        fs::create_dir(folder.path().join("data")).unwrap();
+        let gate = Arc::new(Gate::new(|| Duration::ZERO));
+        Self {
+            folder,
+            gate,
+            host: None,
+        }
+    }
+
+    fn config(&self) -> Config {
+        let path = self.folder.path();
+        let mut config = Config::new(path.join("plugins"), path.join("data"));
+        config.quiet_period = Duration::from_millis(30);
+        config
+    }
+
+    async fn start(&mut self) {
+        self.start_with(self.config()).await;
+    }
+
+    async fn start_with(&mut self, config: Config) {
+        self.host = Some(
+            PluginHost::start(config, Arc::clone(&self.gate))
+                .await
+                .unwrap(),
+        );
+    }
+
+    fn host(&self) -> &PluginHost {
+        self.host.as_ref().unwrap()
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join("plugins").join(name)
+    }
+
+    fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
+        fs::write(self.path(name), contents).unwrap();
+    }
+
+    fn chain(&self) -> Arc<Chain> {
+        self.gate.chain("mqtt")
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.chain()
+            .links
+            .iter()
+            .map(|link| link.name.to_string())
+            .collect()
+    }
+
+    fn info(&self, name: &str) -> PluginInfo {
+        self.host().get(name).unwrap()
+    }
+
+    /// Waits until the watcher and the loader have done something.
+    async fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
+        let wait = async {
+            while !done(self) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), wait)
+            .await
+            .unwrap_or_else(|_| panic!("never: {what}; {:?}", self.host().list()));
+    }
+
+    async fn until_state(&self, name: &str, state: PluginState) {
+        self.until(&format!("{name} {state:?}"), |bench| {
+            bench
+                .host()
+                .get(name)
+                .is_some_and(|info| info.state == state)
+        })
+        .await;
+    }
+
+    /// Who the first link says the client is; `Err` = the link's sentence.
+    async fn principal(&self) -> Result<String, String> {
+        principal(&self.chain()).await
+    }
+}
+
+async fn principal(chain: &Chain) -> Result<String, String> {
+    match &chain.links[0].state {
+        LinkState::Missing(sentence) => Err(sentence.clone()),
+        LinkState::Live { authenticator, .. } => {
+            let hook = authenticator.as_ref().unwrap();
+            match hook.authenticate(&connection(), &credentials()).await {
+                Ok(Outcome::Allow(grant)) => Ok(grant.principal.unwrap()),
+                other => Err(format!("{other:?}")),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_there_at_the_start_is_the_chain_by_order() {
+    let mut bench = Bench::new();
+    bench.write("zeta.wasm", Guest::allow_as("z").component());
+    bench.write("zeta.toml", "order = 1");
+    bench.write("beta.wasm", Guest::allow_as("b").module());
+    bench.write("alpha.wasm", Guest::allow_as("a").component());
+    bench.write("off.wasm", Guest::allow_as("o").component());
+    bench.write("off.toml", "enabled = false");
+    bench.start().await;
+    assert_eq!(bench.names(), ["zeta", "alpha", "beta", "deny-all"]);
+    assert_eq!(bench.principal().await.unwrap(), "z");
+    assert_eq!(bench.info("off").state, PluginState::Disabled);
+    assert_eq!(bench.host().not_ready(), Vec::<String>::new());
+    assert_eq!(
+        bench.info("zeta").described,
+        Some(("z".to_owned(), "nope".to_owned()))
+    );
+}
+
+#[tokio::test]
+async fn an_empty_folder_is_deny_all_with_a_warning() {
+    let mut bench = Bench::new();
+    bench.start().await;
+    assert_eq!(bench.names(), ["deny-all"]);
+    assert!(matches!(principal(&bench.chain()).await, Err(said) if said.contains("Deny")));
+    assert!(bench.host().not_ready().is_empty());
+    assert!(
+        bench
+            .host()
+            .warnings()
+            .iter()
+            .any(|warning| warning.contains("no plugin is live"))
+    );
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_fails_closed_until_it_is() {
+    let mut bench = Bench::new();
+    fs::remove_dir(bench.path("")).unwrap();
+    let mut config = bench.config();
+    config.rescan_interval = Duration::from_millis(50);
+    bench.start_with(config).await;
+    assert_eq!(bench.names(), ["plugins", "deny-all"]);
+    assert!(
+        bench
+            .principal()
+            .await
+            .unwrap_err()
+            .contains("the plugin folder")
+    );
+    assert!(!bench.host().not_ready().is_empty());
+
+    fs::create_dir(bench.path("")).unwrap();
+    bench.write("a.wasm", Guest::allow_as("a").component());
+    bench
+        .until("ready", |bench| bench.names() == ["a", "deny-all"])
+        .await;
+
+    fs::rename(bench.path(""), bench.folder.path().join("elsewhere")).unwrap();
+    bench
+        .until("unreadable", |bench| !bench.host().not_ready().is_empty())
+        .await;
+    assert!(
+        bench
+            .principal()
+            .await
+            .unwrap_err()
+            .contains("the plugin folder")
+    );
+    fs::rename(bench.folder.path().join("elsewhere"), bench.path("")).unwrap();
+    bench
+        .until("ready again", |bench| bench.host().not_ready().is_empty())
+        .await;
+    assert_eq!(bench.principal().await.unwrap(), "a");
+}
+
+#[tokio::test]
+async fn bad_files_leave_the_old_generation_in_place() {
+    let mut bench = Bench::new();
+    let good = Guest::allow_as("old").component();
+    bench.write("p.wasm", &good);
+    bench.start().await;
+    let generation = bench.info("p").generation;
+    let bad: [(&str, Vec<u8>, &str); 5] = [
+        ("truncated", good[..good.len() / 2].to_vec(), "damaged"),
+        ("garbage", b"not wasm".to_vec(), "neither"),
+        ("empty", Vec::new(), "neither"),
+        (
+            "init",
+            Guest::allow().init_refuses().component(),
+            "init: nope",
+        ),
+        (
+            "version",
+            wat::parse_str(r#"(component (import "portcullis:plugin/log@0.2.0" (instance)))"#)
+                .unwrap(),
+            "wants portcullis:plugin@0.2.0, host has 0.1.0",
+        ),
+    ];
+    for (what, bytes, expected) in bad {
+        bench.write("p.wasm", &bytes);
+        bench
+            .until(what, |bench| {
+                bench
+                    .info("p")
+                    .error
+                    .is_some_and(|error| error.contains(expected))
+            })
+            .await;
+        let info = bench.info("p");
+        assert_eq!(info.state, PluginState::LiveOld, "{what}");
+        assert_eq!(info.generation, generation, "{what}");
+        assert_eq!(bench.principal().await.unwrap(), "old");
+    }
+    assert_eq!(bench.host().stats().load_failures(), 5);
+    bench.write("p.wasm", &good);
+    bench.until_state("p", PluginState::Live).await;
+    assert_eq!(
+        bench.info("p").generations,
+        1,
+        "the old bytes are the old generation"
+    );
+    bench.write("p.wasm", Guest::allow_as("new").component());
+    bench
+        .until("new", |bench| bench.info("p").generations == 2)
+        .await;
+    assert_eq!(bench.principal().await.unwrap(), "new");
+}
+
+#[tokio::test]
+async fn a_removed_file_fails_closed_until_it_is_forgotten() {
+    let mut bench = Bench::new();
+    bench.write("p.wasm", Guest::allow_as("p").component());
+    bench.start().await;
+    fs::remove_file(bench.path("p.wasm")).unwrap();
+    bench.until_state("p", PluginState::Removed).await;
+    assert_eq!(bench.names(), ["p", "deny-all"]);
+    assert!(bench.principal().await.unwrap_err().contains("removed"));
+    assert!(!bench.host().not_ready().is_empty());
+    bench.host().forget("p").await.unwrap();
+    assert_eq!(bench.names(), ["deny-all"]);
+    assert!(bench.host().not_ready().is_empty());
+    assert_eq!(
+        bench.host().forget("p").await,
+        Err(PluginError::NotFound("p".to_owned()))
+    );
+}
+
+#[tokio::test]
+async fn a_manifest_that_vanishes_is_a_plugin_that_vanishes() {
+    let mut bench = Bench::new();
+    bench.write("p.wasm", Guest::allow_as("p").component());
+    bench.write("p.toml", "control = \"required\"");
+    bench.start().await;
+    assert_eq!(bench.principal().await.unwrap(), "p");
+    fs::remove_file(bench.path("p.toml")).unwrap();
+    bench.until_state("p", PluginState::Removed).await;
+    assert_eq!(bench.chain().links[0].control, access::Control::Required);
+    assert!(
+        bench
+            .principal()
+            .await
+            .unwrap_err()
+            .contains("manifest was removed")
+    );
+    bench.write("p.toml", "control = \"required\"");
+    bench.until_state("p", PluginState::Live).await;
+    fs::remove_file(bench.path("p.toml")).unwrap();
+    bench.until_state("p", PluginState::Removed).await;
+    bench.host().forget("p").await.unwrap();
+    assert_eq!(
+        bench.info("p").state,
+        PluginState::Live,
+        "a plugin without a manifest"
+    );
+    assert_eq!(bench.chain().links[0].control, access::Control::Sufficient);
+}
+
+#[tokio::test]
+async fn a_bad_manifest_names_its_line() {
+    let mut bench = Bench::new();
+    bench.write("p.wasm", Guest::allow_as("p").component());
+    bench.write("p.toml", "enabled = true\norder = \"first\"\n");
+    bench.start().await;
+    assert_eq!(bench.info("p").state, PluginState::Failed);
+    assert!(
+        bench
+            .info("p")
+            .error
+            .unwrap()
+            .contains("p.toml:2: invalid type")
+    );
+    assert!(bench.principal().await.is_err());
+    bench.write("p.toml", "order = 5");
+    bench.until_state("p", PluginState::Live).await;
+}
+
+/// Asks for the size of file `f` and allows only if that is there.
+fn reads_file() -> Guest {
+    let import =
+        r#"(import "portcullis:plugin/files@0.1.0" "size" (func $size (param i32 i32 i32)))"#;
+    let call = "(call $size (i32.const 4160) (i32.const 4) (i32.const 6000))
+        (if (i32.load8_u (i32.const 6000)) (then unreachable))";
+    Guest::allow_as("p").imports(import).authenticate(call)
+}
+
+#[tokio::test]
+async fn files_are_part_of_the_generation_and_stay_inside_their_roots() {
+    let mut bench = Bench::new();
+    bench.write("p.wasm", reads_file().component());
+    bench.write("p.toml", "[files]\nnope = \"data.txt\"");
+    bench.write("data.txt", "one");
+    bench.start().await;
+    assert_eq!(bench.principal().await.unwrap(), "p");
+    let first = bench.info("p").generation;
+    bench.write("data.txt", "two");
+    bench
+        .until("second", |bench| bench.info("p").generations == 2)
+        .await;
+    assert_ne!(bench.info("p").generation, first);
+
+    let outside = bench.folder.path().join("secret.txt");
+    fs::write(&outside, "secret").unwrap();
+    fs::remove_file(bench.path("data.txt")).unwrap();
+    std::os::unix::fs::symlink(&outside, bench.path("data.txt")).unwrap();
+    bench.until_state("p", PluginState::LiveOld).await;
+    let error = bench.info("p").error.unwrap();
+    assert!(error.contains("outside of file_roots"), "{error}");
+    bench.write("p.toml", format!("[files]\nnope = {outside:?}"));
+    bench
+        .until("again", |bench| {
+            bench
+                .info("p")
+                .error
+                .is_some_and(|e| e.contains("secret.txt\""))
+        })
+        .await;
+    assert_eq!(bench.info("p").generations, 2);
+}
+
+#[tokio::test]
+async fn files_without_a_grant_wait() {
+    let mut bench = Bench::new();
+    bench.write("p.wasm", reads_file().component());
+    bench.start().await;
+    assert_eq!(bench.info("p").state, PluginState::WaitingForGrant);
+    assert!(
+        bench
+            .principal()
+            .await
+            .unwrap_err()
+            .contains("imports files")
+    );
+}
+
+#[tokio::test]
+async fn require_manifest() {
+    let mut bench = Bench::new();
+    bench.write("p.wasm", Guest::allow_as("p").component());
+    let mut config = bench.config();
+    config.require_manifest = true;
+    bench.start_with(config).await;
+    assert_eq!(bench.info("p").state, PluginState::WaitingForGrant);
+    assert!(bench.principal().await.is_err());
+    bench.write("p.toml", "");
+    bench.until_state("p", PluginState::Live).await;
+}
+
+#[tokio::test]
+async fn explicit_chains() {
+    let mut bench = Bench::new();
+    bench.write("a.wasm", Guest::allow_as("a").component());
+    bench.write("b.wasm", Guest::allow_as("b").component());
+    let mut config = bench.config();
+    config.chain = Some(vec!["ghost".to_owned(), "b".to_owned()]);
+    config
+        .listener_chains
+        .insert("inner".into(), vec!["a".to_owned(), "deny-all".to_owned()]);
+    bench.start_with(config).await;
+    assert_eq!(bench.names(), ["ghost", "b", "deny-all"]);
+    assert!(
+        bench
+            .principal()
+            .await
+            .unwrap_err()
+            .contains("no plugin is named")
+    );
+    assert!(
+        bench
+            .host()
+            .not_ready()
+            .iter()
+            .any(|reason| reason.contains("ghost"))
+    );
+    let inner = bench.gate.chain("inner");
+    let names: Vec<_> = inner.links.iter().map(|link| &*link.name).collect();
+    assert_eq!(names, ["a", "deny-all", "deny-all"]);
+    bench
+        .host()
+        .set_chains(Some(vec!["b".to_owned()]), Default::default())
+        .await;
+    assert_eq!(bench.names(), ["b", "deny-all"]);
+    assert!(bench.host().not_ready().is_empty());
+}
+
+#[tokio::test]
+async fn disabling_outlives_a_restart() {
+    let mut bench = Bench::new();
+    bench.write("p.wasm", Guest::allow_as("p").component());
+    bench.start().await;
+    assert_eq!(
+        bench.host().disable("p").await.unwrap().state,
+        PluginState::Disabled
+    );
+    assert_eq!(bench.names(), ["deny-all"]);
+    bench.host = None;
+    bench.start().await;
+    assert_eq!(bench.info("p").state, PluginState::Disabled);
+    assert_eq!(bench.names(), ["deny-all"]);
+    assert_eq!(
+        bench.host().enable("p").await.unwrap().state,
+        PluginState::Live
+    );
+    assert_eq!(bench.names(), ["p", "deny-all"]);
+}
+
+#[tokio::test]
+async fn uploads() {
+    let mut bench = Bench::new();
+    bench.start().await;
+    let upload = |name: &str, wasm: Vec<u8>| UploadedPlugin {
+        name: name.to_owned(),
+        wasm,
+    };
+    let host = bench.host();
+    let info = host
+        .upload(upload("p", Guest::allow_as("p").module()))
+        .await
+        .unwrap();
+    assert_eq!((info.state, info.generations), (PluginState::Live, 1));
+    assert_eq!(bench.principal().await.unwrap(), "p");
+    assert_mode(&bench.path("p.wasm"), 0o600);
+
+    for name in ["../p", "", "a b", ".p", &"x".repeat(65)] {
+        let error = host
+            .upload(upload(name, Guest::allow().component()))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, PluginError::Invalid(_)), "{name}: {error}");
+    }
+    let error = host
+        .upload(upload("p", b"garbage".to_vec()))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, PluginError::Invalid(_)), "{error}");
+    assert_eq!(
+        host.reload("p").await.unwrap().generations,
+        1,
+        "garbage was not stored"
+    );
+
+    let bad = Guest::allow().init_refuses().component();
+    let error = host.upload(upload("p", bad)).await.unwrap_err();
+    assert_eq!(
+        error,
+        PluginError::Rejected("p: misconfigured: init: nope".to_owned())
+    );
+    assert_eq!(bench.info("p").state, PluginState::LiveOld);
+    assert_eq!(bench.principal().await.unwrap(), "p");
+    assert_eq!(
+        host.reload("q").await.unwrap_err(),
+        PluginError::NotFound("q".to_owned())
+    );
+    assert_eq!(
+        fs::read_dir(bench.path("")).unwrap().count(),
+        1,
+        "no temporary is left"
+    );
+}
+
+#[track_caller]
+fn assert_mode(path: &Path, expected: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(
+        fs::metadata(path).unwrap().permissions().mode() & 0o777,
+        expected
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_is_still_written_waits() {
+    let mut bench = Bench::new();
+    bench.start().await;
+    let wasm = Guest::allow_as("p").component();
+    for end in (1..=10).map(|tenth| wasm.len() * tenth / 10) {
+        bench.write("p.wasm", &wasm[..end]);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    bench.until_state("p", PluginState::Live).await;
+    assert_eq!(
+        bench.host().stats().load_failures(),
+        0,
+        "no half file was judged"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_decision_is_made_by_a_complete_generation() {
+    let mut bench = Bench::new();
+    bench.write("p.wasm", Guest::allow_as("user-0").component());
+    bench.start().await;
+    let gate = Arc::clone(&bench.gate);
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let caller = tokio::spawn(async move {
+        let mut decisions = 0_u64;
+        while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+            let who = principal(&gate.chain("mqtt")).await.unwrap();
+            assert!(who.starts_with("user-"), "{who}");
+            decisions += 1;
+            tokio::task::yield_now().await;
+        }
+        decisions
+    });
+    for number in 1..=20 {
+        let wasm = Guest::allow_as(&format!("user-{number}")).component();
+        let plugin = UploadedPlugin {
+            name: "p".to_owned(),
+            wasm,
+        };
+        bench.host().upload(plugin).await.unwrap();
+        let who = bench.principal().await.unwrap();
+        assert_eq!(
+            who,
+            format!("user-{number}"),
+            "in force when the upload returns"
+        );
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(caller.await.unwrap() > 100);
+    assert_eq!(bench.info("p").generations, 21);
+}

@@ -1,0 +1,46 @@
+//! How much a warm call costs. Ignored: a measurement is no test on a machine that others use.
+
+use std::{sync::Arc, time::Duration};
+
+use access::Authenticator;
+
+use super::{
+    calls::{build, connection, credentials},
+    guest::Guest,
+};
+use crate::hooks::Hook;
+
+const CALLS: u32 = 20_000;
+
+/// `cargo test --release -p plugin-host speed -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn a_warm_call_costs_less_than_three_microseconds_of_cpu() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let hook = Hook(build(&Guest::allow()).await);
+        let (connection, credentials) = (connection(), credentials());
+        let mut best = Duration::MAX;
+        for _ in 0..20 {
+            let started = thread_cpu();
+            for _ in 0..CALLS {
+                hook.authenticate(&connection, &credentials).await.unwrap();
+            }
+            best = best.min((thread_cpu() - started) / CALLS);
+        }
+        println!("warm authenticate: {best:?} of CPU");
+        assert!(best < Duration::from_micros(3), "{best:?}");
+        assert_eq!(Arc::strong_count(&hook.0), 1);
+    });
+}
+
+fn thread_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(
+        time.tv_sec.try_into().unwrap(),
+        time.tv_nsec.try_into().unwrap(),
+    )
+}
