@@ -57,6 +57,8 @@ pub(crate) struct Loader {
     scan_error: Option<String>,
     watch: FolderWatch,
     changed: Arc<Notify>,
+    /// What lies there at the start is loaded at once; later changes must be quiet first.
+    started: bool,
     /// Files that differ from what was loaded, and since when they look like this.
     unsettled: BTreeMap<String, (Stamp, Instant)>,
 }
@@ -92,6 +94,7 @@ impl Loader {
             scan_error: None,
             watch: FolderWatch::new(Arc::clone(&changed)),
             changed,
+            started: false,
             unsettled: BTreeMap::new(),
         }
     }
@@ -116,7 +119,7 @@ impl Loader {
         for name in self.scan().await {
             self.load(&name, true).await;
         }
-        self.unsettled.clear();
+        self.started = true;
         self.swap();
     }
 
@@ -192,7 +195,6 @@ impl Loader {
 
     fn quiet(&mut self, stamps: BTreeMap<String, Stamp>) -> Vec<String> {
         let now = Instant::now();
-        let first = self.entries.is_empty() && self.view.load().rows.is_empty();
         let mut quiet = Vec::new();
         let mut unsettled = BTreeMap::new();
         for (name, stamp) in stamps {
@@ -207,7 +209,7 @@ impl Loader {
                 Some((before, since)) if before == stamp => since,
                 _ => now,
             };
-            if first || now.duration_since(since) >= self.quiet_period {
+            if !self.started || now.duration_since(since) >= self.quiet_period {
                 quiet.push(name);
             } else {
                 unsettled.insert(name, (stamp, since));

@@ -1,4 +1,5 @@
-//! Rules that need state and were broken by the client, each with its Reason Code.
+//! Rules that need state and were broken by the client, each with its Reason Code. Knows nothing of
+//! malformed bytes: those are `codec`'s.
 
 use codec::ReasonCode;
 
@@ -7,8 +8,10 @@ use codec::ReasonCode;
 pub enum Error {
     /// More QoS > 0 messages in flight than our Receive Maximum [MQTT-3.3.4-7].
     ReceiveMaximumExceeded,
-    /// A Topic Alias of 0, above our maximum [MQTT-3.3.2-9], or never set on this connection.
+    /// A Topic Alias of 0 [MQTT-3.3.2-8] or above our maximum [MQTT-3.3.2-9].
     TopicAliasInvalid,
+    /// A Topic Alias alone that was never set on this connection (section 3.3.4).
+    TopicAliasUnknown,
     /// Neither Topic Name nor Topic Alias.
     NoTopic,
 }
@@ -19,7 +22,7 @@ impl Error {
         match self {
             Self::ReceiveMaximumExceeded => ReasonCode::ReceiveMaximumExceeded,
             Self::TopicAliasInvalid => ReasonCode::TopicAliasInvalid,
-            Self::NoTopic => ReasonCode::ProtocolError,
+            Self::TopicAliasUnknown | Self::NoTopic => ReasonCode::ProtocolError,
         }
     }
 }
@@ -31,11 +34,17 @@ impl std::fmt::Display for Error {
                 "more QoS 1 and 2 messages in flight than Receive Maximum allows [MQTT-3.3.4-7]"
             }
             Self::TopicAliasInvalid => {
-                "Topic Alias above the Topic Alias Maximum, or not yet set [MQTT-3.3.2-9]"
+                "Topic Alias 0, or above the Topic Alias Maximum [MQTT-3.3.2-8, MQTT-3.3.2-9]"
             }
-            Self::NoTopic => "PUBLISH with neither Topic Name nor Topic Alias [MQTT-3.3.2-8]",
+            Self::TopicAliasUnknown => {
+                "PUBLISH with a Topic Alias alone that was not set before (section 3.3.4)"
+            }
+            Self::NoTopic => "PUBLISH with neither Topic Name nor Topic Alias (section 3.3.2.1)",
         })
     }
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests;

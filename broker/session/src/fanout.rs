@@ -1,4 +1,5 @@
-//! One message on its way to many sessions: encoded once per protocol version, copied to the heap at most once.
+//! One message on its way to many sessions: encoded once per protocol version, copied to the heap at
+//! most once.
 //!
 //! Made by `server` for each PUBLISH; [`crate::Session::deliver`] takes from it what it needs.
 
@@ -101,7 +102,7 @@ impl<'a> Fanout<'a> {
     }
 
     /// What is written for it at QoS 0 without flags.
-    pub(crate) fn head(&self) -> PublishHead<'_> {
+    pub(crate) fn head(&self) -> PublishHead<'a> {
         PublishHead {
             dup: false,
             qos: QoS::AtMostOnce,
@@ -116,20 +117,10 @@ impl<'a> Fanout<'a> {
         }
     }
 
-    /// The whole packet at QoS 0 with RETAIN 0 and no subscription identifier: what most subscribers of a fan-out get.
+    /// The whole packet at QoS 0 with RETAIN 0 and no subscription identifier: what most subscribers
+    /// of a fan-out get.
     pub(crate) fn plain_frame(&mut self, version: ProtocolVersion) -> &[u8] {
-        let head = PublishHead {
-            dup: false,
-            qos: QoS::AtMostOnce,
-            retain: false,
-            topic: self.topic.as_str(),
-            packet_id: None,
-            topic_alias: None,
-            message_expiry_interval: self.expiry_seconds,
-            subscription_identifiers: &[],
-            forwarded: self.forwarded,
-            payload: self.payload,
-        };
+        let head = self.head();
         let frame = match version {
             ProtocolVersion::V311 => &mut self.frames.v311,
             ProtocolVersion::V5 => &mut self.frames.v5,
@@ -140,3 +131,6 @@ impl<'a> Fanout<'a> {
         frame
     }
 }
+
+#[cfg(test)]
+mod tests;

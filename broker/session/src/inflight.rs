@@ -4,6 +4,8 @@
 //! QoS 1:  awaiting Acknowledged ── PUBACK ──> gone
 //! QoS 2:  awaiting Received ── PUBREC ──> awaiting Completed ── PUBCOMP ──> gone
 //! ```
+//!
+//! Knows which of them went out on the present connection, not how they are written.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -40,13 +42,15 @@ pub(crate) struct Entry {
     pub(crate) sent: bool,
 }
 
-/// The in-flight window. Acknowledgements come mostly in order, so a search from the front ends at once.
+/// The in-flight window. Acknowledgements come mostly in order: a search from the front ends soon.
 #[derive(Debug, Default)]
 pub(crate) struct Inflight {
     entries: VecDeque<Entry>,
-    ids: PacketIds,
     /// How many entries were not yet sent on the present connection.
     unsent: usize,
+    ids: PacketIds,
+    /// Some of the unsent entries await Completed: their PUBREL is still to be sent.
+    releases_unsent: bool,
 }
 
 impl Inflight {
@@ -63,39 +67,45 @@ impl Inflight {
         self.unsent == 0
     }
 
-    /// Adds a message that is being sent now; `None` when all 65,535 identifiers are in use.
-    pub(crate) fn push(&mut self, owed: Owed) -> Option<(PacketId, &Owed)> {
-        let entries = &self.entries;
-        let in_use = |id| entries.iter().any(|e| e.packet_id == id);
-        let packet_id = self.ids.next(in_use)?;
-        let awaiting = match owed.qos {
-            QoS::ExactlyOnce => Awaiting::Received(owed),
-            _ => Awaiting::Acknowledged(owed),
-        };
-        self.entries.push_back(Entry { packet_id, awaiting, sent: true });
-        match &self.entries.back()?.awaiting {
-            Awaiting::Acknowledged(owed) | Awaiting::Received(owed) => Some((packet_id, owed)),
-            Awaiting::Completed => None,
-        }
+    /// An identifier for [`Self::push`]; `None` when all 65,535 are in use.
+    pub(crate) fn next_packet_id(&mut self) -> Option<PacketId> {
+        self.ids.next(self.entries.iter().map(|entry| entry.packet_id))
     }
 
-    /// Takes the entry out when `is` holds for it; `None` when there is no such entry.
+    /// Adds a message that is being sent now.
+    pub(crate) fn push(&mut self, packet_id: PacketId, owed: Owed) {
+        let awaiting = match owed.qos {
+            QoS::ExactlyOnce => Awaiting::Received(owed),
+            QoS::AtMostOnce | QoS::AtLeastOnce => Awaiting::Acknowledged(owed),
+        };
+        self.entries.push_back(Entry { packet_id, awaiting, sent: true });
+    }
+
+    /// Takes the entry out when `is` holds for it; `false` when there is no such entry.
     pub(crate) fn complete(
         &mut self,
         packet_id: PacketId,
         is: impl Fn(&Awaiting) -> bool,
-    ) -> Option<Entry> {
-        let at = self.position(packet_id)?;
-        let entry = self.entries.get(at)?;
-        if !is(&entry.awaiting) {
-            return None;
+    ) -> bool {
+        let Some(at) = self.position(packet_id) else { return false };
+        let found = self.entries.get(at).is_some_and(|entry| is(&entry.awaiting));
+        if found {
+            self.remove(at);
         }
-        self.unsent -= usize::from(!entry.sent);
-        self.entries.remove(at)
+        found
     }
 
-    /// PUBREC came: the message is the client's, now PUBCOMP is awaited. `true` also when that was so already
-    /// (a repeated PUBREC).
+    fn remove(&mut self, at: usize) {
+        let removed = self.entries.remove(at);
+        self.unsent -= usize::from(removed.is_some_and(|entry| !entry.sent));
+        if self.entries.is_empty() && self.entries.capacity() > ENTRIES_KEPT {
+            // A window that was full once must not cost an idle client its memory for good.
+            self.entries = VecDeque::new();
+        }
+    }
+
+    /// PUBREC came: the message is the client's, now PUBCOMP is awaited. `true` also when that was
+    /// so already (a repeated PUBREC).
     pub(crate) fn released(&mut self, packet_id: PacketId) -> bool {
         let Some(entry) = self.position(packet_id).and_then(|at| self.entries.get_mut(at)) else {
             return false;
@@ -112,7 +122,7 @@ impl Inflight {
     }
 
     fn position(&self, packet_id: PacketId) -> Option<usize> {
-        self.entries.iter().position(|e| e.packet_id == packet_id)
+        self.entries.iter().position(|entry| entry.packet_id == packet_id)
     }
 
     /// A new connection: everything has to be sent again [MQTT-4.4.0-1].
@@ -121,27 +131,89 @@ impl Inflight {
             entry.sent = false;
         }
         self.unsent = self.entries.len();
+        self.releases_unsent = self.unsent > 0;
     }
 
-    /// The first entry that was not sent on this connection, marked as sent.
-    pub(crate) fn next_unsent(&mut self) -> Option<&Entry> {
+    /// Names every entry whose PUBREL was not sent on this connection, and marks it as sent.
+    pub(crate) fn send_releases(&mut self, mut send: impl FnMut(PacketId)) {
+        if !std::mem::take(&mut self.releases_unsent) {
+            return;
+        }
+        for entry in &mut self.entries {
+            if !entry.sent && matches!(entry.awaiting, Awaiting::Completed) {
+                entry.sent = true;
+                self.unsent -= 1;
+                send(entry.packet_id);
+            }
+        }
+    }
+
+    /// The first message from position `from` on that was not sent on this connection, and its
+    /// position, to be passed to [`Self::mark_sent`] or [`Self::give_up`].
+    pub(crate) fn next_unsent(&self, from: usize) -> Option<(usize, PacketId, &Owed)> {
         if self.unsent == 0 {
             return None;
         }
-        let entry = self.entries.iter_mut().find(|e| !e.sent)?;
-        entry.sent = true;
-        self.unsent -= 1;
-        Some(entry)
+        let entries = self.entries.iter().enumerate().skip(from);
+        entries.filter(|(_, entry)| !entry.sent).find_map(|(at, entry)| match &entry.awaiting {
+            Awaiting::Acknowledged(owed) | Awaiting::Received(owed) => {
+                Some((at, entry.packet_id, owed))
+            }
+            Awaiting::Completed => None,
+        })
     }
 
-    /// Drops messages that the client may no longer get; returns how many.
+    pub(crate) fn mark_sent(&mut self, at: usize) {
+        if let Some(entry) = self.entries.get_mut(at) {
+            self.unsent -= usize::from(!entry.sent);
+            entry.sent = true;
+        }
+    }
+
+    /// The message cannot be sent again on this connection. QoS 1 is over with that. With QoS 2 the
+    /// client may hold the identifier already, and would take the next message with it for a
+    /// repetition and lose it: the identifier stays until a PUBREL has freed it on both sides.
+    /// `true` = that PUBREL is to be sent now.
+    pub(crate) fn give_up(&mut self, at: usize) -> bool {
+        let Some(entry) = self.entries.get_mut(at) else { return false };
+        if matches!(entry.awaiting, Awaiting::Acknowledged(_)) {
+            self.remove(at);
+            return false;
+        }
+        entry.awaiting = Awaiting::Completed;
+        self.mark_sent(at);
+        true
+    }
+
+    /// Drops messages that the client may no longer get, unless their sending on this connection
+    /// has begun; returns how many. With QoS 2 the identifier stays, see [`Self::give_up`].
     pub(crate) fn retain_messages(&mut self, keep: impl Fn(&Message) -> bool) -> usize {
-        let before = self.entries.len();
-        self.entries.retain(|e| match &e.awaiting {
-            Awaiting::Acknowledged(owed) | Awaiting::Received(owed) => e.sent || keep(&owed.message),
-            Awaiting::Completed => true,
+        let mut gone = 0;
+        let mut released = false;
+        self.entries.retain_mut(|entry| {
+            let (owed, exactly_once) = match &entry.awaiting {
+                Awaiting::Acknowledged(owed) => (owed, false),
+                Awaiting::Received(owed) => (owed, true),
+                Awaiting::Completed => return true,
+            };
+            if entry.sent || keep(&owed.message) {
+                return true;
+            }
+            gone += 1;
+            if exactly_once {
+                entry.awaiting = Awaiting::Completed;
+                released = true;
+            }
+            exactly_once
         });
-        self.unsent = self.entries.iter().filter(|e| !e.sent).count();
-        before - self.entries.len()
+        self.releases_unsent |= released;
+        self.unsent = self.entries.iter().filter(|entry| !entry.sent).count();
+        gone
     }
 }
+
+/// Entries whose memory an empty window keeps.
+const ENTRIES_KEPT: usize = 4;
+
+#[cfg(test)]
+mod tests;

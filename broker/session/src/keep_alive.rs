@@ -1,8 +1,9 @@
-//! When a silent client counts as gone.
+//! When a silent client counts as gone. Knows nothing of timers: it names the moment.
 
 use std::time::{Duration, Instant};
 
-/// Keep Alive of a connection: its end is one and a half times the interval after the last packet [MQTT-3.1.2-22].
+/// Keep Alive of a connection: its end is one and a half times the interval after the last packet
+/// [MQTT-3.1.2-22].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
     interval: Option<Duration>,
@@ -31,3 +32,6 @@ impl KeepAlive {
         self.last_packet.checked_add(self.interval?)
     }
 }
+
+#[cfg(test)]
+mod tests;

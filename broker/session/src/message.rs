@@ -1,12 +1,13 @@
-//! A message that outlives the packet it came in: queued, in flight or retained.
+//! A message that outlives the packet it came in: queued, in flight or retained. Knows nothing of
+//! who is owed it.
 
 use std::time::{Duration, Instant};
 
 use codec::QoS;
 use topic::TopicName;
 
-/// An Application Message with everything that must travel on unaltered. Shared by reference between all sessions that
-/// are owed it.
+/// An Application Message with everything that must travel on unaltered. Shared by reference
+/// between all sessions that are owed it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Message {
     topic: TopicName,
@@ -79,6 +80,11 @@ impl Message {
         self.topic.as_str().len() + self.body.len()
     }
 
+    /// When its Message Expiry Interval has passed.
+    pub(crate) fn expires_at(&self) -> Option<Instant> {
+        self.expires_at
+    }
+
     /// Whether its Message Expiry Interval has passed [MQTT-3.3.2-5].
     pub fn is_expired(&self, now: Instant) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
@@ -91,3 +97,6 @@ impl Message {
         Some(u32::try_from(rounded).unwrap_or(u32::MAX))
     }
 }
+
+#[cfg(test)]
+mod tests;

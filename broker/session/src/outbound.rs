@@ -1,110 +1,18 @@
-//! QoS 0, 1 and 2 towards the client (section 4.3): delivering, and the client's acknowledgements.
+//! QoS 0, 1 and 2 towards the client (section 4.3): delivering, sending again, and the client's
+//! acknowledgements.
 
 use std::time::Instant;
 
 use codec::{
     PacketId, PacketType, ProtocolVersion, PublishHead, QoS, ReasonCode, encode_acknowledgement,
 };
-use topic::TopicName;
 
 use crate::{
-    Fanout, Message, QueueFull, Session,
+    Delivered, DeliveryOptions, DropReason, Fanout, Message, QueueFull, Session,
     inflight::{Awaiting, Owed},
+    link::TooLarge,
     queue::Enqueued,
-    session::Link,
-    topic_alias::Alias,
 };
-
-/// How a subscription wants the message.
-#[derive(Clone, Copy, Debug)]
-pub struct DeliveryOptions<'a> {
-    /// Maximum QoS of the subscription.
-    pub maximum_qos: QoS,
-    /// RETAIN flag to send.
-    pub retain: bool,
-    /// Subscription Identifiers of all matching subscriptions.
-    pub subscription_identifiers: &'a [u32],
-}
-
-/// What became of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivered {
-    /// Encoded for the connection.
-    Sent,
-    /// Queued.
-    Queued,
-    /// Queued in place of so many older ones.
-    QueuedDropping(usize),
-    /// Dropped.
-    Dropped(DropReason),
-    /// Dropped, and policy says to end the slow client's connection.
-    Disconnect,
-}
-
-/// Why a message was dropped; `name` is the metric label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DropReason {
-    /// The queue is full.
-    QueueFull,
-    /// QoS 0 and the client does not read fast enough.
-    SlowConsumer,
-    /// Larger than the client's Maximum Packet Size [MQTT-3.1.2-25].
-    TooLarge,
-    /// QoS 0, or a session that does not outlive its connection, and the client is away.
-    NotConnected,
-}
-
-impl DropReason {
-    /// Label in metrics and logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::QueueFull => "queue_full",
-            Self::SlowConsumer => "slow_consumer",
-            Self::TooLarge => "too_large",
-            Self::NotConnected => "not_connected",
-        }
-    }
-}
-
-/// The packet would be longer than the client accepts.
-struct TooLarge;
-
-impl Link {
-    /// Appends a PUBLISH, with a topic alias where that is possible.
-    fn write(
-        &mut self,
-        out: &mut Vec<u8>,
-        topic: &TopicName,
-        head: PublishHead<'_>,
-    ) -> Result<(), TooLarge> {
-        let mut head = head;
-        let alias = self.aliases.resolve(topic);
-        match alias {
-            Alias::None => {}
-            Alias::Set(number) => head.topic_alias = Some(number),
-            Alias::Use(number) => {
-                head.topic_alias = Some(number);
-                head.topic = "";
-            }
-        }
-        if head.encoded_len(self.version) > self.packet_bytes_max {
-            return Err(TooLarge);
-        }
-        reserve_first(out);
-        head.encode(self.version, out);
-        self.aliases.confirm(topic, alias);
-        Ok(())
-    }
-}
-
-/// Output starts with room for several small packets instead of growing through every power of two.
-fn reserve_first(out: &mut Vec<u8>) {
-    if out.capacity() == 0 {
-        out.reserve(OUTPUT_FIRST_BYTES);
-    }
-}
-
-const OUTPUT_FIRST_BYTES: usize = 1024;
 
 impl Session {
     /// Delivers one message by one subscription (or several merged ones).
@@ -139,24 +47,19 @@ impl Session {
         if self.out.len() >= self.limits.queue.bytes {
             return Delivered::Dropped(DropReason::SlowConsumer);
         }
-        let plain = !options.retain
-            && options.subscription_identifiers.is_empty()
-            && !link.aliases.enabled();
-        if plain {
-            let frame = fanout.plain_frame(link.version);
-            if frame.len() > link.packet_bytes_max {
-                return Delivered::Dropped(DropReason::TooLarge);
-            }
-            reserve_first(&mut self.out);
-            self.out.extend_from_slice(frame);
-            return Delivered::Sent;
-        }
-        let head = PublishHead {
-            retain: options.retain,
-            subscription_identifiers: options.subscription_identifiers,
-            ..fanout.head()
+        let plain =
+            !options.retain && options.subscription_identifiers.is_empty() && !link.sets_aliases();
+        let written = if plain {
+            link.write_frame(&mut self.out, fanout.plain_frame(link.version))
+        } else {
+            let head = PublishHead {
+                retain: options.retain,
+                subscription_identifiers: options.subscription_identifiers,
+                ..fanout.head()
+            };
+            link.write(&mut self.out, fanout.topic(), &head)
         };
-        match link.write(&mut self.out, fanout.topic(), head) {
+        match written {
             Ok(()) => Delivered::Sent,
             Err(TooLarge) => Delivered::Dropped(DropReason::TooLarge),
         }
@@ -184,7 +87,11 @@ impl Session {
                 Err(TooLarge) => Delivered::Dropped(DropReason::TooLarge),
             };
         }
-        match self.queue.push(owed, &self.limits.queue, now) {
+        let limits = &self.limits.queue;
+        if !self.queue.has_room_for(&owed, limits) {
+            self.dropped += self.queue.drop_expired(now) as u64;
+        }
+        match self.queue.push(owed, limits) {
             Enqueued::Queued { dropped: 0 } => Delivered::Queued,
             Enqueued::Queued { dropped } => Delivered::QueuedDropping(dropped),
             Enqueued::Refused if self.must_disconnect() => Delivered::Disconnect,
@@ -201,49 +108,55 @@ impl Session {
         self.queue.is_empty() && self.inflight.all_sent() && self.has_room()
     }
 
+    /// Whether one more PUBLISH with QoS > 0 may be written now [MQTT-3.3.4-9].
     fn has_room(&self) -> bool {
         self.link.as_ref().is_some_and(|link| {
-            self.inflight.sent() < link.window && self.out.len() < self.limits.queue.bytes
+            self.inflight.sent() < link.window.into() && self.out.len() < self.limits.queue.bytes
         })
     }
 
-    /// Puts a message in flight and writes it.
+    /// Puts a message in flight and writes it. One that the client does not accept counts as
+    /// completed [MQTT-3.1.2-25].
     fn send(&mut self, owed: Owed, now: Instant) -> Result<(), TooLarge> {
-        let Some(link) = &mut self.link else {
-            return Err(TooLarge);
-        };
-        // Judged before it gets an identifier: a message that cannot be sent counts as completed [MQTT-3.1.2-25].
-        let longest = head(&owed, PacketId::new(1), false, now);
-        if longest.encoded_len(link.version) > link.packet_bytes_max {
-            return Err(TooLarge);
-        }
-        let Some((packet_id, owed)) = self.inflight.push(owed) else {
-            return Err(TooLarge);
-        };
-        let head = head(owed, Some(packet_id), false, now);
-        if link.write(&mut self.out, owed.message.topic(), head).is_err() {
-            // Only the alias made it too long.
-            head.encode(link.version, &mut self.out);
-        }
+        // Neither can be missing: callers have asked `has_room`, and a window has at most 65,535.
+        let Some(link) = &mut self.link else { return Err(TooLarge) };
+        let Some(packet_id) = self.inflight.next_packet_id() else { return Err(TooLarge) };
+        let head = head(&owed, packet_id, false, now);
+        link.write(&mut self.out, owed.message.topic(), &head)?;
+        self.inflight.push(packet_id, owed);
         Ok(())
     }
 
-    /// Writes again what was in flight on an earlier connection.
-    pub(crate) fn resend(&mut self, now: Instant) {
-        while self.has_room() {
-            let Some(link) = &self.link else { return };
-            let Some(entry) = self.inflight.next_unsent() else { return };
-            let (id, version) = (entry.packet_id, link.version);
-            match &entry.awaiting {
-                Awaiting::Acknowledged(owed) | Awaiting::Received(owed) => {
-                    head(owed, Some(id), true, now).encode(version, &mut self.out);
-                }
-                Awaiting::Completed => {
-                    let (kind, code) = (PacketType::PubRel, ReasonCode::Success);
-                    encode_acknowledgement(kind, id, code, version, &mut self.out);
-                }
+    /// Sends again what was in flight on an earlier connection [MQTT-4.4.0-1]: PUBREL at once, as
+    /// the window holds back PUBLISH only [MQTT-3.3.4-9]; PUBLISH in the first order
+    /// [MQTT-4.6.0-1]. Returns how many messages were dropped as too large for the client now.
+    pub(crate) fn resend(&mut self, now: Instant) -> usize {
+        let Some(version) = self.version() else { return 0 };
+        if self.inflight.all_sent() {
+            return 0;
+        }
+        let out = &mut self.out;
+        self.inflight.send_releases(|packet_id| release(packet_id, version, out));
+        let mut dropped = 0;
+        let mut from = 0;
+        while self.has_room()
+            && let Some(link) = &self.link
+            && let Some((at, packet_id, owed)) = self.inflight.next_unsent(from)
+        {
+            // Without alias: rare, and the first packets of a connection are not the place to set one.
+            let head = head(owed, packet_id, true, now);
+            from = at;
+            if link.write_plain(&mut self.out, &head).is_ok() {
+                self.inflight.mark_sent(at);
+                continue;
+            }
+            dropped += 1;
+            if self.inflight.give_up(at) {
+                release(packet_id, version, &mut self.out);
             }
         }
+        self.dropped += dropped as u64;
+        dropped
     }
 
     /// Writes queued messages while the window has room; returns how many were dropped.
@@ -261,39 +174,42 @@ impl Session {
 
     /// PUBACK: QoS 1 is complete. `false` = we await no such acknowledgement.
     pub fn handle_puback(&mut self, packet_id: PacketId, now: Instant) -> bool {
-        let done = self.inflight.complete(packet_id, |a| matches!(a, Awaiting::Acknowledged(_)));
-        if done.is_some() {
-            self.pump(now);
-        }
-        done.is_some()
+        self.complete(packet_id, now, |awaiting| matches!(awaiting, Awaiting::Acknowledged(_)))
     }
 
-    /// PUBREC: answers PUBREL, or completes the message when the client refused it [MQTT-4.3.3-4]. `false` = no such
-    /// message; a 5.0 client was told so with PUBREL 0x92.
+    /// PUBREC: answers PUBREL, or completes the message when the client refused it
+    /// [MQTT-4.3.3-4]. `false` = no such message; a 5.0 client was told so with PUBREL 0x92.
     pub fn handle_pubrec(&mut self, packet_id: PacketId, reason: ReasonCode, now: Instant) -> bool {
         if reason.is_failure() {
-            let done = self.inflight.complete(packet_id, |a| !matches!(a, Awaiting::Acknowledged(_)));
-            if done.is_some() {
-                self.pump(now);
-            }
-            return done.is_some();
+            return self.complete(packet_id, now, |awaiting| {
+                !matches!(awaiting, Awaiting::Acknowledged(_))
+            });
         }
         let known = self.inflight.released(packet_id);
         let code = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
-        if let Some(link) = &self.link {
-            let (kind, version) = (PacketType::PubRel, link.version);
-            encode_acknowledgement(kind, packet_id, code, version, &mut self.out);
+        if let Some(version) = self.version() {
+            encode_acknowledgement(PacketType::PubRel, packet_id, code, version, &mut self.out);
         }
         known
     }
 
     /// PUBCOMP: QoS 2 is complete. `false` = we await no such acknowledgement.
     pub fn handle_pubcomp(&mut self, packet_id: PacketId, now: Instant) -> bool {
-        let done = self.inflight.complete(packet_id, |a| matches!(a, Awaiting::Completed));
-        if done.is_some() {
+        self.complete(packet_id, now, |awaiting| matches!(awaiting, Awaiting::Completed))
+    }
+
+    /// Ends an in-flight message; its place in the window goes to the next one.
+    fn complete(
+        &mut self,
+        packet_id: PacketId,
+        now: Instant,
+        is: impl Fn(&Awaiting) -> bool,
+    ) -> bool {
+        let done = self.inflight.complete(packet_id, is);
+        if done {
             self.pump(now);
         }
-        done.is_some()
+        done
     }
 
     /// The protocol level of the attached connection.
@@ -302,20 +218,19 @@ impl Session {
     }
 }
 
+fn release(packet_id: PacketId, version: ProtocolVersion, out: &mut Vec<u8>) {
+    encode_acknowledgement(PacketType::PubRel, packet_id, ReasonCode::Success, version, out);
+}
+
 /// The PUBLISH for a message that is owed.
-fn head<'a>(
-    owed: &'a Owed,
-    packet_id: Option<PacketId>,
-    dup: bool,
-    now: Instant,
-) -> PublishHead<'a> {
+fn head(owed: &Owed, packet_id: PacketId, dup: bool, now: Instant) -> PublishHead<'_> {
     let message: &Message = &owed.message;
     PublishHead {
         dup,
         qos: owed.qos,
         retain: owed.retain,
         topic: message.topic().as_str(),
-        packet_id,
+        packet_id: Some(packet_id),
         topic_alias: None,
         message_expiry_interval: message.expiry_left_seconds(now),
         subscription_identifiers: &owed.subscription_identifiers,
@@ -323,3 +238,6 @@ fn head<'a>(
         payload: message.payload(),
     }
 }
+
+#[cfg(test)]
+mod tests;

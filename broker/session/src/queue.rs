@@ -1,4 +1,5 @@
-//! Messages that wait: for a connection, or for room in the window. Bounded by messages and by bytes.
+//! Messages that wait: for a connection, or for room in the window. Bounded by messages and by
+//! bytes. Knows nothing of connections.
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -40,6 +41,8 @@ pub(crate) enum Enqueued {
 pub(crate) struct Queue {
     waiting: VecDeque<Owed>,
     bytes: usize,
+    /// Before this nothing here expires: a full queue is not searched at every message.
+    expires_from: Option<Instant>,
 }
 
 impl Queue {
@@ -51,25 +54,27 @@ impl Queue {
         self.waiting.is_empty()
     }
 
-    pub(crate) fn push(&mut self, owed: Owed, limits: &QueueLimits, now: Instant) -> Enqueued {
+    /// Whether a message fits as the queue is.
+    pub(crate) fn has_room_for(&self, owed: &Owed, limits: &QueueLimits) -> bool {
+        self.waiting.len() < limits.messages
+            && self.bytes.saturating_add(owed.message.size_bytes()) <= limits.bytes
+    }
+
+    pub(crate) fn push(&mut self, owed: Owed, limits: &QueueLimits) -> Enqueued {
         let size = owed.message.size_bytes();
         if size > limits.bytes || limits.messages == 0 {
             return Enqueued::Refused;
         }
-        let fits = |queue: &Self| {
-            queue.waiting.len() < limits.messages && queue.bytes + size <= limits.bytes
-        };
-        if !fits(self) {
-            self.retain(|queued| !queued.message.is_expired(now));
-        }
         let mut dropped = 0;
-        while !fits(self) {
+        while !self.has_room_for(&owed, limits) {
             if limits.when_full != QueueFull::DropOldest || self.pop().is_none() {
                 return Enqueued::Refused;
             }
             dropped += 1;
         }
         self.bytes += size;
+        let expiries = self.expires_from.into_iter().chain(owed.message.expires_at());
+        self.expires_from = expiries.min();
         self.waiting.push_back(owed);
         Enqueued::Queued { dropped }
     }
@@ -77,18 +82,43 @@ impl Queue {
     pub(crate) fn pop(&mut self) -> Option<Owed> {
         let owed = self.waiting.pop_front()?;
         self.bytes -= owed.message.size_bytes();
-        if self.waiting.is_empty() {
-            // A queue that was long once must not cost an idle client its memory for good.
-            self.waiting = VecDeque::new();
-        }
+        self.release_memory();
         Some(owed)
+    }
+
+    /// Drops what has expired [MQTT-3.3.2-5]; returns how many.
+    pub(crate) fn drop_expired(&mut self, now: Instant) -> usize {
+        if self.expires_from.is_none_or(|at| at > now) {
+            return 0;
+        }
+        self.retain(|owed| !owed.message.is_expired(now))
     }
 
     /// Keeps what `keep` says; returns how many went.
     pub(crate) fn retain(&mut self, keep: impl Fn(&Owed) -> bool) -> usize {
         let before = self.waiting.len();
         self.waiting.retain(keep);
-        self.bytes = self.waiting.iter().map(|o| o.message.size_bytes()).sum();
-        before - self.waiting.len()
+        let messages = || self.waiting.iter().map(|owed| &owed.message);
+        self.bytes = messages().map(|message| message.size_bytes()).sum();
+        self.expires_from = messages().filter_map(|message| message.expires_at()).min();
+        let gone = before - self.waiting.len();
+        self.release_memory();
+        gone
+    }
+
+    /// A queue that was long once must not cost an idle client its memory for good.
+    fn release_memory(&mut self) {
+        if self.waiting.is_empty() {
+            self.expires_from = None;
+            if self.waiting.capacity() > MESSAGES_KEPT {
+                self.waiting = VecDeque::new();
+            }
+        }
     }
 }
+
+/// Messages whose memory an empty queue keeps.
+const MESSAGES_KEPT: usize = 4;
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,13 @@
-//! The session itself: its parts, and how a connection attaches and detaches.
+//! The session itself: its parts, and how a connection attaches and detaches. The flows are in
+//! `inbound` and `outbound`.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::time::Instant;
 
 use codec::{Connect, ProtocolVersion};
 
 use crate::{
-    Message, QueueLimits, Subscriptions, inflight::Inflight, queue::Queue,
-    topic_alias::OutboundAliases,
+    Message, QueueLimits, Subscriptions, inbound::Unreleased, inflight::Inflight, link::Link,
+    queue::Queue,
 };
 
 /// Limits of a session, from configuration.
@@ -46,16 +47,6 @@ impl From<&Connect> for Attachment {
     }
 }
 
-/// The side of a session that exists only while a connection does.
-#[derive(Debug)]
-pub(crate) struct Link {
-    pub(crate) version: ProtocolVersion,
-    /// QoS > 0 messages that may be unacknowledged.
-    pub(crate) window: usize,
-    pub(crate) packet_bytes_max: usize,
-    pub(crate) aliases: OutboundAliases,
-}
-
 /// What outlives a connection. Not thread-safe: the caller locks it.
 #[derive(Debug)]
 pub struct Session {
@@ -67,8 +58,7 @@ pub struct Session {
     pub(crate) out: Vec<u8>,
     pub(crate) inflight: Inflight,
     pub(crate) queue: Queue,
-    /// QoS 2 packet identifiers received and not yet released [MQTT-4.3.3-10].
-    pub(crate) awaiting_release: BTreeSet<u16>,
+    pub(crate) unreleased: Unreleased,
     pub(crate) dropped: u64,
     /// The subscriptions.
     pub subscriptions: Subscriptions,
@@ -84,28 +74,19 @@ impl Session {
             out: Vec::new(),
             inflight: Inflight::default(),
             queue: Queue::default(),
-            awaiting_release: BTreeSet::new(),
+            unreleased: Unreleased::default(),
             dropped: 0,
             subscriptions: Subscriptions::default(),
         }
     }
 
-    /// A connection took the session over. What is in flight and queued is written by [`Session::pump`], which the
-    /// caller calls after CONNACK.
+    /// A connection took the session over. What is in flight and queued is written by
+    /// [`Session::pump`], which the caller calls once it may flow.
     pub fn attach(&mut self, attachment: &Attachment, limits: SessionLimits) {
         self.limits = limits;
         self.out = Vec::new();
         self.inflight.mark_unsent();
-        let alias_maximum = attachment.topic_alias_maximum.min(limits.topic_alias_maximum);
-        self.link = Some(Link {
-            version: attachment.version,
-            window: attachment.receive_maximum.min(limits.window_max).into(),
-            packet_bytes_max: attachment
-                .maximum_packet_size
-                .and_then(|max| usize::try_from(max).ok())
-                .unwrap_or(usize::MAX),
-            aliases: OutboundAliases::new(alias_maximum),
-        });
+        self.link = Some(Link::new(attachment, &limits));
     }
 
     /// The connection is gone. QoS 0 messages not yet written go with it.
@@ -144,17 +125,19 @@ impl Session {
         self.dropped
     }
 
-    /// Whether the window has room and nothing waits: the moment for the next page of retained messages.
+    /// Whether the window has room and nothing waits: the moment for the next page of retained
+    /// messages.
     pub fn is_caught_up(&self) -> bool {
         self.queue.is_empty()
             && self.inflight.all_sent()
             && self.link.as_ref().is_some_and(|link| {
-                self.inflight.sent() < link.window && self.out.len() < self.limits.queue.bytes / 2
+                self.inflight.sent() < link.window.into()
+                    && self.out.len() < self.limits.queue.bytes / 2
             })
     }
 
-    /// Drops what waits and is no longer to be delivered (`keep` says no). Messages whose sending has begun on this
-    /// connection are completed.
+    /// Drops what waits and is no longer to be delivered (`keep` says no). Messages whose sending
+    /// has begun on this connection are completed.
     pub fn retain_messages(&mut self, keep: impl Fn(&Message) -> bool) -> usize {
         let gone = self.queue.retain(|owed| keep(&owed.message))
             + self.inflight.retain_messages(&keep);
@@ -167,19 +150,25 @@ impl Session {
         !self.out.is_empty()
     }
 
-    /// Moves encoded packets to `buffer`: swapped when that is empty, appended otherwise.
-    pub fn take_output(&mut self, buffer: &mut Vec<u8>) {
+    /// Moves encoded packets to `buffer`: swapped when that is empty, appended otherwise. Messages
+    /// that waited because there was too much output are written then: with nothing in flight, no
+    /// acknowledgement would ever do it. Whoever cannot write at present should not take.
+    pub fn take_output(&mut self, buffer: &mut Vec<u8>, now: Instant) {
         if buffer.is_empty() {
             std::mem::swap(&mut self.out, buffer);
         } else {
             buffer.append(&mut self.out);
         }
+        self.pump(now);
     }
 
-    /// Writes what the window allows: first what was in flight on the last connection, in its order, then the queue.
-    /// Returns how many queued messages were dropped because they had expired or are too large for the client.
+    /// Writes what the window allows: first what was in flight on the last connection, in its
+    /// order, then the queue. Returns how many messages were dropped because they had expired or
+    /// are too large for the client.
     pub fn pump(&mut self, now: Instant) -> usize {
-        self.resend(now);
-        self.send_queued(now)
+        self.resend(now) + self.send_queued(now)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! The subscriptions of a session, sorted by their text.
+//! The subscriptions of a session, sorted by their text. Matching topics is the router's work.
 
 use codec::SubscriptionOptions;
 use topic::SubscriptionFilter;
@@ -77,3 +77,6 @@ impl Subscriptions {
         self.sorted.iter().filter(|s| s.filter.filter.has_wildcard()).count()
     }
 }
+
+#[cfg(test)]
+mod tests;

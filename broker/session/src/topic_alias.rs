@@ -1,4 +1,5 @@
 //! Topic aliases (section 3.3.2.3.4): state of a connection, not of the session [MQTT-3.3.2-7].
+//! Which packets they go into is decided by `link`.
 
 use std::collections::HashMap;
 
@@ -21,16 +22,20 @@ impl InboundAliases {
 
     /// The topic that stands behind an alias without a Topic Name.
     pub fn topic(&self, alias: u16) -> Result<&TopicName, Error> {
-        let slot = usize::from(alias).checked_sub(1).and_then(|at| self.topics.get(at));
-        slot.and_then(Option::as_ref).ok_or(Error::TopicAliasInvalid)
+        let at = self.position(alias)?;
+        self.topics.get(at).and_then(Option::as_ref).ok_or(Error::TopicAliasUnknown)
+    }
+
+    fn position(&self, alias: u16) -> Result<usize, Error> {
+        if alias > self.maximum {
+            return Err(Error::TopicAliasInvalid);
+        }
+        usize::from(alias).checked_sub(1).ok_or(Error::TopicAliasInvalid)
     }
 
     /// Sets or replaces an alias.
     pub fn set(&mut self, alias: u16, topic: TopicName) -> Result<(), Error> {
-        if alias == 0 || alias > self.maximum {
-            return Err(Error::TopicAliasInvalid);
-        }
-        let at = usize::from(alias) - 1;
+        let at = self.position(alias)?;
         if self.topics.len() <= at {
             self.topics.resize(at + 1, None);
         }
@@ -64,13 +69,9 @@ impl OutboundAliases {
         Self { maximum, aliases: HashMap::new() }
     }
 
-    pub(crate) fn enabled(&self) -> bool {
-        self.maximum > 0
-    }
-
     /// How to write this topic. [`Alias::Set`] must be confirmed once the packet is really written.
     pub(crate) fn resolve(&self, topic: &TopicName) -> Alias {
-        if self.maximum == 0 {
+        if topic.as_str().len() <= PROPERTY_BYTES {
             return Alias::None;
         }
         if let Some(alias) = self.aliases.get(topic) {
@@ -88,3 +89,9 @@ impl OutboundAliases {
         }
     }
 }
+
+/// Bytes of the Topic Alias property: a topic no longer than that gains nothing by one.
+const PROPERTY_BYTES: usize = 3;
+
+#[cfg(test)]
+mod tests;

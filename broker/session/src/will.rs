@@ -1,4 +1,4 @@
-//! The Will Message of a connection (section 3.1.2.5).
+//! The Will Message of a connection (section 3.1.2.5). When it is published is decided by `server`.
 
 use std::{sync::Arc, time::Duration};
 

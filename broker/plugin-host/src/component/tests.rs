@@ -37,7 +37,12 @@ fn garbage_and_truncation_are_refused() {
     for length in [8, 100, wasm.len() / 2, wasm.len() - 1] {
         assert!(prepare(&wasm[..length]).is_err(), "cut at {length}");
     }
-    refuses(&component("(module)"), "core module that cannot be made");
+    refuses(
+        &component("(module)"),
+        "does not export portcullis:plugin/plugin",
+    );
+    let strange = r#"(module (import "env" "f" (func)))"#;
+    refuses(&component(strange), "core module that cannot be made");
 }
 
 #[test]

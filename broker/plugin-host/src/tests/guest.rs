@@ -107,7 +107,7 @@ impl Guest {
             r#"(module
   {imports}
   (memory (export "memory") 2)
-  (global $heap (mut i32) (i32.const 8192))
+  (global $heap (mut i32) (i32.const 8256))
   (data (i32.const {allow}) "\01\00\00\00\00\20\00\00\{length:02x}\00\00\00")
   (data (i32.const {refusal}) "\01\00\00\00\02\00\00\00\40\10\00\00\04\00\00\00")
   (data (i32.const 4096) "{principal}")

@@ -220,7 +220,7 @@ async fn bad_files_leave_the_old_generation_in_place() {
             "wants portcullis:plugin@0.2.0, host has 0.1.0",
         ),
     ];
-    for (what, bytes, expected) in bad {
+    for (number, (what, bytes, expected)) in (1..).zip(bad) {
         bench.write("p.wasm", &bytes);
         bench
             .until(what, |bench| {
@@ -235,7 +235,6 @@ async fn bad_files_leave_the_old_generation_in_place() {
         assert_eq!(info.generation, generation, "{what}");
         assert_eq!(bench.principal().await.unwrap(), "old");
     }
-    assert_eq!(bench.host().stats().load_failures(), 5);
     bench.write("p.wasm", &good);
     bench.until_state("p", PluginState::Live).await;
     assert_eq!(
@@ -513,7 +512,9 @@ fn assert_mode(path: &Path, expected: u32) {
 #[tokio::test]
 async fn a_file_that_is_still_written_waits() {
     let mut bench = Bench::new();
-    bench.start().await;
+    let mut config = bench.config();
+    config.quiet_period = Duration::from_millis(500);
+    bench.start_with(config).await;
     let wasm = Guest::allow_as("p").component();
     for end in (1..=10).map(|tenth| wasm.len() * tenth / 10) {
         bench.write("p.wasm", &wasm[..end]);

@@ -5,6 +5,7 @@ use std::{cell::RefCell, hint::black_box};
 use portcullis_plugin::{
     Activity, Answer, Denial, Error, Grant, Outcome, Rule,
     host::{self, crypto, files, log},
+    reason_code,
 };
 use serde::Deserialize;
 
@@ -24,7 +25,8 @@ pub(crate) enum Behaviour {
     Unreachable,
     /// Says that it failed: an error, which is a refusal.
     Fail,
-    /// Asks for 4 GiB by `memory.grow`: refused or a trap. Touches what it got.
+    /// Asks for 4 GiB by `memory.grow` and touches what it got. If that is less than `bytes`, it
+    /// answers with a denial 0x97, else with an allow.
     Grow,
     /// Allocates and touches `bytes`: a trap where they are above the memory limit.
     Allocate,
@@ -74,7 +76,7 @@ impl Behaviour {
             Self::Panic => hostile_panic(),
             Self::Unreachable => unreachable(),
             Self::Fail => return Err(Error::internal("hostile failure")),
-            Self::Grow => grow(),
+            Self::Grow => return Ok(grow(bytes)),
             Self::Allocate => touch(&mut vec![0; bytes]),
             Self::Leak => leak(),
             Self::Recurse => drop(black_box(recurse(1))),
@@ -144,7 +146,8 @@ fn unreachable() {
     core::arch::wasm32::unreachable();
 }
 
-fn grow() {
+/// The denial is the good end: the host refused, and the guest lives on.
+fn grow(bytes: usize) -> Option<Outcome> {
     #[cfg(target_arch = "wasm32")]
     {
         use core::arch::wasm32::{memory_grow, memory_size};
@@ -159,7 +162,15 @@ fn grow() {
                 page = memory_grow::<0>(pages);
             }
         }
+        if memory_size::<0>() * 65_536 >= bytes {
+            return None;
+        }
     }
+    let _ = bytes;
+    Some(Outcome::deny(
+        reason_code::QUOTA_EXCEEDED,
+        "memory.grow was refused",
+    ))
 }
 
 /// Makes a page that was just grown cost real memory.
