@@ -90,7 +90,7 @@ impl Chains<'_> {
         let links = names
             .iter()
             .map(|name| match (self.members.get(name), self.deny_all) {
-                (None, Some(deny_all)) if name == DENY_ALL => live(deny_all),
+                (None, Some(deny_all)) if name == DENY_ALL => last(deny_all),
                 (member, _) => self.link(name, member),
             })
             .collect();
@@ -98,7 +98,7 @@ impl Chains<'_> {
     }
 
     fn ended(&self, mut links: Vec<Link>) -> Chain {
-        links.extend(self.deny_all.map(live));
+        links.extend(self.deny_all.map(last));
         Chain { links }
     }
 
@@ -135,6 +135,12 @@ fn live(generation: &Arc<Generation>) -> Link {
             authorizer: exports("authorizer").then(|| hook() as Arc<dyn Authorizer>),
         },
     }
+}
+
+/// `deny-all` as the end of a chain. Optional: were it sufficient, its denial would undo the allow of a required link
+/// before it. The end of a chain refuses by itself; this link is what `explain` shows there.
+fn last(deny_all: &Arc<Generation>) -> Link {
+    Link { control: Control::Optional, ..live(deny_all) }
 }
 
 fn missing(name: &str, member: Option<&Member>, sentence: String) -> Link {

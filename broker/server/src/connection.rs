@@ -328,8 +328,9 @@ impl Connection {
                 break;
             }
         }
-        if state.session.has_output() {
-            state.session.take_output(&mut self.output);
+        // While the client takes nothing, output stays in the session, where its limits count.
+        if self.blocked_since.is_none() && state.session.has_output() {
+            state.session.take_output(&mut self.output, now);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The folder of a quickstart: a commented configuration, the demo user, and two plugins with their manifests.
 //!
-//! Made once; a later quickstart finds what is there and changes nothing of it. Only a folder that is new, empty or
-//! made by an earlier quickstart is touched.
+//! A later quickstart puts back what is missing and changes nothing of what is there. Only a folder that is new, empty
+//! or made by an earlier quickstart is touched.
 
 use std::{
     fs::{self, DirBuilder},
@@ -17,17 +17,9 @@ use crate::{atomic_file, failure::Failure, password_file};
 /// The user that the proof connects as.
 pub(super) const USER: &str = "demo";
 
-/// The plugins of the box, by file name.
-const PLUGINS: [(&str, &[u8]); 2] = [
-    (
-        "password-file.wasm",
-        include_bytes!("../../../../plugins/prebuilt/password-file.wasm"),
-    ),
-    (
-        "acl-file.wasm",
-        include_bytes!("../../../../plugins/prebuilt/acl-file.wasm"),
-    ),
-];
+/// The plugins of the box.
+const PASSWORD_FILE: &[u8] = include_bytes!("../../../../plugins/prebuilt/password-file.wasm");
+const ACL_FILE: &[u8] = include_bytes!("../../../../plugins/prebuilt/acl-file.wasm");
 
 const CONFIG: &str = include_str!("portcullis.toml");
 const PASSWORD_FILE_MANIFEST: &str = include_str!("password-file.toml");
@@ -65,17 +57,9 @@ impl Folder {
                 path.display()
             )));
         }
-        if new {
-            fill(&path).map_err(|error| Failure::internal(path.display(), error))??;
-        }
-        let password = fs::read_to_string(path.join("demo.password")).map_err(|error| {
-            Failure::Refused(format!("{}/demo.password: {error}", path.display()))
-        })?;
-        Ok(Self {
-            password: password.trim_end().to_owned(),
-            path,
-            new,
-        })
+        fill(&path).map_err(|error| Failure::internal(path.display(), error))?;
+        let password = demo_password(&path)?;
+        Ok(Self { path, password, new })
     }
 
     /// The configuration file.
@@ -98,38 +82,44 @@ fn is_ours(path: &Path) -> bool {
     config.is_ok_and(|text| text.starts_with(MARK))
 }
 
-/// Writes everything; the configuration last, so that a folder with it is whole.
-fn fill(path: &Path) -> io::Result<Result<(), Failure>> {
+/// Writes every file that is not there; the configuration first, so that the folder is known as ours from then on.
+fn fill(path: &Path) -> io::Result<()> {
     let plugins = path.join("plugins");
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&plugins)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(&plugins)?;
     for folder in [path, &plugins] {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
     }
-    let password = random_password()?;
-    let hashed = password_file::hash(password.as_bytes())
-        .and_then(|hash| password_file::set(&path.join("passwords"), USER, &hash));
-    if let Err(failure) = hashed {
-        return Ok(Err(failure));
+    let files = [
+        (path.join("portcullis.toml"), CONFIG.as_bytes()),
+        (path.join("acl.toml"), ACL.as_bytes()),
+        (plugins.join("password-file.toml"), PASSWORD_FILE_MANIFEST.as_bytes()),
+        (plugins.join("acl-file.toml"), ACL_FILE_MANIFEST.as_bytes()),
+        (plugins.join("password-file.wasm"), PASSWORD_FILE),
+        (plugins.join("acl-file.wasm"), ACL_FILE),
+    ];
+    for (file, content) in files {
+        if !file.try_exists()? {
+            atomic_file::replace(&file, content)?;
+        }
     }
-    atomic_file::replace(
-        &path.join("demo.password"),
-        format!("{password}\n").as_bytes(),
-    )?;
-    atomic_file::replace(&path.join("acl.toml"), ACL.as_bytes())?;
-    for (name, manifest) in [
-        ("password-file.toml", PASSWORD_FILE_MANIFEST),
-        ("acl-file.toml", ACL_FILE_MANIFEST),
-    ] {
-        atomic_file::replace(&plugins.join(name), manifest.as_bytes())?;
+    Ok(())
+}
+
+/// The password of the demo user; with a new one, its line in the password file is new too.
+fn demo_password(path: &Path) -> Result<String, Failure> {
+    let (known, passwords) = (path.join("demo.password"), path.join("passwords"));
+    let failed = |error: io::Error| Failure::internal(known.display(), error);
+    if passwords.try_exists().map_err(failed)? {
+        match fs::read_to_string(&known) {
+            Ok(password) => return Ok(password.trim_end().to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
     }
-    for (name, component) in PLUGINS {
-        atomic_file::replace(&plugins.join(name), component)?;
-    }
-    atomic_file::replace(&path.join("portcullis.toml"), CONFIG.as_bytes())?;
-    Ok(Ok(()))
+    let password = random_password().map_err(failed)?;
+    password_file::set(&passwords, USER, &password_file::hash(password.as_bytes())?)?;
+    atomic_file::replace(&known, format!("{password}\n").as_bytes()).map_err(failed)?;
+    Ok(password)
 }
 
 /// 120 random bits that need no quoting in a shell. Never starts with `-`, which would read as an option.
@@ -195,7 +185,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("data");
         let first = Folder::prepare(&dir).unwrap();
+        fs::write(dir.join("acl.toml"), "# mine").unwrap();
+        fs::remove_file(dir.join("plugins/acl-file.wasm")).unwrap();
         let again = Folder::prepare(&dir).unwrap();
+        assert_eq!(fs::read_to_string(dir.join("acl.toml")).unwrap(), "# mine");
+        assert_eq!(fs::read(dir.join("plugins/acl-file.wasm")).unwrap(), ACL_FILE);
         assert!(first.new && !again.new);
         assert_eq!(first.password, again.password);
         for (name, mode) in [("", 0o700), ("passwords", 0o600), ("demo.password", 0o600)] {

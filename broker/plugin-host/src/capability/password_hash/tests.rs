@@ -89,6 +89,9 @@ fn argon2id() {
 
 #[test]
 fn bcrypt_and_its_72_bytes() {
+    // Made by another implementation (node's).
+    let foreign = "$2a$04$n4Uy0eSnMfvnESYL.bLwuuj0U/ETSsoTpRT9GVk5bektyVVa5xnIi";
+    verifies(foreign, b"correctbatteryhorsestapler");
     let stored = bcrypt::hash(PASSWORD, 4).unwrap();
     verifies(&stored, PASSWORD);
     verifies(&stored.replace("$2b$", "$2y$"), PASSWORD);
