@@ -140,7 +140,10 @@ fn live(generation: &Arc<Generation>) -> Link {
 /// `deny-all` as the end of a chain. Optional: were it sufficient, its denial would undo the allow of a required link
 /// before it. The end of a chain refuses by itself; this link is what `explain` shows there.
 fn last(deny_all: &Arc<Generation>) -> Link {
-    Link { control: Control::Optional, ..live(deny_all) }
+    Link {
+        control: Control::Optional,
+        ..live(deny_all)
+    }
 }
 
 fn missing(name: &str, member: Option<&Member>, sentence: String) -> Link {

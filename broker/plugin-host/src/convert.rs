@@ -179,7 +179,7 @@ fn grant(from: wit::Grant) -> Result<Grant, PluginFailure> {
         + attribute_bytes(&from.attributes)
         + attribute_bytes(&from.user_properties);
     if bytes > ANSWER_BYTES_MAX {
-        return Err(too_large(format!("a grant of {bytes} bytes")));
+        return Err(too_large(&format!("a grant of {bytes} bytes")));
     }
     if from.principal.as_ref().is_some_and(String::is_empty) {
         return Err(failure(
@@ -244,7 +244,7 @@ pub(crate) fn answer(from: rules::Answer) -> Result<Answer, PluginFailure> {
         rules::Answer::Permissions(set) => set,
     };
     if set.rules.len() > RULES_MAX {
-        return Err(too_large(format!("{} rules", set.rules.len())));
+        return Err(too_large(&format!("{} rules", set.rules.len())));
     }
     let bytes: usize = set
         .rules
@@ -252,7 +252,7 @@ pub(crate) fn answer(from: rules::Answer) -> Result<Answer, PluginFailure> {
         .map(|rule| rule.filter.len() + text(rule.share_name.as_ref()))
         .sum();
     if bytes > ANSWER_BYTES_MAX {
-        return Err(too_large(format!("rules of {bytes} bytes")));
+        return Err(too_large(&format!("rules of {bytes} bytes")));
     }
     Ok(Answer::Permissions(PermissionSet {
         rules: set.rules.into_iter().map(rule).collect(),
@@ -291,7 +291,7 @@ fn condition(from: rules::Condition) -> access::Condition {
     }
 }
 
-fn too_large(what: String) -> PluginFailure {
+fn too_large(what: &str) -> PluginFailure {
     failure(
         PluginFailureKind::TooLarge,
         format!(

@@ -143,7 +143,7 @@ impl Loader {
                 }
                 _ = rescan.tick() => {
                     self.watch.set(self.folders(), true);
-                    self.entries.values().filter_map(Entry::generation).for_each(|g| g.trim());
+                    self.entries.values_mut().for_each(Entry::rescan);
                     self.look().await;
                 }
                 () = tokio::time::sleep(look_every), if unsettled => self.look().await,
@@ -271,9 +271,7 @@ impl Loader {
         let problem = if !crate::candidate::valid_name(name) {
             Some("a plugin's name is 1 to 64 letters, digits, '-' and '_'".to_owned())
         } else if let Err(unusable) = &reading.contents {
-            if unusable.passing {
-                entry.settled = None;
-            }
+            entry.try_again = unusable.passing;
             Some(unusable.sentence.clone())
         } else {
             None

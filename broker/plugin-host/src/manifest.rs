@@ -299,7 +299,10 @@ impl Source<'_> {
             return Ok(Some(amount));
         }
         let show = |amount: u64| {
-            let unit = units.iter().rev().find(|(_, factor)| amount % factor == 0);
+            let unit = units
+                .iter()
+                .rev()
+                .find(|(_, factor)| amount.is_multiple_of(*factor));
             unit.map_or_else(String::new, |(name, factor)| {
                 format!("\"{} {name}\"", amount / factor)
             })

@@ -3,4 +3,5 @@
 mod calls;
 pub(crate) mod guest;
 mod reload;
+mod shipped;
 mod speed;

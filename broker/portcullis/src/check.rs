@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     fs, io,
     os::unix::fs::{MetadataExt, PermissionsExt},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use crate::{config::Config, failure::Failure};
@@ -44,24 +44,38 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
 
 /// Every plugin of the folder. Those that a chain names and that are not there are problems.
 fn plugin_names(config: &Config, problems: &mut Vec<String>) -> BTreeSet<String> {
-    let dir = &config.plugins.dir;
+    let (file, dir) = (config.file.display(), &config.plugins.dir.value);
     let names = match wasm_files(dir) {
         Ok(names) => names,
         Err(error) => {
-            problems.push(format!("{}: plugins.dir: {error}", dir.display()));
+            let line = config.plugins.dir.line;
+            problems.push(format!(
+                "{file}:{line}: plugins.dir: {}: {error}, allowed: a folder that can be read",
+                dir.display()
+            ));
             return BTreeSet::new();
         }
     };
-    let chains = config
+    let listeners = config
         .listeners
         .iter()
-        .map(|listener| (&*listener.name, &listener.chain));
-    for (place, chain) in chains.chain([("plugins", &config.plugins.chain)]) {
-        for name in chain.iter().flatten().filter(|name| !names.contains(*name)) {
-            let file = dir.join(format!("{name}.wasm"));
+        .map(|l| ("listeners.chain", &l.chain));
+    for (key, chain) in listeners.chain([("plugins.chain", &config.plugins.chain)]) {
+        for name in chain
+            .iter()
+            .flatten()
+            .filter(|name| !names.contains(&name.value))
+        {
+            let (line, value) = (name.line, &name.value);
+            let found: Vec<_> = names.iter().map(String::as_str).collect();
             problems.push(format!(
-                "{}: is not there, the chain of {place} names it",
-                file.display()
+                "{file}:{line}: {key}: {value:?}: {} is not there, allowed: {}",
+                dir.join(format!("{value}.wasm")).display(),
+                if found.is_empty() {
+                    "no name".to_owned()
+                } else {
+                    found.join(", ")
+                }
             ));
         }
     }
@@ -90,22 +104,32 @@ fn wasm_files(dir: &Path) -> io::Result<BTreeSet<String>> {
 }
 
 async fn check_plugin(config: &Config, name: &str, problems: &mut Vec<String>) {
-    let dir = &config.plugins.dir;
+    let dir = &config.plugins.dir.value;
+    let file = dir.join(format!("{name}.wasm"));
     if config.plugins.require_manifest && !dir.join(format!("{name}.toml")).exists() {
-        let file = dir.join(format!("{name}.wasm"));
-        problems.push(format!(
-            "{}: has no manifest and require_manifest is set",
-            file.display()
-        ));
+        let what = "has no manifest and plugins.require_manifest is set";
+        problems.push(format!("{}: {what}", file.display()));
     }
     if let Err(found) = plugin_host::check_plugin(dir, name, &config.plugins.file_roots).await {
-        problems.extend(found);
+        problems.extend(found.iter().map(|problem| with_file(problem, name, dir)));
     }
+}
+
+/// Problems of manifests name their file already; others name the plugin.
+fn with_file(problem: &str, name: &str, dir: &Path) -> String {
+    if problem.starts_with(&*dir.to_string_lossy()) {
+        return problem.to_owned();
+    }
+    let rest = problem
+        .strip_prefix(name)
+        .filter(|rest| rest.starts_with([':', ' ']));
+    let rest = rest.map_or(problem, |rest| rest.trim_start_matches([':', ' ']));
+    format!("{}: {rest}", dir.join(format!("{name}.wasm")).display())
 }
 
 /// Who can write these decides who gets in; who can read the token is an admin.
 fn check_modes(config: &Config, names: &BTreeSet<String>, problems: &mut Vec<String>) {
-    let dir = &config.plugins.dir;
+    let dir = &config.plugins.dir.value;
     let of_plugins = names.iter().flat_map(|name| {
         [
             dir.join(format!("{name}.wasm")),
@@ -125,7 +149,7 @@ fn check_modes(config: &Config, names: &BTreeSet<String>, problems: &mut Vec<Str
 }
 
 /// A file that is not there has no wrong mode.
-fn check_mode(path: &PathBuf, forbidden: u32, what: &str) -> Option<String> {
+fn check_mode(path: &Path, forbidden: u32, what: &str) -> Option<String> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -167,6 +191,19 @@ mod tests {
             );
         }
         assert_eq!(check_mode(&folder.path().join("none"), 0o077, "x"), None);
+    }
+
+    #[test]
+    fn each_problem_names_its_file() {
+        let dir = Path::new("/p");
+        for (problem, expect) in [
+            ("a is no component", "/p/a.wasm: is no component"),
+            ("a: init failed", "/p/a.wasm: init failed"),
+            ("/p/a.toml:3: order", "/p/a.toml:3: order"),
+            ("about files", "/p/a.wasm: about files"),
+        ] {
+            assert_eq!(with_file(problem, "a", dir), expect);
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use server::{ClientIdFrom, PublishDenied};
 use self::document::{Document, Environment, Table};
 pub(crate) use self::{
     limits::Limits,
-    listeners::Listener,
+    listeners::{Chain, Listener},
     problem::{Problem, Problems},
     services::{Admin, Plugins},
 };

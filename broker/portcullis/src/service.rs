@@ -18,7 +18,10 @@ use plugin_host::PluginHost;
 use server::{Broker, BrokerHandle};
 use telemetry::Metrics;
 
-use crate::{config::Config, failure::Failure};
+use crate::{
+    config::{Chain, Config},
+    failure::Failure,
+};
 
 /// How long connections have for their goodbye.
 const GRACE: Duration = Duration::from_secs(5);
@@ -156,16 +159,20 @@ fn live_config(config: &Config, descriptors: u64) -> server::LiveConfig {
 
 fn plugin_host_config(config: &Config) -> plugin_host::Config {
     let chains = config.listeners.iter().filter_map(|listener| {
-        let chain = listener.chain.clone()?;
-        Some((Arc::from(listener.name.as_str()), chain))
+        let chain = listener.chain.as_ref()?;
+        Some((Arc::from(listener.name.as_str()), names(chain)))
     });
     plugin_host::Config {
-        chain: config.plugins.chain.clone(),
+        chain: config.plugins.chain.as_ref().map(names),
         listener_chains: chains.collect(),
         file_roots: config.plugins.file_roots.clone(),
         require_manifest: config.plugins.require_manifest,
-        ..plugin_host::Config::new(&config.plugins.dir, &config.data_dir)
+        ..plugin_host::Config::new(&config.plugins.dir.value, &config.data_dir)
     }
+}
+
+fn names(chain: &Chain) -> Vec<String> {
+    chain.iter().map(|name| name.value.clone()).collect()
 }
 
 fn admin_config(config: &Config) -> admin::Config {

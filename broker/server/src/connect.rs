@@ -101,7 +101,7 @@ pub(crate) async fn serve(arrival: Arrival) {
     }
 }
 
-async fn handshake(mut arrival: Arrival) -> Option<Connection> {
+async fn handshake(mut arrival: Arrival) -> Option<Box<Connection>> {
     let first = match read_connect(&mut arrival).await {
         Ok(first) => first,
         Err(refused) => {
@@ -112,7 +112,7 @@ async fn handshake(mut arrival: Arrival) -> Option<Connection> {
     let claim = (first.connect.version, first.connect.client_id.clone());
     let problem = first.connect.request_problem_information;
     match admit(&arrival, first).await {
-        Ok(admitted) => Some(admitted.begin(arrival)),
+        Ok(admitted) => Some(Box::new(admitted.begin(arrival))),
         Err(refused) => {
             let (version, client_id) = &claim;
             refuse(&mut arrival, Some((*version, client_id, problem)), &refused).await;

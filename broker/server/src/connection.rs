@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use crate::{
-    broker::Core, close::Close, counts::Counts, publish::Memo, refresh::Refresh, retained,
+    broker::Core, close::Close, counts::Counts, disconnect, publish::Memo, refresh::Refresh, retained,
     sessions::SessionHandle,
 };
 
@@ -135,10 +135,11 @@ impl Connection {
         output
     }
 
-    /// Serves the client until its connection ends.
-    pub(crate) async fn run(mut self) {
+    /// Serves the client until its connection ends. Boxed, and the farewell too: the task of an idle client is little
+    /// more than a pointer.
+    pub(crate) async fn run(mut self: Box<Self>) {
         let close = poll_fn(|cx| self.poll_turn(cx)).await;
-        crate::disconnect::finish(self, close).await;
+        Box::pin(disconnect::finish(self, close)).await;
     }
 
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Close> {

@@ -46,7 +46,7 @@ impl Connection {
 }
 
 /// Ends a connection that came through [`crate::connect`].
-pub(crate) async fn finish(mut connection: Connection, close: Close) {
+pub(crate) async fn finish(mut connection: Box<Connection>, close: Close) {
     release(&connection, &close);
     report(&connection, &close);
     let farewell = say_goodbye(&mut connection, &close);

@@ -29,6 +29,8 @@ pub(super) struct Entry {
     pub(super) targets: Vec<PathBuf>,
     /// Files as they were when they were last judged; `None` = judge them again at the next look.
     pub(super) settled: Option<Stamp>,
+    /// The last failure may pass by itself: judge the files again at the next rescan.
+    pub(super) try_again: bool,
     /// What was tried last and failed.
     pub(super) rejected_id: Option<String>,
     pub(super) had_manifest: bool,
@@ -45,6 +47,7 @@ impl Entry {
             standing: standing(&Manifest::default()),
             targets: Vec::new(),
             settled: None,
+            try_again: false,
             rejected_id: None,
             had_manifest: false,
             log: Arc::new(LogRate::new()),
@@ -54,6 +57,16 @@ impl Entry {
     /// What answers for it.
     pub(super) fn generation(&self) -> Option<&Arc<Generation>> {
         self.live.as_ref()
+    }
+
+    /// Once in a while.
+    pub(super) fn rescan(&mut self) {
+        if std::mem::take(&mut self.try_again) {
+            self.settled = None;
+        }
+        if let Some(live) = &self.live {
+            live.trim();
+        }
     }
 
     /// Its files were read.

@@ -224,10 +224,8 @@ async fn bad_files_leave_the_old_generation_in_place() {
         bench.write("p.wasm", &bytes);
         bench
             .until(what, |bench| {
-                bench
-                    .info("p")
-                    .error
-                    .is_some_and(|error| error.contains(expected))
+                let error = bench.info("p").error.unwrap_or_default();
+                error.contains(expected) && bench.host().stats().load_failures() == number
             })
             .await;
         let info = bench.info("p");
@@ -373,6 +371,19 @@ async fn files_without_a_grant_wait() {
             .unwrap_err()
             .contains("imports files")
     );
+}
+
+#[tokio::test]
+async fn a_named_file_that_is_not_there_is_tried_once_and_again_when_it_comes() {
+    let mut bench = Bench::new();
+    bench.write("p.wasm", reads_file().component());
+    bench.write("p.toml", "[files]\nnope = \"data.txt\"");
+    bench.start().await;
+    assert_eq!(bench.info("p").state, PluginState::Failed);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(bench.host().stats().load_failures(), 1, "no busy retries");
+    bench.write("data.txt", "one");
+    bench.until_state("p", PluginState::Live).await;
 }
 
 #[tokio::test]

@@ -122,6 +122,21 @@ pub(crate) struct Located<T> {
     pub(crate) span: Range<usize>,
 }
 
+/// A value that remembers its line, for problems that are found later. Equal to another if the values are.
+#[derive(Clone, Debug)]
+pub(crate) struct At<T> {
+    /// The value.
+    pub(crate) value: T,
+    /// Line, counted from 1.
+    pub(crate) line: usize,
+}
+
+impl<T: PartialEq> PartialEq for At<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
 /// One table: keys are taken out of it, what is left over at the end is unknown.
 pub(crate) struct Table<'a> {
     document: &'a Document<'a>,
@@ -295,6 +310,14 @@ impl<'a> Table<'a> {
             }
         }
         tables
+    }
+
+    /// `value` with the line of `span`, or of this table.
+    pub(crate) fn at<T>(&self, value: T, span: Option<&Range<usize>>) -> At<T> {
+        At {
+            value,
+            line: self.document.line(span.unwrap_or(&self.span).start),
+        }
     }
 
     /// Notes a fault of a value that stands at `span`.

@@ -2,17 +2,20 @@
 
 use std::{collections::HashSet, net::SocketAddr};
 
-use super::document::{Located, Table};
+use super::document::{At, Located, Table};
+
+/// Names of plugins, in the order in which they are asked.
+pub(crate) type Chain = Vec<At<String>>;
 
 /// One listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Listener {
     /// Unique name: plugins see it and chains belong to it.
     pub(crate) name: String,
     /// Address; port 0 = any free port.
     pub(crate) bind: SocketAddr,
     /// Its own chain; `None` = the default one.
-    pub(crate) chain: Option<Vec<String>>,
+    pub(crate) chain: Option<Chain>,
 }
 
 /// Longest name of a listener or a plugin, in characters.
@@ -77,7 +80,7 @@ pub(super) fn read(tables: Vec<Table<'_>>, root: &Table<'_>) -> Vec<Listener> {
 }
 
 /// Key `chain` of a table: plugin names, none twice. `deny-all` may stand where it always stands: at the end.
-pub(super) fn read_chain(table: &Table<'_>) -> Option<Vec<String>> {
+pub(super) fn read_chain(table: &Table<'_>) -> Option<Chain> {
     let mut names = table.strings("chain")?;
     names.pop_if(|name| name.value == DENY_ALL);
     let mut seen = HashSet::new();
@@ -91,7 +94,12 @@ pub(super) fn read_chain(table: &Table<'_>) -> Option<Vec<String>> {
             table.refuse("chain", &name.span, what);
         }
     }
-    Some(names.into_iter().map(|name| name.value).collect())
+    Some(
+        names
+            .into_iter()
+            .map(|name| table.at(name.value, Some(&name.span)))
+            .collect(),
+    )
 }
 
 /// An IP address with a port.

@@ -6,17 +6,17 @@ use std::{
 };
 
 use super::{
-    document::Table,
-    listeners::{self, Listener},
+    document::{At, Table},
+    listeners::{self, Chain, Listener},
 };
 
 /// The plugin folder and the default chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Plugins {
     /// The hot-drop folder.
-    pub(crate) dir: PathBuf,
+    pub(crate) dir: At<PathBuf>,
     /// The default chain; `None` = every enabled plugin by order, then name.
-    pub(crate) chain: Option<Vec<String>>,
+    pub(crate) chain: Option<Chain>,
     /// Folders that `[files]` of manifests may point into.
     pub(crate) file_roots: Vec<PathBuf>,
     /// Whether a component without a manifest stays out.
@@ -42,8 +42,8 @@ const ADMIN_PORT: u16 = 9883;
 /// Reads `[plugins]`. `data_dir` is missing when it was at fault itself.
 pub(super) fn read_plugins(table: Table<'_>, folder: &Path, data_dir: Option<&Path>) -> Plugins {
     let dir = match table.string("dir") {
-        Some(dir) => folder.join(dir.value),
-        None => data_dir.unwrap_or(folder).join("plugins"),
+        Some(dir) => table.at(folder.join(dir.value), Some(&dir.span)),
+        None => table.at(data_dir.unwrap_or(folder).join("plugins"), None),
     };
     let roots = table.strings("file_roots").map(|roots| {
         roots
@@ -53,7 +53,7 @@ pub(super) fn read_plugins(table: Table<'_>, folder: &Path, data_dir: Option<&Pa
     });
     let plugins = Plugins {
         chain: listeners::read_chain(&table),
-        file_roots: roots.unwrap_or_else(|| vec![folder.to_owned(), dir.clone()]),
+        file_roots: roots.unwrap_or_else(|| vec![folder.to_owned(), dir.value.clone()]),
         require_manifest: table.boolean("require_manifest", false),
         dir,
     };
