@@ -24,7 +24,7 @@ fuzz TARGET SECONDS="300":
 
 # Benchmarks; BENCH picks one
 bench BENCH="":
-    cargo bench -p benches {{ if BENCH == "" { "" } else { "--bench " + BENCH } }}
+    cargo bench -p portcullis-benches {{ if BENCH == "" { "" } else { "--bench " + BENCH } }}
 
 # A broker with a demo user in ./portcullis-data
 run *ARGS:

@@ -1,3 +1,30 @@
 //! The integration tests: dialogues over real sockets with a broker inside the test process.
 //!
 //! One binary, one module per subject; the support library is `tests/src`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests: a broken expectation ends the test"
+)]
+
+mod concurrency;
+mod connect;
+mod flow;
+mod handle;
+mod limits;
+mod malformed;
+mod permissions;
+mod publish;
+mod refusal;
+mod retained;
+mod sessions;
+mod shared;
+mod shutdown;
+mod slow_reader;
+mod subscribe;
+mod tidy;
+mod topic_alias;
+mod will;

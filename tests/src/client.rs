@@ -5,9 +5,7 @@
 
 use std::{future::Future, net::SocketAddr, panic::Location, time::Duration};
 
-use codec::{
-    ConnAck, Decoded, PACKET_BYTES_MAX, Packet, ProtocolVersion, QoS, ReasonCode, decode,
-};
+use codec::{ConnAck, Decoded, PACKET_BYTES_MAX, Packet, ProtocolVersion, QoS, ReasonCode, decode};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -24,7 +22,9 @@ pub struct Client {
     pub name: String,
     version: ProtocolVersion,
     stream: TcpStream,
+    /// What came; the first `taken` bytes were looked at.
     buffer: Vec<u8>,
+    taken: usize,
 }
 
 /// A PUBLISH that came, with all that tests look at.
@@ -59,12 +59,17 @@ pub struct Message {
 impl Message {
     /// Topic and payload as text.
     pub fn text(&self) -> (&str, &str) {
-        (&self.topic, std::str::from_utf8(&self.payload).expect("a text payload"))
+        (
+            &self.topic,
+            std::str::from_utf8(&self.payload).expect("a text payload"),
+        )
     }
 }
 
 fn message(packet: &Packet<'_>) -> Option<Message> {
-    let Packet::Publish(publish) = packet else { return None };
+    let Packet::Publish(publish) = packet else {
+        return None;
+    };
     let mut subscription_identifiers = publish.subscription_identifiers.clone();
     subscription_identifiers.sort_unstable();
     Some(Message {
@@ -86,7 +91,9 @@ fn message(packet: &Packet<'_>) -> Option<Message> {
 impl Client {
     /// Opens a connection.
     pub async fn open(address: SocketAddr, version: ProtocolVersion) -> Self {
-        let stream = TcpStream::connect(address).await.expect("the listener accepts");
+        let stream = TcpStream::connect(address)
+            .await
+            .expect("the listener accepts");
         Self::on(stream, version)
     }
 
@@ -94,12 +101,21 @@ impl Client {
     pub async fn open_narrow(address: SocketAddr, version: ProtocolVersion) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(4096).expect("a small buffer");
-        Self::on(socket.connect(address).await.expect("the listener accepts"), version)
+        Self::on(
+            socket.connect(address).await.expect("the listener accepts"),
+            version,
+        )
     }
 
     fn on(stream: TcpStream, version: ProtocolVersion) -> Self {
         stream.set_nodelay(true).expect("no delay");
-        Self { name: "a client".to_owned(), version, stream, buffer: Vec::new() }
+        Self {
+            name: "a client".to_owned(),
+            version,
+            stream,
+            buffer: Vec::new(),
+            taken: 0,
+        }
     }
 
     /// Protocol level.
@@ -130,7 +146,24 @@ impl Client {
 
     /// Sends bytes to a broker that may close meanwhile; whether all were taken.
     pub async fn try_send_bytes(&mut self, bytes: &[u8]) -> bool {
-        matches!(tokio::time::timeout(WAIT, self.stream.write_all(bytes)).await, Ok(Ok(())))
+        matches!(
+            tokio::time::timeout(WAIT, self.stream.write_all(bytes)).await,
+            Ok(Ok(()))
+        )
+    }
+
+    /// Sends bytes again and again, at most `most`, until the broker takes none for a while.
+    /// Returns how many it took.
+    pub async fn flood(&mut self, bytes: &[u8], most: usize) -> usize {
+        let mut sent = 0;
+        while sent < most {
+            let next = &bytes[sent % bytes.len()..];
+            match tokio::time::timeout(Duration::from_millis(500), self.stream.write(next)).await {
+                Ok(count) => sent += count.expect("the connection stays"),
+                Err(_) => break,
+            }
+        }
+        sent
     }
 
     /// Closes the connection without a word.
@@ -141,15 +174,16 @@ impl Client {
     /// The next packet; `None` when the broker closed the connection.
     async fn next<T>(&mut self, take: impl FnOnce(&Packet<'_>) -> T) -> Option<T> {
         loop {
-            match decode(&self.buffer, self.version, PACKET_BYTES_MAX) {
+            match decode(&self.buffer[self.taken..], self.version, PACKET_BYTES_MAX) {
                 Ok(Decoded::Packet(packet, length)) => {
-                    let taken = take(&packet);
-                    self.buffer.drain(..length);
-                    return Some(taken);
+                    self.taken += length;
+                    return Some(take(&packet));
                 }
                 Ok(Decoded::Incomplete { .. }) => {}
                 Err(error) => panic!("{}: the broker sent {error}: {:?}", self.name, self.buffer),
             }
+            self.buffer.drain(..self.taken);
+            self.taken = 0;
             match self.stream.read_buf(&mut self.buffer).await {
                 Ok(1..) => {}
                 Ok(0) if !self.buffer.is_empty() => {
@@ -184,7 +218,10 @@ impl Client {
     pub fn expect<'s>(&'s mut self, wanted: Packet<'s>) -> impl Future<Output = ()> + 's {
         let (at, name) = (Location::caller(), self.name.clone());
         self.wait(format!("{wanted:?}"), move |packet| {
-            assert_eq!(packet, &wanted, "{name} at {at}: came (left) instead of expected (right)");
+            assert_eq!(
+                packet, &wanted,
+                "{name} at {at}: came (left) instead of expected (right)"
+            );
         })
     }
 
@@ -230,44 +267,47 @@ impl Client {
         match message.qos {
             QoS::AtMostOnce => {}
             QoS::AtLeastOnce => {
-                self.send(packets::puback(message.packet_id, ReasonCode::Success)).await;
+                self.send(packets::puback(message.packet_id, ReasonCode::Success))
+                    .await;
             }
             QoS::ExactlyOnce => {
-                self.send(packets::pubrec(message.packet_id, ReasonCode::Success)).await;
-                self.expect(packets::pubrel(message.packet_id, ReasonCode::Success)).await;
-                self.send(packets::pubcomp(message.packet_id, ReasonCode::Success)).await;
+                self.send(packets::pubrec(message.packet_id, ReasonCode::Success))
+                    .await;
+                self.expect(packets::pubrel(message.packet_id, ReasonCode::Success))
+                    .await;
+                self.send(packets::pubcomp(message.packet_id, ReasonCode::Success))
+                    .await;
             }
         }
     }
 
-    /// The broker answers a PINGREQ, and nothing else comes before the answer: all that was sent
+    /// The broker answers PINGREQ, and nothing else comes before the answer: all that was sent
     /// before is handled, all that was to be delivered here has come.
     #[track_caller]
     pub fn quiet(&mut self) -> impl Future<Output = ()> {
         let (at, name) = (Location::caller(), self.name.clone());
         async move {
-            self.send(Packet::PingReq).await;
-            let check = |packet: &Packet<'_>| {
-                assert_eq!(packet, &Packet::PingResp, "{name} at {at}: came instead of silence");
-            };
-            self.wait("a PINGRESP".to_owned(), check).await;
+            let messages = self.drain().await;
+            assert_eq!(messages, [], "{name} at {at}: came instead of silence");
         }
     }
 
-    /// All messages that come before the answer to a PINGREQ.
+    /// All messages that come before the answer to PINGREQ. Twice, because an answer may overtake
+    /// what is delivered in the same turn of the broker, but not what was in an earlier turn.
     pub async fn drain(&mut self) -> Vec<Message> {
-        self.send(Packet::PingReq).await;
         let mut messages = Vec::new();
-        loop {
-            let next = self.wait("a PINGRESP".to_owned(), |packet| match packet {
-                Packet::PingResp => None,
-                other => Some(message(other).expect("a PUBLISH")),
-            });
-            match next.await {
-                Some(message) => messages.push(message),
-                None => return messages,
+        for _ in 0..2 {
+            self.send(Packet::PingReq).await;
+            loop {
+                let next = self.wait("a PINGRESP".to_owned(), |packet| match packet {
+                    Packet::PingResp => None,
+                    other => Some(message(other).unwrap_or_else(|| panic!("{other:?} came"))),
+                });
+                let Some(message) = next.await else { break };
+                messages.push(message);
             }
         }
+        messages
     }
 
     /// The broker closes the connection, and a 5.0 client is told why with DISCONNECT.
@@ -278,7 +318,10 @@ impl Client {
             if self.version == ProtocolVersion::V5 {
                 let check = |packet: &Packet<'_>| {
                     let wanted = packets::disconnect(code);
-                    assert_eq!(packet, &wanted, "{name} at {at}: came instead of DISCONNECT");
+                    assert_eq!(
+                        packet, &wanted,
+                        "{name} at {at}: came instead of DISCONNECT"
+                    );
                 };
                 self.wait(format!("DISCONNECT {code:?}"), check).await;
             }
@@ -328,7 +371,8 @@ impl Client {
     pub fn subscribe<'s>(&'s mut self, filter: &'s str, qos: QoS) -> impl Future<Output = ()> + 's {
         let at = Location::caller();
         async move {
-            self.send(packets::subscribe(SUBSCRIBE_ID, &[(filter, qos)])).await;
+            self.send(packets::subscribe(SUBSCRIBE_ID, &[(filter, qos)]))
+                .await;
             let check = move |packet: &Packet<'_>| {
                 let granted = packets::suback(SUBSCRIBE_ID, &[packets::granted(qos)]);
                 assert_eq!(packet, &granted, "at {at}: {filter} not granted");
@@ -345,15 +389,27 @@ impl Client {
         topic: &'s str,
         payload: &'s str,
     ) -> impl Future<Output = ReasonCode> + 's {
-        let (at, name) = (Location::caller(), self.name.clone());
+        let at = Location::caller();
         async move {
             self.send(packets::qos1(PUBLISH_ID, topic, payload)).await;
-            self.wait("a PUBACK".to_owned(), move |packet| match packet {
-                Packet::PubAck(ack) if ack.packet_id.get() == PUBLISH_ID => ack.reason_code,
-                other => panic!("{name} at {at}: {other:?} instead of a PUBACK"),
-            })
-            .await
+            self.puback_at(PUBLISH_ID, at).await
         }
+    }
+
+    /// The next packet is the PUBACK of this identifier; returns its code.
+    #[track_caller]
+    pub fn puback(&mut self, packet_id: u16) -> impl Future<Output = ReasonCode> {
+        self.puback_at(packet_id, Location::caller())
+    }
+
+    async fn puback_at(&mut self, packet_id: u16, at: &'static Location<'static>) -> ReasonCode {
+        let name = self.name.clone();
+        let wanted = format!("PUBACK {packet_id} at {at}");
+        self.wait(wanted.clone(), move |packet| match packet {
+            Packet::PubAck(ack) if ack.packet_id.get() == packet_id => ack.reason_code,
+            other => panic!("{name}: {other:?} instead of {wanted}"),
+        })
+        .await
     }
 
     /// Ends the connection in order.

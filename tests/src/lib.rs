@@ -19,6 +19,8 @@ mod broker;
 mod client;
 mod doorman;
 pub mod packets;
+#[cfg(test)]
+mod prebuilt;
 
 pub use broker::{Broker, Setup};
 pub use client::{Client, Message, WAIT};

@@ -1,7 +1,8 @@
 //! The cache of machine code in `DATA_DIR/aot`: never anything but a shortcut.
 //!
-//! Loading machine code is trusting it, so each file carries an HMAC under a key that lies in the same private folder;
-//! whatever does not verify is compiled again. Nothing is ever loaded from the plugin folder.
+//! Loading machine code is trusting it, so each file carries an HMAC under a key that lies in the
+//! same private folder; whatever does not verify is compiled again. Nothing is ever loaded from the
+//! plugin folder.
 
 use std::{
     fs, io,
@@ -121,8 +122,8 @@ fn mac(key: &[u8; KEY_BYTES], name: &str, code: &[u8]) -> Hmac<Sha256> {
     reason = "wasmtime cannot check machine code: the caller vouches for it"
 )]
 fn deserialize(engine: &HostEngine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `code` was made by `precompile_component` of this very engine configuration: just now, or earlier and
-    // then kept in a 0700 folder under an HMAC that has been verified.
+    // SAFETY: `code` was made by `precompile_component` of this very engine configuration: just
+    // now, or earlier and then kept in a 0700 folder under an HMAC that has been verified.
     unsafe { Component::deserialize(&engine.engine, code) }
 }
 

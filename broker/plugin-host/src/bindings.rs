@@ -1,7 +1,8 @@
-//! The WIT contract as Rust: records, the traits of the host's interfaces, and typed calls of each exported hook.
+//! The WIT contract as Rust: records, the traits of the host's interfaces, and typed calls of each
+//! exported hook.
 //!
-//! Generated from `wit/`. Each hook's `GuestIndices` is looked up on its own, so that a component needs to export only
-//! the hooks that it has.
+//! Generated from `wit/`. Each hook's `GuestIndices` is looked up on its own, so that a component
+//! needs to export only the hooks that it has.
 
 #![allow(
     missing_docs,

@@ -1,8 +1,9 @@
-//! What one guest call may use: CPU time, wall time, memory. Knows nothing of which plugin or hook it is.
+//! What one guest call may use: CPU time, wall time, memory. Knows nothing of which plugin or hook
+//! it is.
 //!
-//! The guest is looked at when the epoch ticks. CPU time is the thread's CPU clock between ticks, so that a loaded
-//! machine does not kill innocent guests; the wall deadline is an epoch trap plus a time limit on host calls that
-//! wait.
+//! The guest is looked at when the epoch ticks. CPU time is the thread's CPU clock between ticks,
+//! so that a loaded machine does not kill innocent guests; the wall deadline is an epoch trap plus
+//! a time limit on host calls that wait.
 
 use std::{
     cell::Cell,

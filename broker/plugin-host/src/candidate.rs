@@ -1,7 +1,8 @@
-//! What lies in the folder for one plugin right now: component, manifest and `[files]`, read as one picture.
+//! What lies in the folder for one plugin right now: component, manifest and `[files]`, read as one
+//! picture.
 //!
-//! Reads and hashes; judges only what can be judged without the component's inside. Blocking: call it off the async
-//! threads.
+//! Reads and hashes; judges only what can be judged without the component's inside. Blocking: call
+//! it off the async threads.
 
 use std::{
     collections::BTreeMap,

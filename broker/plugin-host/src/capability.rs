@@ -1,7 +1,8 @@
-//! What the host lends to guests: one file per interface of the WIT contract, each an `impl` on the store's state.
+//! What the host lends to guests: one file per interface of the WIT contract, each an `impl` on the
+//! store's state.
 //!
-//! Every host call is bounded in time, memory and output; an argument over its bound is an error or a trap, never a
-//! larger bill.
+//! Every host call is bounded in time, memory and output; an argument over its bound is an error or
+//! a trap, never a larger bill.
 
 mod clock;
 mod config;
@@ -36,7 +37,8 @@ pub(crate) struct Lent {
 
 impl types::Host for State {}
 
-/// Capabilities that a manifest must grant, and how to say so. An import that is not in the table needs no grant.
+/// Capabilities that a manifest must grant, and how to say so. An import that is not in the table
+/// needs no grant.
 const NEEDS_GRANT: [(&str, &str); 1] = [(
     "files",
     "imports files, but its manifest names no file under [files]",

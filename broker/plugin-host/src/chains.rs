@@ -137,8 +137,9 @@ fn live(generation: &Arc<Generation>) -> Link {
     }
 }
 
-/// `deny-all` as the end of a chain. Optional: were it sufficient, its denial would undo the allow of a required link
-/// before it. The end of a chain refuses by itself; this link is what `explain` shows there.
+/// `deny-all` as the end of a chain. Optional: were it sufficient, its denial would undo the allow
+/// of a required link before it. The end of a chain refuses by itself; this link is what `explain`
+/// shows there.
 fn last(deny_all: &Arc<Generation>) -> Link {
     Link {
         control: Control::Optional,

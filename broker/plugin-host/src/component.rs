@@ -1,4 +1,5 @@
-//! From the bytes of a file to a component whose imports and exports are known and acceptable. Compiles nothing.
+//! From the bytes of a file to a component whose imports and exports are known and acceptable.
+//! Compiles nothing.
 
 use std::borrow::Cow;
 
@@ -27,12 +28,13 @@ pub(crate) struct Prepared<'a> {
     pub(crate) bytes: Cow<'a, [u8]>,
     /// Hooks that it exports, without package and version.
     pub(crate) hooks: Vec<String>,
-    /// Interfaces that it imports, without package and version; without `types`, which is no capability.
+    /// Interfaces that it imports, without package and version; without `types`, which is no
+    /// capability.
     pub(crate) imports: Vec<String>,
 }
 
-/// Reads the outside of a component; a core module with a component-type section is componentized first. Errors are
-/// sentences.
+/// Reads the outside of a component; a core module with a component-type section is componentized
+/// first. Errors are sentences.
 pub(crate) fn prepare(wasm: &[u8]) -> Result<Prepared<'_>, String> {
     if wasm.len() as u64 > WASM_BYTES_MAX {
         return Err(too_large(wasm.len() as u64));
@@ -135,7 +137,8 @@ fn foreign_import(name: &str) -> String {
     }
     if name.starts_with("wasi:") {
         return format!(
-            "imports {name}: this host lends no WASI; build for wasm32-unknown-unknown or with a stub adapter"
+            "imports {name}: this host lends no WASI; build for wasm32-unknown-unknown or with a \
+             stub adapter"
         );
     }
     format!("imports {name}, which this host does not have; it lends only {PACKAGE}@{VERSION}")

@@ -27,7 +27,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Defaults: everything in `dir` is the chain, rescan every 30 s, quiet period 300 ms, files only from `dir`.
+    /// Defaults: everything in `dir` is the chain, rescan every 30 s, quiet period 300 ms, files
+    /// only from `dir`.
     pub fn new(dir: impl Into<PathBuf>, data_dir: impl Into<PathBuf>) -> Self {
         let dir = dir.into();
         Self {

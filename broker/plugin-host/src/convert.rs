@@ -1,4 +1,5 @@
-//! Between the types of `access` and those of the WIT contract, field by field, and what is refused on the way back.
+//! Between the types of `access` and those of the WIT contract, field by field, and what is refused
+//! on the way back.
 
 use access::{
     Answer, Connection, Credentials, Denial, Grant, Outcome, PeerCertificate, PermissionSet,

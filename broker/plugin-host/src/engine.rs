@@ -1,7 +1,7 @@
 //! The one wasmtime engine of the process, its settings, and the thread that makes its epochs tick.
 //!
-//! Knows nothing of plugins. The settings are measured ones: concurrency support off halves the cost of a call, the
-//! pooling allocator with `PAGEMAP_SCAN` halves the cost of a fresh instance.
+//! Knows nothing of plugins. The settings are measured ones: concurrency support off halves the
+//! cost of a call, the pooling allocator with `PAGEMAP_SCAN` halves the cost of a fresh instance.
 
 use std::{
     hash::{Hash, Hasher},
@@ -51,8 +51,8 @@ fn create() -> Result<HostEngine, String> {
         match Engine::new(&attempt()) {
             Ok(engine) => return start(engine),
             Err(error) => {
-                // An address space limit (`ulimit -v`) or strict overcommit: smaller reservations cost bounds
-                // checks in the guest, not safety.
+                // An address space limit (`ulimit -v`) or strict overcommit: smaller reservations
+                // cost bounds checks in the guest, not safety.
                 tracing::warn!(%error, "the WebAssembly engine needs a smaller reservation");
                 last = error.to_string();
             }
@@ -63,7 +63,8 @@ fn create() -> Result<HostEngine, String> {
 
 fn start(engine: Engine) -> Result<HostEngine, String> {
     let weak = engine.weak();
-    // A thread of its own: a ticker on the async runtime could be starved by the guests that it must interrupt.
+    // A thread of its own: a ticker on the async runtime could be starved by the guests that it
+    // must interrupt.
     std::thread::Builder::new()
         .name("plugin-epoch".to_owned())
         .spawn(move || {
@@ -98,8 +99,8 @@ fn base() -> Config {
 fn pooling(reservation: Option<u64>) -> Config {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(INSTANCES_MAX)
-        // A component made from a core module has a shim and a fixup module beside it; some languages have three
-        // memories.
+        // A component made from a core module has a shim and a fixup module beside it; some
+        // languages have three memories.
         .total_core_instances(INSTANCES_MAX * 4)
         .total_memories(INSTANCES_MAX * 3)
         .total_tables(INSTANCES_MAX * 4)

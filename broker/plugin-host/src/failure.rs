@@ -1,4 +1,5 @@
-//! Turns what wasmtime says about a call that went wrong into what an operator reads. Decides nothing.
+//! Turns what wasmtime says about a call that went wrong into what an operator reads. Decides
+//! nothing.
 
 use access::{PluginFailure, PluginFailureKind};
 use wasmtime::{PoolConcurrencyLimitError, Trap};

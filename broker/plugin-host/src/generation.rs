@@ -1,7 +1,8 @@
-//! A generation: one component with one manifest and one set of files, identified by their hash, ready to answer.
+//! A generation: one component with one manifest and one set of files, identified by their hash,
+//! ready to answer.
 //!
-//! [`Generation::build`] is the way in: whatever fails there leaves the generation that is live alone.
-//! [`Generation::ask`] is one call from admission to answer.
+//! [`Generation::build`] is the way in: whatever fails there leaves the generation that is live
+//! alone. [`Generation::ask`] is one call from admission to answer.
 
 use std::{
     sync::{
@@ -137,7 +138,8 @@ struct Compiled {
 }
 
 impl Generation {
-    /// Parses, checks grants, compiles, links, and runs `describe`, `init` and `self-test` in a shadow instance.
+    /// Parses, checks grants, compiles, links, and runs `describe`, `init` and `self-test` in a
+    /// shadow instance.
     pub(crate) async fn build(
         runtime: &Arc<Runtime>,
         name: &str,
@@ -191,7 +193,8 @@ impl Generation {
             .map_err(|failure| Rejected::failed(format!("describe: {failure}")))
     }
 
-    /// One call: admission, a place, an instance, the guest, the answer. Every way out but an answer is a failure.
+    /// One call: admission, a place, an instance, the guest, the answer. Every way out but an
+    /// answer is a failure.
     pub(crate) async fn ask(self: &Arc<Self>, request: Request) -> Result<Reply, PluginFailure> {
         let started = Instant::now();
         let answer = self.ask_uncounted(request).await;
@@ -243,7 +246,8 @@ impl Generation {
         .await
     }
 
-    /// The instance is out of the pool while it runs: whatever ends the call other than well loses it.
+    /// The instance is out of the pool while it runs: whatever ends the call other than well loses
+    /// it.
     async fn enter(&self, request: &Request) -> Result<Reply, PluginFailure> {
         let mut instance = match self.pool.take() {
             Some(instance) => instance,
@@ -257,6 +261,12 @@ impl Generation {
     /// Drops instances that were not needed for a while.
     pub(crate) fn trim(&self) {
         self.pool.trim();
+    }
+
+    /// Whether its calls are admitted by the password threads first.
+    #[cfg(test)]
+    pub(crate) fn verifies_passwords(&self) -> bool {
+        self.factory.verifies_passwords
     }
 
     /// Instances that wait for a call.

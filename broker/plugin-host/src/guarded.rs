@@ -1,7 +1,8 @@
 //! A guest call as a future that is never cancelled and never panics into the broker.
 //!
-//! Dropping a call into a guest half way is a class of wasmtime flaws of its own (and loses the store anyway), so a
-//! caller that goes away leaves the call to end by itself, inside its deadline, in a task of its own.
+//! Dropping a call into a guest half way is a class of wasmtime flaws of its own (and loses the
+//! store anyway), so a caller that goes away leaves the call to end by itself, inside its deadline,
+//! in a task of its own.
 
 use std::{
     future::Future,

@@ -20,15 +20,16 @@ use crate::{
 /// Orders that wait; more make their askers wait.
 const ORDERS_MAX: usize = 64;
 
-/// The plugin host. Its loader ends when the last handle is dropped; calls in progress end by themselves.
+/// The plugin host. Its loader ends when the last handle is dropped; calls in progress end by
+/// themselves.
 pub struct PluginHost {
     orders: mpsc::Sender<Order>,
     view: Arc<ArcSwap<View>>,
     stats: Arc<Stats>,
 }
 
-/// The host cannot start at all. A folder that cannot be read or a plugin that fails is none of these: then the
-/// host runs, refuses, and says why.
+/// The host cannot start at all. A folder that cannot be read or a plugin that fails is none of
+/// these: then the host runs, refuses, and says why.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// wasmtime does not start.
@@ -45,8 +46,8 @@ pub enum StartError {
 }
 
 impl PluginHost {
-    /// Loads everything that is in the folder, puts the chains into `gate`, and goes on watching. Needs a tokio
-    /// runtime with time; compiles on its blocking threads.
+    /// Loads everything that is in the folder, puts the chains into `gate`, and goes on watching.
+    /// Needs a tokio runtime with time; compiles on its blocking threads.
     pub async fn start(config: Config, gate: Arc<Gate>) -> Result<Arc<Self>, StartError> {
         let aot = config.data_dir.join("aot");
         let runtime = Arc::new(Runtime::new(Some(&aot)).map_err(StartError::Engine)?);

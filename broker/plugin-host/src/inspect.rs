@@ -28,14 +28,14 @@ pub struct Inspection {
     pub described: Option<(String, String)>,
 }
 
-/// Makes a component from a core module that was built with wit-bindgen (wasm32-unknown-unknown). Errors are
-/// sentences.
+/// Makes a component from a core module that was built with wit-bindgen (wasm32-unknown-unknown).
+/// Errors are sentences.
 pub fn componentize(module: &[u8]) -> Result<Vec<u8>, String> {
     component::componentize(module)
 }
 
-/// Reads a component or core module, compiles and links it, and asks it for name and version. Neither `init` nor
-/// `self-test` run, so no manifest is needed. Needs a tokio runtime with time.
+/// Reads a component or core module, compiles and links it, and asks it for name and version.
+/// Neither `init` nor `self-test` run, so no manifest is needed. Needs a tokio runtime with time.
 pub async fn inspect(wasm: &[u8]) -> Result<Inspection, String> {
     let mut inspection = outside(wasm)?;
     let runtime = Arc::new(Runtime::new(None)?);
@@ -44,8 +44,8 @@ pub async fn inspect(wasm: &[u8]) -> Result<Inspection, String> {
     Ok(inspection)
 }
 
-/// Does everything that the broker would do before `NAME.wasm` of `dir` goes live, `init` and `self-test` included.
-/// Errors are sentences, one per problem. Needs a tokio runtime with time.
+/// Does everything that the broker would do before `NAME.wasm` of `dir` goes live, `init` and
+/// `self-test` included. Errors are sentences, one per problem. Needs a tokio runtime with time.
 pub async fn check_plugin(
     dir: &Path,
     name: &str,

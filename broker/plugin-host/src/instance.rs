@@ -1,4 +1,5 @@
-//! One instance of a plugin in a store of its own, and the ways to enter it. Knows nothing of pools.
+//! One instance of a plugin in a store of its own, and the ways to enter it. Knows nothing of
+//! pools.
 
 use std::{
     sync::Arc,
@@ -187,7 +188,8 @@ impl Instance {
             .map_err(reported)
     }
 
-    /// Asks a hook. The outer error means that the instance is lost, the inner one is the plugin's own word.
+    /// Asks a hook. The outer error means that the instance is lost, the inner one is the plugin's
+    /// own word.
     pub(crate) async fn ask(
         &mut self,
         request: &Request,

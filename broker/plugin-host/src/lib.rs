@@ -1,13 +1,15 @@
-//! Owns WebAssembly: loads components from the plugin folder, runs them inside budgets, swaps them under load.
+//! Owns WebAssembly: loads components from the plugin folder, runs them inside budgets, swaps them
+//! under load.
 //!
-//! The only crate that knows wasmtime. Knows nothing of MQTT packets, sockets or the admin API's HTTP: it implements
-//! the traits of `access` and hands whole chains to [`access::Gate`].
+//! The only crate that knows wasmtime. Knows nothing of MQTT packets, sockets or the admin API's
+//! HTTP: it implements the traits of `access` and hands whole chains to [`access::Gate`].
 //!
-//! Start reading at [`PluginHost::start`]; a load reads top to bottom in `loader.rs`, a call in `generation.rs`.
+//! Start reading at [`PluginHost::start`]; a load reads top to bottom in `loader.rs`, a call in
+//! `generation.rs`.
 //!
-//! Invariants: nothing but a complete generation (parsed, linked, initialised, self-tested) ever stands in a chain; a
-//! plugin that cannot answer is a link that fails; an instance is used again only after a call that ended well; a
-//! guest call is never cancelled by dropping its future.
+//! Invariants: nothing but a complete generation (parsed, linked, initialised, self-tested) ever
+//! stands in a chain; a plugin that cannot answer is a link that fails; an instance is used again
+//! only after a call that ended well; a guest call is never cancelled by dropping its future.
 
 #![deny(unsafe_code)]
 

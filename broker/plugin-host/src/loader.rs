@@ -1,8 +1,8 @@
 //! One task that owns which generation of which plugin is live.
 //!
-//! Notices changes (watcher, rescan, orders of the admin API), waits until files are quiet, builds a generation and
-//! swaps the whole chain in one step. Whatever fails before the swap leaves the generation that is live alone; what
-//! vanishes fails closed.
+//! Notices changes (watcher, rescan, orders of the admin API), waits until files are quiet, builds
+//! a generation and swaps the whole chain in one step. Whatever fails before the swap leaves the
+//! generation that is live alone; what vanishes fails closed.
 
 mod entry;
 mod orders;
@@ -53,7 +53,8 @@ pub(crate) struct Loader {
     deny_all: Option<Arc<Generation>>,
     deny_all_error: Option<String>,
     folder_error: Option<String>,
-    /// Passing trouble of this process, such as no free file descriptors: nothing is concluded from it.
+    /// Passing trouble of this process, such as no free file descriptors: nothing is concluded from
+    /// it.
     scan_error: Option<String>,
     watch: FolderWatch,
     changed: Arc<Notify>,
@@ -219,8 +220,8 @@ impl Loader {
         quiet
     }
 
-    /// Reads, checks and builds one plugin. With `force`, also what was tried before with the same bytes. Changes the
-    /// entry only; the caller swaps.
+    /// Reads, checks and builds one plugin. With `force`, also what was tried before with the same
+    /// bytes. Changes the entry only; the caller swaps.
     async fn load(&mut self, name: &str, force: bool) {
         let places = self.places.clone();
         let (engine, owned) = (self.runtime.engine.hash, name.to_owned());

@@ -1,4 +1,5 @@
-//! `NAME.toml`: the operator's answer to what a plugin asks for. Parses and checks; reads no files itself.
+//! `NAME.toml`: the operator's answer to what a plugin asks for. Parses and checks; reads no files
+//! itself.
 
 use std::{
     collections::BTreeMap,
@@ -82,7 +83,8 @@ impl Default for Manifest {
     }
 }
 
-/// A manifest that is not acceptable: file, line, and a sentence with key, value and what is allowed.
+/// A manifest that is not acceptable: file, line, and a sentence with key, value and what is
+/// allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}:{line}: {message}", file.display())]
 pub struct ManifestError {
@@ -107,7 +109,7 @@ impl Manifest {
             && let Some(name) = grants.get_ref().keys().next()
         {
             let message = format!(
-                "grants.{name}: this host has no such capability; capabilities that need a grant: none"
+                "grants.{name}: this host has no such capability; those that need a grant: none"
             );
             return Err(source.error(grants.span().start, message));
         }

@@ -1,4 +1,5 @@
-//! Warm instances of one generation: how many may run, which wait, which are kept. Knows nothing of guests.
+//! Warm instances of one generation: how many may run, which wait, which are kept. Knows nothing of
+//! guests.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! Decisions of admins that outlive a restart: which plugins they disabled. `DATA_DIR/plugins-state.json`, 0600.
+//! Decisions of admins that outlive a restart: which plugins they disabled.
+//! `DATA_DIR/plugins-state.json`, 0600.
 
 use std::{
     collections::BTreeSet,
@@ -24,7 +25,8 @@ struct File {
 }
 
 impl Remembered {
-    /// Reads the file; none is an empty one. A damaged one is an error: it could enable what an admin disabled.
+    /// Reads the file; none is an empty one. A damaged one is an error: it could enable what an
+    /// admin disabled.
     pub(crate) fn open(data_dir: &Path) -> io::Result<Self> {
         let path = data_dir.join("plugins-state.json");
         let file = match fs::read(&path) {

@@ -1,5 +1,5 @@
-//! What all plugins of one host share: the linker with every lent interface, the code cache, the password threads,
-//! the counters.
+//! What all plugins of one host share: the linker with every lent interface, the code cache, the
+//! password threads, the counters.
 
 use std::{path::Path, sync::Arc};
 
@@ -29,7 +29,8 @@ pub(crate) struct Runtime {
 }
 
 impl Runtime {
-    /// `aot_folder` = where machine code is cached; a folder that cannot be used costs a warning and the cache.
+    /// `aot_folder` = where machine code is cached; a folder that cannot be used costs a warning
+    /// and the cache.
     pub(crate) fn new(aot_folder: Option<&Path>) -> Result<Self, String> {
         let engine = engine::shared()?;
         let aot = match aot_folder.map(AotCache::open) {

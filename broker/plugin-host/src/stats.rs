@@ -1,4 +1,5 @@
-//! Counters of the plugin host over all plugins, read by whoever exports metrics. Knows nothing of metric formats.
+//! Counters of the plugin host over all plugins, read by whoever exports metrics. Knows nothing of
+//! metric formats.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -7,7 +8,8 @@ use std::{
 
 use access::PluginFailureKind;
 
-/// Counts since the start of the process. All getters are cheap and may be a moment apart from each other.
+/// Counts since the start of the process. All getters are cheap and may be a moment apart from each
+/// other.
 #[derive(Debug, Default)]
 pub struct Stats {
     loads: AtomicU64,

@@ -1,7 +1,9 @@
 //! Tests over the whole host, with guests written in WebAssembly text.
 
 mod calls;
+mod folder;
 pub(crate) mod guest;
+mod manage;
 mod reload;
 mod shipped;
 mod speed;

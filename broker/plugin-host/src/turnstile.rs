@@ -1,4 +1,5 @@
-//! A bounded number of places with a bounded queue before them. Knows nothing of what is done there.
+//! A bounded number of places with a bounded queue before them. Knows nothing of what is done
+//! there.
 
 use std::{
     sync::{

@@ -36,8 +36,8 @@ impl FolderWatch {
         watch
     }
 
-    /// Watches exactly these folders from now on. With `again`, also those that were watched are set up anew: a
-    /// folder that was removed and made again is another one.
+    /// Watches exactly these folders from now on. With `again`, also those that were watched are
+    /// set up anew: a folder that was removed and made again is another one.
     pub(crate) fn set(&mut self, folders: BTreeSet<PathBuf>, again: bool) {
         let Some(watcher) = &mut self.watcher else {
             return;

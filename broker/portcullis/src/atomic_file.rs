@@ -1,5 +1,5 @@
-//! Writing files that must never be seen half-written or by others: a new file beside the old one, flushed, renamed
-//! over it.
+//! Writing files that must never be seen half-written or by others: a new file beside the old one,
+//! flushed, renamed over it.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -8,8 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Replaces `file` as a whole; it ends with mode 0600 and keeps the owner it had, so that a broker that runs under
-/// its own user can still read it after root wrote it. A symbolic link stays one: its target is replaced.
+/// Replaces `file` as a whole; it ends with mode 0600 and keeps the owner it had, so that a broker
+/// that runs under its own user can still read it after root wrote it. A symbolic link stays one:
+/// its target is replaced.
 pub(crate) fn replace(file: &Path, content: &[u8]) -> io::Result<()> {
     replace_with_mode(file, content, 0o600)
 }

@@ -1,4 +1,5 @@
-//! `portcullis check`: configuration, plugins and file modes, every problem, nothing started and nothing written.
+//! `portcullis check`: configuration, plugins and file modes, every problem, nothing started and
+//! nothing written.
 
 use std::{
     collections::BTreeSet,

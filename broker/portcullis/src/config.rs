@@ -1,8 +1,9 @@
-//! The configuration file: one TOML file becomes one [`Config`], or the list of everything that is wrong with it.
+//! The configuration file: one TOML file becomes one [`Config`], or the list of everything that is
+//! wrong with it.
 //!
-//! Owns the names of the keys, their ranges and defaults (DESIGN sections 4 and 9). The parts that belong to a crate
-//! are built as that crate's own types; `wiring.rs` hands them on. `docs/configure/reference.toml` lists every key
-//! and is compared with this module by a test.
+//! Owns the names of the keys, their ranges and defaults (DESIGN sections 4 and 9). The parts that
+//! belong to a crate are built as that crate's own types; `wiring.rs` hands them on.
+//! `docs/configure/reference.toml` lists every key and is compared with this module by a test.
 
 mod document;
 mod limits;
@@ -10,6 +11,7 @@ mod listeners;
 mod problem;
 mod services;
 mod spelling;
+mod table;
 mod unit;
 
 use std::{
@@ -19,7 +21,10 @@ use std::{
 
 use server::{ClientIdFrom, PublishDenied};
 
-use self::document::{Document, Environment, Table};
+use self::{
+    document::{Document, Environment},
+    table::Table,
+};
 pub(crate) use self::{
     limits::Limits,
     listeners::{Chain, Listener},
@@ -91,7 +96,8 @@ impl Config {
         }
     }
 
-    /// The configuration if it could be built at all, every fault, and every key that was looked for.
+    /// The configuration if it could be built at all, every fault, and every key that was looked
+    /// for.
     fn read(
         file: &Path,
         text: &str,

@@ -1,12 +1,13 @@
-//! The limit of open files: each connection needs one, and the soft limit of a login shell is small.
+//! The limit of open files: each connection needs one, and the soft limit of a login shell is
+//! small.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What is taken where the system says "no limit".
 const UNLIMITED: u64 = 1 << 30;
 
-/// Raises the soft limit to the hard one and tells what holds then. A limit that cannot be raised is no reason not to
-/// run: the number of connections follows from what is returned.
+/// Raises the soft limit to the hard one and tells what holds then. A limit that cannot be raised
+/// is no reason not to run: the number of connections follows from what is returned.
 pub(crate) fn raise_limit() -> u64 {
     let before = getrlimit(Resource::Nofile);
     let raised = Rlimit {

@@ -1,6 +1,7 @@
 //! The program: reads the command line, runs one command, turns its end into an exit code.
 //!
-//! Owns what only a whole process has: the allocator, the runtime, the log. `service.rs` puts the crates together.
+//! Owns what only a whole process has: the allocator, the runtime, the log. `service.rs` puts the
+//! crates together.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,5 @@
-//! `portcullis passwd FILE USER`: asks for a password, or reads it from standard input, and writes its hash.
+//! `portcullis passwd FILE USER`: asks for a password, or reads it from standard input, and writes
+//! its hash.
 
 use std::{
     io::{self, BufRead, IsTerminal, Read},

@@ -60,7 +60,8 @@ pub(crate) fn hash(password: &[u8]) -> Result<String, Failure> {
     Ok(hash.to_string())
 }
 
-/// Puts `user` with `hash` in place of every line that it had, or at the end. Makes the file if there is none.
+/// Puts `user` with `hash` in place of every line that it had, or at the end. Makes the file if
+/// there is none.
 pub(crate) fn set(file: &Path, user: &str, hash: &str) -> Result<(), Failure> {
     check_user(user)?;
     edit(file, |old| {
@@ -99,7 +100,8 @@ pub(crate) fn delete(file: &Path, user: &str) -> Result<(), Failure> {
     })
 }
 
-/// Reads, changes and replaces a file while no other `portcullis passwd` does the same in that folder.
+/// Reads, changes and replaces a file while no other `portcullis passwd` does the same in that
+/// folder.
 fn edit(
     file: &Path,
     change: impl FnOnce(&[u8]) -> Result<Vec<u8>, Failure>,

@@ -1,4 +1,5 @@
-//! `portcullis quickstart`: a folder with everything, a running broker, and the proof that its gate works.
+//! `portcullis quickstart`: a folder with everything, a running broker, and the proof that its gate
+//! works.
 
 mod client;
 mod folder;
@@ -77,7 +78,8 @@ fn choose_ports(config: &mut Config, once: bool) {
     }
 }
 
-/// Where the built-in client connects to: the first listener, through loopback if it listens everywhere.
+/// Where the built-in client connects to: the first listener, through loopback if it listens
+/// everywhere.
 fn mqtt_address(service: &Service) -> Result<SocketAddr, Failure> {
     let listeners = service.listeners();
     let (_, mut address) = listeners
@@ -96,6 +98,10 @@ fn mqtt_address(service: &Service) -> Result<SocketAddr, Failure> {
 fn print_next_steps(folder: &Folder, address: SocketAddr, admin: SocketAddr) {
     let (host, port) = (address.ip(), address.port());
     let path = folder.path.display();
+    // As it was called, so that the lines can be pasted: `cargo run` puts nothing into PATH.
+    let program = std::env::args()
+        .next()
+        .unwrap_or_else(|| "portcullis".to_owned());
     let client = format!("-h {host} -p {port} -u {USER} -P {}", folder.password);
     println!(
         "
@@ -106,8 +112,8 @@ Try it:
   curl -H \"Authorization: Bearer $(cat '{path}/admin.token')\" http://{admin}/api/v1/clients
 
 Change it while it runs:
-  echo 'a long password' | portcullis passwd '{path}/passwords' anna
-  portcullis plugin check '{path}/plugins/acl-file.wasm'
+  echo 'a long password' | {program} passwd '{path}/passwords' anna
+  {program} plugin check '{path}/plugins/acl-file.wasm'
   rm '{path}/plugins/password-file.wasm'     # nobody gets in any more
 
 Serving until Ctrl-C."

@@ -1,7 +1,8 @@
-//! The crates put together: gate, plugins, broker and admin API of one configuration, started and stopped as one.
+//! The crates put together: gate, plugins, broker and admin API of one configuration, started and
+//! stopped as one.
 //!
-//! Owns the order: the gate refuses everybody until plugins stand in it, listeners open after that, the admin API
-//! speaks last. Knows nothing of signals and terminals.
+//! Owns the order: the gate refuses everybody until plugins stand in it, listeners open after that,
+//! the admin API speaks last. Knows nothing of signals and terminals.
 
 use std::{
     fs::{self, DirBuilder},
@@ -36,8 +37,8 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Starts everything. When it returns, all listeners are bound and every plugin was tried. `descriptors` = how
-    /// many files may be open.
+    /// Starts everything. When it returns, all listeners are bound and every plugin was tried.
+    /// `descriptors` = how many files may be open.
     pub(crate) async fn start(config: Config, descriptors: u64) -> Result<Self, Failure> {
         make_private(&config.data_dir)?;
         let metrics = Metrics::new();
@@ -90,7 +91,8 @@ impl Service {
         &*self.plugins
     }
 
-    /// Reads the configuration file again and applies what can change while running; a faulty file changes nothing.
+    /// Reads the configuration file again and applies what can change while running; a faulty file
+    /// changes nothing.
     pub(crate) async fn reload(&mut self) {
         let new = match Config::load(&self.config.file) {
             Ok(new) => new,

@@ -69,6 +69,7 @@ impl Core {
     /// Takes an ended session out of the map and its subscriptions out of the router.
     pub(crate) fn end_session(&self, handle: &SessionHandle) {
         self.sessions.remove(handle);
+        self.timers.disarm(handle.id);
         let subscriptions = std::mem::take(&mut handle.state.lock().session.subscriptions);
         let filters = subscriptions.iter().map(|subscription| &subscription.filter);
         self.router.unsubscribe_all(handle.id, filters);

@@ -15,12 +15,13 @@ use access::{
 use codec::{ConnAck, Connect, Decoded, Packet, ProtocolVersion, ReasonCode, decode};
 use session::WillMessage;
 use telemetry::events::{ConnectRefused, Connected};
-use tokio::{io::AsyncReadExt, io::AsyncWriteExt, net::TcpStream};
+use tokio::{io::AsyncReadExt, net::TcpStream};
 
 use crate::{
     broker::Core,
     config::LiveConfig,
     connection::{Begin, Connection},
+    disconnect::farewell,
     sessions::{Facts, ForeignSession, Open, Opened},
     subscribe::judge_again,
     will,
@@ -42,8 +43,8 @@ enum Refused {
     Timeout(Duration),
     #[error("connection ended before CONNECT was complete: {0}")]
     Network(io::ErrorKind),
-    #[error("{0}")]
-    Malformed(codec::Error),
+    #[error("{error}")]
+    Malformed { error: codec::Error, version: Option<ProtocolVersion> },
     #[error("the first packet is not CONNECT [MQTT-3.1.0-1]")]
     NotConnect,
     #[error("the server is shutting down")]
@@ -62,6 +63,8 @@ enum Refused {
     BackedOff(limits::BackedOff),
     #[error("{0}")]
     Flapping(limits::Banned),
+    #[error("CONNACK is longer than the Maximum Packet Size of the client")]
+    NoRoomForConnAck,
     #[error("the session of this client identifier belongs to another principal")]
     ForeignSession,
 }
@@ -71,8 +74,9 @@ impl Refused {
     fn reason_code(&self) -> Option<ReasonCode> {
         match self {
             Self::Timeout(_) | Self::Network(_) | Self::NotConnect => None,
-            Self::Malformed(error) => Some(error.reason_code()),
-            Self::ShuttingDown => Some(ReasonCode::ServerShuttingDown),
+            Self::Malformed { error, version } => malformed_code(error, *version),
+            // CONNACK has no code for it, and no CONNECT was read.
+            Self::ShuttingDown | Self::NoRoomForConnAck => None,
             Self::Limit(exceeded) => Some(limit_code(exceeded)),
             Self::AuthenticationMethod => Some(ReasonCode::BadAuthenticationMethod),
             Self::ByChain(refusal) => Some(refusal.reason_code()),
@@ -109,13 +113,11 @@ async fn handshake(mut arrival: Arrival) -> Option<Box<Connection>> {
             return None;
         }
     };
-    let claim = (first.connect.version, first.connect.client_id.clone());
-    let problem = first.connect.request_problem_information;
+    let claim = Claimed::of(&first.connect);
     match admit(&arrival, first).await {
         Ok(admitted) => Some(Box::new(admitted.begin(arrival))),
         Err(refused) => {
-            let (version, client_id) = &claim;
-            refuse(&mut arrival, Some((*version, client_id, problem)), &refused).await;
+            refuse(&mut arrival, Some(&claim), &refused).await;
             None
         }
     }
@@ -140,7 +142,10 @@ async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
                 return Err(Refused::NotConnect);
             }
             // CONNECT says its own version; the one given here is not looked at.
-            match decode(&bytes, ProtocolVersion::V5, most).map_err(Refused::Malformed)? {
+            let decoded = decode(&bytes, ProtocolVersion::V5, most).map_err(|error| {
+                Refused::Malformed { error, version: claimed_version(&bytes) }
+            });
+            match decoded? {
                 Decoded::Packet(Packet::Connect(connect), taken) => {
                     bytes.drain(..taken);
                     return Ok(First { connect, assigned: false, rest: bytes });
@@ -183,6 +188,8 @@ async fn admit(arrival: &Arrival, mut first: First) -> Result<Admitted, Refused>
         will::permit(will, authenticated.permissions()).map_err(Refused::Will)?;
     }
     let connack = answer(&first, &authenticated, &live);
+    // Known before anything is taken over: there is no connection without CONNACK.
+    encode_connack(connack.clone(), &first.connect).ok_or(Refused::NoRoomForConnAck)?;
     let opened = open_session(arrival, &first.connect, &authenticated, (will, &connack), &live)?;
     Ok(Admitted {
         keep_alive_seconds: keep_alive(&first.connect, &live),
@@ -198,16 +205,23 @@ async fn admit(arrival: &Arrival, mut first: First) -> Result<Admitted, Refused>
 fn check_connect(connect: &Connect, live: &LiveConfig) -> Result<(), Refused> {
     let sizes = &live.limits.sizes;
     sizes.check_client_id(&connect.client_id).map_err(Refused::Limit)?;
-    let properties = &connect.user_properties;
-    let bytes = properties.iter().map(|(name, value)| name.len() + value.len()).sum();
-    sizes.check_user_properties(properties.len(), bytes).map_err(Refused::Limit)?;
+    check_user_properties(&connect.user_properties, sizes)?;
     if let Some(will) = &connect.will {
         sizes.check_topic(&will.topic).map_err(Refused::Limit)?;
+        check_user_properties(&will.user_properties, sizes)?;
     }
     if connect.authentication_method.is_some() {
         return Err(Refused::AuthenticationMethod);
     }
     Ok(())
+}
+
+fn check_user_properties(
+    properties: &[(String, String)],
+    sizes: &limits::Sizes,
+) -> Result<(), Refused> {
+    let bytes = properties.iter().map(|(name, value)| name.len() + value.len()).sum();
+    sizes.check_user_properties(properties.len(), bytes).map_err(Refused::Limit)
 }
 
 impl First {
@@ -340,6 +354,19 @@ fn answer(first: &First, authenticated: &Authenticated, live: &LiveConfig) -> Co
     }
 }
 
+/// CONNACK in the client's Maximum Packet Size [MQTT-3.1.2-24], without its properties for humans if need be; `None` when
+/// it does not fit even so.
+fn encode_connack(connack: ConnAck, connect: &Connect) -> Option<Vec<u8>> {
+    let mut output = Vec::with_capacity(CONNECT_BYTES);
+    let most = packet_bytes_max(connect);
+    let packet = Packet::ConnAck(Box::new(connack));
+    packet.encode_within(connect.version, most, &mut output).then_some(output)
+}
+
+fn packet_bytes_max(connect: &Connect) -> usize {
+    connect.maximum_packet_size.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX)
+}
+
 /// Resumes, takes over or makes the session, and settles what the old connection left.
 fn open_session(
     arrival: &Arrival,
@@ -376,8 +403,8 @@ fn open_session(
     if let Some(replaced) = &opened.replaced {
         core.end_session(replaced);
     }
-    if let Some((old_will, permissions)) = &opened.old_will {
-        will::publish(core, old_will, permissions, opened.handle.id);
+    if let Some(old_will) = &opened.old_will {
+        will::publish(core, old_will, authenticated.permissions(), opened.handle.id);
     }
     if opened.session_present {
         // What was subscribed and queued under older permissions is judged by the present ones before any of it flows.
@@ -401,8 +428,7 @@ impl Admitted {
             session_present: self.opened.session_present,
         }
         .emit(&arrival.core.metrics);
-        let mut output = Vec::with_capacity(CONNECT_BYTES);
-        Packet::ConnAck(Box::new(self.connack)).encode(self.connect.version, &mut output);
+        let output = encode_connack(self.connack, &self.connect).unwrap_or_default();
         let begin = Begin {
             core: arrival.core,
             stream: arrival.stream,
@@ -419,15 +445,34 @@ impl Admitted {
     }
 }
 
+/// What a refusal needs of a CONNECT.
+struct Claimed {
+    version: ProtocolVersion,
+    client_id: String,
+    wants_reason: bool,
+    packet_bytes_max: usize,
+}
+
+impl Claimed {
+    fn of(connect: &Connect) -> Self {
+        Self {
+            version: connect.version,
+            client_id: connect.client_id.clone(),
+            wants_reason: connect.request_problem_information,
+            packet_bytes_max: packet_bytes_max(connect),
+        }
+    }
+}
+
 /// The one place where a refusal leaves.
 async fn refuse(
     arrival: &mut Arrival,
-    claim: Option<(ProtocolVersion, &str, bool)>,
+    claim: Option<&Claimed>,
     refused: &Refused,
 ) {
     let reason = refused.reason_code();
     ConnectRefused {
-        client_id: claim.map(|(_, client_id, _)| client_id),
+        client_id: claim.map(|claim| claim.client_id.as_str()),
         listener: &arrival.listener,
         remote: arrival.remote,
         reason: reason.unwrap_or(ReasonCode::UnspecifiedError),
@@ -435,25 +480,47 @@ async fn refuse(
     }
     .emit(&arrival.core.metrics);
     let Some(reason_code) = reason else { return };
-    // A packet that did not decode has no version: 5.0's CONNACK says why, as Mosquitto and HiveMQ answer, unless the
-    // bytes say 3.1.1.
-    let (version, problem) =
-        claim.map_or((ProtocolVersion::V311, false), |(version, _, problem)| (version, problem));
+    let (version, wants_reason, most) = match (claim, refused) {
+        (Some(claim), _) => (claim.version, claim.wants_reason, claim.packet_bytes_max),
+        (None, Refused::Malformed { version: Some(version), .. }) => (*version, false, usize::MAX),
+        (None, _) => return,
+    };
     let reason_string = match refused {
-        Refused::ByChain(refusal) if problem => refusal.reason.clone(),
+        Refused::ByChain(refusal) if wants_reason => refusal.reason.clone(),
         _ => None,
     };
     let connack = ConnAck { reason_code, reason_string, ..ConnAck::default() };
     let mut output = Vec::new();
-    Packet::ConnAck(Box::new(connack)).encode(version, &mut output);
-    let farewell = async {
-        arrival.stream.write_all(&output).await?;
-        arrival.stream.shutdown().await
-    };
-    // A stranger who does not read its refusal is not waited for.
-    if !matches!(tokio::time::timeout(FAREWELL, farewell).await, Ok(Ok(()))) {
-        tracing::trace!(remote = %arrival.remote, "refusal not taken");
+    if Packet::ConnAck(Box::new(connack)).encode_within(version, most, &mut output) {
+        farewell(&mut arrival.stream, &output).await;
     }
+}
+
+/// The version that a CONNECT claims, as far as its bytes say. Who names a level above 5 is taken to read 5.0's CONNACK,
+/// everybody else 3.1.1's; the highest bit is Mosquitto's mark of a bridge.
+fn claimed_version(bytes: &[u8]) -> Option<ProtocolVersion> {
+    let length_end = bytes.iter().skip(1).take(4).position(|byte| byte & 0x80 == 0)? + 2;
+    let [0, name_bytes, name @ ..] = bytes.get(length_end..)? else { return None };
+    let (name, level) = name.split_at_checked(usize::from(*name_bytes))?;
+    match (name, level.first()? & 0x7F) {
+        (b"MQTT", 5..) => Some(ProtocolVersion::V5),
+        (b"MQTT" | b"MQIsdp", _) => Some(ProtocolVersion::V311),
+        _ => None,
+    }
+}
+
+/// The code for a CONNECT that does not decode. 3.1.1 wants no CONNACK for one that breaks its format [MQTT-3.1.4-1],
+/// and who may not speak MQTT at all gets no word.
+fn malformed_code(error: &codec::Error, version: Option<ProtocolVersion>) -> Option<ReasonCode> {
+    use ReasonCode::{ClientIdentifierNotValid, UnsupportedProtocolVersion};
+    let code = error.reason_code();
+    let told = match version? {
+        ProtocolVersion::V5 => true,
+        ProtocolVersion::V311 => {
+            matches!(code, ClientIdentifierNotValid | UnsupportedProtocolVersion)
+        }
+    };
+    told.then_some(code)
 }
 
 /// The Reason Code for a length or count beyond its limit.
@@ -484,5 +551,3 @@ fn random_u128() -> u128 {
 
 /// Room for a usual CONNECT or CONNACK.
 const CONNECT_BYTES: usize = 256;
-/// How long a refusal may take to leave.
-const FAREWELL: Duration = Duration::from_secs(1);

@@ -155,13 +155,28 @@ impl Connection {
 
     fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Close> {
         self.poll_refresh(cx, now)?;
-        if self.may_read(now) {
+        let clogged = self.is_clogged();
+        if self.is_reading(now) {
             self.poll_input(cx, now)?;
             self.flush_wakes();
         }
         self.poll_timers(cx, now)?;
         self.sync(cx, now)?;
-        self.poll_output(cx, now)
+        self.poll_output(cx, now)?;
+        if clogged && !self.is_clogged() {
+            cx.waker().wake_by_ref();
+        }
+        Ok(())
+    }
+
+    fn is_reading(&self, now: Instant) -> bool {
+        self.may_read(now) && !self.is_clogged()
+    }
+
+    /// The client takes nothing of what it is answered: it is not read until it does, so that its own packets cannot
+    /// fill our memory with acknowledgements.
+    fn is_clogged(&self) -> bool {
+        self.blocked_since.is_some() && self.output.len() - self.written > CLOGGED_BYTES
     }
 
     /// Wakes the subscribers that this turn's messages reached.
@@ -315,6 +330,10 @@ impl Connection {
             return Err(Close::ByServer(code));
         }
         slot.wake_pending = false;
+        if self.refresh.is_behind(self.core.gate.generation()) {
+            // A swap during this turn, before there was a waker or while a wake was still pending, woke nobody.
+            cx.waker().wake_by_ref();
+        }
         if !slot.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             slot.waker = Some(cx.waker().clone());
         }
@@ -369,10 +388,10 @@ impl Connection {
     }
 
     fn poll_timers(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Close> {
-        if self.keep_alive.deadline().is_some_and(|at| at <= now) {
+        if self.keep_alive_deadline(now).is_some_and(|at| at <= now) {
             return Err(Close::ByServer(ReasonCode::KeepAliveTimeout));
         }
-        if self.idle_deadline().is_some_and(|at| at <= now) {
+        if self.idle_deadline(now).is_some_and(|at| at <= now) {
             return Err(Close::ByServer(ReasonCode::KeepAliveTimeout));
         }
         if self.write_deadline().is_some_and(|at| at <= now) {
@@ -382,7 +401,15 @@ impl Connection {
         Ok(())
     }
 
-    fn idle_deadline(&self) -> Option<Instant> {
+    /// None while the client is not read: its silence is ours.
+    fn keep_alive_deadline(&self, now: Instant) -> Option<Instant> {
+        if self.is_reading(now) { self.keep_alive.deadline() } else { None }
+    }
+
+    fn idle_deadline(&self, now: Instant) -> Option<Instant> {
+        if !self.is_reading(now) {
+            return None;
+        }
         self.keep_alive.last_packet().checked_add(self.core.live.load().limits.sizes.idle_timeout?)
     }
 
@@ -394,11 +421,11 @@ impl Connection {
     /// armed anew per packet.
     fn arm_timer(&mut self, cx: &mut Context<'_>, now: Instant) {
         let deadlines =
-            [self.keep_alive.deadline(), self.write_deadline(), self.refresh.deadline()];
+            [self.keep_alive_deadline(now), self.write_deadline(), self.refresh.deadline()];
         let mut next = deadlines.into_iter().flatten().min();
         if self.timer_at.is_none_or(|at| at <= now) {
             // Looked up only when the timer has to be set anyway.
-            next = next.into_iter().chain(self.idle_deadline()).min();
+            next = next.into_iter().chain(self.idle_deadline(now)).min();
         }
         let Some(next) = next else { return };
         if self.timer_at.is_some_and(|at| at > now && at <= next) {
@@ -412,5 +439,7 @@ impl Connection {
     }
 }
 
+/// Unwritten bytes from which on a client that takes none is not read.
+const CLOGGED_BYTES: usize = 256 * 1024;
 /// Room for wakers that is kept between turns.
 const WAKES_KEPT: usize = 64;

@@ -2,12 +2,17 @@
 
 use std::{
     io,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use codec::{Disconnect, Packet, PacketType, ProtocolVersion, ReasonCode};
+use session::WillMessage;
 use telemetry::events::{Disconnected, ProtocolViolation};
-use tokio::io::AsyncWriteExt;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{close::Close, connection::Connection, will};
 
@@ -39,7 +44,8 @@ impl Connection {
         }
         let granted = self.authenticated.identity().session_expiry_seconds_max;
         let most = live.limits.sizes.session_expiry_max.min(granted.unwrap_or(u32::MAX));
-        state.facts.session_expiry_interval = seconds.min(most);
+        let seconds = seconds.min(most);
+        state.facts.session_expiry_interval = seconds;
         state.session.set_persistent(seconds > 0);
         Ok(())
     }
@@ -47,17 +53,18 @@ impl Connection {
 
 /// Ends a connection that came through [`crate::connect`].
 pub(crate) async fn finish(mut connection: Box<Connection>, close: Close) {
-    release(&connection, &close);
+    if let Some(will) = release(&connection, &close) {
+        send_will(&connection, will);
+    }
     report(&connection, &close);
-    let farewell = say_goodbye(&mut connection, &close);
-    // The client may be gone or deaf; nobody waits for it longer than this.
-    if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
-        tracing::trace!(client_id = %connection.handle.client_id, "farewell not taken");
+    let last_words = last_words(&mut connection, &close);
+    if !last_words.is_empty() {
+        farewell(&mut connection.stream, &last_words).await;
     }
 }
 
-/// Gives the session back: Will Message, expiry, or its end.
-fn release(connection: &Connection, close: &Close) {
+/// Gives the session back: expiry, or its end. Returns the Will Message that is due now.
+fn release(connection: &Connection, close: &Close) -> Option<Box<WillMessage>> {
     let (core, handle) = (&connection.core, &connection.handle);
     let now = Instant::now();
     let mut state = handle.state.lock();
@@ -67,43 +74,43 @@ fn release(connection: &Connection, close: &Close) {
         .is_some_and(|slot| slot.connection_id == connection.connection_id);
     if !ours {
         // Taken over: the session and its Will Message are in other hands.
-        return;
+        return None;
     }
     state.connection = None;
     state.session.detach();
     state.facts.since_unix = core.now_unix();
     let will = state.will.take().filter(|_| close.sends_will());
-    let permissions = state.permissions.clone();
     let expiry = Duration::from_secs(state.facts.session_expiry_interval.into());
     if expiry.is_zero() {
         state.ended = true;
         drop(state);
         core.end_session(handle);
-        if let Some(will) = will {
-            will::publish(core, &will, &permissions, handle.id);
-        }
-        return;
+        return will;
     }
     state.expires = now.checked_add(expiry);
-    let expires = state.expires;
-    let mut due_now = None;
-    let mut will_due = None;
-    match will {
-        Some(will) if will.delay.is_zero() => due_now = Some(will),
-        Some(will) => {
-            // The earlier of delay and session end [MQTT-3.1.3-9].
-            will_due = now.checked_add(will.delay.min(expiry));
-            state.will_due = will_due;
-            state.will = Some(will);
-        }
-        None => {}
-    }
+    let (delayed, due_now) = match will {
+        Some(will) if will.delay.is_zero() => (None, Some(will)),
+        will => (will, None),
+    };
+    // The earlier of delay and session end [MQTT-3.1.3-9].
+    state.will_due =
+        delayed.as_ref().and_then(|will| now.checked_add(will.delay.min(expiry)));
+    state.will = delayed;
+    let next = state.will_due.into_iter().chain(state.expires).min();
     drop(state);
-    if let Some(will) = due_now {
-        will::publish(core, &will, &permissions, handle.id);
-    }
-    if let Some(at) = will_due.into_iter().chain(expires).min() {
+    if let Some(at) = next {
         core.timers.arm(at, handle);
+    }
+    due_now
+}
+
+/// Sends the Will Message: at once when the permissions at hand are current, else as soon as they are known.
+fn send_will(connection: &Connection, will: Box<WillMessage>) {
+    let Connection { core, handle, authenticated, .. } = connection;
+    if connection.may_read(Instant::now()) {
+        will::publish(core, &will, authenticated.permissions(), handle.id);
+    } else {
+        will::ask_and_publish(core, handle, Arc::clone(authenticated), will);
     }
 }
 
@@ -120,18 +127,30 @@ fn report(connection: &Connection, close: &Close) {
     Disconnected { client_id, remote, reason, by_client }.emit(metrics);
 }
 
-async fn say_goodbye(connection: &mut Connection, close: &Close) -> io::Result<()> {
-    if let (Some(code), ProtocolVersion::V5) = (close.disconnect_code(), connection.version) {
-        let disconnect = Disconnect {
-            reason_code: code,
-            session_expiry_interval: None,
-            reason_string: None,
-            user_properties: Vec::new(),
-            server_reference: None,
-        };
-        Packet::Disconnect(disconnect).encode(connection.version, &mut connection.output);
+/// What is still to be written: acknowledgements that were given, and DISCONNECT for a 5.0 client.
+fn last_words(connection: &mut Connection, close: &Close) -> Vec<u8> {
+    if matches!(close, Close::Network(_) | Close::WriteTimeout) {
+        return Vec::new();
     }
-    let rest = connection.unwritten();
-    connection.stream.write_all(&rest).await?;
-    connection.stream.shutdown().await
+    let mut output = connection.unwritten();
+    if let (Some(code), ProtocolVersion::V5) = (close.disconnect_code(), connection.version) {
+        Packet::Disconnect(Disconnect::new(code)).encode(connection.version, &mut output);
+    }
+    output
+}
+
+/// Writes the last bytes of a connection so that they arrive: closing a socket while input lies unread would make the
+/// system send a reset, which can overtake them. The client may be gone or deaf; nobody waits for it longer than
+/// [`FAREWELL`].
+pub(crate) async fn farewell(stream: &mut TcpStream, last_words: &[u8]) {
+    let mut unread = [0; 1024];
+    let said = async {
+        stream.write_all(last_words).await?;
+        stream.shutdown().await?;
+        while stream.read(&mut unread).await? > 0 {}
+        io::Result::Ok(())
+    };
+    if !matches!(tokio::time::timeout(FAREWELL, said).await, Ok(Ok(()))) {
+        tracing::trace!("farewell not taken");
+    }
 }

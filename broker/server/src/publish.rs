@@ -87,6 +87,9 @@ impl Connection {
             return self.acknowledge(publish, ReasonCode::Success);
         }
         let answer = match self.permit(at, publish) {
+            Ok(()) if self.check_user_properties(publish).is_err() => {
+                Answer::Refused(ReasonCode::QuotaExceeded)
+            }
             Ok(()) => self.pass_on(at, publish, now),
             Err(denied) => self.deny(at, &denied)?,
         };
@@ -156,6 +159,15 @@ impl Connection {
         let mut state = self.handle.state.lock();
         let inbound = state.session.handle_publish_exactly_once(packet_id);
         Ok(inbound.map_err(Close::Session)? == Inbound::Duplicate)
+    }
+
+    fn check_user_properties(&self, publish: &Publish<'_>) -> Result<(), limits::SizeExceeded> {
+        let properties = &publish.user_properties;
+        if properties.is_empty() {
+            return Ok(());
+        }
+        let bytes = properties.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.core.live.load().limits.sizes.check_user_properties(properties.len(), bytes)
     }
 
     fn permit(&mut self, at: usize, publish: &Publish<'_>) -> Result<(), NotAuthorized> {

@@ -1,8 +1,8 @@
 //! Permissions grow old: at the end of their time to live and after a swap of the chain they are asked for again.
 //!
 //! While the answer is awaited after a swap the client is not read, so that no decision rests on a generation that is
-//! gone. When the answer fails, the client is not read for up to 5 s and then has no permission at all until it
-//! succeeds (DESIGN section 6).
+//! gone. Whether the answer fails or does not come, the client is not read for up to 5 s and then has no permission at
+//! all until it succeeds (DESIGN section 6).
 
 use std::{
     sync::Arc,
@@ -32,8 +32,8 @@ pub(crate) struct Refresh {
     valid_until: Instant,
     /// When the identity ends.
     ends_at: Option<Instant>,
-    /// First failure in a row.
-    failing_since: Option<Instant>,
+    /// Since when there is no answer that may be used.
+    unusable_since: Option<Instant>,
     /// Everything is refused until an answer comes.
     denied: bool,
     /// Generation of the last attempt.
@@ -47,7 +47,7 @@ impl Refresh {
             due: now,
             valid_until: now,
             ends_at: None,
-            failing_since: None,
+            unusable_since: None,
             denied: false,
             tried: authenticated.generation(),
         };
@@ -61,7 +61,7 @@ impl Refresh {
         // Ahead of the end, and not all clients of a storm at once.
         let spread = Arc::as_ptr(&authenticated.subject().client_id).addr() as u32 / 16 % 15;
         self.due = now + ttl * (80 + spread) / 100;
-        self.failing_since = None;
+        self.unusable_since = None;
         self.denied = false;
     }
 
@@ -71,30 +71,57 @@ impl Refresh {
             .and_then(|end| now.checked_add(Duration::from_secs(end.saturating_sub(now_unix))));
     }
 
+    /// Whether the chain was swapped and nobody was asked since.
+    pub(crate) fn is_behind(&self, generation: u64) -> bool {
+        self.running.is_none() && self.tried != generation
+    }
+
+    /// When a client without usable permissions is given none.
+    fn patience_ends(&self) -> Option<Instant> {
+        if self.denied { None } else { self.unusable_since?.checked_add(PATIENCE) }
+    }
+
     /// When to look again.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let due = if self.running.is_none() { Some(self.due) } else { None };
-        due.into_iter().chain(self.ends_at).min()
+        due.into_iter().chain(self.ends_at).chain(self.patience_ends()).min()
     }
 }
 
 impl Connection {
     /// Whether the client may be read: its permissions are current, or it was given none.
     pub(crate) fn may_read(&self, now: Instant) -> bool {
-        self.refresh.denied || (!self.is_stale() && now < self.refresh.valid_until)
+        self.refresh.denied || self.is_usable(now)
+    }
+
+    fn is_usable(&self, now: Instant) -> bool {
+        !self.is_stale() && now < self.refresh.valid_until
     }
 
     fn is_stale(&self) -> bool {
         self.core.gate.generation() != self.authenticated.generation()
     }
 
-    /// Starts and follows the asking.
+    /// Keeps the permissions current, within the patience for that.
     pub(crate) fn poll_refresh(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Close> {
         if self.refresh.ends_at.is_some_and(|at| at <= now) {
             return Err(Close::ByServer(ReasonCode::NotAuthorized));
         }
+        if !self.is_usable(now) {
+            self.refresh.unusable_since.get_or_insert(now);
+        }
+        self.follow(cx, now)?;
+        if self.refresh.patience_ends().is_some_and(|at| at <= now) {
+            self.refuse_everything();
+            cx.waker().wake_by_ref();
+        }
+        Ok(())
+    }
+
+    /// Starts and follows the asking.
+    fn follow(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Close> {
         if self.refresh.running.is_none() {
-            let swapped = self.core.gate.generation() != self.refresh.tried;
+            let swapped = self.refresh.is_behind(self.core.gate.generation());
             if !swapped && now < self.refresh.due {
                 return Ok(());
             }
@@ -109,7 +136,11 @@ impl Connection {
             Err(refusal) if refusal.kind == RefusalKind::UnsafeVariable => {
                 return Err(Close::ByServer(ReasonCode::NotAuthorized));
             }
-            Err(refusal) => self.bear(&refusal, now),
+            Err(refusal) => {
+                let client_id = telemetry::Escaped(&self.handle.client_id);
+                tracing::debug!(%client_id, %refusal, "no permissions");
+                self.refresh.due = now + if self.refresh.denied { RETRY_DENIED } else { RETRY };
+            }
         }
         // Something may have changed while it ran.
         cx.waker().wake_by_ref();
@@ -134,18 +165,10 @@ impl Connection {
         self.set_permissions(&permissions, changed);
     }
 
-    /// An attempt failed.
-    fn bear(&mut self, refusal: &Refusal, now: Instant) {
-        let since = *self.refresh.failing_since.get_or_insert(now);
-        self.refresh.due = now + if self.refresh.denied { RETRY_DENIED } else { RETRY };
-        let usable = !self.is_stale() && now < self.refresh.valid_until;
-        if self.refresh.denied || usable || now.duration_since(since) < PATIENCE {
-            return;
-        }
+    fn refuse_everything(&mut self) {
         tracing::warn!(
             event = "permissions_lost",
             client_id = %telemetry::Escaped(&self.handle.client_id),
-            cause = %refusal,
             "no answer on permissions: everything is refused until there is one"
         );
         self.refresh.denied = true;
@@ -157,6 +180,11 @@ impl Connection {
     fn set_permissions(&mut self, permissions: &Arc<Permissions>, changed: bool) {
         {
             let mut state = self.handle.state.lock();
+            let slot = state.connection.as_ref();
+            if slot.is_none_or(|slot| slot.connection_id != self.connection_id) {
+                // Taken over: the session follows the permissions of the new connection.
+                return;
+            }
             state.permissions = Arc::clone(permissions);
             state.facts.authenticated = Arc::clone(&self.authenticated);
         }

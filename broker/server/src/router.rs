@@ -88,9 +88,17 @@ pub(crate) trait Tally {
 impl Router {
     /// Adds or replaces a subscription.
     pub(crate) fn subscribe(&self, subscriber: Subscriber) {
-        let mut tree = self.tree.write();
-        tree.insert(subscriber);
-        self.generation.fetch_add(1, Ordering::Release);
+        let handle = Arc::clone(&subscriber.handle);
+        let subscription = Arc::clone(&subscriber.subscription);
+        {
+            let mut tree = self.tree.write();
+            tree.insert(subscriber);
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+        // A session that ended meanwhile (taken over with Clean Start) took out only what was in before.
+        if handle.is_ended() {
+            self.unsubscribe(handle.id, &subscription.filter);
+        }
     }
 
     /// Removes a subscription; nothing happens when it is not there.

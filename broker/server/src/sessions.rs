@@ -86,7 +86,7 @@ pub(crate) struct Opened {
     pub(crate) handle: Arc<SessionHandle>,
     pub(crate) session_present: bool,
     /// Will Message of the connection that was taken over, due now.
-    pub(crate) old_will: Option<(Box<WillMessage>, Arc<Permissions>)>,
+    pub(crate) old_will: Option<Box<WillMessage>>,
     /// A session that ended because of Clean Start: its subscriptions must leave the router.
     pub(crate) replaced: Option<Arc<SessionHandle>>,
 }
@@ -199,13 +199,8 @@ impl State {
 
     /// The Will Message that a takeover sends: that of a connection or a delayed one, unless its delay was there to
     /// bridge just this return [MQTT-3.1.3-9].
-    fn will_at_takeover(
-        &mut self,
-        resumes: bool,
-    ) -> Option<(Box<WillMessage>, Arc<Permissions>)> {
-        let will = self.will.take()?;
-        let bridged = resumes && !will.delay.is_zero();
-        (!bridged).then(|| (will, Arc::clone(&self.permissions)))
+    fn will_at_takeover(&mut self, resumes: bool) -> Option<Box<WillMessage>> {
+        self.will.take().filter(|will| !resumes || will.delay.is_zero())
     }
 
     /// Takes the session from its connection. The connection finds itself replaced when it looks (see
@@ -276,5 +271,9 @@ impl SessionHandle {
 
     pub(crate) fn is_connected(&self) -> bool {
         self.state.lock().connection.is_some()
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.state.lock().ended
     }
 }

@@ -1,7 +1,7 @@
 //! Delayed Will Messages and the end of sessions whose client is away.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Weak},
     time::Instant,
 };
@@ -13,33 +13,58 @@ use tokio::sync::Notify;
 
 use crate::{broker::Core, sessions::SessionHandle, will};
 
-/// When to look at which session. An entry may be out of date: whoever looks asks the session.
+/// When to look at which session: at most one entry each. It may be out of date: whoever looks asks the session.
 #[derive(Default)]
 pub(crate) struct Timers {
-    due: Mutex<BTreeMap<(Instant, u64), Weak<SessionHandle>>>,
+    entries: Mutex<Entries>,
     earlier: Notify,
 }
 
+#[derive(Default)]
+struct Entries {
+    due: BTreeMap<(Instant, u64), Weak<SessionHandle>>,
+    by_session: HashMap<u64, Instant>,
+}
+
 impl Timers {
+    /// Looks at a session then, and no more when it was to be looked at before.
     pub(crate) fn arm(&self, at: Instant, handle: &Arc<SessionHandle>) {
-        let mut due = self.due.lock();
-        let first = due.keys().next().is_none_or(|(first, _)| at < *first);
-        due.insert((at, handle.id), Arc::downgrade(handle));
-        drop(due);
+        let mut entries = self.entries.lock();
+        let first = entries.due.keys().next().is_none_or(|(first, _)| at < *first);
+        entries.remove(handle.id);
+        entries.by_session.insert(handle.id, at);
+        entries.due.insert((at, handle.id), Arc::downgrade(handle));
+        drop(entries);
         if first {
             self.earlier.notify_one();
         }
     }
 
+    /// Forgets an ended session.
+    pub(crate) fn disarm(&self, session_id: u64) {
+        self.entries.lock().remove(session_id);
+    }
+
     fn first(&self) -> Option<Instant> {
-        self.due.lock().keys().next().map(|(at, _)| *at)
+        self.entries.lock().due.keys().next().map(|(at, _)| *at)
     }
 
     fn take_due(&self, now: Instant) -> Vec<Arc<SessionHandle>> {
-        let mut due = self.due.lock();
-        let later = due.split_off(&(now, u64::MAX));
-        let ready = std::mem::replace(&mut *due, later);
+        let mut entries = self.entries.lock();
+        let later = entries.due.split_off(&(now, u64::MAX));
+        let ready = std::mem::replace(&mut entries.due, later);
+        for (_, session_id) in ready.keys() {
+            entries.by_session.remove(session_id);
+        }
         ready.into_values().filter_map(|handle| handle.upgrade()).collect()
+    }
+}
+
+impl Entries {
+    fn remove(&mut self, session_id: u64) {
+        if let Some(at) = self.by_session.remove(&session_id) {
+            self.due.remove(&(at, session_id));
+        }
     }
 }
 
@@ -56,23 +81,16 @@ pub(crate) async fn run(core: Arc<Core>) {
             None => core.timers.earlier.notified().await,
         }
         for handle in core.timers.take_due(Instant::now()) {
-            look_at(&core, &handle).await;
+            look_at(&core, &handle);
         }
     }
 }
 
 /// Sends the Will Message and ends the session, as far as either is due and the client has not come back.
-async fn look_at(core: &Core, handle: &Arc<SessionHandle>) {
-    let Some((will, authenticated)) = settle(core, handle, Instant::now()) else { return };
-    // The client is away: its permissions may be old. A failure to learn them is a refusal.
-    match core.gate.refresh(&authenticated).await.0 {
-        Ok(current) => will::publish(core, &will, current.permissions(), handle.id),
-        Err(refusal) => tracing::warn!(
-            event = "will_refused",
-            client_id = %telemetry::Escaped(&handle.client_id),
-            cause = %refusal,
-            "will message not sent: permissions unknown"
-        ),
+fn look_at(core: &Arc<Core>, handle: &Arc<SessionHandle>) {
+    if let Some((will, authenticated)) = settle(core, handle, Instant::now()) {
+        // The client is away: its permissions may be old.
+        will::ask_and_publish(core, handle, authenticated, will);
     }
 }
 

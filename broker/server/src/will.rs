@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::{Duration, Instant}};
 
-use access::{NotAuthorized, Permissions, PublishRequest};
+use access::{Authenticated, NotAuthorized, Permissions, PublishRequest};
 use codec::Will;
 use session::{Fanout, Frames, Message, WillMessage};
 use telemetry::events::PublishDenied;
 use topic::{InvalidTopic, TopicName};
 
-use crate::{broker::Core, counts::Counts};
+use crate::{broker::Core, counts::Counts, sessions::SessionHandle};
 
 /// The Will Message of a CONNECT in the form in which it waits.
 pub(crate) fn prepare(will: &Will) -> Result<Box<WillMessage>, InvalidTopic> {
@@ -29,6 +29,29 @@ pub(crate) fn permit(will: &WillMessage, permissions: &Permissions) -> Result<()
     let topic = message.topic().as_str();
     let request = PublishRequest { topic, qos: message.qos(), retain: message.retain() };
     permissions.permit_publish(request).map(|_| ())
+}
+
+/// Asks for the client's permissions, which may be old, and then publishes its Will Message. A failure to learn them is
+/// a refusal. In a task of its own: whoever answers slowly holds up nobody else.
+pub(crate) fn ask_and_publish(
+    core: &Arc<Core>,
+    handle: &Arc<SessionHandle>,
+    authenticated: Arc<Authenticated>,
+    will: Box<WillMessage>,
+) {
+    let (core, handle) = (Arc::clone(core), Arc::clone(handle));
+    tokio::spawn(async move {
+        let _slot = core.refresh_slots.acquire().await;
+        match core.gate.refresh(&authenticated).await.0 {
+            Ok(current) => publish(&core, &will, current.permissions(), handle.id),
+            Err(refusal) => tracing::warn!(
+                event = "will_refused",
+                client_id = %telemetry::Escaped(&handle.client_id),
+                cause = %refusal,
+                "will message not sent: permissions unknown"
+            ),
+        }
+    });
 }
 
 /// Publishes a Will Message if it is still permitted. `publisher` is the session that it belonged to.

@@ -1,5 +1,5 @@
-//! One message on its way to many sessions: encoded once per protocol version, copied to the heap at
-//! most once.
+//! One message on its way to many sessions: encoded once per protocol version, copied to the heap
+//! at most once.
 //!
 //! Made by `server` for each PUBLISH; [`crate::Session::deliver`] takes from it what it needs.
 
@@ -10,7 +10,8 @@ use topic::TopicName;
 
 use crate::Message;
 
-/// Buffers for encoded QoS 0 frames, kept by the publisher's connection so that no message allocates them.
+/// Buffers for encoded QoS 0 frames, kept by the publisher's connection so that no message
+/// allocates them.
 #[derive(Debug, Default)]
 pub struct Frames {
     v311: Vec<u8>,
@@ -93,10 +94,9 @@ impl<'a> Fanout<'a> {
     /// The message on the heap, made at the first call.
     pub fn message(&mut self) -> &Arc<Message> {
         self.message.get_or_insert_with(|| {
-            let message =
-                Message::new(self.topic.clone(), self.forwarded, self.payload, self.qos)
-                    .with_retain(self.retain)
-                    .with_expiry(self.expiry_seconds, self.now);
+            let message = Message::new(self.topic.clone(), self.forwarded, self.payload, self.qos)
+                .with_retain(self.retain)
+                .with_expiry(self.expiry_seconds, self.now);
             Arc::new(message)
         })
     }
@@ -117,8 +117,8 @@ impl<'a> Fanout<'a> {
         }
     }
 
-    /// The whole packet at QoS 0 with RETAIN 0 and no subscription identifier: what most subscribers
-    /// of a fan-out get.
+    /// The whole packet at QoS 0 with RETAIN 0 and no subscription identifier: what most
+    /// subscribers of a fan-out get.
     pub(crate) fn plain_frame(&mut self, version: ProtocolVersion) -> &[u8] {
         let head = self.head();
         let frame = match version {

@@ -21,40 +21,79 @@ pub enum Inbound {
 /// mostly grow, so that most come at the end; few are there at once.
 #[derive(Debug, Default)]
 pub(crate) struct Unreleased {
-    sorted: Vec<u16>,
+    sorted: Vec<Received>,
+    /// How many PUBLISH packets among them came on this connection: Receive Maximum is about those
+    /// only (section 3.1.2.11.3).
+    here: usize,
+    /// PUBREL packets on this connection for a PUBLISH of an earlier one, at most Receive Maximum.
+    ///
+    /// A client that counts as section 4.9 says starts a connection with its full quota, sends such
+    /// a PUBREL without using any of it, and gains one by its PUBCOMP: it may have so many more
+    /// messages in flight, and is not to blame for it.
+    from_earlier: u16,
+}
+
+#[derive(Debug)]
+struct Received {
+    packet_id: u16,
+    /// Its PUBLISH came on the present connection.
+    here: bool,
 }
 
 impl Unreleased {
     fn find(&self, packet_id: PacketId) -> Result<usize, usize> {
-        self.sorted.binary_search(&packet_id.get())
+        self.sorted
+            .binary_search_by_key(&packet_id.get(), |received| received.packet_id)
     }
 
-    fn remove(&mut self, packet_id: PacketId) -> bool {
-        let Ok(at) = self.find(packet_id) else { return false };
-        self.sorted.remove(at);
+    fn remove(&mut self, packet_id: PacketId) -> Option<Received> {
+        let at = self.find(packet_id).ok()?;
+        let received = self.sorted.remove(at);
+        self.here -= usize::from(received.here);
         if self.sorted.is_empty() && self.sorted.capacity() > IDENTIFIERS_KEPT {
             self.sorted = Vec::new();
         }
-        true
+        Some(received)
+    }
+
+    /// What is known came on an earlier connection from now on.
+    pub(crate) fn begin_connection(&mut self) {
+        self.from_earlier = 0;
+        self.here = 0;
+        for received in &mut self.sorted {
+            received.here = false;
+        }
     }
 }
 
 /// Identifiers whose memory an empty set keeps.
-const IDENTIFIERS_KEPT: usize = 32;
+const IDENTIFIERS_KEPT: usize = 16;
 
 impl Session {
     /// Notes the identifier of a QoS 2 PUBLISH. A 5.0 client that ignores our Receive Maximum is an
-    /// error [MQTT-3.3.4-7]; a 3.1.1 client was never told one, and its bound is the number of
-    /// identifiers: 128 KiB.
+    /// error [MQTT-3.3.4-7]. A 3.1.1 client was never told one: its bound, as that of a client that
+    /// releases nothing over many connections, is the number of identifiers, 256 KiB.
     pub fn handle_publish_exactly_once(&mut self, packet_id: PacketId) -> Result<Inbound, Error> {
-        let Err(at) = self.unreleased.find(packet_id) else {
+        let v5 = self.version() == Some(ProtocolVersion::V5);
+        let unreleased = &mut self.unreleased;
+        let found = unreleased.find(packet_id);
+        if let Some(received) = found.ok().and_then(|at| unreleased.sorted.get_mut(at)) {
+            unreleased.here += usize::from(!received.here);
+            received.here = true;
             return Ok(Inbound::Duplicate);
-        };
-        let full = self.awaiting_release() >= self.limits.receive_maximum.into();
-        if full && self.version() == Some(ProtocolVersion::V5) {
+        }
+        let most = usize::from(self.limits.receive_maximum) + usize::from(unreleased.from_earlier);
+        if v5 && unreleased.here >= most {
             return Err(Error::ReceiveMaximumExceeded);
         }
-        self.unreleased.sorted.insert(at, packet_id.get());
+        if let Err(at) = found {
+            let received = Received {
+                packet_id: packet_id.get(),
+                here: true,
+            };
+            unreleased.sorted.insert(at, received);
+            unreleased.here += 1;
+        }
         Ok(Inbound::New)
     }
 
@@ -66,10 +105,14 @@ impl Session {
 
     /// PUBREL: frees the identifier. The code goes into PUBCOMP [MQTT-4.3.3-11].
     pub fn handle_pubrel(&mut self, packet_id: PacketId) -> ReasonCode {
-        if self.unreleased.remove(packet_id) {
-            ReasonCode::Success
-        } else {
-            ReasonCode::PacketIdentifierNotFound
+        let released = self.unreleased.remove(packet_id);
+        if released.as_ref().is_none_or(|received| !received.here) {
+            let most = self.limits.receive_maximum;
+            self.unreleased.from_earlier = self.unreleased.from_earlier.saturating_add(1).min(most);
+        }
+        match released {
+            Some(_) => ReasonCode::Success,
+            None => ReasonCode::PacketIdentifierNotFound,
         }
     }
 

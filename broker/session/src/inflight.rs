@@ -69,7 +69,8 @@ impl Inflight {
 
     /// An identifier for [`Self::push`]; `None` when all 65,535 are in use.
     pub(crate) fn next_packet_id(&mut self) -> Option<PacketId> {
-        self.ids.next(self.entries.iter().map(|entry| entry.packet_id))
+        self.ids
+            .next(self.entries.iter().map(|entry| entry.packet_id))
     }
 
     /// Adds a message that is being sent now.
@@ -78,17 +79,22 @@ impl Inflight {
             QoS::ExactlyOnce => Awaiting::Received(owed),
             QoS::AtMostOnce | QoS::AtLeastOnce => Awaiting::Acknowledged(owed),
         };
-        self.entries.push_back(Entry { packet_id, awaiting, sent: true });
+        self.entries.push_back(Entry {
+            packet_id,
+            awaiting,
+            sent: true,
+        });
     }
 
     /// Takes the entry out when `is` holds for it; `false` when there is no such entry.
-    pub(crate) fn complete(
-        &mut self,
-        packet_id: PacketId,
-        is: impl Fn(&Awaiting) -> bool,
-    ) -> bool {
-        let Some(at) = self.position(packet_id) else { return false };
-        let found = self.entries.get(at).is_some_and(|entry| is(&entry.awaiting));
+    pub(crate) fn complete(&mut self, packet_id: PacketId, is: impl Fn(&Awaiting) -> bool) -> bool {
+        let Some(at) = self.position(packet_id) else {
+            return false;
+        };
+        let found = self
+            .entries
+            .get(at)
+            .is_some_and(|entry| is(&entry.awaiting));
         if found {
             self.remove(at);
         }
@@ -107,7 +113,10 @@ impl Inflight {
     /// PUBREC came: the message is the client's, now PUBCOMP is awaited. `true` also when that was
     /// so already (a repeated PUBREC).
     pub(crate) fn released(&mut self, packet_id: PacketId) -> bool {
-        let Some(entry) = self.position(packet_id).and_then(|at| self.entries.get_mut(at)) else {
+        let Some(entry) = self
+            .position(packet_id)
+            .and_then(|at| self.entries.get_mut(at))
+        else {
             return false;
         };
         match entry.awaiting {
@@ -122,7 +131,9 @@ impl Inflight {
     }
 
     fn position(&self, packet_id: PacketId) -> Option<usize> {
-        self.entries.iter().position(|entry| entry.packet_id == packet_id)
+        self.entries
+            .iter()
+            .position(|entry| entry.packet_id == packet_id)
     }
 
     /// A new connection: everything has to be sent again [MQTT-4.4.0-1].
@@ -155,12 +166,14 @@ impl Inflight {
             return None;
         }
         let entries = self.entries.iter().enumerate().skip(from);
-        entries.filter(|(_, entry)| !entry.sent).find_map(|(at, entry)| match &entry.awaiting {
-            Awaiting::Acknowledged(owed) | Awaiting::Received(owed) => {
-                Some((at, entry.packet_id, owed))
-            }
-            Awaiting::Completed => None,
-        })
+        entries
+            .filter(|(_, entry)| !entry.sent)
+            .find_map(|(at, entry)| match &entry.awaiting {
+                Awaiting::Acknowledged(owed) | Awaiting::Received(owed) => {
+                    Some((at, entry.packet_id, owed))
+                }
+                Awaiting::Completed => None,
+            })
     }
 
     pub(crate) fn mark_sent(&mut self, at: usize) {
@@ -175,7 +188,9 @@ impl Inflight {
     /// repetition and lose it: the identifier stays until a PUBREL has freed it on both sides.
     /// `true` = that PUBREL is to be sent now.
     pub(crate) fn give_up(&mut self, at: usize) -> bool {
-        let Some(entry) = self.entries.get_mut(at) else { return false };
+        let Some(entry) = self.entries.get_mut(at) else {
+            return false;
+        };
         if matches!(entry.awaiting, Awaiting::Acknowledged(_)) {
             self.remove(at);
             return false;

@@ -119,8 +119,12 @@ impl Session {
     /// completed [MQTT-3.1.2-25].
     fn send(&mut self, owed: Owed, now: Instant) -> Result<(), TooLarge> {
         // Neither can be missing: callers have asked `has_room`, and a window has at most 65,535.
-        let Some(link) = &mut self.link else { return Err(TooLarge) };
-        let Some(packet_id) = self.inflight.next_packet_id() else { return Err(TooLarge) };
+        let Some(link) = &mut self.link else {
+            return Err(TooLarge);
+        };
+        let Some(packet_id) = self.inflight.next_packet_id() else {
+            return Err(TooLarge);
+        };
         let head = head(&owed, packet_id, false, now);
         link.write(&mut self.out, owed.message.topic(), &head)?;
         self.inflight.push(packet_id, owed);
@@ -131,19 +135,22 @@ impl Session {
     /// the window holds back PUBLISH only [MQTT-3.3.4-9]; PUBLISH in the first order
     /// [MQTT-4.6.0-1]. Returns how many messages were dropped as too large for the client now.
     pub(crate) fn resend(&mut self, now: Instant) -> usize {
-        let Some(version) = self.version() else { return 0 };
+        let Some(version) = self.version() else {
+            return 0;
+        };
         if self.inflight.all_sent() {
             return 0;
         }
         let out = &mut self.out;
-        self.inflight.send_releases(|packet_id| release(packet_id, version, out));
+        self.inflight
+            .send_releases(|packet_id| release(packet_id, version, out));
         let mut dropped = 0;
         let mut from = 0;
         while self.has_room()
             && let Some(link) = &self.link
             && let Some((at, packet_id, owed)) = self.inflight.next_unsent(from)
         {
-            // Without alias: rare, and the first packets of a connection are not the place to set one.
+            // Rare: not worth one of the few topic aliases.
             let head = head(owed, packet_id, true, now);
             from = at;
             if link.write_plain(&mut self.out, &head).is_ok() {
@@ -174,7 +181,9 @@ impl Session {
 
     /// PUBACK: QoS 1 is complete. `false` = we await no such acknowledgement.
     pub fn handle_puback(&mut self, packet_id: PacketId, now: Instant) -> bool {
-        self.complete(packet_id, now, |awaiting| matches!(awaiting, Awaiting::Acknowledged(_)))
+        self.complete(packet_id, now, |awaiting| {
+            matches!(awaiting, Awaiting::Acknowledged(_))
+        })
     }
 
     /// PUBREC: answers PUBREL, or completes the message when the client refused it
@@ -186,7 +195,11 @@ impl Session {
             });
         }
         let known = self.inflight.released(packet_id);
-        let code = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        let code = if known {
+            ReasonCode::Success
+        } else {
+            ReasonCode::PacketIdentifierNotFound
+        };
         if let Some(version) = self.version() {
             encode_acknowledgement(PacketType::PubRel, packet_id, code, version, &mut self.out);
         }
@@ -195,7 +208,9 @@ impl Session {
 
     /// PUBCOMP: QoS 2 is complete. `false` = we await no such acknowledgement.
     pub fn handle_pubcomp(&mut self, packet_id: PacketId, now: Instant) -> bool {
-        self.complete(packet_id, now, |awaiting| matches!(awaiting, Awaiting::Completed))
+        self.complete(packet_id, now, |awaiting| {
+            matches!(awaiting, Awaiting::Completed)
+        })
     }
 
     /// Ends an in-flight message; its place in the window goes to the next one.
@@ -219,7 +234,13 @@ impl Session {
 }
 
 fn release(packet_id: PacketId, version: ProtocolVersion, out: &mut Vec<u8>) {
-    encode_acknowledgement(PacketType::PubRel, packet_id, ReasonCode::Success, version, out);
+    encode_acknowledgement(
+        PacketType::PubRel,
+        packet_id,
+        ReasonCode::Success,
+        version,
+        out,
+    );
 }
 
 /// The PUBLISH for a message that is owed.
@@ -240,4 +261,4 @@ fn head(owed: &Owed, packet_id: PacketId, dup: bool, now: Instant) -> PublishHea
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -86,6 +86,7 @@ impl Session {
         self.limits = limits;
         self.out = Vec::new();
         self.inflight.mark_unsent();
+        self.unreleased.begin_connection();
         self.link = Some(Link::new(attachment, &limits));
     }
 
@@ -139,8 +140,8 @@ impl Session {
     /// Drops what waits and is no longer to be delivered (`keep` says no). Messages whose sending
     /// has begun on this connection are completed.
     pub fn retain_messages(&mut self, keep: impl Fn(&Message) -> bool) -> usize {
-        let gone = self.queue.retain(|owed| keep(&owed.message))
-            + self.inflight.retain_messages(&keep);
+        let gone =
+            self.queue.retain(|owed| keep(&owed.message)) + self.inflight.retain_messages(&keep);
         self.dropped += gone as u64;
         gone
     }

@@ -11,6 +11,7 @@ pub struct WillMessage {
     pub message: Arc<Message>,
     /// Message Expiry Interval in seconds.
     pub expiry_seconds: Option<u32>,
-    /// Will Delay Interval: how long the publishing waits for the client to come back [MQTT-3.1.3-9].
+    /// Will Delay Interval: how long the publishing waits for the client to come back
+    /// [MQTT-3.1.3-9].
     pub delay: Duration,
 }

@@ -1,4 +1,5 @@
-//! Interface `config`: the table `[config]` of the manifest, as it was when the generation was made.
+//! Interface `config`: the table `[config]` of the manifest, as it was when the generation was
+//! made.
 
 use serde_json::Value;
 

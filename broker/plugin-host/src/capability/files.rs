@@ -1,7 +1,8 @@
-//! Interface `files`: snapshots of the files that the operator named, and an index over their lines.
+//! Interface `files`: snapshots of the files that the operator named, and an index over their
+//! lines.
 //!
-//! The index keeps 16 bytes a line beside the snapshot, so that a password file of a million users costs no copy of
-//! itself and never enters a guest.
+//! The index keeps 16 bytes a line beside the snapshot, so that a password file of a million users
+//! costs no copy of itself and never enters a guest.
 
 use std::{
     collections::BTreeMap,
@@ -36,7 +37,8 @@ pub(crate) struct Snapshot {
     indexes: Mutex<Vec<(char, Arc<Index>)>>,
 }
 
-/// Lines by the hash of their key; the hash is keyed, so that nobody can build a file of collisions.
+/// Lines by the hash of their key; the hash is keyed, so that nobody can build a file of
+/// collisions.
 #[derive(Debug)]
 struct Index {
     hasher: RandomState,

@@ -1,4 +1,5 @@
-//! Interface `log`: lines of plugins in the broker's log, bounded in rate and cleaned of control characters.
+//! Interface `log`: lines of plugins in the broker's log, bounded in rate and cleaned of control
+//! characters.
 
 use std::{fmt::Write, time::Instant};
 

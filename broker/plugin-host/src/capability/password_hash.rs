@@ -1,7 +1,8 @@
-//! Stored password hashes: which formats, which costs, and whether a password fits. Pure computation.
+//! Stored password hashes: which formats, which costs, and whether a password fits. Pure
+//! computation.
 //!
-//! A hash that was cut must never verify by its rest: PBKDF2 and scrypt outputs are prefixes of longer ones, so their
-//! lengths are fixed here.
+//! A hash that was cut must never verify by its rest: PBKDF2 and scrypt outputs are prefixes of
+//! longer ones, so their lengths are fixed here.
 
 use base64::{
     Engine,
@@ -58,7 +59,8 @@ enum Scheme {
     SaltedSha512,
 }
 
-/// Caps on stored costs: whoever writes the stored hashes must not be able to stop the broker with them.
+/// Caps on stored costs: whoever writes the stored hashes must not be able to stop the broker with
+/// them.
 const ARGON2_KIB_MAX: u32 = 256 << 10;
 const ARGON2_PASSES_MAX: u32 = 16;
 const ARGON2_LANES_MAX: u32 = 16;
@@ -101,7 +103,8 @@ impl StoredHash {
         }
     }
 
-    /// Whether `password` is the one. Takes as long as the stored cost says; never returns early on a difference.
+    /// Whether `password` is the one. Takes as long as the stored cost says; never returns early on
+    /// a difference.
     pub(crate) fn verify(&self, password: &[u8]) -> Result<bool, HashError> {
         let mut found = Zeroizing::new(vec![0_u8; self.hash.len()]);
         let mut possible = true;
@@ -112,8 +115,8 @@ impl StoredHash {
                     .map_err(|error| malformed(&error.to_string()))?;
             }
             Scheme::Bcrypt { cost } => {
-                // Longer ones would be cut, and those with NUL are cut by other implementations: neither verifies,
-                // after the same work.
+                // Longer ones would be cut, and those with NUL are cut by other implementations:
+                // neither verifies, after the same work.
                 possible = password.len() <= BCRYPT_PASSWORD_BYTES && !password.contains(&0);
                 let mut key = Zeroizing::new(password.to_vec());
                 key.push(0);

@@ -1,7 +1,8 @@
-//! Where passwords are verified: as many at once as there are cores, a bounded queue, and the admission before a call.
+//! Where passwords are verified: as many at once as there are cores, a bounded queue, and the
+//! admission before a call.
 //!
-//! A reconnect storm must not fail calls because others' passwords are being computed, so calls into plugins that
-//! verify passwords are admitted first and their deadline starts only then.
+//! A reconnect storm must not fail calls because others' passwords are being computed, so calls
+//! into plugins that verify passwords are admitted first and their deadline starts only then.
 
 use std::{
     num::NonZeroUsize,

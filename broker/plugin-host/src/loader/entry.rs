@@ -75,7 +75,8 @@ impl Entry {
             self.targets = reading.stamp.paths().skip(2).map(PathBuf::from).collect();
             self.settled = Some(reading.stamp.clone());
         } else {
-            // Without its manifest only the old targets are known: the next look compares with those.
+            // Without its manifest only the old targets are known: the next look compares with
+            // those.
             self.settled = Some(reading.stamp.with(&self.targets));
         }
     }

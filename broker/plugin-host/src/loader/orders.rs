@@ -1,4 +1,5 @@
-//! What the admin API may ask of the loader. One order at a time; the answer comes after the swap or the rejection.
+//! What the admin API may ask of the loader. One order at a time; the answer comes after the swap
+//! or the rejection.
 
 use access::{PluginError, PluginInfo, PluginState, UploadedPlugin};
 use tokio::sync::oneshot;

@@ -64,8 +64,8 @@ fn look(
         .collect())
 }
 
-/// EMFILE, ENFILE, EINTR, ENOMEM: the folder did nothing wrong. A reload that runs out of file descriptors must not
-/// change who gets in.
+/// EMFILE, ENFILE, EINTR, ENOMEM: the folder did nothing wrong. A reload that runs out of file
+/// descriptors must not change who gets in.
 fn is_ours(error: &io::Error) -> bool {
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;

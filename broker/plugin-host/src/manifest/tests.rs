@@ -52,7 +52,8 @@ concurrency = 3
     assert_eq!(manifest.isolation, Isolation::PerCall);
     assert_eq!(
         serde_json::Value::Object(manifest.config).to_string(),
-        r#"{"deep":{"key":"value"},"issuer":"https://idp.example","list":[1,2.5,true],"since":"2026-01-02T03:04:05Z"}"#
+        r#"{"deep":{"key":"value"},"issuer":"https://idp.example","list":[1,2.5,true],"#.to_owned()
+            + r#""since":"2026-01-02T03:04:05Z"}"#
     );
     assert_eq!(manifest.files.len(), 1);
     assert_eq!(

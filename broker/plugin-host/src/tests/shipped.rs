@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use access::{Answer, Authenticator, Authorizer, Credentials, Gate, LinkState, Outcome, Password};
+use access::{Answer, Credentials, Gate, LinkState, Outcome, Password};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::calls::{connection, credentials};

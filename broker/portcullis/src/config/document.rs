@@ -1,23 +1,12 @@
-//! A TOML file with its places: tables that are read key by key, collecting every fault on the way.
+//! A TOML file with its places: the text, its lines, and what was found wrong so far.
 //!
-//! Not serde: it stops at the first fault, and the operator wants them all. A table that is finished reports the keys
-//! that nobody asked for, so an unknown key is always an error. Knows no key of ours.
+//! Not serde: it stops at the first fault, and the operator wants them all. Knows no key of ours.
 
-use std::{
-    cell::RefCell,
-    ops::{Range, RangeInclusive},
-};
+use std::{cell::RefCell, ops::Range};
 
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
+use toml::de::DeTable;
 
-use super::{
-    problem::Problem,
-    spelling::nearest,
-    unit::{self, Unit},
-};
+use super::{problem::Problem, table::Table};
 
 /// Looks up a variable of the environment for `${env:NAME}`.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -48,13 +37,7 @@ impl<'a> Document<'a> {
             let span = error.span().unwrap_or_default();
             self.note(&span, "", "", format!("is not TOML: {}", error.message()));
         }
-        Table {
-            document: self,
-            path: String::new(),
-            span: 0..0,
-            entries: table.into_inner(),
-            known: RefCell::default(),
-        }
+        Table::root(self, table.into_inner())
     }
 
     /// Notes a fault at a place.
@@ -67,18 +50,24 @@ impl<'a> Document<'a> {
         });
     }
 
+    /// Remembers that a key was asked for.
+    pub(crate) fn asked(&self, key: String) {
+        self.keys.borrow_mut().push(key);
+    }
+
     /// The faults and every key that was asked for, with its tables.
     pub(crate) fn into_parts(self) -> (Vec<Problem>, Vec<String>) {
         (self.problems.into_inner(), self.keys.into_inner())
     }
 
-    fn line(&self, offset: usize) -> usize {
+    /// The line of a byte, counted from 1.
+    pub(crate) fn line(&self, offset: usize) -> usize {
         let before = self.text.as_bytes().get(..offset).unwrap_or_default();
         before.iter().filter(|byte| **byte == b'\n').count() + 1
     }
 
     /// What stands in the file, on one line and at most 60 characters of it.
-    fn source(&self, span: &Range<usize>) -> String {
+    pub(crate) fn source(&self, span: &Range<usize>) -> String {
         let text = self.text.get(span.clone()).unwrap_or_default();
         let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
         shown = shown.replace("\\\"", "\"").replace("\\'", "'");
@@ -89,7 +78,7 @@ impl<'a> Document<'a> {
     }
 
     /// Replaces `${env:NAME}`. `Err` says which reference cannot be filled in.
-    fn expand(&self, text: &str) -> Result<String, String> {
+    pub(crate) fn expand(&self, text: &str) -> Result<String, String> {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
@@ -122,7 +111,8 @@ pub(crate) struct Located<T> {
     pub(crate) span: Range<usize>,
 }
 
-/// A value that remembers its line, for problems that are found later. Equal to another if the values are.
+/// A value that remembers its line, for problems that are found later. Equal to another if the
+/// values are.
 #[derive(Clone, Debug)]
 pub(crate) struct At<T> {
     /// The value.
@@ -134,275 +124,5 @@ pub(crate) struct At<T> {
 impl<T: PartialEq> PartialEq for At<T> {
     fn eq(&self, other: &Self) -> bool {
         self.value == other.value
-    }
-}
-
-/// One table: keys are taken out of it, what is left over at the end is unknown.
-pub(crate) struct Table<'a> {
-    document: &'a Document<'a>,
-    path: String,
-    span: Range<usize>,
-    entries: DeTable<'a>,
-    known: RefCell<Vec<&'static str>>,
-}
-
-impl<'a> Table<'a> {
-    /// The value of a string key with its variables expanded.
-    pub(crate) fn string(&self, key: &'static str) -> Option<Located<String>> {
-        let (span, value) = self.find(key)?;
-        self.expect_string(key, span, value)
-    }
-
-    /// As [`Self::string`], and its absence is a fault.
-    pub(crate) fn required(&self, key: &'static str, what: &str) -> Option<Located<String>> {
-        if self.find(key).is_none() {
-            let key = self.key(key);
-            self.document
-                .note(&self.span, &key, "missing", what.to_owned());
-            return None;
-        }
-        self.string(key)
-    }
-
-    /// An array of strings.
-    pub(crate) fn strings(&self, key: &'static str) -> Option<Vec<Located<String>>> {
-        let (span, value) = self.find(key)?;
-        let Some(items) = value.as_array() else {
-            self.wrong_type(key, &span, value, "an array of strings");
-            return None;
-        };
-        let read =
-            |item: &Spanned<DeValue<'_>>| self.expect_string(key, item.span(), item.get_ref());
-        Some(items.iter().filter_map(read).collect())
-    }
-
-    /// A boolean, or its default.
-    pub(crate) fn boolean(&self, key: &'static str, default: bool) -> bool {
-        let Some((span, value)) = self.find(key) else {
-            return default;
-        };
-        value.as_bool().unwrap_or_else(|| {
-            self.wrong_type(key, &span, value, "true or false");
-            default
-        })
-    }
-
-    /// One of the words, or the default.
-    pub(crate) fn choice<T: Copy>(&self, key: &'static str, words: &[(&str, T)], default: T) -> T {
-        let Some(word) = self.string(key) else {
-            return default;
-        };
-        if let Some((_, value)) = words.iter().find(|(name, _)| *name == word.value) {
-            return *value;
-        }
-        let allowed: Vec<_> = words.iter().map(|(name, _)| *name).collect();
-        self.refuse(
-            key,
-            &word.span,
-            format!("is not known, allowed: {}", allowed.join(" | ")),
-        );
-        default
-    }
-
-    /// A number in its unit and its range, or the default: an integer, or text such as `"64KiB"` or `"5s"` where
-    /// the unit has such a form.
-    pub(crate) fn number(
-        &self,
-        key: &'static str,
-        unit: Unit,
-        range: RangeInclusive<u64>,
-        default: u64,
-    ) -> u64 {
-        self.number_or(key, unit, &range, None).unwrap_or(default)
-    }
-
-    /// As [`Self::number`]; `"off"`, or nothing, is `None`.
-    pub(crate) fn number_or_off(
-        &self,
-        key: &'static str,
-        unit: Unit,
-        range: RangeInclusive<u64>,
-    ) -> Option<u64> {
-        self.number_or(key, unit, &range, Some("off"))
-    }
-
-    /// As [`Self::number`]; `"auto"`, or nothing, is `None`.
-    pub(crate) fn number_or_auto(
-        &self,
-        key: &'static str,
-        unit: Unit,
-        range: RangeInclusive<u64>,
-    ) -> Option<u64> {
-        self.number_or(key, unit, &range, Some("auto"))
-    }
-
-    /// `None` also when it was at fault.
-    fn number_or(
-        &self,
-        key: &'static str,
-        unit: Unit,
-        range: &RangeInclusive<u64>,
-        word: Option<&str>,
-    ) -> Option<u64> {
-        let (span, value) = self.find(key)?;
-        let mut allowed = unit.describe(range);
-        if let Some(word) = word {
-            allowed = format!("{allowed}, or {word:?}");
-        }
-        let number = match value {
-            DeValue::Integer(integer) => i128::from_str_radix(integer.as_str(), integer.radix())
-                .ok()
-                .and_then(|number| unit.measure(u64::try_from(number).ok()?)),
-            DeValue::String(text) if word.is_some_and(|word| word == text.as_ref()) => return None,
-            DeValue::String(text) => {
-                let number = unit::parse(unit, text);
-                if number.is_none() {
-                    let what = format!("is not {}, allowed: {allowed}", unit.form());
-                    self.refuse(key, &span, what);
-                    return None;
-                }
-                number
-            }
-            _ => {
-                self.wrong_type(key, &span, value, &format!("{}, {allowed}", unit.form()));
-                return None;
-            }
-        };
-        let number = number.filter(|number| range.contains(number));
-        if number.is_none() {
-            self.refuse(key, &span, format!("is out of range, allowed: {allowed}"));
-        }
-        number
-    }
-
-    /// A sub-table; an empty one when it is not there.
-    pub(crate) fn table(&mut self, key: &'static str) -> Self {
-        self.known.borrow_mut().push(key);
-        let path = self.key(key);
-        let (span, entries) = match self.take(key) {
-            None => (self.span.clone(), DeTable::new()),
-            Some((span, DeValue::Table(entries))) => (span, entries),
-            Some((span, value)) => {
-                self.wrong_type(key, &span, &value, &format!("a table [{path}]"));
-                (span, DeTable::new())
-            }
-        };
-        self.child(path, span, entries)
-    }
-
-    /// An array of tables; empty when it is not there.
-    pub(crate) fn tables(&mut self, key: &'static str) -> Vec<Self> {
-        self.known.borrow_mut().push(key);
-        let path = self.key(key);
-        let Some((span, value)) = self.take(key) else {
-            return Vec::new();
-        };
-        let DeValue::Array(items) = value else {
-            self.wrong_type(key, &span, &value, &format!("tables [[{path}]]"));
-            return Vec::new();
-        };
-        let mut tables = Vec::new();
-        for item in items {
-            let span = item.span();
-            match item.into_inner() {
-                DeValue::Table(entries) => tables.push(self.child(path.clone(), span, entries)),
-                other => self.wrong_type(key, &span, &other, &format!("a table [[{path}]]")),
-            }
-        }
-        tables
-    }
-
-    /// `value` with the line of `span`, or of this table.
-    pub(crate) fn at<T>(&self, value: T, span: Option<&Range<usize>>) -> At<T> {
-        At {
-            value,
-            line: self.document.line(span.unwrap_or(&self.span).start),
-        }
-    }
-
-    /// Notes a fault of a value that stands at `span`.
-    pub(crate) fn refuse(&self, key: &str, span: &Range<usize>, what: String) {
-        let value = self.document.source(span);
-        self.document.note(span, &self.key(key), &value, what);
-    }
-
-    /// Notes that something of this table as a whole is missing.
-    pub(crate) fn refuse_missing(&self, key: &str, what: &str) {
-        self.document
-            .note(&self.span, &self.key(key), "missing", what.to_owned());
-    }
-
-    /// Every key that nobody asked for is a fault.
-    pub(crate) fn finish(self) {
-        let known = self.known.borrow();
-        for (key, _) in &self.entries {
-            let name: &str = key.get_ref();
-            if known.contains(&name) {
-                continue;
-            }
-            let path = self.key(name);
-            let what = match nearest(name, &known) {
-                Some(meant) => format!("is not a key of this table, did you mean {meant}?"),
-                None => format!("is not a key of this table, allowed: {}", known.join(", ")),
-            };
-            self.document.note(&key.span(), &path, "unknown", what);
-        }
-    }
-
-    fn child(&self, path: String, span: Range<usize>, entries: DeTable<'a>) -> Self {
-        Self {
-            document: self.document,
-            path,
-            span,
-            entries,
-            known: RefCell::default(),
-        }
-    }
-
-    fn key(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        }
-    }
-
-    fn find(&self, key: &'static str) -> Option<(Range<usize>, &DeValue<'a>)> {
-        if !self.known.borrow().contains(&key) {
-            self.known.borrow_mut().push(key);
-            self.document.keys.borrow_mut().push(self.key(key));
-        }
-        self.entries
-            .get(key)
-            .map(|value| (value.span(), value.get_ref()))
-    }
-
-    fn take(&mut self, key: &str) -> Option<(Range<usize>, DeValue<'a>)> {
-        let value = self.entries.remove(key)?;
-        Some((value.span(), value.into_inner()))
-    }
-
-    fn expect_string(
-        &self,
-        key: &'static str,
-        span: Range<usize>,
-        value: &DeValue<'_>,
-    ) -> Option<Located<String>> {
-        let Some(text) = value.as_str() else {
-            self.wrong_type(key, &span, value, "text in quotes");
-            return None;
-        };
-        match self.document.expand(text) {
-            Ok(value) => Some(Located { value, span }),
-            Err(what) => {
-                self.refuse(key, &span, what);
-                None
-            }
-        }
-    }
-
-    fn wrong_type(&self, key: &str, span: &Range<usize>, value: &DeValue<'_>, expected: &str) {
-        let what = format!("is a TOML {}, allowed: {expected}", value.type_str());
-        self.refuse(key, span, what);
     }
 }

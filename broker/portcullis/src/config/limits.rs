@@ -7,12 +7,13 @@ use std::{ops::RangeInclusive, time::Duration};
 use limits::{ConnectionRateConfig, FlappingConfig, LoginBackoffConfig, Rate, Sizes};
 use session::QueueFull;
 
-use super::{document::Table, unit::Unit};
+use super::{table::Table, unit::Unit};
 
 /// All limits of the broker.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Limits {
-    /// What the crate `limits` holds. Its `connection_rate.connections` is settled by [`Limits::settled`].
+    /// What the crate `limits` holds. Its `connection_rate.connections` is settled by
+    /// [`Limits::settled`].
     pub(crate) of_broker: limits::Config,
     /// Connections at a time; `None` = what the limit of open files leaves room for.
     pub(crate) connections: Option<usize>,
@@ -190,7 +191,8 @@ fn in_range(table: &Table<'_>, key: &'static str, unit: Unit, default: u64) -> u
     table.number(key, unit, range_of(key), default)
 }
 
-/// The range that the crate `limits` gives a key. One that it does not know has no allowed value: a test sets each.
+/// The range that the crate `limits` gives a key. One that it does not know has no allowed value: a
+/// test sets each.
 fn range_of(key: &str) -> RangeInclusive<u64> {
     let found = limits::RANGES.iter().find(|(name, _, _)| *name == key);
     found.map_or(RangeInclusive::new(1, 0), |(_, minimum, maximum)| {

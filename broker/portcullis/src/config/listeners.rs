@@ -2,7 +2,10 @@
 
 use std::{collections::HashSet, net::SocketAddr};
 
-use super::document::{At, Located, Table};
+use super::{
+    document::{At, Located},
+    table::Table,
+};
 
 /// Names of plugins, in the order in which they are asked.
 pub(crate) type Chain = Vec<At<String>>;
@@ -79,7 +82,8 @@ pub(super) fn read(tables: Vec<Table<'_>>, root: &Table<'_>) -> Vec<Listener> {
     listeners
 }
 
-/// Key `chain` of a table: plugin names, none twice. `deny-all` may stand where it always stands: at the end.
+/// Key `chain` of a table: plugin names, none twice. `deny-all` may stand where it always stands:
+/// at the end.
 pub(super) fn read_chain(table: &Table<'_>) -> Option<Chain> {
     let mut names = table.strings("chain")?;
     names.pop_if(|name| name.value == DENY_ALL);

@@ -11,7 +11,8 @@ pub(crate) struct Problem {
     pub(crate) line: usize,
     /// Key with its tables, e.g. `limits.packet_bytes`; empty when the file is no TOML at all.
     pub(crate) key: String,
-    /// The value as it stands in the file (never an expanded secret); `missing` when it is not there.
+    /// The value as it stands in the file (never an expanded secret); `missing` when it is not
+    /// there.
     pub(crate) value: String,
     /// What is wrong, with the allowed range.
     pub(crate) what: String,

@@ -6,8 +6,9 @@ use std::{
 };
 
 use super::{
-    document::{At, Table},
+    document::At,
     listeners::{self, Chain, Listener},
+    table::Table,
 };
 
 /// The plugin folder and the default chain.

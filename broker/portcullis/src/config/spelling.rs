@@ -7,7 +7,8 @@ pub(super) fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str
     (distance <= 3 && distance * 2 < meant.len()).then_some(meant)
 }
 
-/// How many letters must be put in, taken out or changed to get from one word to the other (Levenshtein).
+/// How many letters must be put in, taken out or changed to get from one word to the other
+/// (Levenshtein).
 fn distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (i, a) in from.bytes().enumerate() {

@@ -146,7 +146,8 @@ conections = 5
              the end, or left out",
             "p.toml:16: plugins.chain: \"b c\": is not a name, allowed: 1 to 64 of letters, \
              digits, '-' and '_'",
-            "p.toml:17: plugins.require_manifest: \"yes\": is a TOML string, allowed: true or false",
+            "p.toml:17: plugins.require_manifest: \"yes\": is a TOML string, allowed: true or \
+             false",
             "p.toml:19: admin.bind: \"0.0.0.0:9883\": is reachable from other machines and the \
              API is not encrypted, allowed: 127.0.0.0/8 or [::1], or any address with \
              allow_remote = true",
@@ -188,11 +189,13 @@ fn each_limit_says_its_range() {
     );
     refused_limit(
         "keep_alive_max = 1.5",
-        "keep_alive_max: 1.5: is a TOML float, allowed: time as text like \"5m\" (s, m, h, d) or seconds as an integer, 1s to 65535s",
+        "keep_alive_max: 1.5: is a TOML float, allowed: time as text like \"5m\" \
+         (s, m, h, d) or seconds as an integer, 1s to 65535s",
     );
     refused_limit(
         "connect_timeout = \"5 years\"",
-        "connect_timeout: \"5 years\": is not time as text like \"5s\" (ms, s, m, h, d) or seconds as an integer, allowed: 100ms to 1m",
+        "connect_timeout: \"5 years\": is not time as text like \"5s\" (ms, s, m, h, d) or \
+         seconds as an integer, allowed: 100ms to 1m",
     );
     refused_limit(
         "idle_timeout = 0",
@@ -200,7 +203,8 @@ fn each_limit_says_its_range() {
     );
     refused_limit(
         "queue_bytes = \"4Kb\"",
-        "queue_bytes: \"4Kb\": is not bytes as an integer or text like \"64KiB\", allowed: 1KiB to 16GiB",
+        "queue_bytes: \"4Kb\": is not bytes as an integer or text like \"64KiB\", \
+         allowed: 1KiB to 16GiB",
     );
     refused_limit(
         "queue_full = \"wait\"",
@@ -352,7 +356,11 @@ fn what_needs_a_restart_is_named_and_the_rest_applies() {
     assert_eq!(applied.limits.of_broker.sizes.queue_messages, 5);
     assert_eq!(applied.publish_denied, PublishDenied::Disconnect);
     let names = |chain: &Option<Chain>| -> Vec<String> {
-        chain.iter().flatten().map(|name| name.value.clone()).collect()
+        chain
+            .iter()
+            .flatten()
+            .map(|name| name.value.clone())
+            .collect()
     };
     assert_eq!(names(&applied.plugins.chain), ["b"]);
     assert_eq!(applied.plugins.dir, old.plugins.dir);

@@ -1,6 +1,7 @@
 //! Units of numbers in the configuration: counts, bytes and time, as integers or with a suffix.
 //!
-//! Everything is kept as `u64`: bytes as bytes, time as milliseconds or, where the protocol counts them, seconds.
+//! Everything is kept as `u64`: bytes as bytes, time as milliseconds or, where the protocol counts
+//! them, seconds.
 
 use std::ops::RangeInclusive;
 

@@ -1,8 +1,9 @@
-//! `portcullis plugin build [DIR]`: a Rust plugin project becomes a component, with the tools that are there.
+//! `portcullis plugin build [DIR]`: a Rust plugin project becomes a component, with the tools that
+//! are there.
 //!
-//! The ordinary way is the rustup target `wasm32-unknown-unknown`. Where it cannot be had, Debian's toolchain builds
-//! the standard library from source. Which tools exist is looked up before anything is built, so that an error of
-//! the compiler is always one of the project.
+//! The ordinary way is the rustup target `wasm32-unknown-unknown`. Where it cannot be had, Debian's
+//! toolchain builds the standard library from source. Which tools exist is looked up before
+//! anything is built, so that an error of the compiler is always one of the project.
 
 use std::{
     env,

@@ -1,4 +1,5 @@
-//! `portcullis plugin check FILE`: what a plugin is and what it asks for, without a broker and without its manifest.
+//! `portcullis plugin check FILE`: what a plugin is and what it asks for, without a broker and
+//! without its manifest.
 
 use std::{fs, path::Path};
 

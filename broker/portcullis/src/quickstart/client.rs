@@ -1,6 +1,7 @@
 //! A small MQTT 5.0 client over TCP: what the proof needs and nothing more.
 //!
-//! Knows nothing of the broker's insides: it sees what any client sees. Every wait ends after [`WAIT`].
+//! Knows nothing of the broker's insides: it sees what any client sees. Every wait ends after
+//! [`WAIT`].
 
 use std::{collections::VecDeque, io, net::SocketAddr, time::Duration};
 

@@ -1,7 +1,8 @@
-//! The folder of a quickstart: a commented configuration, the demo user, and two plugins with their manifests.
+//! The folder of a quickstart: a commented configuration, the demo user, and two plugins with their
+//! manifests.
 //!
-//! A later quickstart puts back what is missing and changes nothing of what is there. Only a folder that is new, empty
-//! or made by an earlier quickstart is touched.
+//! A later quickstart puts back what is missing and changes nothing of what is there. Only a folder
+//! that is new, empty or made by an earlier quickstart is touched.
 
 use std::{
     fs::{self, DirBuilder},
@@ -71,7 +72,8 @@ impl Folder {
         self.path.join("portcullis.toml")
     }
 
-    /// Replaces `acl-file.wasm` by the same component with other bytes: a new generation of the same rules.
+    /// Replaces `acl-file.wasm` by the same component with other bytes: a new generation of the
+    /// same rules.
     pub(super) fn replace_acl_file(&self) -> io::Result<()> {
         let file = self.path.join("plugins/acl-file.wasm");
         let current = fs::read(&file)?;
@@ -86,7 +88,8 @@ fn is_ours(path: &Path) -> bool {
     config.is_ok_and(|text| text.starts_with(MARK))
 }
 
-/// Writes every file that is not there; the configuration first, so that the folder is known as ours from then on.
+/// Writes every file that is not there; the configuration first, so that the folder is known as
+/// ours from then on.
 fn fill(path: &Path) -> io::Result<()> {
     let plugins = path.join("plugins");
     DirBuilder::new()
@@ -132,7 +135,8 @@ fn demo_password(path: &Path) -> Result<String, Failure> {
     Ok(password)
 }
 
-/// 120 random bits that need no quoting in a shell. Never starts with `-`, which would read as an option.
+/// 120 random bits that need no quoting in a shell. Never starts with `-`, which would read as an
+/// option.
 fn random_password() -> io::Result<String> {
     loop {
         let mut bytes = [0; 15];
@@ -147,11 +151,12 @@ fn random_password() -> io::Result<String> {
 const MARK_BYTES: usize = 16;
 const MARK_NAME: &[u8] = b"portcullis-quickstart";
 
-/// A component with a custom section at its end (which means nothing to anyone) that holds `mark`; one from before
-/// is replaced, so that the file does not grow with each quickstart.
+/// A component with a custom section at its end (which means nothing to anyone) that holds `mark`;
+/// one from before is replaced, so that the file does not grow with each quickstart.
 fn marked(component: &[u8], mark: &[u8; MARK_BYTES]) -> Vec<u8> {
     let size = 1 + MARK_NAME.len() + MARK_BYTES;
-    // Section id 0 = custom, then size and length of the name: both below 128, so one LEB128 byte each.
+    // Section id 0 = custom, then size and length of the name: both below 128, so one LEB128 byte
+    // each.
     let mut head = vec![0, size as u8, MARK_NAME.len() as u8];
     head.extend_from_slice(MARK_NAME);
     let before = component

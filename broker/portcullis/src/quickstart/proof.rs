@@ -1,5 +1,5 @@
-//! The proof: a client from outside sees that the gate is closed, opens for the right one, and stays up while a
-//! plugin is replaced. Each step prints what was seen.
+//! The proof: a client from outside sees that the gate is closed, opens for the right one, and
+//! stays up while a plugin is replaced. Each step prints what was seen.
 
 use std::{
     future::Future,

@@ -56,7 +56,8 @@ fn argon2id_stored() -> String {
 #[test]
 fn argon2id() {
     verifies(&argon2id_stored(), PASSWORD);
-    // Published in the documentation of the reference implementation's test suite (t=2, m=2^16, p=1).
+    // Published in the documentation of the reference implementation's test suite (t=2, m=2^16,
+    // p=1).
     verifies(
         "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
         b"password",
@@ -64,7 +65,8 @@ fn argon2id() {
     for length in 0..argon2id_stored().len() {
         let stored = argon2id_stored();
         let cut = stored.get(..length).unwrap();
-        // An Argon2 hash of another length is another hash: where a cut has an allowed length it does not verify.
+        // An Argon2 hash of another length is another hash: where a cut has an allowed length it
+        // does not verify.
         match StoredHash::parse(cut) {
             Err(_) => {}
             Ok(parsed) => assert!(!parsed.verify(PASSWORD).unwrap(), "{cut}"),

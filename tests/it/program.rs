@@ -1,0 +1,30 @@
+//! Tests of the program itself: the binary `portcullis` in a process of its own, seen from outside
+//! through sockets, files, signals and exit codes.
+//!
+//! Each test has its own folder and free ports. What is under test must have been built before:
+//! a binary that is not there is a failed test that names the command.
+
+mod admin_api;
+mod bundled;
+mod check;
+mod eventually;
+mod fail_closed;
+mod folder;
+mod hostile;
+mod http;
+mod hot_reload;
+mod knock;
+mod mosquitto;
+mod passwd;
+mod plugin_check;
+mod process;
+mod quickstart;
+mod scripts;
+mod signals;
+mod traffic;
+
+/// Whether the figures of the issue are wanted instead of the sample that every run can afford:
+/// `PORTCULLIS_PROOF=1`.
+fn proof() -> bool {
+    std::env::var_os("PORTCULLIS_PROOF").is_some_and(|value| value == "1")
+}

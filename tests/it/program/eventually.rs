@@ -1,0 +1,32 @@
+//! Waiting for what has no signal of its own: look, and look again, until a deadline.
+//!
+//! The only place of these tests where time passes.
+
+use std::time::{Duration, Instant};
+
+/// Longest wait for anything that a broker does on its own: a reload needs its quiet period, a
+/// compiler and a busy machine.
+pub(super) const WAIT: Duration = Duration::from_secs(20);
+
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// The first `Some` of `look`; fails with `what` and the last thing seen after [`WAIT`].
+pub(super) async fn eventually<T>(
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<T, String>,
+) -> T {
+    let began = Instant::now();
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(seen) => assert!(began.elapsed() < WAIT, "{what}: {seen} after {WAIT:?}"),
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// As [`eventually`] for something that is so or not.
+pub(super) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    eventually(what, async || if is_so().await { Ok(()) } else { Err("not so".to_owned()) }).await;
+}

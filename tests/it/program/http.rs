@@ -1,0 +1,109 @@
+//! The admin API over a bare socket: one HTTP/1.1 request and its answer, nothing else of HTTP.
+
+use std::{net::SocketAddr, time::Duration};
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// The API of one broker.
+pub(super) struct Api {
+    /// Where it listens.
+    pub(super) address: SocketAddr,
+    token: String,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    #[track_caller]
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Fails unless the status is this.
+    #[track_caller]
+    pub(super) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{self:?}");
+        self
+    }
+}
+
+/// Uploads compile.
+const WAIT: Duration = Duration::from_secs(30);
+
+impl Api {
+    /// An API and the token for it.
+    pub(super) fn new(address: SocketAddr, token: &str) -> Self {
+        Self { address, token: token.to_owned() }
+    }
+
+    /// The same API with another token.
+    pub(super) fn with_token(&self, token: &str) -> Self {
+        Self::new(self.address, token)
+    }
+
+    /// GET.
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, None).await
+    }
+
+    /// POST without a body.
+    pub(super) async fn post(&self, path: &str) -> Answer {
+        self.ask("POST", path, None).await
+    }
+
+    /// POST of JSON.
+    pub(super) async fn post_json(&self, path: &str, body: &Value) -> Answer {
+        self.ask("POST", path, Some(("application/json", body.to_string().as_bytes()))).await
+    }
+
+    /// PUT of a component.
+    pub(super) async fn put_wasm(&self, path: &str, body: &[u8]) -> Answer {
+        self.ask("PUT", path, Some(("application/wasm", body))).await
+    }
+
+    /// DELETE.
+    pub(super) async fn delete(&self, path: &str) -> Answer {
+        self.ask("DELETE", path, None).await
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: Option<(&str, &[u8])>) -> Answer {
+        let exchange = self.exchange(method, path, body);
+        let answer = tokio::time::timeout(WAIT, exchange).await;
+        answer.unwrap_or_else(|_| panic!("{method} {path}: no answer within {WAIT:?}"))
+    }
+
+    async fn exchange(&self, method: &str, path: &str, body: Option<(&str, &[u8])>) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.expect("the admin API listens");
+        let mut request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\
+             Connection: close\r\n",
+            self.address, self.token
+        )
+        .into_bytes();
+        let (kind, content) = body.unzip();
+        if let Some(kind) = kind {
+            request.extend_from_slice(format!("Content-Type: {kind}\r\n").as_bytes());
+        }
+        let content = content.unwrap_or_default();
+        request.extend_from_slice(format!("Content-Length: {}\r\n\r\n", content.len()).as_bytes());
+        request.extend_from_slice(content);
+        stream.write_all(&request).await.expect("the request is taken");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.expect("the answer comes");
+        let answer = String::from_utf8(answer).expect("text");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an empty line ends the head");
+        assert!(!head.to_ascii_lowercase().contains("transfer-encoding"), "{head}");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        Answer { status: status.expect("a status line"), body: body.to_owned() }
+    }
+}
