@@ -9,8 +9,8 @@ use std::{
     sync::Arc,
 };
 
-use access::{Connection, Credentials, Identity, Password, Rule, Subject};
 use access::{Activity, Condition, Effect, QoSSet};
+use access::{Connection, Credentials, Identity, Password, Rule, Subject};
 use codec::ProtocolVersion;
 
 /// Loopback, some port.

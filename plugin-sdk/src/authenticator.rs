@@ -29,29 +29,20 @@ impl Outcome {
     /// Refuse with an MQTT 5.0 Reason Code (see [`reason_code`]) and a text that the client may
     /// see.
     pub fn deny(reason_code: u8, reason: impl Into<String>) -> Self {
-        Self::Deny(Denial {
-            reason_code,
-            reason: Some(reason.into()),
-        })
+        Self::Deny(Denial { reason_code, reason: Some(reason.into()) })
     }
 
     /// Refuse with 0x86 and without a word on which of the two was wrong.
     #[must_use]
     pub const fn bad_credentials() -> Self {
-        Self::Deny(Denial {
-            reason_code: reason_code::BAD_USER_NAME_OR_PASSWORD,
-            reason: None,
-        })
+        Self::Deny(Denial { reason_code: reason_code::BAD_USER_NAME_OR_PASSWORD, reason: None })
     }
 }
 
 impl Grant {
     /// The client proved to be `principal`, and nothing more.
     pub fn new(principal: impl Into<String>) -> Self {
-        Self {
-            principal: Some(principal.into()),
-            ..Self::default()
-        }
+        Self { principal: Some(principal.into()), ..Self::default() }
     }
 
     /// With one more group.

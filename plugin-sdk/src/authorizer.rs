@@ -20,10 +20,7 @@ impl Answer {
     /// These rules, first match wins, for as long as the broker likes to keep them (60 s).
     #[must_use]
     pub const fn rules(rules: Vec<Rule>) -> Self {
-        Self::Permissions(PermissionSet {
-            rules,
-            ttl_seconds: None,
-        })
+        Self::Permissions(PermissionSet { rules, ttl_seconds: None })
     }
 }
 

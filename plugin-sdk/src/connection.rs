@@ -8,10 +8,7 @@ pub use crate::bindings::portcullis::plugin::types::{
 impl Attribute {
     /// A named text.
     pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            value: value.into(),
-        }
+        Self { name: name.into(), value: value.into() }
     }
 }
 

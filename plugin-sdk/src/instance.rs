@@ -26,9 +26,7 @@ impl<P: Plugin> Instance<P> {
     pub fn init(&self) -> Result<(), Error> {
         panic_hook::install();
         let plugin = P::init(&Config)?;
-        self.0
-            .set(plugin)
-            .map_err(|_| Error::internal("init was called twice"))
+        self.0.set(plugin).map_err(|_| Error::internal("init was called twice"))
     }
 
     /// Forwards to the plugin.
@@ -40,9 +38,7 @@ impl<P: Plugin> Instance<P> {
     }
 
     fn plugin(&self) -> Result<&P, Error> {
-        self.0
-            .get()
-            .ok_or_else(|| Error::internal("called before init"))
+        self.0.get().ok_or_else(|| Error::internal("called before init"))
     }
 }
 

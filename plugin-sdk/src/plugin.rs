@@ -50,9 +50,7 @@ impl Config {
         if json.chars().filter(|c| !c.is_whitespace()).eq("{}".chars()) {
             return Ok(());
         }
-        Err(Error::misconfigured(
-            "[config]: this plugin has no configuration keys",
-        ))
+        Err(Error::misconfigured("[config]: this plugin has no configuration keys"))
     }
 
     /// The whole table as a value. Put `#[serde(deny_unknown_fields)]` on the type, so that a

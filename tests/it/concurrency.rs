@@ -18,15 +18,10 @@ async fn takeovers_leave_nothing_behind() {
         tasks.push(tokio::spawn(async move {
             for round in 0..40_u16 {
                 let clean_start = (task + round) % 2 == 0;
-                let connect = Connect {
-                    clean_start,
-                    ..Connect::new(V5, &format!("c-{}", task % 2))
-                };
+                let connect =
+                    Connect { clean_start, ..Connect::new(V5, &format!("c-{}", task % 2)) };
                 let mut client = broker.knock(connect).await;
-                let filters = [
-                    ("t/#", QoS::AtLeastOnce),
-                    ("$share/g/t/#", QoS::AtLeastOnce),
-                ];
+                let filters = [("t/#", QoS::AtLeastOnce), ("$share/g/t/#", QoS::AtLeastOnce)];
                 for packet_id in 1..4 {
                     let mut bytes = Vec::new();
                     packets::subscribe(packet_id, &filters).encode(V5, &mut bytes);
@@ -40,16 +35,11 @@ async fn takeovers_leave_nothing_behind() {
     for task in tasks {
         task.await.expect("no task fails");
     }
-    broker
-        .until(|broker| broker.totals().connections == 0)
-        .await;
+    broker.until(|broker| broker.totals().connections == 0).await;
     let totals = broker.broker.totals();
     assert_eq!((totals.sessions, totals.subscriptions), (0, 0));
     let mut publisher = broker.client(V5, "pub").await;
-    assert_eq!(
-        publisher.publish("t/x", "x").await,
-        ReasonCode::NoMatchingSubscribers
-    );
+    assert_eq!(publisher.publish("t/x", "x").await, ReasonCode::NoMatchingSubscribers);
 }
 
 /// QoS 1 and 2 from several publishers while the chain is swapped all the time: each message comes
@@ -76,9 +66,7 @@ async fn nothing_is_lost_while_swapping() {
     }
     let mut publishers = Vec::new();
     for number in 0..4 {
-        let mut publisher = broker
-            .client(BOTH[number % 2], &format!("pub-{number}"))
-            .await;
+        let mut publisher = broker.client(BOTH[number % 2], &format!("pub-{number}")).await;
         publishers.push(tokio::spawn(async move {
             let topic = format!("t/{number}");
             for message in 0..MESSAGES {
@@ -88,15 +76,9 @@ async fn nothing_is_lost_while_swapping() {
                     continue;
                 }
                 publisher.send(packets::qos2(1, &topic, &payload)).await;
-                publisher
-                    .expect(packets::pubrec(1, ReasonCode::Success))
-                    .await;
-                publisher
-                    .send(packets::pubrel(1, ReasonCode::Success))
-                    .await;
-                publisher
-                    .expect(packets::pubcomp(1, ReasonCode::Success))
-                    .await;
+                publisher.expect(packets::pubrec(1, ReasonCode::Success)).await;
+                publisher.send(packets::pubrel(1, ReasonCode::Success)).await;
+                publisher.expect(packets::pubcomp(1, ReasonCode::Success)).await;
             }
         }));
     }

@@ -51,16 +51,12 @@ async fn unknown_protocol_level_is_named() {
     for (level, version) in [(3, V311), (0, V311), (6, V5), (255, V5)] {
         let mut client = broker.open(version).await;
         client.send_bytes(&connect_as("MQTT", level)).await;
-        client
-            .expect(packets::refusal(ReasonCode::UnsupportedProtocolVersion))
-            .await;
+        client.expect(packets::refusal(ReasonCode::UnsupportedProtocolVersion)).await;
         client.expect_closed().await;
     }
     let mut client = broker.open(V311).await;
     client.send_bytes(&connect_as("MQIsdp", 3)).await;
-    client
-        .expect(packets::refusal(ReasonCode::UnsupportedProtocolVersion))
-        .await;
+    client.expect(packets::refusal(ReasonCode::UnsupportedProtocolVersion)).await;
     client.expect_closed().await;
 }
 
@@ -70,10 +66,7 @@ async fn unknown_protocol_name_is_refused() {
     for name in ["HTTP", "", "mqtt", "MQTTX"] {
         let mut client = broker.open(V311).await;
         client.send_bytes(&connect_as(name, 4)).await;
-        assert!(
-            client.last_words().await.is_none_or(ReasonCode::is_failure),
-            "{name}"
-        );
+        assert!(client.last_words().await.is_none_or(ReasonCode::is_failure), "{name}");
     }
     assert_eq!(broker.counted("portcullis_connections_opened_total"), 0);
 }
@@ -96,9 +89,7 @@ async fn second_connect_is_an_error() {
     let broker = Broker::start().await;
     for version in BOTH {
         let mut client = broker.client(version, "a").await;
-        client
-            .send(Packet::Connect(Box::new(Connect::new(version, "a"))))
-            .await;
+        client.send(Packet::Connect(Box::new(Connect::new(version, "a")))).await;
         client.expect_disconnect(ReasonCode::ProtocolError).await;
     }
 }
@@ -135,9 +126,7 @@ async fn packets_behind_connect_are_not_lost() {
             ])
             .await;
         assert_eq!(client.connack().await.reason_code, ReasonCode::Success);
-        client
-            .expect(packets::suback(1, &[ReasonCode::Success]))
-            .await;
+        client.expect(packets::suback(1, &[ReasonCode::Success])).await;
         client.expect(Packet::PingResp).await;
         client.take("a", "x").await;
     }
@@ -177,9 +166,7 @@ async fn dripping_connect_is_cut_off() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), dripping)
-        .await
-        .expect("cut off");
+    tokio::time::timeout(Duration::from_secs(5), dripping).await.expect("cut off");
 }
 
 #[tokio::test]
@@ -217,14 +204,9 @@ async fn empty_client_id_is_assigned() {
     );
     first.quiet().await;
     broker.enter(Connect::new(V311, "")).await.0.quiet().await;
-    let refused = Connect {
-        clean_start: false,
-        ..Connect::new(V311, "")
-    };
+    let refused = Connect { clean_start: false, ..Connect::new(V311, "") };
     let mut client = broker.knock(refused).await;
-    client
-        .expect(packets::refusal(ReasonCode::ClientIdentifierNotValid))
-        .await;
+    client.expect(packets::refusal(ReasonCode::ClientIdentifierNotValid)).await;
     client.expect_closed().await;
 }
 
@@ -234,9 +216,7 @@ async fn client_id_has_a_limit() {
     for version in BOTH {
         broker.client(version, &"i".repeat(256)).await.quiet().await;
         let mut client = broker.knock(Connect::new(version, &"i".repeat(257))).await;
-        client
-            .expect(packets::refusal(ReasonCode::ClientIdentifierNotValid))
-            .await;
+        client.expect(packets::refusal(ReasonCode::ClientIdentifierNotValid)).await;
         client.expect_closed().await;
     }
 }
@@ -245,10 +225,7 @@ async fn client_id_has_a_limit() {
 async fn client_id_can_be_the_principal() {
     let setup = Setup::with(|live| live.client_id_from = server::ClientIdFrom::Principal);
     let broker = setup.start().await;
-    let connect = Connect {
-        username: Some("ann".to_owned()),
-        ..Connect::new(V5, "whatever")
-    };
+    let connect = Connect { username: Some("ann".to_owned()), ..Connect::new(V5, "whatever") };
     let (_ann, connack) = broker.enter(connect).await;
     assert_eq!(connack.assigned_client_identifier.as_deref(), Some("ann"));
     use server::BrokerHandle;
@@ -265,17 +242,10 @@ async fn enhanced_authentication_is_refused() {
         ..Connect::new(V5, "a")
     };
     let mut client = broker.knock(connect).await;
-    client
-        .expect(packets::refusal(ReasonCode::BadAuthenticationMethod))
-        .await;
+    client.expect(packets::refusal(ReasonCode::BadAuthenticationMethod)).await;
     client.expect_closed().await;
     let mut client = broker.client(V5, "b").await;
-    client
-        .send(Packet::Auth(codec::Auth::new(
-            ReasonCode::ReAuthenticate,
-            "SCRAM-SHA-256",
-        )))
-        .await;
+    client.send(Packet::Auth(codec::Auth::new(ReasonCode::ReAuthenticate, "SCRAM-SHA-256"))).await;
     client.expect_disconnect(ReasonCode::ProtocolError).await;
 }
 
@@ -283,41 +253,17 @@ async fn enhanced_authentication_is_refused() {
 async fn user_properties_of_connect_and_will_are_limited() {
     let broker = Broker::start().await;
     let many = |count| vec![("n".to_owned(), "v".to_owned()); count];
-    let connect = Connect {
-        user_properties: many(65),
-        ..Connect::new(V5, "a")
-    };
-    broker
-        .knock(connect)
-        .await
-        .expect(packets::refusal(ReasonCode::QuotaExceeded))
-        .await;
+    let connect = Connect { user_properties: many(65), ..Connect::new(V5, "a") };
+    broker.knock(connect).await.expect(packets::refusal(ReasonCode::QuotaExceeded)).await;
     let large = vec![("n".to_owned(), "v".repeat(8 << 10))];
-    let connect = Connect {
-        user_properties: large.clone(),
-        ..Connect::new(V5, "a")
-    };
-    broker
-        .knock(connect)
-        .await
-        .expect(packets::refusal(ReasonCode::QuotaExceeded))
-        .await;
+    let connect = Connect { user_properties: large.clone(), ..Connect::new(V5, "a") };
+    broker.knock(connect).await.expect(packets::refusal(ReasonCode::QuotaExceeded)).await;
     for user_properties in [many(65), large] {
-        let will = Will {
-            user_properties,
-            ..Will::new("w", b"")
-        };
+        let will = Will { user_properties, ..Will::new("w", b"") };
         let connect = packets::with_will(Connect::new(V5, "a"), will);
-        broker
-            .knock(connect)
-            .await
-            .expect(packets::refusal(ReasonCode::QuotaExceeded))
-            .await;
+        broker.knock(connect).await.expect(packets::refusal(ReasonCode::QuotaExceeded)).await;
     }
-    let connect = Connect {
-        user_properties: many(64),
-        ..Connect::new(V5, "a")
-    };
+    let connect = Connect { user_properties: many(64), ..Connect::new(V5, "a") };
     broker.enter(connect).await.0.quiet().await;
 }
 
@@ -326,10 +272,7 @@ async fn keep_alive_has_a_maximum() {
     let setup = Setup::with(|live| live.limits.sizes.keep_alive_max = 100);
     let broker = setup.start().await;
     for (asked, told) in [(0, Some(100)), (101, Some(100)), (100, None), (99, None)] {
-        let connect = Connect {
-            keep_alive: asked,
-            ..Connect::new(V5, "a")
-        };
+        let connect = Connect { keep_alive: asked, ..Connect::new(V5, "a") };
         let (_client, connack) = broker.enter(connect).await;
         assert_eq!(connack.server_keep_alive, told, "{asked}");
     }
@@ -344,10 +287,7 @@ async fn silent_client_is_given_up() {
     let mut silent = Vec::new();
     for version in BOTH {
         let name = format!("silent-{version:?}");
-        let connect = Connect {
-            keep_alive: 1,
-            ..Connect::new(version, &name)
-        };
+        let connect = Connect { keep_alive: 1, ..Connect::new(version, &name) };
         let connect = packets::with_will(connect, Will::new("gone/keep-alive", b"will"));
         let mut client = broker.enter(connect).await.0;
         client.quiet().await;
@@ -367,10 +307,7 @@ async fn silent_client_is_given_up() {
 #[tokio::test]
 async fn pings_keep_alive() {
     let broker = Broker::start().await;
-    let connect = Connect {
-        keep_alive: 1,
-        ..Connect::new(V311, "a")
-    };
+    let connect = Connect { keep_alive: 1, ..Connect::new(V311, "a") };
     let mut client = broker.enter(connect).await.0;
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_millis(2000) {

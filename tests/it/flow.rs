@@ -9,10 +9,7 @@ use ProtocolVersion::{V5, V311};
 #[tokio::test]
 async fn receive_maximum_of_the_client() {
     let broker = Broker::start().await;
-    let connect = Connect {
-        receive_maximum: 2,
-        ..Connect::new(V5, "sub")
-    };
+    let connect = Connect { receive_maximum: 2, ..Connect::new(V5, "sub") };
     let mut subscriber = broker.enter(connect).await.0;
     subscriber.subscribe("t", QoS::ExactlyOnce).await;
     let mut publisher = broker.client(V5, "pub").await;
@@ -40,9 +37,7 @@ async fn receive_maximum_of_the_client() {
 /// The window is our own maximum for a 3.1.1 client, which cannot say one.
 #[tokio::test]
 async fn window_of_a_3_1_1_client() {
-    let broker = Setup::with(|live| live.limits.sizes.receive_maximum = 3)
-        .start()
-        .await;
+    let broker = Setup::with(|live| live.limits.sizes.receive_maximum = 3).start().await;
     let mut subscriber = broker.client(V311, "sub").await;
     subscriber.subscribe("t", QoS::AtLeastOnce).await;
     let mut publisher = broker.client(V5, "pub").await;
@@ -66,37 +61,23 @@ async fn receive_maximum_of_the_broker() {
     let mut client = broker.client(V5, "a").await;
     for id in 1..=32 {
         client.send(packets::qos2(id, "t", "x")).await;
-        client
-            .expect(packets::pubrec(id, ReasonCode::NoMatchingSubscribers))
-            .await;
+        client.expect(packets::pubrec(id, ReasonCode::NoMatchingSubscribers)).await;
     }
     // A repetition is no further message, QoS 1 is complete at once.
-    client
-        .send(packets::again(packets::qos2(32, "t", "x")))
-        .await;
-    client
-        .expect(packets::pubrec(32, ReasonCode::Success))
-        .await;
+    client.send(packets::again(packets::qos2(32, "t", "x"))).await;
+    client.expect(packets::pubrec(32, ReasonCode::Success)).await;
     client.publish("t", "x").await;
     client.send(packets::pubrel(1, ReasonCode::Success)).await;
-    client
-        .expect(packets::pubcomp(1, ReasonCode::Success))
-        .await;
+    client.expect(packets::pubcomp(1, ReasonCode::Success)).await;
     client.send(packets::qos2(33, "t", "x")).await;
-    client
-        .expect(packets::pubrec(33, ReasonCode::NoMatchingSubscribers))
-        .await;
+    client.expect(packets::pubrec(33, ReasonCode::NoMatchingSubscribers)).await;
     client.send(packets::qos2(34, "t", "x")).await;
-    client
-        .expect_disconnect(ReasonCode::ReceiveMaximumExceeded)
-        .await;
+    client.expect_disconnect(ReasonCode::ReceiveMaximumExceeded).await;
 }
 
 #[tokio::test]
 async fn maximum_packet_size_of_the_broker() {
-    let broker = Setup::with(|live| live.limits.sizes.packet_bytes = 2048)
-        .start()
-        .await;
+    let broker = Setup::with(|live| live.limits.sizes.packet_bytes = 2048).start().await;
     for version in BOTH {
         let mut client = broker.client(version, "a").await;
         client.send(packets::qos0("t", &"x".repeat(2000))).await;
@@ -114,36 +95,22 @@ async fn maximum_packet_size_of_the_broker() {
 #[tokio::test]
 async fn maximum_packet_size_of_the_client() {
     let broker = Broker::start().await;
-    let connect = Connect {
-        maximum_packet_size: Some(100),
-        ..Connect::new(V5, "sub")
-    };
+    let connect = Connect { maximum_packet_size: Some(100), ..Connect::new(V5, "sub") };
     let mut subscriber = broker.enter(connect).await.0;
     subscriber.subscribe("t", QoS::AtLeastOnce).await;
     let mut publisher = broker.client(V5, "pub").await;
     let large = "x".repeat(100);
     for qos in [QoS::AtMostOnce, QoS::AtLeastOnce] {
-        publisher
-            .send(packets::publish(
-                1,
-                qos,
-                Publish::new("t", large.as_bytes()),
-            ))
-            .await;
+        publisher.send(packets::publish(1, qos, Publish::new("t", large.as_bytes()))).await;
         if qos == QoS::AtLeastOnce {
-            publisher
-                .expect(packets::puback(1, ReasonCode::Success))
-                .await;
+            publisher.expect(packets::puback(1, ReasonCode::Success)).await;
         }
     }
     publisher.publish("t", "small").await;
     subscriber.take("t", "small").await;
     subscriber.quiet().await;
     assert_eq!(broker.broker.client("sub").unwrap().dropped, 2);
-    assert_eq!(
-        broker.counted("portcullis_messages_dropped_total{reason=\"too_large\"}"),
-        2
-    );
+    assert_eq!(broker.counted("portcullis_messages_dropped_total{reason=\"too_large\"}"), 2);
 }
 
 /// Every packet keeps to the client's Maximum Packet Size [MQTT-3.1.2-24], also CONNACK.
@@ -151,29 +118,17 @@ async fn maximum_packet_size_of_the_client() {
 async fn connack_keeps_to_the_maximum_packet_size() {
     let broker = Broker::start().await;
     let long = vec![("name".to_owned(), "value".repeat(100))];
-    let grant = access::Grant {
-        user_properties: long,
-        ..access::Grant::default()
-    };
-    let user = portcullis_tests::User {
-        grant,
-        ..portcullis_tests::User::default()
-    };
+    let grant = access::Grant { user_properties: long, ..access::Grant::default() };
+    let user = portcullis_tests::User { grant, ..portcullis_tests::User::default() };
     broker.doorman.set_user("a", user);
     let (_, connack) = broker.enter(Connect::new(V5, "a")).await;
     assert_eq!(connack.user_properties.len(), 1);
-    let connect = Connect {
-        maximum_packet_size: Some(100),
-        ..Connect::new(V5, "a")
-    };
+    let connect = Connect { maximum_packet_size: Some(100), ..Connect::new(V5, "a") };
     let (mut client, connack) = broker.enter(connect).await;
     assert_eq!(connack.user_properties, []);
     client.quiet().await;
     // Not even a bare CONNACK fits: no connection.
-    let connect = Connect {
-        maximum_packet_size: Some(4),
-        ..Connect::new(V5, "b")
-    };
+    let connect = Connect { maximum_packet_size: Some(4), ..Connect::new(V5, "b") };
     broker.knock(connect).await.expect_closed().await;
 }
 

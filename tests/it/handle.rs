@@ -11,22 +11,14 @@ async fn clients_page_by_page() {
     let broker = Broker::start().await;
     let mut connected = Vec::new();
     for number in 0..25 {
-        connected.push(
-            broker
-                .client(BOTH[number % 2], &format!("c-{number:02}"))
-                .await,
-        );
+        connected.push(broker.client(BOTH[number % 2], &format!("c-{number:02}")).await);
     }
     connected.push(broker.client(V5, "other").await);
     let (mut seen, mut after) = (Vec::new(), None::<String>);
     loop {
         let page = broker.broker.clients("c-", after.as_deref(), 10);
         assert!(page.clients.len() <= 10);
-        seen.extend(
-            page.clients
-                .into_iter()
-                .map(|client| client.client_id.to_string()),
-        );
+        seen.extend(page.clients.into_iter().map(|client| client.client_id.to_string()));
         after = page.next;
         if after.is_none() {
             break;
@@ -55,10 +47,7 @@ async fn facts_of_a_client() {
     let info = broker.broker.client("device").unwrap();
     assert_eq!((&*info.client_id, &*info.principal), ("device", "ann"));
     assert_eq!(info.username.as_deref(), Some("ann"));
-    assert_eq!(
-        (&*info.authenticated_by, &*info.listener),
-        ("doorman", "mqtt")
-    );
+    assert_eq!((&*info.authenticated_by, &*info.listener), ("doorman", "mqtt"));
     assert_eq!((info.protocol, info.keep_alive_seconds), ("5.0", 33));
     assert_eq!((info.connected, info.clean_start), (true, false));
     assert_eq!(info.session_expiry_interval, 3600);
@@ -70,9 +59,7 @@ async fn facts_of_a_client() {
     assert_eq!(subscriptions, expected);
     assert!(broker.broker.permissions("device").is_some());
     client.vanish();
-    broker
-        .until(|broker| !broker.client("device").unwrap().connected)
-        .await;
+    broker.until(|broker| !broker.client("device").unwrap().connected).await;
     assert!(broker.broker.permissions("device").is_none());
     assert!(broker.broker.client("nobody").is_none());
 }
@@ -82,32 +69,15 @@ async fn disconnecting_a_client() {
     let broker = Broker::start().await;
     let mut new = broker.client(V5, "new").await;
     let mut old = broker.client(V311, "old").await;
-    assert!(
-        broker
-            .broker
-            .disconnect("new", ReasonCode::AdministrativeAction)
-    );
-    assert!(
-        broker
-            .broker
-            .disconnect("old", ReasonCode::AdministrativeAction)
-    );
-    new.expect_disconnect(ReasonCode::AdministrativeAction)
-        .await;
+    assert!(broker.broker.disconnect("new", ReasonCode::AdministrativeAction));
+    assert!(broker.broker.disconnect("old", ReasonCode::AdministrativeAction));
+    new.expect_disconnect(ReasonCode::AdministrativeAction).await;
     old.expect_closed().await;
-    assert!(
-        !broker
-            .broker
-            .disconnect("nobody", ReasonCode::AdministrativeAction)
-    );
+    assert!(!broker.broker.disconnect("nobody", ReasonCode::AdministrativeAction));
     let mut away = broker.enter(packets::persistent(V5, "away")).await.0;
     away.quiet().await;
     away.leave().await;
-    assert!(
-        !broker
-            .broker
-            .disconnect("away", ReasonCode::AdministrativeAction)
-    );
+    assert!(!broker.broker.disconnect("away", ReasonCode::AdministrativeAction));
 }
 
 #[tokio::test]
@@ -117,14 +87,10 @@ async fn totals_and_listeners() {
     let mut client = broker.enter(packets::persistent(V5, "a")).await.0;
     client.subscribe("t/#", QoS::AtLeastOnce).await;
     client.subscribe("$share/g/t", QoS::AtLeastOnce).await;
-    client
-        .send(packets::retained(packets::qos0("r", "12345")))
-        .await;
+    client.send(packets::retained(packets::qos0("r", "12345"))).await;
     client.quiet().await;
     let stranger = broker.open(V5).await;
-    broker
-        .until(|broker| broker.totals().connections == 2)
-        .await;
+    broker.until(|broker| broker.totals().connections == 2).await;
     let totals = Totals {
         connections: 2,
         sessions: 1,
@@ -139,16 +105,8 @@ async fn totals_and_listeners() {
     assert_eq!(listeners[0].address, broker.address);
     drop(stranger);
     client.vanish();
-    broker
-        .until(|broker| broker.totals().connections == 0)
-        .await;
-    assert_eq!(
-        broker.broker.totals(),
-        Totals {
-            connections: 0,
-            ..totals
-        }
-    );
+    broker.until(|broker| broker.totals().connections == 0).await;
+    assert_eq!(broker.broker.totals(), Totals { connections: 0, ..totals });
     assert_eq!(broker.broker.listeners()[0].connections, 0);
 }
 
@@ -156,14 +114,8 @@ async fn totals_and_listeners() {
 #[tokio::test]
 async fn occupied_address() {
     let broker = Broker::start().await;
-    let listener = server::ListenerConfig {
-        name: "second".to_owned(),
-        bind: broker.address,
-    };
-    let config = server::Config {
-        listeners: vec![listener],
-        live: server::LiveConfig::default(),
-    };
+    let listener = server::ListenerConfig { name: "second".to_owned(), bind: broker.address };
+    let config = server::Config { listeners: vec![listener], live: server::LiveConfig::default() };
     let gate = std::sync::Arc::clone(&broker.gate);
     let error = server::Broker::start(config, gate, telemetry::Metrics::new()).await;
     let sentence = error.err().expect("not bound twice").to_string();

@@ -26,9 +26,7 @@ async fn connections_per_address() {
     broker.open(V5).await.expect_closed().await;
     first.quiet().await;
     second.leave().await;
-    broker
-        .until(|broker| broker.totals().connections == 1)
-        .await;
+    broker.until(|broker| broker.totals().connections == 1).await;
     broker.client(V5, "3").await.quiet().await;
     let refused = "portcullis_connect_refused_total{reason=\"connections_per_address\"}";
     assert_eq!(broker.counted(refused), 1);
@@ -81,10 +79,7 @@ async fn connect_rate_of_all() {
 }
 
 fn with_password() -> User {
-    User {
-        password: Some("secret".to_owned()),
-        ..User::default()
-    }
+    User { password: Some("secret".to_owned()), ..User::default() }
 }
 
 /// Failed logins back off by (address, user): the next try is not even heard. Others from the same
@@ -101,27 +96,14 @@ async fn failed_logins_back_off() {
     let login = |version, password| packets::login(version, "a", ("ann", password));
     for _ in 0..2 {
         let mut client = broker.knock(login(V5, "wrong")).await;
-        client
-            .expect(packets::refusal_with_reason(
-                ReasonCode::BadUserNameOrPassword,
-            ))
-            .await;
+        client.expect(packets::refusal_with_reason(ReasonCode::BadUserNameOrPassword)).await;
         client.expect_closed().await;
     }
     let mut client = broker.knock(login(V5, "secret")).await;
-    client
-        .expect(packets::refusal(ReasonCode::ConnectionRateExceeded))
-        .await;
+    client.expect(packets::refusal(ReasonCode::ConnectionRateExceeded)).await;
     let mut client = broker.knock(login(V311, "secret")).await;
-    client
-        .expect(packets::refusal(ReasonCode::ServerUnavailable))
-        .await;
-    broker
-        .enter(packets::login(V5, "a", ("bob", "any")))
-        .await
-        .0
-        .quiet()
-        .await;
+    client.expect(packets::refusal(ReasonCode::ServerUnavailable)).await;
+    broker.enter(packets::login(V5, "a", ("bob", "any"))).await.0.quiet().await;
 }
 
 /// A plugin that is down fails nobody's login: its users are not locked out for longer than it is.
@@ -130,14 +112,10 @@ async fn plugin_failures_are_no_failed_logins() {
     let setup = strict(|limits| limits.login_backoff.free_failures = 0);
     let broker = setup.start().await;
     use portcullis_tests::Mood;
-    broker
-        .doorman
-        .authenticator(Mood::Fails(access::PluginFailureKind::Unavailable));
+    broker.doorman.authenticator(Mood::Fails(access::PluginFailureKind::Unavailable));
     for _ in 0..5 {
         let mut client = broker.knock(Connect::new(V5, "a")).await;
-        client
-            .expect(packets::refusal(ReasonCode::ServerUnavailable))
-            .await;
+        client.expect(packets::refusal(ReasonCode::ServerUnavailable)).await;
     }
     broker.doorman.authenticator(Mood::Answers);
     broker.client(V5, "a").await.quiet().await;
@@ -162,10 +140,7 @@ async fn flapping() {
             client.expect(packets::refusal(code)).await;
             client.expect_closed().await;
         }
-        let other = Connect {
-            username: Some("other".to_owned()),
-            ..Connect::new(version, &name)
-        };
+        let other = Connect { username: Some("other".to_owned()), ..Connect::new(version, &name) };
         broker.enter(other).await.0.leave().await;
     }
 }
@@ -180,16 +155,8 @@ async fn reconfigured_while_running() {
     live.limits.sizes.subscriptions_per_client = 1;
     broker.broker.reconfigure(live);
     let mut long = broker.knock(Connect::new(V5, &"i".repeat(24))).await;
-    long.expect(packets::refusal(ReasonCode::ClientIdentifierNotValid))
-        .await;
+    long.expect(packets::refusal(ReasonCode::ClientIdentifierNotValid)).await;
     let q = codec::QoS::AtMostOnce;
-    client
-        .send(packets::subscribe(1, &[("a", q), ("b", q)]))
-        .await;
-    client
-        .expect(packets::suback(
-            1,
-            &[ReasonCode::Success, ReasonCode::QuotaExceeded],
-        ))
-        .await;
+    client.send(packets::subscribe(1, &[("a", q), ("b", q)])).await;
+    client.expect(packets::suback(1, &[ReasonCode::Success, ReasonCode::QuotaExceeded])).await;
 }

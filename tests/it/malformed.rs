@@ -35,10 +35,7 @@ async fn rules_of_every_version() {
         (&[0x30, 4, 0, 1, 0, 0], malformed),
         (&[0x30, 6, 0, 3, 0xED, 0xA0, 0x80, 0], malformed),
         (&[0x30, 4, 0, 1, b'#', 0], ReasonCode::TopicNameInvalid),
-        (
-            &[0x30, 6, 0, 3, b'a', b'/', b'+', 0],
-            ReasonCode::TopicNameInvalid,
-        ),
+        (&[0x30, 6, 0, 3, b'a', b'/', b'+', 0], ReasonCode::TopicNameInvalid),
         // Wrong flags of SUBSCRIBE, UNSUBSCRIBE, PUBREL.
         (&[0x80, 7, 0, 1, 0, 0, 1, b'a', 0], malformed),
         (&[0xA0, 6, 0, 1, 0, 0, 1, b'a'], malformed),
@@ -108,10 +105,7 @@ async fn packet_identifier_zero() {
         client.send_bytes(bytes).await;
         let code = client.last_words().await;
         let expected = [ReasonCode::MalformedPacket, ReasonCode::ProtocolError];
-        assert!(
-            code.is_some_and(|code| expected.contains(&code)),
-            "{bytes:02X?}: {code:?}"
-        );
+        assert!(code.is_some_and(|code| expected.contains(&code)), "{bytes:02X?}: {code:?}");
     }
 }
 
@@ -178,10 +172,7 @@ fn golden(version: ProtocolVersion) -> Vec<Packet<'static>> {
         user_properties: user_properties.clone(),
         ..Acknowledgement::new(id, reason_code)
     };
-    let filters = [
-        ("a/+/b", QoS::AtLeastOnce),
-        ("$share/g/c/#", QoS::ExactlyOnce),
-    ];
+    let filters = [("a/+/b", QoS::AtLeastOnce), ("$share/g/c/#", QoS::ExactlyOnce)];
     let mut all = vec![
         Packet::Connect(Box::new(connect)),
         Packet::Publish(publish.clone()),
@@ -201,10 +192,7 @@ fn golden(version: ProtocolVersion) -> Vec<Packet<'static>> {
         }),
     ];
     if version == V5 {
-        all.push(Packet::Auth(Auth::new(
-            ReasonCode::ReAuthenticate,
-            "method",
-        )));
+        all.push(Packet::Auth(Auth::new(ReasonCode::ReAuthenticate, "method")));
     }
     all
 }
@@ -238,9 +226,7 @@ async fn every_packet_truncated() {
             }
         }
     }
-    broker
-        .until(|broker| server::BrokerHandle::totals(broker).connections == 0)
-        .await;
+    broker.until(|broker| server::BrokerHandle::totals(broker).connections == 0).await;
     broker.client(V5, "after").await.quiet().await;
 }
 

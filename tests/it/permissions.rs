@@ -9,9 +9,7 @@ use portcullis_tests::{BOTH, Broker, Mood, User, allow, deny, packets};
 use server::BrokerHandle;
 
 fn forbid(broker: &Broker, user: &str) {
-    broker
-        .doorman
-        .set_user(user, User::with_rules([deny("t/#"), allow("#")]));
+    broker.doorman.set_user(user, User::with_rules([deny("t/#"), allow("#")]));
 }
 
 /// After a swap not one PUBLISH is judged by the old rules.
@@ -28,9 +26,7 @@ async fn publish_after_a_swap() {
         watcher.take("t/x", "before").await;
         forbid(&broker, "a");
         broker.swap();
-        client
-            .send_all([packets::qos0("t/x", "after"), packets::qos0("t/x", "after")])
-            .await;
+        client.send_all([packets::qos0("t/x", "after"), packets::qos0("t/x", "after")]).await;
         client.publish("t/x", "after").await;
         watcher.quiet().await;
         broker.doorman.set_user("a", User::default());
@@ -53,19 +49,12 @@ async fn subscription_after_a_swap() {
     forbid(&broker, "a");
     broker.swap();
     broker.refreshed("a").await;
-    assert_eq!(
-        publisher.publish("t/x", "1").await,
-        ReasonCode::NoMatchingSubscribers
-    );
+    assert_eq!(publisher.publish("t/x", "1").await, ReasonCode::NoMatchingSubscribers);
     publisher.publish("free", "2").await;
     client.take("free", "2").await;
     client.quiet().await;
-    client
-        .send(packets::subscribe(1, &[("t/#", QoS::AtMostOnce)]))
-        .await;
-    client
-        .expect(packets::suback(1, &[ReasonCode::NotAuthorized]))
-        .await;
+    client.send(packets::subscribe(1, &[("t/#", QoS::AtMostOnce)])).await;
+    client.expect(packets::suback(1, &[ReasonCode::NotAuthorized])).await;
     assert_eq!(broker.broker.client("a").unwrap().subscriptions.len(), 3);
     broker.doorman.set_user("a", User::default());
     broker.swap();
@@ -111,10 +100,7 @@ async fn queued_messages_are_judged_again() {
         let mut client = broker.enter(resume).await.0;
         client.take("u", "2").await;
         client.quiet().await;
-        assert_eq!(
-            publisher.publish("t/x", "3").await,
-            ReasonCode::NoMatchingSubscribers
-        );
+        assert_eq!(publisher.publish("t/x", "3").await, ReasonCode::NoMatchingSubscribers);
     }
 }
 
@@ -125,10 +111,7 @@ async fn no_client_is_dropped_by_swaps() {
     let mut clients = Vec::new();
     for number in 0..50 {
         let version = BOTH[number % 2];
-        let connect = Connect {
-            keep_alive: 1,
-            ..Connect::new(version, &format!("c-{number}"))
-        };
+        let connect = Connect { keep_alive: 1, ..Connect::new(version, &format!("c-{number}")) };
         let mut client = broker.enter(connect).await.0;
         client.subscribe("t/+", QoS::AtLeastOnce).await;
         clients.push(client);
@@ -152,10 +135,7 @@ async fn no_client_is_dropped_by_swaps() {
 #[tokio::test]
 async fn time_to_live() {
     let broker = Broker::start().await;
-    let short = |user: User| User {
-        ttl_seconds: Some(1),
-        ..user
-    };
+    let short = |user: User| User { ttl_seconds: Some(1), ..user };
     broker.doorman.set_user("a", short(User::default()));
     let mut client = broker.client(V5, "a").await;
     client.subscribe("t/#", QoS::AtMostOnce).await;
@@ -167,11 +147,7 @@ async fn time_to_live() {
     while client.publish("other", "x").await.is_failure()
         || broker.broker.permissions("a").is_none_or(|permissions| {
             let topic = "t/x";
-            let request = access::PublishRequest {
-                topic,
-                qos: QoS::AtMostOnce,
-                retain: false,
-            };
+            let request = access::PublishRequest { topic, qos: QoS::AtMostOnce, retain: false };
             permissions.permit_publish(request).is_ok()
         })
     {
@@ -194,20 +170,11 @@ async fn failing_authorizer() {
 async fn without_answer(mood: Mood) {
     let broker = Broker::start().await;
     let mut publisher = broker.client(V5, "pub").await;
-    let connect = Connect {
-        keep_alive: 2,
-        ..Connect::new(V5, "a")
-    };
+    let connect = Connect { keep_alive: 2, ..Connect::new(V5, "a") };
     let mut client = broker.enter(connect).await.0;
     client.subscribe("t/#", QoS::AtLeastOnce).await;
-    let will = Will {
-        qos: QoS::AtLeastOnce,
-        ..Will::new("t/will", b"no")
-    };
-    let doomed = broker
-        .enter(packets::with_will(Connect::new(V5, "doomed"), will))
-        .await
-        .0;
+    let will = Will { qos: QoS::AtLeastOnce, ..Will::new("t/will", b"no") };
+    let doomed = broker.enter(packets::with_will(Connect::new(V5, "doomed"), will)).await.0;
     broker.doorman.authorizer(mood);
     broker.swap();
     let begun = Instant::now();
@@ -218,23 +185,11 @@ async fn without_answer(mood: Mood) {
     let code = client.puback(1).await;
     let waited = begun.elapsed();
     assert_eq!(code, ReasonCode::NotAuthorized, "{mood:?}");
-    assert!(
-        waited >= Duration::from_millis(4_900),
-        "{mood:?}: read after {waited:?}"
-    );
-    assert!(
-        waited < Duration::from_millis(6_000),
-        "{mood:?}: read after {waited:?}"
-    );
-    client
-        .send(packets::subscribe(2, &[("u", QoS::AtMostOnce)]))
-        .await;
-    client
-        .expect(packets::suback(2, &[ReasonCode::NotAuthorized]))
-        .await;
-    broker
-        .until(|broker| broker.client("doomed").is_none())
-        .await;
+    assert!(waited >= Duration::from_millis(4_900), "{mood:?}: read after {waited:?}");
+    assert!(waited < Duration::from_millis(6_000), "{mood:?}: read after {waited:?}");
+    client.send(packets::subscribe(2, &[("u", QoS::AtMostOnce)])).await;
+    client.expect(packets::suback(2, &[ReasonCode::NotAuthorized])).await;
+    broker.until(|broker| broker.client("doomed").is_none()).await;
     assert_eq!(broker.counted("portcullis_wills_published_total"), 0);
     broker.doorman.authorizer(Mood::Answers);
     broker.swap();
@@ -249,18 +204,9 @@ async fn without_answer(mood: Mood) {
 #[tokio::test]
 async fn end_of_a_grant_ends_the_connection() {
     let broker = Broker::start().await;
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
-    let grant = access::Grant {
-        expires_at_unix: Some(now + 2),
-        ..access::Grant::default()
-    };
-    let user = User {
-        grant,
-        ..User::default()
-    };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let grant = access::Grant { expires_at_unix: Some(now + 2), ..access::Grant::default() };
+    let user = User { grant, ..User::default() };
     broker.doorman.set_user("a", user.clone());
     let mut clients = Vec::new();
     for version in BOTH {
@@ -275,7 +221,6 @@ async fn end_of_a_grant_ends_the_connection() {
     }
     // And with a grant that is over there is no connection.
     let mut late = broker.knock(Connect::new(V5, "a")).await;
-    late.expect(packets::refusal(ReasonCode::NotAuthorized))
-        .await;
+    late.expect(packets::refusal(ReasonCode::NotAuthorized)).await;
     late.expect_closed().await;
 }

@@ -26,21 +26,13 @@ async fn lower_qos_of_both_sides() {
                         QoS::AtMostOnce => publisher.send(packets::qos0("t/a", &payload)).await,
                         QoS::AtLeastOnce => {
                             publisher.send(packets::qos1(7, "t/a", &payload)).await;
-                            publisher
-                                .expect(packets::puback(7, ReasonCode::Success))
-                                .await;
+                            publisher.expect(packets::puback(7, ReasonCode::Success)).await;
                         }
                         QoS::ExactlyOnce => {
                             publisher.send(packets::qos2(8, "t/a", &payload)).await;
-                            publisher
-                                .expect(packets::pubrec(8, ReasonCode::Success))
-                                .await;
-                            publisher
-                                .send(packets::pubrel(8, ReasonCode::Success))
-                                .await;
-                            publisher
-                                .expect(packets::pubcomp(8, ReasonCode::Success))
-                                .await;
+                            publisher.expect(packets::pubrec(8, ReasonCode::Success)).await;
+                            publisher.send(packets::pubrel(8, ReasonCode::Success)).await;
+                            publisher.expect(packets::pubcomp(8, ReasonCode::Success)).await;
                         }
                     }
                     let message = subscriber.take("t/a", &payload).await;
@@ -89,17 +81,11 @@ async fn without_subscribers_the_publisher_is_told() {
     let broker = Broker::start().await;
     let mut client = broker.client(V5, "a").await;
     client.send(packets::qos1(1, "nobody", "x")).await;
-    client
-        .expect(packets::puback(1, ReasonCode::NoMatchingSubscribers))
-        .await;
+    client.expect(packets::puback(1, ReasonCode::NoMatchingSubscribers)).await;
     client.send(packets::qos2(2, "nobody", "x")).await;
-    client
-        .expect(packets::pubrec(2, ReasonCode::NoMatchingSubscribers))
-        .await;
+    client.expect(packets::pubrec(2, ReasonCode::NoMatchingSubscribers)).await;
     client.send(packets::pubrel(2, ReasonCode::Success)).await;
-    client
-        .expect(packets::pubcomp(2, ReasonCode::Success))
-        .await;
+    client.expect(packets::pubcomp(2, ReasonCode::Success)).await;
 }
 
 /// QoS 2 with DUP, before and after PUBREC, also over a new connection, arrives once.
@@ -112,37 +98,21 @@ async fn exactly_once_is_once() {
         let connect = packets::persistent(version, "pub");
         let mut publisher = broker.enter(connect.clone()).await.0;
         publisher.send(packets::qos2(9, "t", "once")).await;
-        publisher
-            .expect(packets::pubrec(9, ReasonCode::Success))
-            .await;
-        publisher
-            .send(packets::again(packets::qos2(9, "t", "once")))
-            .await;
-        publisher
-            .expect(packets::pubrec(9, ReasonCode::Success))
-            .await;
+        publisher.expect(packets::pubrec(9, ReasonCode::Success)).await;
+        publisher.send(packets::again(packets::qos2(9, "t", "once"))).await;
+        publisher.expect(packets::pubrec(9, ReasonCode::Success)).await;
         publisher.vanish();
         let (mut publisher, connack) = broker.enter(connect).await;
         assert!(connack.session_present);
-        publisher
-            .send(packets::again(packets::qos2(9, "t", "once")))
-            .await;
-        publisher
-            .expect(packets::pubrec(9, ReasonCode::Success))
-            .await;
+        publisher.send(packets::again(packets::qos2(9, "t", "once"))).await;
+        publisher.expect(packets::pubrec(9, ReasonCode::Success)).await;
         subscriber.take("t", "once").await;
         subscriber.quiet().await;
-        publisher
-            .send(packets::pubrel(9, ReasonCode::Success))
-            .await;
-        publisher
-            .expect(packets::pubcomp(9, ReasonCode::Success))
-            .await;
+        publisher.send(packets::pubrel(9, ReasonCode::Success)).await;
+        publisher.expect(packets::pubcomp(9, ReasonCode::Success)).await;
         // The identifier is free: the next message with it is another one.
         publisher.send(packets::qos2(9, "t", "twice")).await;
-        publisher
-            .expect(packets::pubrec(9, ReasonCode::Success))
-            .await;
+        publisher.expect(packets::pubrec(9, ReasonCode::Success)).await;
         subscriber.take("t", "twice").await;
     }
 }
@@ -175,17 +145,10 @@ async fn subscriber_refuses_with_pubrec() {
     let mut publisher = broker.client(V5, "b").await;
     publisher.publish("t", "x").await;
     publisher.send(packets::qos2(1, "t", "y")).await;
-    publisher
-        .expect(packets::pubrec(1, ReasonCode::Success))
-        .await;
+    publisher.expect(packets::pubrec(1, ReasonCode::Success)).await;
     client.take("t", "x").await;
     let message = client.message().await;
-    client
-        .send(packets::pubrec(
-            message.packet_id,
-            ReasonCode::QuotaExceeded,
-        ))
-        .await;
+    client.send(packets::pubrec(message.packet_id, ReasonCode::QuotaExceeded)).await;
     client.quiet().await;
     use server::BrokerHandle;
     assert_eq!(broker.broker.client("a").unwrap().in_flight, 0);
@@ -204,24 +167,14 @@ async fn denied_publish_in_5_0() {
     let mut client = broker.client(V5, "a").await;
     client.send(packets::qos0("no/x", "0")).await;
     client.send(packets::qos1(1, "no/x", "1")).await;
-    client
-        .expect(packets::puback(1, ReasonCode::NotAuthorized))
-        .await;
+    client.expect(packets::puback(1, ReasonCode::NotAuthorized)).await;
     client.send(packets::qos2(2, "no/x", "2")).await;
-    client
-        .expect(packets::pubrec(2, ReasonCode::NotAuthorized))
-        .await;
+    client.expect(packets::pubrec(2, ReasonCode::NotAuthorized)).await;
     // It is complete with that: the identifier means nothing any more.
     client.send(packets::pubrel(2, ReasonCode::Success)).await;
-    client
-        .expect(packets::pubcomp(2, ReasonCode::PacketIdentifierNotFound))
-        .await;
-    client
-        .send(packets::retained(packets::qos1(3, "no/x", "3")))
-        .await;
-    client
-        .expect(packets::puback(3, ReasonCode::NotAuthorized))
-        .await;
+    client.expect(packets::pubcomp(2, ReasonCode::PacketIdentifierNotFound)).await;
+    client.send(packets::retained(packets::qos1(3, "no/x", "3"))).await;
+    client.expect(packets::puback(3, ReasonCode::NotAuthorized)).await;
     client.publish("yes", "4").await;
     watcher.take("yes", "4").await;
     watcher.quiet().await;
@@ -244,9 +197,7 @@ async fn denied_publish_in_3_1_1() {
     client.send(packets::qos2(2, "no/x", "2")).await;
     client.expect(packets::pubrec(2, ReasonCode::Success)).await;
     client.send(packets::pubrel(2, ReasonCode::Success)).await;
-    client
-        .expect(packets::pubcomp(2, ReasonCode::Success))
-        .await;
+    client.expect(packets::pubcomp(2, ReasonCode::Success)).await;
     client.publish("yes", "3").await;
     watcher.take("yes", "3").await;
     watcher.quiet().await;
@@ -257,22 +208,16 @@ async fn denied_publish_can_end_a_3_1_1_connection() {
     let setup = Setup::with(|live| live.publish_denied = PublishDenied::Disconnect);
     let broker = setup.start().await;
     broker.doorman.set_user("a", restricted());
-    for (number, packet) in [
-        packets::qos0("no/x", "0"),
-        packets::qos1(1, "no/x", "1"),
-        packets::qos2(1, "no/x", "1"),
-    ]
-    .into_iter()
-    .enumerate()
+    for (number, packet) in
+        [packets::qos0("no/x", "0"), packets::qos1(1, "no/x", "1"), packets::qos2(1, "no/x", "1")]
+            .into_iter()
+            .enumerate()
     {
         let mut client = broker.client(V311, "a").await;
         client.publish("yes", "x").await;
         client.send(packet).await;
         client.expect_closed().await;
-        assert_eq!(
-            broker.counted("portcullis_publish_denied_total"),
-            number as u64 + 1
-        );
+        assert_eq!(broker.counted("portcullis_publish_denied_total"), number as u64 + 1);
     }
     // 5.0 has codes for it and stays.
     let mut client = broker.client(V5, "a").await;
@@ -287,10 +232,7 @@ async fn permission_depends_on_qos_and_retain() {
     let only = Rule {
         qos: QoSSet(0b001),
         retain: Condition::No,
-        activity: Activity {
-            publish: true,
-            subscribe: false,
-        },
+        activity: Activity { publish: true, subscribe: false },
         ..allow("t")
     };
     broker.doorman.set_user("a", User::with_rules([only]));
@@ -298,21 +240,15 @@ async fn permission_depends_on_qos_and_retain() {
     watcher.subscribe("#", QoS::AtLeastOnce).await;
     let mut client = broker.client(V5, "a").await;
     client.send(packets::qos0("t", "yes")).await;
-    client
-        .send(packets::retained(packets::qos0("t", "no")))
-        .await;
+    client.send(packets::retained(packets::qos0("t", "no"))).await;
     assert_eq!(client.publish("t", "no").await, ReasonCode::NotAuthorized);
     client.send(packets::qos0("t", "again")).await;
     client.quiet().await;
     watcher.take("t", "yes").await;
     watcher.take("t", "again").await;
     watcher.quiet().await;
-    client
-        .send(packets::subscribe(1, &[("t", QoS::AtMostOnce)]))
-        .await;
-    client
-        .expect(packets::suback(1, &[ReasonCode::NotAuthorized]))
-        .await;
+    client.send(packets::subscribe(1, &[("t", QoS::AtMostOnce)])).await;
+    client.expect(packets::suback(1, &[ReasonCode::NotAuthorized])).await;
 }
 
 /// `#` is no permission for `$` topics, and no subscription to them [MQTT-4.7.2-1].
@@ -324,11 +260,7 @@ async fn dollar_topics_stand_apart() {
     watcher.subscribe("+/x", QoS::AtMostOnce).await;
     let mut client = broker.client(V5, "a").await;
     for topic in ["$SYS/x", "$SYS/broker/version", "$other/x", "$share/g/t"] {
-        assert_eq!(
-            client.publish(topic, "x").await,
-            ReasonCode::NotAuthorized,
-            "{topic}"
-        );
+        assert_eq!(client.publish(topic, "x").await, ReasonCode::NotAuthorized, "{topic}");
     }
     let rules = [allow("#"), allow("$own/#")];
     broker.doorman.set_user("b", User::with_rules(rules));
@@ -366,9 +298,7 @@ async fn user_properties_of_publish_are_limited() {
     for (count, code) in [(64, ReasonCode::Success), (65, ReasonCode::QuotaExceeded)] {
         let section: Vec<u8> = b"\x26\0\x01k\0\x01v".repeat(count);
         let publish = Publish::from_parts("t", &section, b"x").unwrap();
-        client
-            .send(packets::publish(3, QoS::AtLeastOnce, publish))
-            .await;
+        client.send(packets::publish(3, QoS::AtLeastOnce, publish)).await;
         client.expect(packets::puback(3, code)).await;
         if code == ReasonCode::Success {
             assert_eq!(client.take("t", "x").await.user_properties.len(), count);
@@ -381,10 +311,7 @@ async fn user_properties_of_publish_are_limited() {
 async fn subscription_identifier_is_not_for_clients() {
     let broker = Broker::start().await;
     let mut client = broker.client(V5, "a").await;
-    let publish = Publish {
-        subscription_identifiers: vec![1],
-        ..Publish::new("t", b"x")
-    };
+    let publish = Publish { subscription_identifiers: vec![1], ..Publish::new("t", b"x") };
     client.send(Packet::Publish(publish)).await;
     client.expect_disconnect(ReasonCode::ProtocolError).await;
 }

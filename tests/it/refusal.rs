@@ -28,35 +28,20 @@ async fn check(broker: &Broker, code: ReasonCode, return_code: u8) {
 #[tokio::test]
 async fn denial_by_a_plugin() {
     let broker = Broker::start().await;
-    broker
-        .doorman
-        .authenticator(Mood::Denies(ReasonCode::NotAuthorized));
+    broker.doorman.authenticator(Mood::Denies(ReasonCode::NotAuthorized));
     check(&broker, ReasonCode::NotAuthorized, 5).await;
-    broker
-        .doorman
-        .authenticator(Mood::Denies(ReasonCode::BadUserNameOrPassword));
+    broker.doorman.authenticator(Mood::Denies(ReasonCode::BadUserNameOrPassword));
     check(&broker, ReasonCode::BadUserNameOrPassword, 4).await;
-    broker
-        .doorman
-        .authenticator(Mood::Denies(ReasonCode::Banned));
+    broker.doorman.authenticator(Mood::Denies(ReasonCode::Banned));
     check(&broker, ReasonCode::Banned, 5).await;
-    broker
-        .doorman
-        .authenticator(Mood::Denies(ReasonCode::QuotaExceeded));
+    broker.doorman.authenticator(Mood::Denies(ReasonCode::QuotaExceeded));
     check(&broker, ReasonCode::QuotaExceeded, 3).await;
 }
 
 #[tokio::test]
 async fn failure_of_a_plugin() {
     use PluginFailureKind as K;
-    for kind in [
-        K::Trap,
-        K::Deadline,
-        K::Missing,
-        K::Unavailable,
-        K::CpuBudget,
-        K::Memory,
-    ] {
+    for kind in [K::Trap, K::Deadline, K::Missing, K::Unavailable, K::CpuBudget, K::Memory] {
         let broker = Broker::start().await;
         broker.doorman.authenticator(Mood::Fails(kind));
         check(&broker, ReasonCode::ServerUnavailable, 3).await;
@@ -72,27 +57,19 @@ async fn failure_of_a_plugin() {
 #[tokio::test]
 async fn empty_chain_refuses_everybody() {
     let broker = Broker::start().await;
-    broker
-        .gate
-        .swap(access::Chain::default(), std::collections::HashMap::new());
+    broker.gate.swap(access::Chain::default(), std::collections::HashMap::new());
     check(&broker, ReasonCode::NotAuthorized, 5).await;
 }
 
 #[tokio::test]
 async fn password_decides() {
     let broker = Broker::start().await;
-    let ann = User {
-        password: Some("secret".to_owned()),
-        ..User::default()
-    };
+    let ann = User { password: Some("secret".to_owned()), ..User::default() };
     broker.doorman.set_user("ann", ann);
     for version in BOTH {
         let right = packets::login(version, "a", ("ann", "secret"));
         broker.enter(right).await.0.quiet().await;
-        let none = Connect {
-            username: Some("ann".to_owned()),
-            ..Connect::new(version, "a")
-        };
+        let none = Connect { username: Some("ann".to_owned()), ..Connect::new(version, "a") };
         for wrong in [
             packets::login(version, "a", ("ann", "secreT")),
             packets::login(version, "a", ("ann", "")),
@@ -111,24 +88,13 @@ async fn password_decides() {
 #[tokio::test]
 async fn reason_string_is_for_who_wants_it() {
     let broker = Broker::start().await;
-    broker
-        .doorman
-        .authenticator(Mood::Denies(ReasonCode::NotAuthorized));
+    broker.doorman.authenticator(Mood::Denies(ReasonCode::NotAuthorized));
     for (wanted, told) in [(true, Some("not today")), (false, None)] {
-        let connect = Connect {
-            request_problem_information: wanted,
-            ..Connect::new(V5, "a")
-        };
+        let connect = Connect { request_problem_information: wanted, ..Connect::new(V5, "a") };
         let connack = broker.knock(connect).await.connack().await;
         let reason_string = told.map(str::to_owned);
         let expected = ConnAck::new(ReasonCode::NotAuthorized);
-        assert_eq!(
-            connack,
-            ConnAck {
-                reason_string,
-                ..expected
-            }
-        );
+        assert_eq!(connack, ConnAck { reason_string, ..expected });
     }
 }
 

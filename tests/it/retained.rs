@@ -9,9 +9,7 @@ use server::BrokerHandle;
 use ProtocolVersion::V5;
 
 async fn retain(client: &mut Client, topic: &str, payload: &str) -> ReasonCode {
-    client
-        .send(packets::retained(packets::qos1(1, topic, payload)))
-        .await;
+    client.send(packets::retained(packets::qos1(1, topic, payload))).await;
     client.send(Packet::PingReq).await;
     let code = client.puback(1).await;
     client.expect(Packet::PingResp).await;
@@ -49,30 +47,19 @@ async fn stored_replaced_and_cleared() {
 async fn qos_is_the_lower_one() {
     let broker = Broker::start().await;
     let mut publisher = broker.client(V5, "pub").await;
-    publisher
-        .send(packets::retained(packets::qos0("q/0", "x")))
-        .await;
-    publisher
-        .send(packets::retained(packets::qos1(1, "q/1", "x")))
-        .await;
+    publisher.send(packets::retained(packets::qos0("q/0", "x"))).await;
+    publisher.send(packets::retained(packets::qos1(1, "q/1", "x"))).await;
     publisher.puback(1).await;
-    publisher
-        .send(packets::retained(packets::qos2(2, "q/2", "x")))
-        .await;
-    publisher
-        .expect(packets::pubrec(2, ReasonCode::NoMatchingSubscribers))
-        .await;
-    for (number, maximum) in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce]
-        .into_iter()
-        .enumerate()
+    publisher.send(packets::retained(packets::qos2(2, "q/2", "x"))).await;
+    publisher.expect(packets::pubrec(2, ReasonCode::NoMatchingSubscribers)).await;
+    for (number, maximum) in
+        [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce].into_iter().enumerate()
     {
         let mut subscriber = broker.client(V5, &format!("sub-{number}")).await;
         subscriber.subscribe("q/+", maximum).await;
-        for (topic, qos) in [
-            ("q/0", QoS::AtMostOnce),
-            ("q/1", QoS::AtLeastOnce),
-            ("q/2", QoS::ExactlyOnce),
-        ] {
+        for (topic, qos) in
+            [("q/0", QoS::AtMostOnce), ("q/1", QoS::AtLeastOnce), ("q/2", QoS::ExactlyOnce)]
+        {
             let message = subscriber.take(topic, "x").await;
             assert_eq!(message.qos, qos.min(maximum));
             assert!(message.retain);
@@ -101,14 +88,7 @@ async fn retain_handling() {
         (RetainHandling::SendAtSubscribe, true),
         (RetainHandling::SendAtSubscribe, true),
     ] {
-        client
-            .send(packets::subscribe_with(
-                1,
-                "t",
-                options(handling, false),
-                None,
-            ))
-            .await;
+        client.send(packets::subscribe_with(1, "t", options(handling, false), None)).await;
         client.expect(granted()).await;
         if comes {
             client.take("t", "x").await;
@@ -116,16 +96,9 @@ async fn retain_handling() {
         client.quiet().await;
     }
     client.send(packets::unsubscribe(2, &["t"])).await;
+    client.expect(packets::unsuback(V5, 2, &[ReasonCode::Success])).await;
     client
-        .expect(packets::unsuback(V5, 2, &[ReasonCode::Success]))
-        .await;
-    client
-        .send(packets::subscribe_with(
-            1,
-            "t",
-            options(RetainHandling::SendIfNew, false),
-            Some(9),
-        ))
+        .send(packets::subscribe_with(1, "t", options(RetainHandling::SendIfNew, false), Some(9)))
         .await;
     client.expect(granted()).await;
     assert_eq!(client.take("t", "x").await.subscription_identifiers, [9]);
@@ -136,12 +109,8 @@ async fn retain_as_published() {
     let broker = Broker::start().await;
     let mut client = broker.client(V5, "sub").await;
     let keep = options(RetainHandling::SendAtSubscribe, true);
-    client
-        .send(packets::subscribe_with(1, "t", keep, None))
-        .await;
-    client
-        .expect(packets::suback(1, &[ReasonCode::Success]))
-        .await;
+    client.send(packets::subscribe_with(1, "t", keep, None)).await;
+    client.expect(packets::suback(1, &[ReasonCode::Success])).await;
     let mut publisher = broker.client(V5, "pub").await;
     retain(&mut publisher, "t", "x").await;
     publisher.publish("t", "y").await;
@@ -167,9 +136,7 @@ async fn wildcard_over_five_thousand_topics() {
     let payload = "p".repeat(300);
     for number in 0..5000 {
         let topic = format!("many/{}/{number}", number % 7);
-        publisher
-            .send(packets::retained(packets::qos1(1, &topic, &payload)))
-            .await;
+        publisher.send(packets::retained(packets::qos1(1, &topic, &payload))).await;
         publisher.puback(1).await;
     }
     for version in BOTH {
@@ -180,11 +147,7 @@ async fn wildcard_over_five_thousand_topics() {
             for _ in 0..5000 {
                 let message = subscriber.message().await;
                 assert!(message.retain && message.qos == qos);
-                assert!(
-                    topics.insert(message.topic.clone()),
-                    "{} came twice",
-                    message.topic
-                );
+                assert!(topics.insert(message.topic.clone()), "{} came twice", message.topic);
                 subscriber.acknowledge(&message).await;
             }
             subscriber.quiet().await;
@@ -203,33 +166,16 @@ async fn budget() {
     let mut client = broker.client(V5, "a").await;
     retain(&mut client, "a", "1").await;
     retain(&mut client, "b", "1").await;
-    assert_eq!(
-        retain(&mut client, "c", "1").await,
-        ReasonCode::QuotaExceeded
-    );
+    assert_eq!(retain(&mut client, "c", "1").await, ReasonCode::QuotaExceeded);
     // One more topic is too many, another message of a known one is not.
-    assert_eq!(
-        retain(&mut client, "b", "2").await,
-        ReasonCode::NoMatchingSubscribers
-    );
-    assert_eq!(
-        retain(&mut client, "b", &"x".repeat(100)).await,
-        ReasonCode::QuotaExceeded
-    );
+    assert_eq!(retain(&mut client, "b", "2").await, ReasonCode::NoMatchingSubscribers);
+    assert_eq!(retain(&mut client, "b", &"x".repeat(100)).await, ReasonCode::QuotaExceeded);
     retain(&mut client, "a", "").await;
-    assert_eq!(
-        retain(&mut client, "c", "1").await,
-        ReasonCode::NoMatchingSubscribers
-    );
-    client
-        .send(packets::retained(packets::qos2(3, "d", "x")))
-        .await;
-    client
-        .expect(packets::pubrec(3, ReasonCode::QuotaExceeded))
-        .await;
+    assert_eq!(retain(&mut client, "c", "1").await, ReasonCode::NoMatchingSubscribers);
+    client.send(packets::retained(packets::qos2(3, "d", "x"))).await;
+    client.expect(packets::pubrec(3, ReasonCode::QuotaExceeded)).await;
     let mut old = broker.client(ProtocolVersion::V311, "old").await;
-    old.send(packets::retained(packets::qos1(1, "e", "x")))
-        .await;
+    old.send(packets::retained(packets::qos1(1, "e", "x"))).await;
     old.expect(packets::puback(1, ReasonCode::Success)).await;
     client.subscribe("#", QoS::AtMostOnce).await;
     client.take("b", "2").await;
@@ -242,23 +188,15 @@ async fn expired_retained_message_is_not_delivered() {
     let broker = Broker::start().await;
     let mut publisher = broker.client(V5, "pub").await;
     for (topic, seconds) in [("short", 1), ("long", 100)] {
-        let publish = Publish {
-            message_expiry_interval: Some(seconds),
-            ..Publish::new(topic, b"x")
-        };
-        publisher
-            .send(packets::retained(Packet::Publish(publish)))
-            .await;
+        let publish =
+            Publish { message_expiry_interval: Some(seconds), ..Publish::new(topic, b"x") };
+        publisher.send(packets::retained(Packet::Publish(publish))).await;
     }
     publisher.quiet().await;
     tokio::time::sleep(std::time::Duration::from_millis(1050)).await;
     let mut subscriber = broker.client(V5, "sub").await;
     subscriber.subscribe("#", QoS::AtMostOnce).await;
-    let left = subscriber
-        .take("long", "x")
-        .await
-        .message_expiry_interval
-        .unwrap();
+    let left = subscriber.take("long", "x").await.message_expiry_interval.unwrap();
     assert!((98..=99).contains(&left), "{left}");
     subscriber.quiet().await;
 }
@@ -271,9 +209,7 @@ async fn denied_part_of_a_filter() {
     for topic in ["t/a", "t/secret", "t/z"] {
         retain(&mut publisher, topic, "x").await;
     }
-    broker
-        .doorman
-        .set_user("sub", User::with_rules([deny("t/secret"), allow("#")]));
+    broker.doorman.set_user("sub", User::with_rules([deny("t/secret"), allow("#")]));
     let mut subscriber = broker.client(V5, "sub").await;
     subscriber.subscribe("t/#", QoS::AtLeastOnce).await;
     subscriber.take("t/a", "x").await;

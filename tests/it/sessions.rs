@@ -22,10 +22,7 @@ async fn clean_start_and_resumption() {
         client.publish("t", "x").await;
         client.take("t", "x").await;
         client.leave().await;
-        let clean = Connect {
-            clean_start: true,
-            ..resume.clone()
-        };
+        let clean = Connect { clean_start: true, ..resume.clone() };
         let (mut client, connack) = broker.enter(clean).await;
         assert!(!connack.session_present);
         client.publish("t", "x").await;
@@ -62,9 +59,7 @@ async fn messages_wait_for_the_client() {
         publisher.send(packets::qos0("t", "lost")).await;
         assert_eq!(publisher.publish("t", "1").await, ReasonCode::Success);
         publisher.send(packets::qos2(2, "t", "2")).await;
-        publisher
-            .expect(packets::pubrec(2, ReasonCode::Success))
-            .await;
+        publisher.expect(packets::pubrec(2, ReasonCode::Success)).await;
         assert_eq!(broker.broker.client("sub").unwrap().queued, 2);
         let mut subscriber = broker.enter(resume).await.0;
         let first = subscriber.take("t", "1").await;
@@ -85,39 +80,24 @@ async fn unacknowledged_messages_come_again() {
         let mut publisher = broker.client(V5, "pub").await;
         publisher.publish("t", "q1").await;
         for id in [1, 2] {
-            publisher
-                .send(packets::qos2(id, "t", &format!("q2-{id}")))
-                .await;
-            publisher
-                .expect(packets::pubrec(id, ReasonCode::Success))
-                .await;
+            publisher.send(packets::qos2(id, "t", &format!("q2-{id}"))).await;
+            publisher.expect(packets::pubrec(id, ReasonCode::Success)).await;
         }
         let one = subscriber.message().await;
         let two = subscriber.message().await;
         let three = subscriber.message().await;
-        subscriber
-            .send(packets::pubrec(three.packet_id, ReasonCode::Success))
-            .await;
-        subscriber
-            .expect(packets::pubrel(three.packet_id, ReasonCode::Success))
-            .await;
+        subscriber.send(packets::pubrec(three.packet_id, ReasonCode::Success)).await;
+        subscriber.expect(packets::pubrel(three.packet_id, ReasonCode::Success)).await;
         subscriber.vanish();
         let mut subscriber = broker.enter(resume).await.0;
         // The third is the client's already: only its PUBREL comes again.
-        subscriber
-            .expect(packets::pubrel(three.packet_id, ReasonCode::Success))
-            .await;
+        subscriber.expect(packets::pubrel(three.packet_id, ReasonCode::Success)).await;
         for before in [&one, &two] {
             let again = subscriber.message().await;
             assert!(again.dup);
-            assert_eq!(
-                (again.text(), again.packet_id),
-                (before.text(), before.packet_id)
-            );
+            assert_eq!((again.text(), again.packet_id), (before.text(), before.packet_id));
         }
-        subscriber
-            .send(packets::pubcomp(three.packet_id, ReasonCode::Success))
-            .await;
+        subscriber.send(packets::pubcomp(three.packet_id, ReasonCode::Success)).await;
         subscriber.acknowledge(&one).await;
         subscriber.acknowledge(&two).await;
         subscriber.quiet().await;
@@ -128,24 +108,16 @@ async fn unacknowledged_messages_come_again() {
 #[tokio::test]
 async fn session_expires() {
     let broker = Broker::start().await;
-    let connect = Connect {
-        session_expiry_interval: 1,
-        ..packets::persistent(V5, "a")
-    };
+    let connect = Connect { session_expiry_interval: 1, ..packets::persistent(V5, "a") };
     let mut client = broker.enter(connect.clone()).await.0;
     client.subscribe("t", QoS::AtLeastOnce).await;
     client.vanish();
-    broker
-        .until(|broker| broker.client("a").is_some_and(|client| !client.connected))
-        .await;
+    broker.until(|broker| broker.client("a").is_some_and(|client| !client.connected)).await;
     // Back in time: it goes on.
     let (client, connack) = broker.enter(connect.clone()).await;
     assert!(connack.session_present);
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    assert!(
-        broker.broker.client("a").is_some(),
-        "a connected session does not expire"
-    );
+    assert!(broker.broker.client("a").is_some(), "a connected session does not expire");
     client.vanish();
     broker.until(|broker| broker.totals().sessions == 0).await;
     assert_eq!(broker.broker.totals().subscriptions, 0);
@@ -156,36 +128,16 @@ async fn session_expires() {
 async fn session_expiry_has_a_maximum() {
     let setup = Setup::with(|live| live.limits.sizes.session_expiry_max = 100);
     let broker = setup.start().await;
-    for (asked, told) in [
-        (101, Some(100)),
-        (u32::MAX, Some(100)),
-        (100, None),
-        (0, None),
-    ] {
-        let connect = Connect {
-            session_expiry_interval: asked,
-            ..Connect::new(V5, "a")
-        };
+    for (asked, told) in [(101, Some(100)), (u32::MAX, Some(100)), (100, None), (0, None)] {
+        let connect = Connect { session_expiry_interval: asked, ..Connect::new(V5, "a") };
         let (_client, connack) = broker.enter(connect).await;
         assert_eq!(connack.session_expiry_interval, told, "{asked}");
     }
     let _old = broker.enter(packets::persistent(V311, "b")).await;
-    assert_eq!(
-        broker.broker.client("b").unwrap().session_expiry_interval,
-        100
-    );
+    assert_eq!(broker.broker.client("b").unwrap().session_expiry_interval, 100);
     // A grant may allow less.
-    let grant = access::Grant {
-        session_expiry_seconds_max: Some(0),
-        ..access::Grant::default()
-    };
-    broker.doorman.set_user(
-        "c",
-        User {
-            grant,
-            ..User::default()
-        },
-    );
+    let grant = access::Grant { session_expiry_seconds_max: Some(0), ..access::Grant::default() };
+    broker.doorman.set_user("c", User { grant, ..User::default() });
     let (client, connack) = broker.enter(packets::persistent(V5, "c")).await;
     assert_eq!(connack.session_expiry_interval, Some(0));
     client.vanish();
@@ -225,10 +177,7 @@ async fn takeover() {
         new.publish("t", "x").await;
         new.take("t", "x").await;
         // With Clean Start nothing is taken over but the place.
-        let clean = Connect {
-            clean_start: true,
-            ..resume
-        };
+        let clean = Connect { clean_start: true, ..resume };
         let (mut newest, connack) = broker.enter(clean).await;
         assert!(!connack.session_present);
         new.expect_disconnect(ReasonCode::SessionTakenOver).await;
@@ -249,18 +198,12 @@ async fn takeover_by_another_principal_is_refused() {
     victim.subscribe("t", QoS::AtLeastOnce).await;
     for version in BOTH {
         for clean_start in [true, false] {
-            let mut thief = Connect {
-                version,
-                clean_start,
-                ..as_user("bob")
-            };
+            let mut thief = Connect { version, clean_start, ..as_user("bob") };
             if version == V311 {
                 thief.session_expiry_interval = if clean_start { 0 } else { u32::MAX };
             }
             let mut thief = broker.knock(thief).await;
-            thief
-                .expect(packets::refusal(ReasonCode::NotAuthorized))
-                .await;
+            thief.expect(packets::refusal(ReasonCode::NotAuthorized)).await;
             thief.expect_closed().await;
         }
     }
@@ -269,9 +212,7 @@ async fn takeover_by_another_principal_is_refused() {
     victim.leave().await;
     // Nor is it resumed while nobody is connected.
     let mut thief = broker.knock(as_user("bob")).await;
-    thief
-        .expect(packets::refusal(ReasonCode::NotAuthorized))
-        .await;
+    thief.expect(packets::refusal(ReasonCode::NotAuthorized)).await;
     let (mut ann, connack) = broker.enter(as_user("ann")).await;
     assert!(connack.session_present);
     ann.publish("t", "x").await;
@@ -319,10 +260,7 @@ async fn full_queue_ends_a_connection() {
         live.limits.sizes.queue_messages = 2;
     });
     let broker = setup.start().await;
-    let connect = Connect {
-        receive_maximum: 1,
-        ..packets::persistent(V5, "sub")
-    };
+    let connect = Connect { receive_maximum: 1, ..packets::persistent(V5, "sub") };
     let mut subscriber = broker.enter(connect).await.0;
     subscriber.subscribe("t", QoS::AtLeastOnce).await;
     let mut publisher = broker.client(V5, "pub").await;
@@ -330,9 +268,7 @@ async fn full_queue_ends_a_connection() {
         publisher.publish("t", &number.to_string()).await;
     }
     subscriber.message().await;
-    subscriber
-        .expect_disconnect(ReasonCode::QuotaExceeded)
-        .await;
+    subscriber.expect_disconnect(ReasonCode::QuotaExceeded).await;
 }
 
 /// Messages whose time is over while the client is away are not delivered.
@@ -349,24 +285,15 @@ async fn queued_messages_expire() {
             message_expiry_interval: Some(seconds),
             ..codec::Publish::new("t", payload.as_bytes())
         };
-        publisher
-            .send(packets::publish(1, QoS::AtLeastOnce, publish))
-            .await;
+        publisher.send(packets::publish(1, QoS::AtLeastOnce, publish)).await;
         publisher.puback(1).await;
     }
     tokio::time::sleep(Duration::from_millis(1050)).await;
     let mut subscriber = broker.enter(resume).await.0;
-    let left = subscriber
-        .take("t", "long")
-        .await
-        .message_expiry_interval
-        .unwrap();
+    let left = subscriber.take("t", "long").await.message_expiry_interval.unwrap();
     assert!((98..=99).contains(&left), "{left}");
     subscriber.quiet().await;
-    assert_eq!(
-        broker.counted("portcullis_messages_dropped_total{reason=\"expired\"}"),
-        1
-    );
+    assert_eq!(broker.counted("portcullis_messages_dropped_total{reason=\"expired\"}"), 1);
 }
 
 /// A session that many connections fight for belongs to exactly one of them at the end, and
@@ -377,25 +304,18 @@ async fn many_takeovers() {
     let mut all = Vec::new();
     for number in 0..40 {
         let clean_start = number % 3 == 0;
-        let connect = Connect {
-            clean_start,
-            ..packets::persistent(V5, "a")
-        };
+        let connect = Connect { clean_start, ..packets::persistent(V5, "a") };
         all.push(broker.knock(connect).await);
     }
     let mut left = 0;
     for mut client in all {
         assert_eq!(client.connack().await.reason_code, ReasonCode::Success);
-        client
-            .send(packets::subscribe(1, &[("t", QoS::AtMostOnce)]))
-            .await;
+        client.send(packets::subscribe(1, &[("t", QoS::AtMostOnce)])).await;
         client.send(packets::disconnect(ReasonCode::Success)).await;
         left += usize::from(client.last_words().await.is_none());
     }
     assert_eq!(left, 1);
-    broker
-        .until(|broker| broker.totals().connections == 0)
-        .await;
+    broker.until(|broker| broker.totals().connections == 0).await;
     assert_eq!(broker.broker.totals().sessions, 1);
     assert!(broker.broker.totals().subscriptions <= 1);
 }

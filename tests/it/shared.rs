@@ -44,27 +44,17 @@ async fn remaining_members_get_everything() {
     leaves.subscribe("$share/g/t", QoS::AtLeastOnce).await;
     let mut unsubscribes = broker.client(V5, "unsubscribes").await;
     unsubscribes.subscribe("$share/g/t", QoS::AtLeastOnce).await;
-    unsubscribes
-        .send(packets::unsubscribe(1, &["$share/g/t"]))
-        .await;
-    unsubscribes
-        .expect(packets::unsuback(V5, 1, &[ReasonCode::Success]))
-        .await;
+    unsubscribes.send(packets::unsubscribe(1, &["$share/g/t"])).await;
+    unsubscribes.expect(packets::unsuback(V5, 1, &[ReasonCode::Success])).await;
     leaves.leave().await;
     let mut publisher = broker.client(V5, "pub").await;
     for number in 0..6 {
-        assert_eq!(
-            publisher.publish("t", &number.to_string()).await,
-            ReasonCode::Success
-        );
+        assert_eq!(publisher.publish("t", &number.to_string()).await, ReasonCode::Success);
         stays.take("t", &number.to_string()).await;
     }
     unsubscribes.quiet().await;
     stays.leave().await;
-    assert_eq!(
-        publisher.publish("t", "x").await,
-        ReasonCode::NoMatchingSubscribers
-    );
+    assert_eq!(publisher.publish("t", "x").await, ReasonCode::NoMatchingSubscribers);
 }
 
 /// A member that is away gets a message only when nobody else is there.
@@ -94,26 +84,15 @@ async fn connected_members_come_first() {
 #[tokio::test]
 async fn permission_of_members() {
     let broker = Broker::start().await;
-    let named = access::Rule {
-        share_name: Some("mine".to_owned()),
-        ..allow("t/#")
-    };
-    let named = access::Rule {
-        shared: access::Condition::Yes,
-        ..named
-    };
-    broker.doorman.set_user(
-        "a",
-        User::with_rules([portcullis_tests::deny("t/no"), named]),
-    );
+    let named = access::Rule { share_name: Some("mine".to_owned()), ..allow("t/#") };
+    let named = access::Rule { shared: access::Condition::Yes, ..named };
+    broker.doorman.set_user("a", User::with_rules([portcullis_tests::deny("t/no"), named]));
     let mut client = broker.client(V5, "a").await;
     let q = QoS::AtMostOnce;
     let filters = [("$share/mine/t/+", q), ("$share/other/t/+", q), ("t/+", q)];
     client.send(packets::subscribe(1, &filters)).await;
     let no = ReasonCode::NotAuthorized;
-    client
-        .expect(packets::suback(1, &[ReasonCode::Success, no, no]))
-        .await;
+    client.expect(packets::suback(1, &[ReasonCode::Success, no, no])).await;
     let mut free = broker.client(V5, "b").await;
     free.subscribe("$share/mine/t/+", q).await;
     let mut publisher = broker.client(V5, "pub").await;

@@ -30,10 +30,7 @@ async fn clients_are_told() {
         },
     );
     assert_eq!(left, 0);
-    assert!(
-        TcpStream::connect(broker.address).await.is_err(),
-        "still accepting"
-    );
+    assert!(TcpStream::connect(broker.address).await.is_err(), "still accepting");
 }
 
 /// Messages that were delivered before are still written.
@@ -48,15 +45,11 @@ async fn what_was_delivered_arrives() {
         broker.broker.shutdown(Duration::from_secs(5)),
         async {
             subscriber.take("t", "last").await;
-            subscriber
-                .expect_disconnect(ReasonCode::ServerShuttingDown)
-                .await;
+            subscriber.expect_disconnect(ReasonCode::ServerShuttingDown).await;
             drop(subscriber);
         },
         async {
-            publisher
-                .expect_disconnect(ReasonCode::ServerShuttingDown)
-                .await;
+            publisher.expect_disconnect(ReasonCode::ServerShuttingDown).await;
             drop(publisher);
         },
     );
@@ -69,9 +62,7 @@ async fn grace_is_bounded() {
     let broker = Broker::start().await;
     broker.doorman.authenticator(Mood::Hangs);
     let _waiting: Client = broker.knock(Connect::new(V5, "a")).await;
-    broker
-        .until(|broker| server::BrokerHandle::totals(broker).connections == 1)
-        .await;
+    broker.until(|broker| server::BrokerHandle::totals(broker).connections == 1).await;
     let begun = Instant::now();
     let left = broker.broker.shutdown(Duration::from_millis(300)).await;
     assert_eq!(left, 1);
@@ -84,15 +75,10 @@ async fn late_admission_is_ended() {
     let broker = Broker::start().await;
     broker.doorman.authenticator(Mood::Hangs);
     let mut client = broker.knock(Connect::new(V5, "a")).await;
-    broker
-        .until(|broker| server::BrokerHandle::totals(broker).connections == 1)
-        .await;
+    broker.until(|broker| server::BrokerHandle::totals(broker).connections == 1).await;
     let (left, ..) = tokio::join!(broker.broker.shutdown(Duration::from_secs(5)), async {
         broker.doorman.authenticator(Mood::Answers);
-        assert_eq!(
-            client.last_words().await,
-            Some(ReasonCode::ServerShuttingDown)
-        );
+        assert_eq!(client.last_words().await, Some(ReasonCode::ServerShuttingDown));
         drop(client);
     });
     assert_eq!(left, 0);

@@ -18,9 +18,7 @@ async fn messages_for_a_slow_reader_are_dropped() {
     let mut publisher = broker.client(V5, "pub").await;
     let payload = vec![b'x'; 64 << 10];
     for _ in 0..320 {
-        publisher
-            .send(Packet::Publish(Publish::new("t", &payload)))
-            .await;
+        publisher.send(Packet::Publish(Publish::new("t", &payload))).await;
     }
     publisher.publish("u", "meanwhile").await;
     quick.take("u", "meanwhile").await;
@@ -38,9 +36,7 @@ async fn messages_for_a_slow_reader_are_dropped() {
 /// QoS 1 waits in the queue, within its limit.
 #[tokio::test]
 async fn acknowledged_messages_wait_in_the_queue() {
-    let broker = Setup::with(|live| live.limits.sizes.queue_messages = 50)
-        .start()
-        .await;
+    let broker = Setup::with(|live| live.limits.sizes.queue_messages = 50).start().await;
     let mut slow = narrow(&broker, V5, "slow").await;
     slow.subscribe("t", QoS::AtLeastOnce).await;
     let mut publisher = broker.client(V5, "pub").await;
@@ -48,10 +44,7 @@ async fn acknowledged_messages_wait_in_the_queue() {
         publisher.publish("t", &number.to_string()).await;
     }
     let client = broker.broker.client("slow").unwrap();
-    assert_eq!(
-        (client.in_flight, client.queued, client.dropped),
-        (32, 50, 18)
-    );
+    assert_eq!((client.in_flight, client.queued, client.dropped), (32, 50, 18));
     let mut numbers = Vec::new();
     for _ in 0..82 {
         let message = slow.message().await;
@@ -92,11 +85,7 @@ async fn unread_answers_stop_the_reading() {
 
 async fn narrow(broker: &Broker, version: ProtocolVersion, client_id: &str) -> Client {
     let mut client = Client::open_narrow(broker.address, version).await;
-    client
-        .send(Packet::Connect(Box::new(codec::Connect::new(
-            version, client_id,
-        ))))
-        .await;
+    client.send(Packet::Connect(Box::new(codec::Connect::new(version, client_id)))).await;
     assert_eq!(client.connack().await.reason_code, ReasonCode::Success);
     client
 }

@@ -11,11 +11,7 @@ async fn wildcards() {
     let broker = Broker::start().await;
     let mut publisher = broker.client(V5, "pub").await;
     for (filter, matching, others) in [
-        (
-            "a/+/c",
-            &["a/b/c", "a//c"][..],
-            &["a/b", "a/b/c/d", "a/b/d"][..],
-        ),
+        ("a/+/c", &["a/b/c", "a//c"][..], &["a/b", "a/b/c/d", "a/b/d"][..]),
         ("a/#", &["a", "a/b", "a/b/c", "a/"], &["b", "aa/b"]),
         ("+", &["a", "b"], &["a/b", "/a"]),
         ("+/+", &["/", "a/b", "/a"], &["a", "a/b/c"]),
@@ -46,49 +42,24 @@ fn options(qos: QoS) -> SubscriptionOptions {
 async fn overlapping_subscriptions_deliver_once() {
     let broker = Broker::start().await;
     let mut client = broker.client(V5, "sub").await;
-    for (number, filter, qos) in [
-        (1, "a/#", QoS::AtMostOnce),
-        (2, "a/+", QoS::ExactlyOnce),
-        (3, "+/b", QoS::AtLeastOnce),
-    ] {
-        client
-            .send(packets::subscribe_with(
-                1,
-                filter,
-                options(qos),
-                Some(number),
-            ))
-            .await;
-        client
-            .expect(packets::suback(1, &[packets::granted(qos)]))
-            .await;
+    for (number, filter, qos) in
+        [(1, "a/#", QoS::AtMostOnce), (2, "a/+", QoS::ExactlyOnce), (3, "+/b", QoS::AtLeastOnce)]
+    {
+        client.send(packets::subscribe_with(1, filter, options(qos), Some(number))).await;
+        client.expect(packets::suback(1, &[packets::granted(qos)])).await;
     }
     let mut publisher = broker.client(V5, "pub").await;
     publisher.send(packets::qos2(1, "a/b", "x")).await;
-    publisher
-        .expect(packets::pubrec(1, ReasonCode::Success))
-        .await;
+    publisher.expect(packets::pubrec(1, ReasonCode::Success)).await;
     let message = client.take("a/b", "x").await;
     assert_eq!(message.subscription_identifiers, [1, 2, 3]);
     assert_eq!(message.qos, QoS::ExactlyOnce);
     client.quiet().await;
     publisher.publish("a/b/c", "y").await;
-    assert_eq!(
-        client.take("a/b/c", "y").await.subscription_identifiers,
-        [1]
-    );
+    assert_eq!(client.take("a/b/c", "y").await.subscription_identifiers, [1]);
     // Subscribing again replaces options and identifier [MQTT-3.8.4-3].
-    client
-        .send(packets::subscribe_with(
-            1,
-            "a/#",
-            options(QoS::AtLeastOnce),
-            Some(7),
-        ))
-        .await;
-    client
-        .expect(packets::suback(1, &[ReasonCode::GrantedQoS1]))
-        .await;
+    client.send(packets::subscribe_with(1, "a/#", options(QoS::AtLeastOnce), Some(7))).await;
+    client.expect(packets::suback(1, &[ReasonCode::GrantedQoS1])).await;
     publisher.publish("a/b/c", "z").await;
     let message = client.take("a/b/c", "z").await;
     assert_eq!(
@@ -102,16 +73,9 @@ async fn overlapping_subscriptions_deliver_once() {
 async fn no_local() {
     let broker = Broker::start().await;
     let mut client = broker.client(V5, "a").await;
-    let only_others = SubscriptionOptions {
-        no_local: true,
-        ..options(QoS::AtMostOnce)
-    };
-    client
-        .send(packets::subscribe_with(1, "t", only_others, None))
-        .await;
-    client
-        .expect(packets::suback(1, &[ReasonCode::Success]))
-        .await;
+    let only_others = SubscriptionOptions { no_local: true, ..options(QoS::AtMostOnce) };
+    client.send(packets::subscribe_with(1, "t", only_others, None)).await;
+    client.expect(packets::suback(1, &[ReasonCode::Success])).await;
     client.send(packets::qos0("t", "own")).await;
     client.quiet().await;
     let mut other = broker.client(V5, "b").await;
@@ -128,13 +92,8 @@ async fn no_local() {
 async fn no_local_on_a_shared_subscription_is_an_error() {
     let broker = Broker::start().await;
     let mut client = broker.client(V5, "a").await;
-    let only_others = SubscriptionOptions {
-        no_local: true,
-        ..options(QoS::AtMostOnce)
-    };
-    client
-        .send(packets::subscribe_with(1, "$share/g/t", only_others, None))
-        .await;
+    let only_others = SubscriptionOptions { no_local: true, ..options(QoS::AtMostOnce) };
+    client.send(packets::subscribe_with(1, "$share/g/t", only_others, None)).await;
     client.expect_disconnect(ReasonCode::ProtocolError).await;
 }
 
@@ -151,10 +110,7 @@ async fn unsubscribe() {
         let (success, none) = (ReasonCode::Success, ReasonCode::NoSubscriptionExisted);
         let codes = [success, none, success, ReasonCode::TopicFilterInvalid];
         client.expect(packets::unsuback(version, 5, &codes)).await;
-        assert_eq!(
-            publisher.publish("a", "x").await,
-            ReasonCode::NoMatchingSubscribers
-        );
+        assert_eq!(publisher.publish("a", "x").await, ReasonCode::NoMatchingSubscribers);
         client.quiet().await;
         assert_eq!(broker.broker.totals().subscriptions, 0);
     }
@@ -164,9 +120,7 @@ async fn unsubscribe() {
 #[tokio::test]
 async fn suback_per_filter() {
     let broker = Broker::start().await;
-    broker
-        .doorman
-        .set_user("a", User::with_rules([deny("no/#"), allow("#")]));
+    broker.doorman.set_user("a", User::with_rules([deny("no/#"), allow("#")]));
     let level_0 = QoS::AtMostOnce;
     let filters = [
         ("t/#", QoS::ExactlyOnce),
@@ -212,15 +166,8 @@ async fn quotas() {
     let broker = setup.start().await;
     let mut client = broker.client(V5, "a").await;
     let q = QoS::AtMostOnce;
-    let filters = [
-        ("a/#", q),
-        ("$share/g/+", q),
-        ("c/#", q),
-        ("d", q),
-        ("e", q),
-        ("f", q),
-        ("d", q),
-    ];
+    let filters =
+        [("a/#", q), ("$share/g/+", q), ("c/#", q), ("d", q), ("e", q), ("f", q), ("d", q)];
     client.send(packets::subscribe(1, &filters)).await;
     let (granted, full) = (ReasonCode::Success, ReasonCode::QuotaExceeded);
     let codes = [granted, granted, full, granted, granted, full, granted];
@@ -238,18 +185,14 @@ async fn filters_have_limits() {
     let (long, deep) = ("f".repeat(1025), vec!["l"; 65].join("/"));
     let filters = [(long.as_str(), QoS::AtMostOnce), (&deep, QoS::AtMostOnce)];
     client.send(packets::subscribe(1, &filters)).await;
-    client
-        .expect(packets::suback(1, &[ReasonCode::TopicFilterInvalid; 2]))
-        .await;
+    client.expect(packets::suback(1, &[ReasonCode::TopicFilterInvalid; 2])).await;
 }
 
 /// Deny rules that only overlap a filter do not refuse it, but hold at each delivery.
 #[tokio::test]
 async fn overlapping_deny_rule_holds_at_delivery() {
     let broker = Broker::start().await;
-    broker
-        .doorman
-        .set_user("a", User::with_rules([deny("t/+/secret"), allow("t/#")]));
+    broker.doorman.set_user("a", User::with_rules([deny("t/+/secret"), allow("t/#")]));
     for version in BOTH {
         let mut client = broker.client(version, "a").await;
         client.subscribe("t/#", QoS::AtLeastOnce).await;
@@ -269,17 +212,10 @@ async fn overlapping_deny_rule_holds_at_delivery() {
 #[tokio::test]
 async fn filter_must_be_covered() {
     let broker = Broker::start().await;
-    broker
-        .doorman
-        .set_user("a", User::with_rules([allow("t/+")]));
+    broker.doorman.set_user("a", User::with_rules([allow("t/+")]));
     let mut client = broker.client(V5, "a").await;
     let q = QoS::AtMostOnce;
-    client
-        .send(packets::subscribe(
-            1,
-            &[("t/#", q), ("#", q), ("t/+", q), ("t/x", q)],
-        ))
-        .await;
+    client.send(packets::subscribe(1, &[("t/#", q), ("#", q), ("t/+", q), ("t/x", q)])).await;
     let (no, yes) = (ReasonCode::NotAuthorized, ReasonCode::Success);
     client.expect(packets::suback(1, &[no, no, yes, yes])).await;
     assert_eq!(broker.counted("portcullis_subscribe_denied_total"), 2);

@@ -19,14 +19,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("access", &["codec", "topic"]),
     ("telemetry", &["codec", "topic"]),
     ("plugin-host", &["access", "telemetry", "codec", "topic"]),
-    (
-        "server",
-        &["session", "access", "limits", "telemetry", "codec", "topic"],
-    ),
-    (
-        "admin",
-        &["server", "access", "telemetry", "codec", "topic"],
-    ),
+    ("server", &["session", "access", "limits", "telemetry", "codec", "topic"]),
+    ("admin", &["server", "access", "telemetry", "codec", "topic"]),
 ];
 const WIRING: &[&str] = &["portcullis", "portcullis-tests", "portcullis-benches"];
 
@@ -45,21 +39,11 @@ fn root() -> PathBuf {
 
 fn packages() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
-        .args([
-            "metadata",
-            "--no-deps",
-            "--format-version",
-            "1",
-            "--offline",
-        ])
+        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
         .current_dir(root())
         .output()
         .expect("cargo runs");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("metadata is JSON");
     metadata["packages"].as_array().expect("packages").clone()
 }
@@ -87,24 +71,15 @@ fn dependencies_point_downwards() {
     let ours: Vec<_> = packages.iter().map(name).collect();
     for package in &ours {
         let known = ALLOWED.iter().any(|(name, _)| name == package) || WIRING.contains(package);
-        assert!(
-            known,
-            "{package} has no place in the list of allowed dependencies"
-        );
+        assert!(known, "{package} has no place in the list of allowed dependencies");
     }
     assert!(ours.contains(&"server") && ours.contains(&"plugin-host"));
     for (package, dependency) in edges(&packages) {
         if !ours.contains(&dependency.as_str()) || WIRING.contains(&package.as_str()) {
             continue;
         }
-        let (_, allowed) = ALLOWED
-            .iter()
-            .find(|(name, _)| *name == package)
-            .expect("known");
-        assert!(
-            allowed.contains(&dependency.as_str()),
-            "{package} may not use {dependency}"
-        );
+        let (_, allowed) = ALLOWED.iter().find(|(name, _)| *name == package).expect("known");
+        assert!(allowed.contains(&dependency.as_str()), "{package} may not use {dependency}");
     }
 }
 
@@ -114,18 +89,11 @@ fn dependencies_point_downwards() {
 fn nor_do_the_dependencies_of_tests() {
     let packages = packages();
     for package in ["server", "admin", "access", "session"] {
-        let package = packages
-            .iter()
-            .find(|found| name(found) == package)
-            .expect("is there");
+        let package = packages.iter().find(|found| name(found) == package).expect("is there");
         for dependency in package["dependencies"].as_array().expect("dependencies") {
             let dependency = name(dependency);
             let wasm = dependency == "plugin-host" || dependency.starts_with("wasmtime");
-            assert!(
-                !wasm,
-                "{} may not use {dependency}, not even in tests",
-                name(package)
-            );
+            assert!(!wasm, "{} may not use {dependency}, not even in tests", name(package));
         }
     }
 }
@@ -141,10 +109,7 @@ fn heavy_crates_stay_in_their_rooms() {
                 continue;
             }
             found = true;
-            assert!(
-                rooms.contains(&package.as_str()),
-                "{package} may not use {dependency}"
-            );
+            assert!(rooms.contains(&package.as_str()), "{package} may not use {dependency}");
         }
         assert!(found, "nobody uses {heavy}: is the list out of date?");
     }
@@ -176,9 +141,7 @@ const EVERYWHERE: &[&str] = &["broker", "plugin-sdk", "plugins", "tests", "bench
 fn every_file_opens_with_its_card() {
     for (path, text) in sources(EVERYWHERE) {
         let card = text.lines().next().unwrap_or_default();
-        let words = card
-            .strip_prefix("//!")
-            .map_or(0, |words| words.split_whitespace().count());
+        let words = card.strip_prefix("//!").map_or(0, |words| words.split_whitespace().count());
         assert!(words >= 2, "{} opens with {card:?}", path.display());
     }
 }
@@ -189,11 +152,7 @@ fn no_file_is_a_drawer() {
     for (path, _) in sources(EVERYWHERE) {
         for part in path.strip_prefix(root()).expect("below the root").iter() {
             let stem = Path::new(part).file_stem().and_then(|stem| stem.to_str());
-            assert!(
-                !drawers.contains(&stem.unwrap_or_default()),
-                "{}",
-                path.display()
-            );
+            assert!(!drawers.contains(&stem.unwrap_or_default()), "{}", path.display());
         }
     }
 }
@@ -201,15 +160,8 @@ fn no_file_is_a_drawer() {
 #[test]
 fn nothing_is_left_to_do() {
     // Put together here, so that this file does not hold them.
-    let words = [
-        ["TO", "DO"].concat(),
-        ["FIX", "ME"].concat(),
-        ["unimplemented", "!"].concat(),
-    ];
-    let words = words
-        .into_iter()
-        .chain([["todo", "!"].concat()])
-        .collect::<Vec<_>>();
+    let words = [["TO", "DO"].concat(), ["FIX", "ME"].concat(), ["unimplemented", "!"].concat()];
+    let words = words.into_iter().chain([["todo", "!"].concat()]).collect::<Vec<_>>();
     for (path, text) in sources(&["broker"]) {
         for (number, line) in (1..).zip(text.lines()) {
             let found = words.iter().find(|word| line.contains(word.as_str()));
@@ -223,15 +175,9 @@ fn nothing_is_left_to_do() {
 fn no_file_is_too_long() {
     for (path, text) in sources(EVERYWHERE) {
         let code = text.lines().map(str::trim);
-        let code = code
-            .filter(|line| !line.is_empty() && !line.starts_with("//"))
-            .count();
+        let code = code.filter(|line| !line.is_empty() && !line.starts_with("//")).count();
         let tests = path.file_stem().is_some_and(|stem| stem == "tests");
-        assert!(
-            tests || code <= 800,
-            "{}: {code} lines of code",
-            path.display()
-        );
+        assert!(tests || code <= 800, "{}: {code} lines of code", path.display());
     }
 }
 

@@ -5,10 +5,7 @@ use portcullis_tests::{Broker, Setup, User, allow, packets};
 
 fn aliased<'a>(topic: &'a str, alias: u16, payload: &'a str) -> Packet<'a> {
     let publish = Publish::new(topic, payload.as_bytes());
-    Packet::Publish(Publish {
-        topic_alias: Some(alias),
-        ..publish
-    })
+    Packet::Publish(Publish { topic_alias: Some(alias), ..publish })
 }
 
 #[tokio::test]
@@ -27,14 +24,8 @@ async fn client_sets_and_uses_aliases() {
     ] {
         client.send(packet).await;
     }
-    for (topic, payload) in [
-        ("a", "1"),
-        ("b", "2"),
-        ("a", "3"),
-        ("b", "4"),
-        ("c", "5"),
-        ("c", "6"),
-    ] {
+    for (topic, payload) in [("a", "1"), ("b", "2"), ("a", "3"), ("b", "4"), ("c", "5"), ("c", "6")]
+    {
         let message = subscriber.take(topic, payload).await;
         assert_eq!(message.topic_alias, None, "an alias is not passed on");
     }
@@ -49,9 +40,7 @@ async fn alias_survives_many_topics() {
     let mut client = broker.client(V5, "pub").await;
     client.send(aliased("first", 1, "1")).await;
     for number in 0..1100 {
-        client
-            .send(packets::qos0(&format!("t/{number}"), "x"))
-            .await;
+        client.send(packets::qos0(&format!("t/{number}"), "x")).await;
     }
     client.send(aliased("", 1, "2")).await;
     subscriber.take("first", "1").await;
@@ -68,21 +57,15 @@ async fn invalid_aliases() {
     ] {
         let mut client = broker.client(V5, "a").await;
         client.send(packet).await;
-        client
-            .expect_disconnect(ReasonCode::TopicAliasInvalid)
-            .await;
+        client.expect_disconnect(ReasonCode::TopicAliasInvalid).await;
     }
     let mut client = broker.client(V5, "a").await;
     client.send(aliased("", 1, "never set")).await;
     client.expect_disconnect(ReasonCode::ProtocolError).await;
-    let broker = Setup::with(|live| live.limits.sizes.topic_alias_maximum = 0)
-        .start()
-        .await;
+    let broker = Setup::with(|live| live.limits.sizes.topic_alias_maximum = 0).start().await;
     let mut client = broker.client(V5, "a").await;
     client.send(aliased("t", 1, "there are none")).await;
-    client
-        .expect_disconnect(ReasonCode::TopicAliasInvalid)
-        .await;
+    client.expect_disconnect(ReasonCode::TopicAliasInvalid).await;
 }
 
 #[tokio::test]
@@ -101,9 +84,7 @@ async fn aliases_end_with_the_connection() {
 #[tokio::test]
 async fn alias_is_no_way_around_permissions() {
     let broker = Broker::start().await;
-    broker
-        .doorman
-        .set_user("a", User::with_rules([allow("yes")]));
+    broker.doorman.set_user("a", User::with_rules([allow("yes")]));
     let mut watcher = broker.client(V5, "watcher").await;
     watcher.subscribe("#", QoS::AtMostOnce).await;
     let mut client = broker.client(V5, "a").await;
@@ -121,17 +102,12 @@ async fn alias_is_no_way_around_permissions() {
 #[tokio::test]
 async fn broker_uses_the_aliases_of_the_client() {
     let broker = Broker::start().await;
-    let connect = Connect {
-        topic_alias_maximum: 2,
-        ..Connect::new(V5, "sub")
-    };
+    let connect = Connect { topic_alias_maximum: 2, ..Connect::new(V5, "sub") };
     let mut subscriber = broker.enter(connect).await.0;
     subscriber.subscribe("#", QoS::AtLeastOnce).await;
     let mut publisher = broker.client(V5, "pub").await;
     let mut known = std::collections::HashMap::new();
-    for topic in [
-        "topic/a", "topic/b", "topic/c", "topic/a", "topic/b", "topic/c", "topic/a",
-    ] {
+    for topic in ["topic/a", "topic/b", "topic/c", "topic/a", "topic/b", "topic/c", "topic/a"] {
         publisher.publish(topic, "x").await;
         let message = subscriber.message().await;
         subscriber.acknowledge(&message).await;

@@ -15,20 +15,11 @@ async fn watcher(broker: &Broker) -> Client {
 }
 
 fn will() -> Will {
-    Will {
-        qos: QoS::AtLeastOnce,
-        ..Will::new("will/a", b"gone")
-    }
+    Will { qos: QoS::AtLeastOnce, ..Will::new("will/a", b"gone") }
 }
 
 fn delayed(delay_interval: u32) -> Connect {
-    packets::with_will(
-        packets::persistent(V5, "a"),
-        Will {
-            delay_interval,
-            ..will()
-        },
-    )
+    packets::with_will(packets::persistent(V5, "a"), Will { delay_interval, ..will() })
 }
 
 #[tokio::test]
@@ -54,27 +45,15 @@ async fn every_other_end_sends_it() {
         assert_eq!(watcher.take("will/a", "gone").await.qos, QoS::AtLeastOnce);
         let mut violates = enter().await.0;
         violates.send_bytes(&[0]).await;
-        violates
-            .expect_disconnect(ReasonCode::MalformedPacket)
-            .await;
+        violates.expect_disconnect(ReasonCode::MalformedPacket).await;
         watcher.take("will/a", "gone").await;
         let mut ended = enter().await.0;
-        assert!(
-            broker
-                .broker
-                .disconnect("a", ReasonCode::AdministrativeAction)
-        );
-        ended
-            .expect_disconnect(ReasonCode::AdministrativeAction)
-            .await;
+        assert!(broker.broker.disconnect("a", ReasonCode::AdministrativeAction));
+        ended.expect_disconnect(ReasonCode::AdministrativeAction).await;
         watcher.take("will/a", "gone").await;
     }
-    let mut asks = broker
-        .enter(packets::with_will(Connect::new(V5, "a"), will()))
-        .await
-        .0;
-    asks.send(packets::disconnect(ReasonCode::DisconnectWithWillMessage))
-        .await;
+    let mut asks = broker.enter(packets::with_will(Connect::new(V5, "a"), will())).await.0;
+    asks.send(packets::disconnect(ReasonCode::DisconnectWithWillMessage)).await;
     watcher.take("will/a", "gone").await;
     watcher.quiet().await;
 }
@@ -91,11 +70,7 @@ async fn properties_and_retain() {
         user_properties: vec![("k".to_owned(), "v".to_owned())],
         ..will()
     };
-    broker
-        .enter(packets::with_will(Connect::new(V5, "a"), will))
-        .await
-        .0
-        .vanish();
+    broker.enter(packets::with_will(Connect::new(V5, "a"), will)).await.0.vanish();
     let live = watcher.take("will/a", "gone").await;
     assert!(!live.retain);
     let mut late = broker.client(V5, "late").await;
@@ -117,9 +92,7 @@ async fn delay_waits() {
     let client = broker.enter(delayed(1)).await.0;
     let begun = Instant::now();
     client.vanish();
-    broker
-        .until(|broker| !broker.client("a").unwrap().connected)
-        .await;
+    broker.until(|broker| !broker.client("a").unwrap().connected).await;
     watcher.quiet().await;
     watcher.take("will/a", "gone").await;
     assert!(begun.elapsed() >= Duration::from_secs(1));
@@ -135,9 +108,7 @@ async fn return_within_the_delay_calls_it_off() {
     let broker = Broker::start().await;
     let mut watcher = watcher(&broker).await;
     broker.enter(delayed(1)).await.0.vanish();
-    broker
-        .until(|broker| !broker.client("a").unwrap().connected)
-        .await;
+    broker.until(|broker| !broker.client("a").unwrap().connected).await;
     let (mut back, connack) = broker.enter(packets::persistent(V5, "a")).await;
     assert!(connack.session_present);
     tokio::time::sleep(Duration::from_millis(1200)).await;
@@ -150,33 +121,16 @@ async fn return_within_the_delay_calls_it_off() {
 async fn end_of_the_session_ends_the_delay() {
     let broker = Broker::start().await;
     let mut watcher = watcher(&broker).await;
-    let client = broker
-        .enter(Connect {
-            session_expiry_interval: 1,
-            ..delayed(100)
-        })
-        .await
-        .0;
+    let client = broker.enter(Connect { session_expiry_interval: 1, ..delayed(100) }).await.0;
     client.vanish();
     watcher.take("will/a", "gone").await;
     assert!(broker.broker.client("a").is_none());
-    let client = broker
-        .enter(Connect {
-            session_expiry_interval: 0,
-            ..delayed(100)
-        })
-        .await
-        .0;
+    let client = broker.enter(Connect { session_expiry_interval: 0, ..delayed(100) }).await.0;
     client.vanish();
     watcher.take("will/a", "gone").await;
     broker.enter(delayed(100)).await.0.vanish();
-    broker
-        .until(|broker| !broker.client("a").unwrap().connected)
-        .await;
-    let clean = Connect {
-        clean_start: true,
-        ..packets::persistent(V5, "a")
-    };
+    broker.until(|broker| !broker.client("a").unwrap().connected).await;
+    let clean = Connect { clean_start: true, ..packets::persistent(V5, "a") };
     let _clean = broker.enter(clean).await;
     watcher.take("will/a", "gone").await;
 }
@@ -197,24 +151,18 @@ async fn takeover_sends_it_unless_delayed() {
 #[tokio::test]
 async fn permission_is_checked_at_connect() {
     let broker = Broker::start().await;
-    broker
-        .doorman
-        .set_user("a", User::with_rules([deny("will/#"), allow("#")]));
+    broker.doorman.set_user("a", User::with_rules([deny("will/#"), allow("#")]));
     for version in BOTH {
         let connect = packets::with_will(Connect::new(version, "a"), will());
         let mut client = broker.knock(connect).await;
-        client
-            .expect(packets::refusal(ReasonCode::NotAuthorized))
-            .await;
+        client.expect(packets::refusal(ReasonCode::NotAuthorized)).await;
         client.expect_closed().await;
     }
     assert_eq!(broker.broker.totals().sessions, 0);
 }
 
 fn forbid(broker: &Broker) {
-    broker
-        .doorman
-        .set_user("a", User::with_rules([deny("will/#"), allow("#")]));
+    broker.doorman.set_user("a", User::with_rules([deny("will/#"), allow("#")]));
     broker.swap();
 }
 
@@ -240,32 +188,20 @@ async fn permission_is_checked_when_sent() {
 async fn hanging_authorizer_holds_up_no_other_session() {
     let broker = Broker::start().await;
     for name in ["a", "b"] {
-        let will = Will {
-            delay_interval: 1,
-            ..will()
-        };
+        let will = Will { delay_interval: 1, ..will() };
         let connect = packets::with_will(packets::persistent(V5, name), will);
         broker.enter(connect).await.0.vanish();
     }
-    let short = Connect {
-        session_expiry_interval: 2,
-        ..packets::persistent(V5, "short")
-    };
+    let short = Connect { session_expiry_interval: 2, ..packets::persistent(V5, "short") };
     broker.enter(short).await.0.vanish();
-    broker
-        .until(|broker| !broker.client("short").unwrap().connected)
-        .await;
+    broker.until(|broker| !broker.client("short").unwrap().connected).await;
     broker.doorman.authorizer(Mood::Hangs);
-    broker
-        .until(|broker| broker.client("short").is_none())
-        .await;
+    broker.until(|broker| broker.client("short").is_none()).await;
     let mut watcher = {
         broker.doorman.authorizer(Mood::Answers);
         watcher(&broker).await
     };
-    broker
-        .until(|_| broker.counted("portcullis_wills_published_total") == 2)
-        .await;
+    broker.until(|_| broker.counted("portcullis_wills_published_total") == 2).await;
     watcher.quiet().await;
 }
 
@@ -277,19 +213,11 @@ async fn unknown_permissions_are_asked_for() {
     let mut client = broker.enter(delayed(0)).await.0;
     broker.doorman.authorizer(Mood::Hangs);
     forbid(&broker);
-    assert!(
-        broker
-            .broker
-            .disconnect("a", ReasonCode::AdministrativeAction)
-    );
-    client
-        .expect_disconnect(ReasonCode::AdministrativeAction)
-        .await;
+    assert!(broker.broker.disconnect("a", ReasonCode::AdministrativeAction));
+    client.expect_disconnect(ReasonCode::AdministrativeAction).await;
     assert_eq!(broker.counted("portcullis_publish_denied_total"), 0);
     broker.doorman.authorizer(Mood::Answers);
-    broker
-        .until(|_| broker.counted("portcullis_publish_denied_total") == 1)
-        .await;
+    broker.until(|_| broker.counted("portcullis_publish_denied_total") == 1).await;
     broker.refreshed("watcher").await;
     watcher.quiet().await;
     assert_eq!(broker.counted("portcullis_wills_published_total"), 0);

@@ -31,24 +31,12 @@ impl Setup {
         gate.swap(doorman.chain(), HashMap::new());
         let metrics = Metrics::new();
         let bind = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listeners = vec![ListenerConfig {
-            name: "mqtt".to_owned(),
-            bind,
-        }];
-        let config = Config {
-            listeners,
-            live: self.live,
-        };
+        let listeners = vec![ListenerConfig { name: "mqtt".to_owned(), bind }];
+        let config = Config { listeners, live: self.live };
         let broker = server::Broker::start(config, Arc::clone(&gate), Arc::clone(&metrics));
         let broker = broker.await.expect("the broker starts");
         let address = broker.listeners()[0].address;
-        Broker {
-            broker,
-            gate,
-            metrics,
-            doorman,
-            address,
-        }
+        Broker { broker, gate, metrics, doorman, address }
     }
 }
 
@@ -107,9 +95,7 @@ impl Broker {
     pub async fn refreshed(&self, client_id: &str) {
         let generation = self.gate.generation();
         self.until(|broker| {
-            broker
-                .client(client_id)
-                .is_some_and(|client| client.generation == generation)
+            broker.client(client_id).is_some_and(|client| client.generation == generation)
         })
         .await;
     }
@@ -123,18 +109,13 @@ impl Broker {
             }
         };
         let waited = tokio::time::timeout(2 * crate::WAIT, looking).await;
-        assert!(
-            waited.is_ok(),
-            "the broker did not come to the expected state"
-        );
+        assert!(waited.is_ok(), "the broker did not come to the expected state");
     }
 
     /// A counter as Prometheus sees it, summed over the labels; 0 when it is not there.
     pub fn counted(&self, line_start: &str) -> u64 {
         let text = self.metrics.encode();
         let values = text.lines().filter(|line| line.starts_with(line_start));
-        values
-            .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
-            .sum()
+        values.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
 }

@@ -59,10 +59,7 @@ pub struct Message {
 impl Message {
     /// Topic and payload as text.
     pub fn text(&self) -> (&str, &str) {
-        (
-            &self.topic,
-            std::str::from_utf8(&self.payload).expect("a text payload"),
-        )
+        (&self.topic, std::str::from_utf8(&self.payload).expect("a text payload"))
     }
 }
 
@@ -91,9 +88,7 @@ fn message(packet: &Packet<'_>) -> Option<Message> {
 impl Client {
     /// Opens a connection.
     pub async fn open(address: SocketAddr, version: ProtocolVersion) -> Self {
-        let stream = TcpStream::connect(address)
-            .await
-            .expect("the listener accepts");
+        let stream = TcpStream::connect(address).await.expect("the listener accepts");
         Self::on(stream, version)
     }
 
@@ -101,21 +96,12 @@ impl Client {
     pub async fn open_narrow(address: SocketAddr, version: ProtocolVersion) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(4096).expect("a small buffer");
-        Self::on(
-            socket.connect(address).await.expect("the listener accepts"),
-            version,
-        )
+        Self::on(socket.connect(address).await.expect("the listener accepts"), version)
     }
 
     fn on(stream: TcpStream, version: ProtocolVersion) -> Self {
         stream.set_nodelay(true).expect("no delay");
-        Self {
-            name: "a client".to_owned(),
-            version,
-            stream,
-            buffer: Vec::new(),
-            taken: 0,
-        }
+        Self { name: "a client".to_owned(), version, stream, buffer: Vec::new(), taken: 0 }
     }
 
     /// Protocol level.
@@ -146,10 +132,7 @@ impl Client {
 
     /// Sends bytes to a broker that may close meanwhile; whether all were taken.
     pub async fn try_send_bytes(&mut self, bytes: &[u8]) -> bool {
-        matches!(
-            tokio::time::timeout(WAIT, self.stream.write_all(bytes)).await,
-            Ok(Ok(()))
-        )
+        matches!(tokio::time::timeout(WAIT, self.stream.write_all(bytes)).await, Ok(Ok(())))
     }
 
     /// Sends bytes again and again, at most `most`, until the broker takes none for a while.
@@ -218,10 +201,7 @@ impl Client {
     pub fn expect<'s>(&'s mut self, wanted: Packet<'s>) -> impl Future<Output = ()> + 's {
         let (at, name) = (Location::caller(), self.name.clone());
         self.wait(format!("{wanted:?}"), move |packet| {
-            assert_eq!(
-                packet, &wanted,
-                "{name} at {at}: came (left) instead of expected (right)"
-            );
+            assert_eq!(packet, &wanted, "{name} at {at}: came (left) instead of expected (right)");
         })
     }
 
@@ -267,16 +247,12 @@ impl Client {
         match message.qos {
             QoS::AtMostOnce => {}
             QoS::AtLeastOnce => {
-                self.send(packets::puback(message.packet_id, ReasonCode::Success))
-                    .await;
+                self.send(packets::puback(message.packet_id, ReasonCode::Success)).await;
             }
             QoS::ExactlyOnce => {
-                self.send(packets::pubrec(message.packet_id, ReasonCode::Success))
-                    .await;
-                self.expect(packets::pubrel(message.packet_id, ReasonCode::Success))
-                    .await;
-                self.send(packets::pubcomp(message.packet_id, ReasonCode::Success))
-                    .await;
+                self.send(packets::pubrec(message.packet_id, ReasonCode::Success)).await;
+                self.expect(packets::pubrel(message.packet_id, ReasonCode::Success)).await;
+                self.send(packets::pubcomp(message.packet_id, ReasonCode::Success)).await;
             }
         }
     }
@@ -318,10 +294,7 @@ impl Client {
             if self.version == ProtocolVersion::V5 {
                 let check = |packet: &Packet<'_>| {
                     let wanted = packets::disconnect(code);
-                    assert_eq!(
-                        packet, &wanted,
-                        "{name} at {at}: came instead of DISCONNECT"
-                    );
+                    assert_eq!(packet, &wanted, "{name} at {at}: came instead of DISCONNECT");
                 };
                 self.wait(format!("DISCONNECT {code:?}"), check).await;
             }
@@ -371,8 +344,7 @@ impl Client {
     pub fn subscribe<'s>(&'s mut self, filter: &'s str, qos: QoS) -> impl Future<Output = ()> + 's {
         let at = Location::caller();
         async move {
-            self.send(packets::subscribe(SUBSCRIBE_ID, &[(filter, qos)]))
-                .await;
+            self.send(packets::subscribe(SUBSCRIBE_ID, &[(filter, qos)])).await;
             let check = move |packet: &Packet<'_>| {
                 let granted = packets::suback(SUBSCRIBE_ID, &[packets::granted(qos)]);
                 assert_eq!(packet, &granted, "at {at}: {filter} not granted");

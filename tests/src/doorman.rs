@@ -48,22 +48,14 @@ pub(crate) const REASON: &str = "not today";
 /// A user who may do everything and needs no password.
 impl Default for User {
     fn default() -> Self {
-        Self {
-            password: None,
-            grant: Grant::default(),
-            rules: vec![allow("#")],
-            ttl_seconds: None,
-        }
+        Self { password: None, grant: Grant::default(), rules: vec![allow("#")], ttl_seconds: None }
     }
 }
 
 impl User {
     /// A user with these rules who needs no password.
     pub fn with_rules(rules: impl IntoIterator<Item = Rule>) -> Self {
-        Self {
-            rules: rules.into_iter().collect(),
-            ..Self::default()
-        }
+        Self { rules: rules.into_iter().collect(), ..Self::default() }
     }
 }
 
@@ -80,10 +72,7 @@ pub fn deny(filter: &str) -> Rule {
 fn rule(effect: Effect, filter: &str) -> Rule {
     Rule {
         effect,
-        activity: Activity {
-            publish: true,
-            subscribe: true,
-        },
+        activity: Activity { publish: true, subscribe: true },
         filter: filter.to_owned(),
         qos: QoSSet::ALL,
         retain: Condition::Any,
@@ -141,12 +130,7 @@ impl Doorman {
     }
 
     fn user(&self, name: &str) -> User {
-        self.users
-            .lock()
-            .unwrap()
-            .get(name)
-            .cloned()
-            .unwrap_or_default()
+        self.users.lock().unwrap().get(name).cloned().unwrap_or_default()
     }
 }
 
@@ -158,17 +142,11 @@ async fn settled(mood: &watch::Sender<Mood>) -> Mood {
 }
 
 fn failure(kind: PluginFailureKind) -> PluginFailure {
-    PluginFailure {
-        kind,
-        message: "out of order".to_owned(),
-    }
+    PluginFailure { kind, message: "out of order".to_owned() }
 }
 
 fn denial(reason_code: ReasonCode) -> Outcome {
-    Outcome::Deny(Denial {
-        reason_code,
-        reason: Some(REASON.to_owned()),
-    })
+    Outcome::Deny(Denial { reason_code, reason: Some(REASON.to_owned()) })
 }
 
 impl Authenticator for Doorman {
@@ -183,19 +161,10 @@ impl Authenticator for Doorman {
                 Mood::Denies(code) => return Ok(denial(code)),
                 Mood::Answers | Mood::Hangs => {}
             }
-            let name = connection
-                .username
-                .as_deref()
-                .unwrap_or(&connection.client_id);
+            let name = connection.username.as_deref().unwrap_or(&connection.client_id);
             let user = self.user(name);
-            let offered = credentials
-                .password
-                .as_ref()
-                .map(|password| password.expose());
-            let wrong = user
-                .password
-                .as_ref()
-                .is_some_and(|p| offered != Some(p.as_bytes()));
+            let offered = credentials.password.as_ref().map(|password| password.expose());
+            let wrong = user.password.as_ref().is_some_and(|p| offered != Some(p.as_bytes()));
             if wrong {
                 return Ok(denial(ReasonCode::BadUserNameOrPassword));
             }
@@ -217,9 +186,7 @@ impl Authorizer for Doorman {
                 Mood::Denies(_) => return Ok(Answer::DenyAll),
                 Mood::Answers | Mood::Hangs => {}
             }
-            let User {
-                rules, ttl_seconds, ..
-            } = self.user(&subject.identity.principal);
+            let User { rules, ttl_seconds, .. } = self.user(&subject.identity.principal);
             Ok(Answer::Permissions(PermissionSet { rules, ttl_seconds }))
         })
     }

@@ -17,16 +17,8 @@ pub fn id(value: u16) -> PacketId {
 
 /// A CONNECT that resumes its session and keeps it for an hour (3.1.1: for as long as allowed).
 pub fn persistent(version: ProtocolVersion, client_id: &str) -> Connect {
-    let session_expiry_interval = if version == ProtocolVersion::V5 {
-        3600
-    } else {
-        u32::MAX
-    };
-    Connect {
-        clean_start: false,
-        session_expiry_interval,
-        ..Connect::new(version, client_id)
-    }
+    let session_expiry_interval = if version == ProtocolVersion::V5 { 3600 } else { u32::MAX };
+    Connect { clean_start: false, session_expiry_interval, ..Connect::new(version, client_id) }
 }
 
 /// A CONNECT with User Name and Password.
@@ -40,10 +32,7 @@ pub fn login(version: ProtocolVersion, client_id: &str, (user, password): (&str,
 
 /// A CONNECT with a Will Message.
 pub fn with_will(connect: Connect, will: Will) -> Connect {
-    Connect {
-        will: Some(Box::new(will)),
-        ..connect
-    }
+    Connect { will: Some(Box::new(will)), ..connect }
 }
 
 /// A refusing CONNACK.
@@ -54,10 +43,7 @@ pub fn refusal(reason_code: ReasonCode) -> Packet<'static> {
 /// A refusing CONNACK with the reason that [`crate::Doorman`] gives.
 pub fn refusal_with_reason(reason_code: ReasonCode) -> Packet<'static> {
     let reason_string = Some(crate::doorman::REASON.to_owned());
-    Packet::ConnAck(Box::new(ConnAck {
-        reason_string,
-        ..ConnAck::new(reason_code)
-    }))
+    Packet::ConnAck(Box::new(ConnAck { reason_string, ..ConnAck::new(reason_code) }))
 }
 
 /// PUBLISH with QoS 0.
@@ -67,38 +53,23 @@ pub fn qos0<'a>(topic: &'a str, payload: &'a str) -> Packet<'a> {
 
 /// PUBLISH with QoS 1.
 pub fn qos1<'a>(packet_id: u16, topic: &'a str, payload: &'a str) -> Packet<'a> {
-    publish(
-        packet_id,
-        QoS::AtLeastOnce,
-        Publish::new(topic, payload.as_bytes()),
-    )
+    publish(packet_id, QoS::AtLeastOnce, Publish::new(topic, payload.as_bytes()))
 }
 
 /// PUBLISH with QoS 2.
 pub fn qos2<'a>(packet_id: u16, topic: &'a str, payload: &'a str) -> Packet<'a> {
-    publish(
-        packet_id,
-        QoS::ExactlyOnce,
-        Publish::new(topic, payload.as_bytes()),
-    )
+    publish(packet_id, QoS::ExactlyOnce, Publish::new(topic, payload.as_bytes()))
 }
 
 /// This PUBLISH with a Packet Identifier and QoS.
 pub fn publish(packet_id: u16, qos: QoS, publish: Publish<'_>) -> Packet<'_> {
-    Packet::Publish(Publish {
-        qos,
-        packet_id: Some(id(packet_id)),
-        ..publish
-    })
+    Packet::Publish(Publish { qos, packet_id: Some(id(packet_id)), ..publish })
 }
 
 /// PUBLISH with RETAIN.
 pub fn retained(packet: Packet<'_>) -> Packet<'_> {
     match packet {
-        Packet::Publish(publish) => Packet::Publish(Publish {
-            retain: true,
-            ..publish
-        }),
+        Packet::Publish(publish) => Packet::Publish(Publish { retain: true, ..publish }),
         other => other,
     }
 }
@@ -106,10 +77,7 @@ pub fn retained(packet: Packet<'_>) -> Packet<'_> {
 /// PUBLISH with DUP.
 pub fn again(packet: Packet<'_>) -> Packet<'_> {
     match packet {
-        Packet::Publish(publish) => Packet::Publish(Publish {
-            dup: true,
-            ..publish
-        }),
+        Packet::Publish(publish) => Packet::Publish(Publish { dup: true, ..publish }),
         other => other,
     }
 }
@@ -142,10 +110,7 @@ pub fn filter(text: &str) -> Result<SubscriptionFilter, String> {
 /// SUBSCRIBE with these filters and maximum QoS.
 pub fn subscribe(packet_id: u16, filters: &[(&str, QoS)]) -> Packet<'static> {
     let options = |qos| SubscriptionOptions::new(qos);
-    let requests = filters
-        .iter()
-        .map(|(text, qos)| request(text, options(*qos)))
-        .collect();
+    let requests = filters.iter().map(|(text, qos)| request(text, options(*qos))).collect();
     Packet::Subscribe(Subscribe::new(id(packet_id), requests))
 }
 
@@ -164,10 +129,7 @@ pub fn subscribe_with(
 }
 
 fn request(text: &str, options: SubscriptionOptions) -> SubscriptionRequest {
-    SubscriptionRequest {
-        filter: filter(text),
-        options,
-    }
+    SubscriptionRequest { filter: filter(text), options }
 }
 
 /// SUBACK.
@@ -200,10 +162,7 @@ pub fn unsuback(
         ProtocolVersion::V311 => Vec::new(),
         ProtocolVersion::V5 => reason_codes.to_owned(),
     };
-    Packet::UnsubAck(UnsubAck {
-        reason_codes,
-        ..UnsubAck::new(id(packet_id), Vec::new())
-    })
+    Packet::UnsubAck(UnsubAck { reason_codes, ..UnsubAck::new(id(packet_id), Vec::new()) })
 }
 
 /// DISCONNECT.
@@ -214,8 +173,5 @@ pub fn disconnect(reason_code: ReasonCode) -> Packet<'static> {
 /// DISCONNECT that changes the Session Expiry Interval.
 pub fn disconnect_with_expiry(seconds: u32) -> Packet<'static> {
     let disconnect = Disconnect::new(ReasonCode::Success);
-    Packet::Disconnect(Disconnect {
-        session_expiry_interval: Some(seconds),
-        ..disconnect
-    })
+    Packet::Disconnect(Disconnect { session_expiry_interval: Some(seconds), ..disconnect })
 }

@@ -94,28 +94,16 @@ enum Place<'a, H: ?Sized> {
 impl Link {
     fn authenticator(&self) -> Place<'_, dyn Authenticator> {
         match &self.state {
-            LinkState::Live {
-                authenticator: Some(hook),
-                ..
-            } => Place::Asked(hook.as_ref()),
-            LinkState::Live {
-                authorizer: Some(_),
-                ..
-            } => Place::Elsewhere,
+            LinkState::Live { authenticator: Some(hook), .. } => Place::Asked(hook.as_ref()),
+            LinkState::Live { authorizer: Some(_), .. } => Place::Elsewhere,
             other => Place::Failed(missing(other)),
         }
     }
 
     fn authorizer(&self) -> Place<'_, dyn Authorizer> {
         match &self.state {
-            LinkState::Live {
-                authorizer: Some(hook),
-                ..
-            } => Place::Asked(hook.as_ref()),
-            LinkState::Live {
-                authenticator: Some(_),
-                ..
-            } => Place::Elsewhere,
+            LinkState::Live { authorizer: Some(hook), .. } => Place::Asked(hook.as_ref()),
+            LinkState::Live { authenticator: Some(_), .. } => Place::Elsewhere,
             other => Place::Failed(missing(other)),
         }
     }
@@ -138,10 +126,7 @@ fn missing(state: &LinkState) -> PluginFailure {
             "the plugin exports neither an authenticator nor an authorizer".to_owned()
         }
     };
-    PluginFailure {
-        kind: PluginFailureKind::Missing,
-        message,
-    }
+    PluginFailure { kind: PluginFailureKind::Missing, message }
 }
 
 #[cfg(test)]

@@ -187,12 +187,7 @@ impl Refusal {
             | PluginFailureKind::TooLarge
             | PluginFailureKind::Missing => RefusalKind::PluginFailure,
         };
-        Self {
-            kind,
-            plugin: Some(plugin.clone()),
-            reason: None,
-            detail: failure.to_string(),
-        }
+        Self { kind, plugin: Some(plugin.clone()), reason: None, detail: failure.to_string() }
     }
 
     /// The Reason Code for CONNACK (DESIGN section 6).

@@ -64,11 +64,7 @@ impl Gate {
     /// A gate without chains: refuses everybody. `clock` never goes back and measures how long
     /// links take.
     pub fn new(clock: fn() -> Duration) -> Self {
-        let none = Chains {
-            generation: 0,
-            default: Arc::default(),
-            by_listener: HashMap::new(),
-        };
+        let none = Chains { generation: 0, default: Arc::default(), by_listener: HashMap::new() };
         Self {
             chains: ArcSwap::from_pointee(none),
             observers: Mutex::default(),
@@ -82,10 +78,8 @@ impl Gate {
     /// chain they began with. Returns the new generation.
     pub fn swap(&self, default: Chain, by_listener: HashMap<Arc<str>, Chain>) -> u64 {
         let default = Arc::new(default);
-        let by_listener: HashMap<_, _> = by_listener
-            .into_iter()
-            .map(|(name, chain)| (name, Arc::new(chain)))
-            .collect();
+        let by_listener: HashMap<_, _> =
+            by_listener.into_iter().map(|(name, chain)| (name, Arc::new(chain))).collect();
         let before = self.chains.rcu(|old| Chains {
             generation: old.generation + 1,
             default: default.clone(),
@@ -93,11 +87,7 @@ impl Gate {
         });
         let generation = before.generation + 1;
         // Called without the lock: an observer may register another or look at the gate.
-        let observers = self
-            .observers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let observers = self.observers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for observer in observers {
             observer(generation);
         }
@@ -117,10 +107,7 @@ impl Gate {
     /// `observer` is called after each swap with the new generation, on the swapping thread; it
     /// must not block. When two threads swap at once, the calls may come in either order.
     pub fn on_swap(&self, observer: Box<dyn Fn(u64) + Send + Sync>) {
-        self.observers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::from(observer));
+        self.observers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::from(observer));
     }
 
     /// Decides one CONNECT: authenticates, then asks for permissions, all on one generation. The
@@ -133,10 +120,7 @@ impl Gate {
         now_unix: u64,
     ) -> (Result<Authenticated, Refusal>, Vec<LinkReport>) {
         let (chain, generation) = self.snapshot(&connection.listener);
-        let clock = Clock {
-            monotonic: self.clock,
-            now_unix,
-        };
+        let clock = Clock { monotonic: self.clock, now_unix };
         let decision = authenticate(&chain, connection, credentials, clock).await;
         let mut walk = decision.walk;
         let identity = match decision.result {
@@ -179,10 +163,7 @@ impl Gate {
         now_unix: u64,
     ) -> Decision {
         let (chain, _) = self.snapshot(&connection.listener);
-        let clock = Clock {
-            monotonic: self.clock,
-            now_unix,
-        };
+        let clock = Clock { monotonic: self.clock, now_unix };
         authenticate(&chain, connection, credentials, clock).await
     }
 
@@ -194,10 +175,7 @@ impl Gate {
     ) -> (Result<(Arc<Permissions>, u64), Refusal>, Vec<LinkReport>) {
         let (chain, generation) = self.snapshot(&subject.listener);
         let (result, walk) = authorize(&chain, subject, self.clock).await;
-        (
-            result.map(|permissions| (self.shared.share(permissions), generation)),
-            walk,
-        )
+        (result.map(|permissions| (self.shared.share(permissions), generation)), walk)
     }
 
     /// The chain of a listener and its generation, from one load.
@@ -235,20 +213,13 @@ impl Authenticated {
     }
 
     fn refreshed(&self, permissions: Arc<Permissions>, generation: u64) -> Self {
-        Self {
-            subject: self.subject.clone(),
-            permissions,
-            generation,
-        }
+        Self { subject: self.subject.clone(), permissions, generation }
     }
 }
 
 impl Chains {
     fn chain(&self, listener: &str) -> Arc<Chain> {
-        self.by_listener
-            .get(listener)
-            .unwrap_or(&self.default)
-            .clone()
+        self.by_listener.get(listener).unwrap_or(&self.default).clone()
     }
 }
 

@@ -88,10 +88,7 @@ impl Subject {
             listener: connection.listener.clone(),
             remote: connection.remote.ip(),
             protocol: connection.protocol,
-            certificate: connection
-                .tls
-                .as_ref()
-                .and_then(|tls| tls.certificate.clone()),
+            certificate: connection.tls.as_ref().and_then(|tls| tls.certificate.clone()),
         }
     }
 }

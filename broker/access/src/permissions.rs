@@ -133,13 +133,9 @@ impl Permissions {
         let filter = &request.filter.filter;
         let conditions = SubscribeConditions::of(&request);
         self.combine(|link| link.covering_rule(filter, conditions))?;
-        let check_each_delivery = self
-            .links
-            .iter()
-            .any(|link| link.may_deny_part_of(filter, conditions));
-        Ok(SubscribePermit {
-            check_each_delivery,
-        })
+        let check_each_delivery =
+            self.links.iter().any(|link| link.may_deny_part_of(filter, conditions));
+        Ok(SubscribePermit { check_each_delivery })
     }
 
     /// May a message on `topic` be delivered through a subscription that was permitted with
@@ -150,16 +146,12 @@ impl Permissions {
     /// where they no longer do, it refuses more.
     pub fn permit_delivery(&self, topic: &str, subscription: SubscribeRequest<'_>) -> bool {
         let conditions = SubscribeConditions::of(&subscription);
-        self.combine(|link| link.delivery_rule(topic, conditions))
-            .is_ok()
+        self.combine(|link| link.delivery_rule(topic, conditions)).is_ok()
     }
 
     /// All that tells two sets apart.
     fn content(&self) -> (Vec<rules::LinkContent<'_>>, Duration) {
-        (
-            self.links.iter().map(LinkRules::content).collect(),
-            self.ttl,
-        )
+        (self.links.iter().map(LinkRules::content).collect(), self.ttl)
     }
 
     /// Over the links: any deny wins, else any allow, else refused.
@@ -170,37 +162,24 @@ impl Permissions {
         let mut allowed = false;
         for link in self.links.iter() {
             if link.denies_everything() {
-                return Err(NotAuthorized::Everything {
-                    plugin: link.name().clone(),
-                });
+                return Err(NotAuthorized::Everything { plugin: link.name().clone() });
             }
             match decisive(link) {
                 Some(rule) if rule.effect == Effect::Deny => {
                     let plugin = link.name().clone();
-                    return Err(NotAuthorized::Rule {
-                        plugin,
-                        rule: rule.number,
-                    });
+                    return Err(NotAuthorized::Rule { plugin, rule: rule.number });
                 }
                 Some(_) => allowed = true,
                 None => {}
             }
         }
-        if allowed {
-            Ok(())
-        } else {
-            Err(NotAuthorized::NoRule)
-        }
+        if allowed { Ok(()) } else { Err(NotAuthorized::NoRule) }
     }
 }
 
 impl Default for Permissions {
     fn default() -> Self {
-        Self {
-            links: Arc::default(),
-            ttl: compile::TTL_DEFAULT,
-            personal: false,
-        }
+        Self { links: Arc::default(), ttl: compile::TTL_DEFAULT, personal: false }
     }
 }
 

@@ -23,10 +23,7 @@ pub(crate) const NOW: u64 = 1_000_000;
 /// Runs a future whose hooks are all ready at once.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
-    match future
-        .as_mut()
-        .poll(&mut Context::from_waker(Waker::noop()))
-    {
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("a test hook waited"),
     }
@@ -74,65 +71,40 @@ pub(crate) fn link(
         generation: "g1".into(),
         control: Control::Sufficient,
         on_error: OnError::Deny,
-        state: LinkState::Live {
-            authenticator,
-            authorizer,
-        },
+        state: LinkState::Live { authenticator, authorizer },
     }
 }
 
 /// A link whose authenticator always says this.
 pub(crate) fn says(name: &str, control: Control, word: Result<Outcome, PluginFailure>) -> Link {
     let hook = Authenticates(move |_: &Connection, _: &Credentials| word.clone());
-    Link {
-        control,
-        ..link(name, Some(Arc::new(hook)), None)
-    }
+    Link { control, ..link(name, Some(Arc::new(hook)), None) }
 }
 
 /// A link whose authorizer always says this.
 pub(crate) fn permits(name: &str, word: Result<Answer, PluginFailure>) -> Link {
-    link(
-        name,
-        None,
-        Some(Arc::new(Authorizes(move |_: &Subject| word.clone()))),
-    )
+    link(name, None, Some(Arc::new(Authorizes(move |_: &Subject| word.clone()))))
 }
 
 pub(crate) fn missing(name: &str, control: Control) -> Link {
     let state = LinkState::Missing("its file was removed".to_owned());
-    Link {
-        control,
-        state,
-        ..link(name, None, None)
-    }
+    Link { control, state, ..link(name, None, None) }
 }
 
 pub(crate) fn chain(links: impl IntoIterator<Item = Link>) -> Chain {
-    Chain {
-        links: links.into_iter().collect(),
-    }
+    Chain { links: links.into_iter().collect() }
 }
 
 pub(crate) fn allow(principal: &str) -> Result<Outcome, PluginFailure> {
-    Ok(Outcome::Allow(Grant {
-        principal: Some(principal.to_owned()),
-        ..Grant::default()
-    }))
+    Ok(Outcome::Allow(Grant { principal: Some(principal.to_owned()), ..Grant::default() }))
 }
 
 pub(crate) fn deny(reason_code: ReasonCode) -> Result<Outcome, PluginFailure> {
-    Ok(Outcome::Deny(Denial {
-        reason_code,
-        reason: Some("no".to_owned()),
-    }))
+    Ok(Outcome::Deny(Denial { reason_code, reason: Some("no".to_owned()) }))
 }
 
 pub(crate) fn fails(kind: PluginFailureKind) -> PluginFailure {
-    PluginFailure {
-        kind,
-        message: "it broke".to_owned(),
-    }
+    PluginFailure { kind, message: "it broke".to_owned() }
 }
 
 pub(crate) fn connection() -> Connection {
@@ -168,10 +140,7 @@ pub(crate) fn subject(client_id: &str, principal: &str) -> Subject {
         session_expiry_seconds_max: None,
         user_properties: Vec::new(),
     };
-    let connection = Connection {
-        client_id: client_id.into(),
-        ..connection()
-    };
+    let connection = Connection { client_id: client_id.into(), ..connection() };
     Subject::new(&connection, Arc::new(identity))
 }
 
@@ -179,10 +148,7 @@ pub(crate) fn subject(client_id: &str, principal: &str) -> Subject {
 pub(crate) fn rule(effect: Effect, filter: &str) -> Rule {
     Rule {
         effect,
-        activity: Activity {
-            publish: true,
-            subscribe: true,
-        },
+        activity: Activity { publish: true, subscribe: true },
         filter: filter.to_owned(),
         qos: QoSSet::ALL,
         retain: Condition::Any,
@@ -193,10 +159,7 @@ pub(crate) fn rule(effect: Effect, filter: &str) -> Rule {
 
 pub(crate) fn rules(rules: impl IntoIterator<Item = Rule>) -> Answer {
     let rules = rules.into_iter().collect();
-    Answer::Permissions(PermissionSet {
-        rules,
-        ttl_seconds: None,
-    })
+    Answer::Permissions(PermissionSet { rules, ttl_seconds: None })
 }
 
 /// A clock that stands still.

@@ -111,12 +111,8 @@ impl Call {
 
 /// Checks the type of the body, parameters aside.
 pub(crate) fn expect_media_type(headers: &HeaderMap, expected: &str) -> Result<(), Problem> {
-    let found = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let essence = found
-        .and_then(|value| value.split(';').next())
-        .map(str::trim);
+    let found = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = found.and_then(|value| value.split(';').next()).map(str::trim);
     if essence.is_some_and(|essence| essence.eq_ignore_ascii_case(expected)) {
         return Ok(());
     }
@@ -132,17 +128,11 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Answer {
     let body = serde_json::to_vec(value)
         .map_err(|error| Problem::internal(format!("the answer could not be written: {error}")))?;
     let digest: [u8; 32] = Sha256::digest(&body).into();
-    let etag = format!(
-        "\"{}\"",
-        URL_SAFE_NO_PAD.encode(digest.get(..16).unwrap_or(&digest))
-    );
+    let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(digest.get(..16).unwrap_or(&digest)));
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Ok(etag) = HeaderValue::from_str(&etag) {
         headers.insert(header::ETAG, etag);
     }
@@ -159,12 +149,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 fn announced_length(headers: &HeaderMap) -> Option<u64> {
-    headers
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Weak comparison, as `If-None-Match` asks for.

@@ -102,28 +102,17 @@ pub(crate) async fn list(call: Call) -> Answer {
     }
     let shared = Arc::clone(&call.shared);
     let page = blocking(move || {
-        shared
-            .state
-            .broker
-            .clients(&query.prefix, query.after.as_deref(), query.limit)
+        shared.state.broker.clients(&query.prefix, query.after.as_deref(), query.limit)
     })
     .await?;
     let clients = page.clients.into_iter().map(Client::from).collect();
-    call.json_answer(&Clients {
-        clients,
-        next: page.next,
-    })
+    call.json_answer(&Clients { clients, next: page.next })
 }
 
 /// `GET /api/v1/clients/{client_id}`
 pub(crate) async fn show(call: Call) -> Answer {
     let client_id = call.path("client_id")?;
-    let client = call
-        .shared
-        .state
-        .broker
-        .client(&client_id)
-        .ok_or_else(|| unknown(&client_id))?;
+    let client = call.shared.state.broker.client(&client_id).ok_or_else(|| unknown(&client_id))?;
     call.json_answer(&Client::from(client))
 }
 
@@ -145,9 +134,7 @@ pub(crate) fn unknown(client_id: &str) -> Problem {
 }
 
 pub(crate) fn not_connected(client_id: &str) -> Problem {
-    Problem::not_connected(format!(
-        "client {client_id:?} has a session but no connection"
-    ))
+    Problem::not_connected(format!("client {client_id:?} has a session but no connection"))
 }
 
 impl From<ClientInfo> for Client {

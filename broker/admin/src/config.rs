@@ -29,13 +29,7 @@ pub struct Config {
 impl Config {
     /// The defaults for these two: `/metrics` with token, loopback only.
     pub fn new(bind: SocketAddr, token_file: PathBuf) -> Self {
-        Self {
-            bind,
-            token_file,
-            metrics_open: false,
-            allow_remote: false,
-            host_names: Vec::new(),
-        }
+        Self { bind, token_file, metrics_open: false, allow_remote: false, host_names: Vec::new() }
     }
 }
 

@@ -54,10 +54,7 @@ impl Hosts {
             [host] => Some(authority(host)?),
             _ => return Err(Problem::invalid("exactly one Host header is needed").about("Host")),
         };
-        for authority in [in_header.as_ref(), parts.uri.authority()]
-            .into_iter()
-            .flatten()
-        {
+        for authority in [in_header.as_ref(), parts.uri.authority()].into_iter().flatten() {
             self.check_name(authority.host())?;
         }
         check_origin(&parts.headers, in_header.as_ref())
@@ -68,35 +65,25 @@ impl Hosts {
             return Ok(());
         };
         let host = plain_host(host);
-        let loopback = host
-            .parse::<IpAddr>()
-            .is_ok_and(|ip| ip.to_canonical().is_loopback());
+        let loopback = host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback());
         if loopback || names.contains(&host) {
             return Ok(());
         }
-        Err(
-            Problem::unknown_host(format!("the admin API is not called {host:?}"))
-                .about("Host")
-                .allowed("localhost, a loopback address or one of [admin] host_names"),
-        )
+        Err(Problem::unknown_host(format!("the admin API is not called {host:?}"))
+            .about("Host")
+            .allowed("localhost, a loopback address or one of [admin] host_names"))
     }
 }
 
 /// Lower case, without the brackets of an IPv6 address and the dot of a complete name.
 fn plain_host(host: &str) -> String {
     let host = host.trim_end_matches('.');
-    let host = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(host);
+    let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     host.to_ascii_lowercase()
 }
 
 fn authority(value: &HeaderValue) -> Result<Authority, Problem> {
-    let authority = value
-        .to_str()
-        .ok()
-        .and_then(|text| Authority::from_str(text).ok());
+    let authority = value.to_str().ok().and_then(|text| Authority::from_str(text).ok());
     authority
         .filter(|authority| !authority.as_str().contains('@'))
         .ok_or_else(|| Problem::invalid("the Host header is no host name").about("Host"))
@@ -107,18 +94,14 @@ fn authority(value: &HeaderValue) -> Result<Authority, Problem> {
 fn check_origin(headers: &HeaderMap, host: Option<&Authority>) -> Result<(), Problem> {
     for origin in headers.get_all(header::ORIGIN) {
         let site = origin.to_str().ok().and_then(|text| {
-            text.strip_prefix("http://")
-                .or_else(|| text.strip_prefix("https://"))
+            text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"))
         });
-        let same = site
-            .zip(host)
-            .is_some_and(|(site, host)| site.eq_ignore_ascii_case(host.as_str()));
+        let same =
+            site.zip(host).is_some_and(|(site, host)| site.eq_ignore_ascii_case(host.as_str()));
         if !same {
-            return Err(
-                Problem::foreign_origin("the Origin header names another site")
-                    .about("Origin")
-                    .allowed("the same host and port as in the Host header, or no Origin"),
-            );
+            return Err(Problem::foreign_origin("the Origin header names another site")
+                .about("Origin")
+                .allowed("the same host and port as in the Host header, or no Origin"));
         }
     }
     Ok(())
@@ -141,16 +124,9 @@ pub(crate) async fn protect(
         }
     };
     for (name, value) in SECURITY_HEADERS {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
-    shared
-        .state
-        .metrics
-        .admin_requests
-        .of(response.status().as_str())
-        .inc();
+    shared.state.metrics.admin_requests.of(response.status().as_str()).inc();
     response
 }
 
@@ -176,9 +152,7 @@ fn check_token(token: &TokenHash, headers: &HeaderMap) -> Result<(), Problem> {
     let offered = match (values.next(), values.next()) {
         (None, _) => return Err(Problem::unauthorized("the request carries no bearer token")),
         (Some(_), Some(_)) => {
-            return Err(Problem::unauthorized(
-                "the request carries two Authorization headers",
-            ));
+            return Err(Problem::unauthorized("the request carries two Authorization headers"));
         }
         (Some(value), None) => bearer(value)
             .ok_or_else(|| Problem::unauthorized("the Authorization header is no bearer token"))?,
@@ -186,16 +160,12 @@ fn check_token(token: &TokenHash, headers: &HeaderMap) -> Result<(), Problem> {
     if token.matches(offered) {
         return Ok(());
     }
-    Err(Problem::unauthorized(
-        "the bearer token is not the one of this broker",
-    ))
+    Err(Problem::unauthorized("the bearer token is not the one of this broker"))
 }
 
 fn bearer(value: &HeaderValue) -> Option<&[u8]> {
     let (scheme, token) = value.as_bytes().split_at_checked(7)?;
-    scheme
-        .eq_ignore_ascii_case(b"bearer ")
-        .then(|| token.trim_ascii())
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
 fn report(shared: &Shared, path: &str, peer: Option<Peer>, problem: &Problem) {
@@ -217,12 +187,6 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::REFERRER_POLICY, "no-referrer"),
-    (
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; frame-ancestors 'none'",
-    ),
-    (
-        HeaderName::from_static("cross-origin-resource-policy"),
-        "same-origin",
-    ),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];

@@ -38,11 +38,7 @@ impl Ready {
         }
         problems.extend(state.plugins.not_ready());
         problems.extend(state.ready_checks.iter().flat_map(|check| check()));
-        Self {
-            ready: problems.is_empty(),
-            problems,
-            warnings: state.plugins.warnings(),
-        }
+        Self { ready: problems.is_empty(), problems, warnings: state.plugins.warnings() }
     }
 }
 
@@ -54,10 +50,6 @@ pub(crate) async fn live(_call: Call) -> Answer {
 /// `GET /readyz`
 pub(crate) async fn ready(call: Call) -> Answer {
     let ready = Ready::of(&call.shared.state);
-    let status = if ready.ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if ready.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     json(status, &ready)
 }

@@ -37,10 +37,7 @@ impl AdminServer {
     /// Accepts nothing more, lets requests in progress finish for `grace`, then cuts the rest off.
     pub async fn shutdown(mut self, grace: Duration) {
         self.stop.send_replace(true);
-        if tokio::time::timeout(grace, &mut self.accepting)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(grace, &mut self.accepting).await.is_err() {
             tracing::warn!("admin requests were still running after {grace:?} and were cut off");
             self.accepting.abort();
         }
@@ -61,12 +58,8 @@ pub async fn start(config: Config, state: AdminState) -> Result<AdminServer, Err
         tracing::warn!(%bind, "the admin API listens beyond this machine without encryption");
     }
     let (token, token_created) = token::load_or_create(&config.token_file)?;
-    let listener = TcpListener::bind(bind)
-        .await
-        .map_err(|source| Error::Bind { bind, source })?;
-    let address = listener
-        .local_addr()
-        .map_err(|source| Error::Bind { bind, source })?;
+    let listener = TcpListener::bind(bind).await.map_err(|source| Error::Bind { bind, source })?;
+    let address = listener.local_addr().map_err(|source| Error::Bind { bind, source })?;
     let shared = Shared {
         state,
         token,
@@ -78,12 +71,7 @@ pub async fn start(config: Config, state: AdminState) -> Result<AdminServer, Err
     let (stop, stopped) = watch::channel(false);
     let router = routes::router(Arc::new(shared));
     let accepting = tokio::spawn(accept(listener, router, Bounds::default(), stopped));
-    Ok(AdminServer {
-        address,
-        token_created,
-        stop,
-        accepting,
-    })
+    Ok(AdminServer { address, token_created, stop, accepting })
 }
 
 /// Bounds of connections.
@@ -122,10 +110,7 @@ pub(crate) async fn accept(
         let next = async {
             // The slot first: without one nothing is accepted. It is never closed, so an error
             // means stop.
-            let slot = Arc::clone(&slots)
-                .acquire_owned()
-                .await
-                .map_err(io::Error::other)?;
+            let slot = Arc::clone(&slots).acquire_owned().await.map_err(io::Error::other)?;
             let (stream, peer) = listener.accept().await?;
             Ok::<_, io::Error>((stream, peer, slot))
         };

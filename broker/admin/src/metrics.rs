@@ -22,27 +22,17 @@ use crate::{
 /// `GET /metrics`
 pub(crate) async fn scrape(call: Call) -> Answer {
     let shared = Arc::clone(&call.shared);
-    let text = blocking(move || {
-        shared
-            .state
-            .metrics
-            .encode_snapshot(&snapshot(&shared.state))
-    })
-    .await?;
+    let text =
+        blocking(move || shared.state.metrics.encode_snapshot(&snapshot(&shared.state))).await?;
     let mut response = Response::new(Body::from(text));
     let content_type = HeaderValue::from_static(content_type(&call.parts.headers));
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, content_type);
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     Ok(response)
 }
 
 /// The text is valid in both formats; it is called what the reader asked for.
 fn content_type(headers: &HeaderMap) -> &'static str {
-    let accepted = headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let mut accepted = accepted.flat_map(|value| value.split(','));
     if accepted.any(|range| range.trim().starts_with("application/openmetrics-text")) {
         OPENMETRICS
@@ -71,11 +61,7 @@ fn of_broker(snapshot: &mut Snapshot, state: &AdminState) {
     let uptime = state.metrics.uptime().as_secs_f64();
     snapshot.gauge("portcullis_uptime_seconds", "Time since the start", uptime);
     let ready = if Ready::of(state).ready { 1.0 } else { 0.0 };
-    snapshot.gauge(
-        "portcullis_ready",
-        "1 if /readyz answers 200, otherwise 0",
-        ready,
-    );
+    snapshot.gauge("portcullis_ready", "1 if /readyz answers 200, otherwise 0", ready);
     let totals = state.broker.totals();
     for (name, help, value) in [
         (
@@ -83,21 +69,9 @@ fn of_broker(snapshot: &mut Snapshot, state: &AdminState) {
             "Open connections, also those before CONNECT",
             totals.connections,
         ),
-        (
-            "portcullis_sessions",
-            "Sessions, connected or not",
-            totals.sessions,
-        ),
-        (
-            "portcullis_subscriptions",
-            "Subscriptions",
-            totals.subscriptions,
-        ),
-        (
-            "portcullis_retained_messages",
-            "Retained messages",
-            totals.retained_messages,
-        ),
+        ("portcullis_sessions", "Sessions, connected or not", totals.sessions),
+        ("portcullis_subscriptions", "Subscriptions", totals.subscriptions),
+        ("portcullis_retained_messages", "Retained messages", totals.retained_messages),
         (
             "portcullis_retained_bytes",
             "Payload and topic bytes of the retained messages",
@@ -168,16 +142,8 @@ fn of_process(snapshot: &mut Snapshot, process: Process) {
             process.resident_bytes,
         ),
         ("process_threads", "Threads of the process", process.threads),
-        (
-            "process_open_fds",
-            "Open file descriptors",
-            process.open_fds,
-        ),
-        (
-            "process_max_fds",
-            "Soft limit of open file descriptors",
-            process.max_fds,
-        ),
+        ("process_open_fds", "Open file descriptors", process.open_fds),
+        ("process_max_fds", "Soft limit of open file descriptors", process.max_fds),
     ] {
         if let Some(value) = value {
             snapshot.gauge(name, help, value);

@@ -56,36 +56,20 @@ impl Parameters {
 
 impl Content {
     pub(crate) const fn json<T: ToSchema>() -> Self {
-        let body = TypedBody {
-            name: T::name,
-            schema: T::schema,
-            nested: T::schemas,
-        };
-        Self {
-            media_type: "application/json",
-            body: Body::Typed(body),
-        }
+        let body = TypedBody { name: T::name, schema: T::schema, nested: T::schemas };
+        Self { media_type: "application/json", body: Body::Typed(body) }
     }
 
     pub(crate) const fn any_json() -> Self {
-        Self {
-            media_type: "application/json",
-            body: Body::AnyJson,
-        }
+        Self { media_type: "application/json", body: Body::AnyJson }
     }
 
     pub(crate) const fn text(media_type: &'static str) -> Self {
-        Self {
-            media_type,
-            body: Body::Text,
-        }
+        Self { media_type, body: Body::Text }
     }
 
     pub(crate) const fn binary(media_type: &'static str) -> Self {
-        Self {
-            media_type,
-            body: Body::Binary,
-        }
+        Self { media_type, body: Body::Binary }
     }
 
     fn document(self, schemas: &mut Map<String, Value>) -> Value {
@@ -168,10 +152,8 @@ fn responses(route: &Route, schemas: &mut Map<String, Value>) -> Value {
     match route.answer {
         Some(answer) => {
             let content = answer.document(schemas);
-            responses.insert(
-                "200".to_owned(),
-                json!({ "description": "Done", "content": content }),
-            );
+            responses
+                .insert("200".to_owned(), json!({ "description": "Done", "content": content }));
         }
         None => {
             responses.insert("204".to_owned(), json!({ "description": "Done" }));
@@ -179,12 +161,7 @@ fn responses(route: &Route, schemas: &mut Map<String, Value>) -> Value {
     }
     let token = route.access.permission().map(|_| 401);
     let problems = [400, 403, 421, 500, 503];
-    for status in problems
-        .iter()
-        .copied()
-        .chain(token)
-        .chain(route.problems.iter().copied())
-    {
+    for status in problems.iter().copied().chain(token).chain(route.problems.iter().copied()) {
         responses.insert(status.to_string(), problem_response(status));
     }
     if route.path == "/readyz" {
@@ -229,25 +206,15 @@ fn parameters(route: &Route) -> Vec<Value> {
             "schema": { "type": "string" },
         }))
     });
-    let in_query = route
-        .query
-        .map(|Parameters(parameters)| parameters())
-        .unwrap_or_default();
-    in_path
-        .chain(in_query.into_iter().map(|parameter| json!(parameter)))
-        .collect()
+    let in_query = route.query.map(|Parameters(parameters)| parameters()).unwrap_or_default();
+    in_path.chain(in_query.into_iter().map(|parameter| json!(parameter))).collect()
 }
 
 fn operation_id(route: &Route) -> String {
     let words = route.path.trim_start_matches("/api/v1").split(['/', '.']);
-    let words = words
-        .map(|word| word.trim_matches(['{', '}']))
-        .filter(|word| !word.is_empty());
+    let words = words.map(|word| word.trim_matches(['{', '}'])).filter(|word| !word.is_empty());
     let verb = route.verb.name().to_ascii_lowercase();
-    std::iter::once(verb.as_str())
-        .chain(words)
-        .collect::<Vec<_>>()
-        .join("_")
+    std::iter::once(verb.as_str()).chain(words).collect::<Vec<_>>().join("_")
 }
 
 fn reference(schema: &str) -> Value {

@@ -85,20 +85,13 @@ pub(crate) async fn can(call: Call) -> Answer {
     let verdict = match question.action {
         Action::Publish => {
             TopicName::check(&question.topic)?;
-            let request = PublishRequest {
-                topic: &question.topic,
-                qos,
-                retain: question.retain,
-            };
+            let request = PublishRequest { topic: &question.topic, qos, retain: question.retain };
             let permit = permissions.permit_publish(request).map(|_| false);
             verdict(permit, permissions.explain_publish(request))
         }
         Action::Subscribe => {
             let filter = SubscriptionFilter::parse(&question.topic)?;
-            let request = SubscribeRequest {
-                filter: &filter,
-                qos,
-            };
+            let request = SubscribeRequest { filter: &filter, qos };
             let permit = permissions.permit_subscribe(request);
             let permit = permit.map(|permit| permit.check_each_delivery);
             verdict(permit, permissions.explain_subscribe(request))

@@ -133,12 +133,8 @@ pub(crate) async fn list(call: Call) -> Answer {
 /// `GET /api/v1/plugins/{name}`
 pub(crate) async fn show(call: Call) -> Answer {
     let name = name_of(&call)?;
-    let plugin = call
-        .shared
-        .state
-        .plugins
-        .get(&name)
-        .ok_or_else(|| PluginError::NotFound(name.clone()))?;
+    let plugin =
+        call.shared.state.plugins.get(&name).ok_or_else(|| PluginError::NotFound(name.clone()))?;
     call.json_answer(&Plugin::from(plugin))
 }
 
@@ -168,10 +164,7 @@ pub(crate) async fn reload(call: Call) -> Answer {
     let work = move |plugins: Arc<dyn PluginManager>| -> BoxFuture<'static, _> {
         Box::pin(async move { plugins.reload(&name).await })
     };
-    json(
-        StatusCode::OK,
-        &Plugin::from(change(&call.shared, work).await?),
-    )
+    json(StatusCode::OK, &Plugin::from(change(&call.shared, work).await?))
 }
 
 /// `POST /api/v1/plugins/{name}/disable`
@@ -180,10 +173,7 @@ pub(crate) async fn disable(call: Call) -> Answer {
     let work = move |plugins: Arc<dyn PluginManager>| -> BoxFuture<'static, _> {
         Box::pin(async move { plugins.disable(&name).await })
     };
-    json(
-        StatusCode::OK,
-        &Plugin::from(change(&call.shared, work).await?),
-    )
+    json(StatusCode::OK, &Plugin::from(change(&call.shared, work).await?))
 }
 
 /// `POST /api/v1/plugins/{name}/enable`
@@ -192,10 +182,7 @@ pub(crate) async fn enable(call: Call) -> Answer {
     let work = move |plugins: Arc<dyn PluginManager>| -> BoxFuture<'static, _> {
         Box::pin(async move { plugins.enable(&name).await })
     };
-    json(
-        StatusCode::OK,
-        &Plugin::from(change(&call.shared, work).await?),
-    )
+    json(StatusCode::OK, &Plugin::from(change(&call.shared, work).await?))
 }
 
 /// `DELETE /api/v1/plugins/{name}`
@@ -227,11 +214,9 @@ fn name_of(call: &Call) -> Result<String, Problem> {
     if (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(good) {
         return Ok(name);
     }
-    Err(
-        Problem::invalid(format!("{name:?} cannot be the name of a plugin"))
-            .about("name")
-            .allowed("1 to 64 letters, digits, - and _"),
-    )
+    Err(Problem::invalid(format!("{name:?} cannot be the name of a plugin"))
+        .about("name")
+        .allowed("1 to 64 letters, digits, - and _"))
 }
 
 impl From<PluginError> for Problem {
@@ -253,9 +238,7 @@ impl From<PluginInfo> for Plugin {
             state: info.state.into(),
             generation: info.generation,
             generations: info.generations,
-            described: info
-                .described
-                .map(|(name, version)| Description { name, version }),
+            described: info.described.map(|(name, version)| Description { name, version }),
             hooks: info.hooks,
             imports: info.imports,
             order: info.order,

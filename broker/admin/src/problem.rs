@@ -46,30 +46,15 @@ impl Problem {
     }
 
     pub(crate) fn invalid(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "invalid_request",
-            "Invalid request",
-            detail,
-        )
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", "Invalid request", detail)
     }
 
     pub(crate) fn unauthorized(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
-            "No valid token",
-            detail,
-        )
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "No valid token", detail)
     }
 
     pub(crate) fn foreign_origin(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "foreign_origin",
-            "Request of another site",
-            detail,
-        )
+        Self::new(StatusCode::FORBIDDEN, "foreign_origin", "Request of another site", detail)
     }
 
     pub(crate) fn unknown_host(detail: impl Into<String>) -> Self {
@@ -86,12 +71,7 @@ impl Problem {
     }
 
     pub(crate) fn not_connected(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "not_connected",
-            "Client not connected",
-            detail,
-        )
+        Self::new(StatusCode::NOT_FOUND, "not_connected", "Client not connected", detail)
     }
 
     pub(crate) fn method_not_allowed(detail: impl Into<String>) -> Self {
@@ -104,12 +84,7 @@ impl Problem {
     }
 
     pub(crate) fn too_large(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            "Body too large",
-            detail,
-        )
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large", detail)
     }
 
     pub(crate) fn media_type(detail: impl Into<String>) -> Self {
@@ -135,21 +110,11 @@ impl Problem {
     }
 
     pub(crate) fn timed_out(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "timed_out",
-            "Took too long",
-            detail,
-        )
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", "Took too long", detail)
     }
 
     pub(crate) fn internal(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "Internal error",
-            detail,
-        )
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail)
     }
 
     pub(crate) fn about(mut self, parameter: impl Into<String>) -> Self {
@@ -171,10 +136,7 @@ impl IntoResponse for Problem {
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self.status {
             StatusCode::UNAUTHORIZED => {
                 let challenge = HeaderValue::from_static("Bearer realm=\"portcullis\"");
@@ -189,10 +151,7 @@ impl IntoResponse for Problem {
     }
 }
 
-#[allow(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature that serde asks for"
-)]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
 fn status_number<S: serde::Serializer>(
     status: &StatusCode,
     serializer: S,

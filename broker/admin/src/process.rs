@@ -27,9 +27,7 @@ impl Process {
             resident_bytes: field(&status, "VmRSS:").map(|kilobytes| kilobytes * 1024.0),
             cpu_seconds: cpu_seconds(&text("stat")),
             threads: field(&status, "Threads:"),
-            open_fds: fs::read_dir(folder.join("fd"))
-                .ok()
-                .map(|entries| entries.count() as f64),
+            open_fds: fs::read_dir(folder.join("fd")).ok().map(|entries| entries.count() as f64),
             max_fds: field(&text("limits"), "Max open files"),
         }
     }
@@ -68,33 +66,16 @@ mod tests {
 
     #[test]
     fn missing_files_are_missing_numbers() {
-        assert_eq!(
-            Process::read_from(Path::new("/nonexistent")),
-            Process::default()
-        );
+        assert_eq!(Process::read_from(Path::new("/nonexistent")), Process::default());
     }
 
     #[test]
     #[cfg(target_os = "linux")]
     fn this_process_has_numbers() {
         let process = Process::read();
-        assert!(
-            process
-                .resident_bytes
-                .is_some_and(|bytes| bytes > 100_000.0),
-            "{process:?}"
-        );
-        assert!(
-            process.open_fds.is_some_and(|count| count >= 3.0),
-            "{process:?}"
-        );
-        assert!(
-            process.max_fds.is_some() && process.cpu_seconds.is_some(),
-            "{process:?}"
-        );
-        assert!(
-            process.threads.is_some_and(|count| count >= 1.0),
-            "{process:?}"
-        );
+        assert!(process.resident_bytes.is_some_and(|bytes| bytes > 100_000.0), "{process:?}");
+        assert!(process.open_fds.is_some_and(|count| count >= 3.0), "{process:?}");
+        assert!(process.max_fds.is_some() && process.cpu_seconds.is_some(), "{process:?}");
+        assert!(process.threads.is_some_and(|count| count >= 1.0), "{process:?}");
     }
 }

@@ -151,9 +151,7 @@ impl Route {
     pub(crate) fn matches(&self, path: &str) -> bool {
         let mut segments = path.split('/');
         let same = self.path.split('/').all(|template| {
-            segments
-                .next()
-                .is_some_and(|segment| template.starts_with('{') || template == segment)
+            segments.next().is_some_and(|segment| template.starts_with('{') || template == segment)
         });
         same && segments.next().is_none()
     }

@@ -26,19 +26,13 @@ use crate::{
 };
 
 pub(crate) static ROUTES: &[Route] = &[
-    Route::get(
-        "/livez",
-        Access::Open,
-        "Whether the process answers",
-        |call| Box::pin(health::live(call)),
-    )
+    Route::get("/livez", Access::Open, "Whether the process answers", |call| {
+        Box::pin(health::live(call))
+    })
     .answers(Content::json::<health::Live>()),
-    Route::get(
-        "/readyz",
-        Access::Open,
-        "Whether the broker can do its work",
-        |call| Box::pin(health::ready(call)),
-    )
+    Route::get("/readyz", Access::Open, "Whether the broker can do its work", |call| {
+        Box::pin(health::ready(call))
+    })
     .answers(Content::json::<health::Ready>()),
     Route::get(
         "/metrics",
@@ -91,12 +85,9 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(clients::disconnect(call)),
     )
     .may_answer(&[404]),
-    Route::get(
-        "/api/v1/plugins",
-        Access::Needs(Permission::PluginsRead),
-        "All plugins",
-        |call| Box::pin(plugins::list(call)),
-    )
+    Route::get("/api/v1/plugins", Access::Needs(Permission::PluginsRead), "All plugins", |call| {
+        Box::pin(plugins::list(call))
+    })
     .answers(Content::json::<plugins::Plugins>()),
     Route::get(
         "/api/v1/plugins/{name}",
@@ -172,10 +163,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     router
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn_with_state(
-            Arc::clone(&shared),
-            guard::protect,
-        ))
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), guard::protect))
         .with_state(shared)
 }
 
@@ -190,22 +178,14 @@ async fn run(
         return problem.into_response();
     }
     let path: Vec<_> = match &path {
-        Ok(path) => path
-            .iter()
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect(),
+        Ok(path) => path.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         Err(_) => {
             return Problem::invalid("the path holds bytes that are not UTF-8").into_response();
         }
     };
     let target = path.first().map(|(_, value)| value.clone());
     let peer = parts.extensions.get::<guard::Peer>().copied();
-    let call = Call {
-        shared: Arc::clone(&shared),
-        parts,
-        path,
-        body,
-    };
+    let call = Call { shared: Arc::clone(&shared), parts, path, body };
     let answer = tokio::time::timeout(route.timeout, (route.handler)(call)).await;
     let response = match answer {
         Ok(Ok(response)) => response,

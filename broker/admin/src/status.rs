@@ -106,9 +106,7 @@ pub(crate) async fn listeners(call: Call) -> Answer {
             chain: chain.links.iter().map(Link::from).collect(),
         }
     });
-    call.json_answer(&Listeners {
-        listeners: listeners.collect(),
-    })
+    call.json_answer(&Listeners { listeners: listeners.collect() })
 }
 
 impl From<&access::Link> for Link {

@@ -43,10 +43,7 @@ impl Reply {
     #[track_caller]
     fn problem(&self, status: u16, kind: &str) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
-        assert_eq!(
-            self.headers[header::CONTENT_TYPE],
-            "application/problem+json"
-        );
+        assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json");
         let problem = self.json();
         assert_eq!(problem["type"], format!("urn:portcullis:problem:{kind}"));
         assert_eq!(problem["status"], status);
@@ -85,19 +82,11 @@ async fn send(router: &Router, request: Request<Body>) -> Reply {
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     let text = String::from_utf8(bytes.to_vec()).unwrap();
-    Reply {
-        status: parts.status,
-        headers: parts.headers,
-        text,
-    }
+    Reply { status: parts.status, headers: parts.headers, text }
 }
 
 async fn ask(fakes: &Fakes, method: &str, path: &str) -> Reply {
-    send(
-        &router(fakes),
-        request(method, path).body(Body::empty()).unwrap(),
-    )
-    .await
+    send(&router(fakes), request(method, path).body(Body::empty()).unwrap()).await
 }
 
 async fn post(fakes: &Fakes, path: &str, body: &str) -> Reply {

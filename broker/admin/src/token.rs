@@ -46,16 +46,11 @@ pub(crate) fn load_or_create(path: &Path) -> Result<(TokenHash, bool), Error> {
 fn load(path: &Path, file: File) -> Result<TokenHash, Error> {
     let metadata = file.metadata().map_err(|source| unreadable(path, source))?;
     if !metadata.is_file() {
-        return Err(Error::TokenFileContent {
-            path: path.to_owned(),
-        });
+        return Err(Error::TokenFileContent { path: path.to_owned() });
     }
     let mode = metadata.mode() & 0o7777;
     if mode & 0o077 != 0 {
-        return Err(Error::TokenFileMode {
-            path: path.to_owned(),
-            mode,
-        });
+        return Err(Error::TokenFileMode { path: path.to_owned(), mode });
     }
     let mut content = Zeroizing::new(Vec::with_capacity(FILE_BYTES_MAX as usize));
     file.take(FILE_BYTES_MAX)
@@ -64,9 +59,7 @@ fn load(path: &Path, file: File) -> Result<TokenHash, Error> {
     let token = content.trim_ascii();
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
     if !TOKEN_BYTES.contains(&token.len()) || !token.iter().all(allowed) {
-        return Err(Error::TokenFileContent {
-            path: path.to_owned(),
-        });
+        return Err(Error::TokenFileContent { path: path.to_owned() });
     }
     Ok(TokenHash::of(token))
 }
@@ -77,11 +70,7 @@ fn create(path: &Path) -> Result<TokenHash, Error> {
     let mut random = Zeroizing::new([0_u8; 32]);
     getrandom::fill(random.as_mut_slice()).map_err(Error::Random)?;
     let token = Zeroizing::new(URL_SAFE_NO_PAD.encode(random.as_slice()));
-    let unwritable = |source| Error::TokenFile {
-        path: path.to_owned(),
-        action: "written",
-        source,
-    };
+    let unwritable = |source| Error::TokenFile { path: path.to_owned(), action: "written", source };
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -102,11 +91,7 @@ fn create(path: &Path) -> Result<TokenHash, Error> {
 }
 
 fn unreadable(path: &Path, source: io::Error) -> Error {
-    Error::TokenFile {
-        path: path.to_owned(),
-        action: "read",
-        source,
-    }
+    Error::TokenFile { path: path.to_owned(), action: "read", source }
 }
 
 const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 32..=512;

@@ -26,19 +26,14 @@ pub struct Auth {
 /// Authentication data never reaches a log.
 impl std::fmt::Debug for Auth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Auth")
-            .field("reason_code", &self.reason_code)
-            .finish_non_exhaustive()
+        f.debug_struct("Auth").field("reason_code", &self.reason_code).finish_non_exhaustive()
     }
 }
 
 impl Auth {
     /// One step with this method, without data.
     pub fn new(reason_code: ReasonCode, authentication_method: &str) -> Self {
-        Self {
-            authentication_method: Some(authentication_method.to_owned()),
-            ..bare(reason_code)
-        }
+        Self { authentication_method: Some(authentication_method.to_owned()), ..bare(reason_code) }
     }
 
     pub(crate) fn decode(body: &[u8], version: ProtocolVersion) -> Result<Self, Error> {
@@ -54,11 +49,7 @@ impl Auth {
             auth.decode_properties(reader.property_section()?)?;
         }
         reader.finish()?;
-        if auth.authentication_method.is_none() {
-            Err(NO_METHOD)
-        } else {
-            Ok(auth)
-        }
+        if auth.authentication_method.is_none() { Err(NO_METHOD) } else { Ok(auth) }
     }
 
     fn decode_properties(&mut self, section: &[u8]) -> Result<(), Error> {
@@ -87,12 +78,8 @@ impl Auth {
         }
         let mut body = Vec::new();
         let list = [
-            self.authentication_method
-                .as_deref()
-                .map(Property::AuthenticationMethod),
-            self.authentication_data
-                .as_deref()
-                .map(Property::AuthenticationData),
+            self.authentication_method.as_deref().map(Property::AuthenticationMethod),
+            self.authentication_data.as_deref().map(Property::AuthenticationData),
             self.reason_string.as_deref().map(Property::ReasonString),
         ];
         let empty = self.reason_code == ReasonCode::Success
@@ -118,10 +105,8 @@ fn bare(reason_code: ReasonCode) -> Auth {
 
 const NOT_IN_3_1_1: Error =
     Error::malformed("packet type 15 is reserved in 3.1.1", "section 2.2.1");
-const NO_METHOD: Error = Error::protocol(
-    "AUTH carries no Authentication Method",
-    "section 3.15.2.2.2",
-);
+const NO_METHOD: Error =
+    Error::protocol("AUTH carries no Authentication Method", "section 3.15.2.2.2");
 
 #[cfg(test)]
 mod tests {
@@ -135,11 +120,7 @@ mod tests {
     fn golden_bytes() {
         check_golden(V5, &Packet::Auth(bare(ReasonCode::Success)), &[0xF0, 0]);
         let mut auth = Auth::new(ReasonCode::ContinueAuthentication, "GS2");
-        check_golden(
-            V5,
-            &Packet::Auth(auth.clone()),
-            b"\xF0\x08\x18\x06\x15\0\x03GS2",
-        );
+        check_golden(V5, &Packet::Auth(auth.clone()), b"\xF0\x08\x18\x06\x15\0\x03GS2");
         auth.authentication_data = Some(vec![0, 0xFF]);
         auth.reason_string = Some("x".to_owned());
         auth.user_properties = vec![("a".to_owned(), "b".to_owned())];
@@ -157,24 +138,9 @@ mod tests {
         check_refused(V311, &[0xF0, 0], Malformed, "section 2.2.1");
         check_refused(V5, &[0xF0, 1, 0x18], ProtocolError, "section 3.15.2.2.2");
         check_refused(V5, &[0xF0, 2, 0x18, 0], ProtocolError, "section 3.15.2.2.2");
-        check_refused(
-            V5,
-            b"\xF0\x06\x87\x04\x15\0\x01m",
-            ProtocolError,
-            "section 2.4",
-        );
-        check_refused(
-            V5,
-            b"\xF0\x07\x18\x04\x15\0\x01mX",
-            Malformed,
-            "section 2.1.4",
-        );
-        check_refused(
-            V5,
-            b"\xF0\x09\x18\x07\x11\0\0\0\0\x15\0",
-            Malformed,
-            "section 2.2.2.2",
-        );
+        check_refused(V5, b"\xF0\x06\x87\x04\x15\0\x01m", ProtocolError, "section 2.4");
+        check_refused(V5, b"\xF0\x07\x18\x04\x15\0\x01mX", Malformed, "section 2.1.4");
+        check_refused(V5, b"\xF0\x09\x18\x07\x11\0\0\0\0\x15\0", Malformed, "section 2.2.2.2");
         let twice = b"\xF0\x0A\x18\x08\x15\0\x01m\x15\0\x01m";
         check_refused(V5, twice, ProtocolError, "section 2.2.2.2");
     }
@@ -183,9 +149,6 @@ mod tests {
     fn data_is_not_shown() {
         let mut auth = Auth::new(ReasonCode::ReAuthenticate, "m");
         auth.authentication_data = Some(b"hunter2".to_vec());
-        assert_eq!(
-            format!("{auth:?}"),
-            "Auth { reason_code: ReAuthenticate, .. }"
-        );
+        assert_eq!(format!("{auth:?}"), "Auth { reason_code: ReAuthenticate, .. }");
     }
 }

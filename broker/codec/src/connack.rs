@@ -96,10 +96,7 @@ impl ConnAck {
             ProtocolVersion::V311 => from_return_code(code).ok_or(RETURN_CODE)?,
             ProtocolVersion::V5 => reason_code::decode(code, PacketType::ConnAck)?,
         };
-        let mut connack = Self {
-            session_present: flags == 1,
-            ..Self::new(reason_code)
-        };
+        let mut connack = Self { session_present: flags == 1, ..Self::new(reason_code) };
         if connack.session_present && reason_code != ReasonCode::Success {
             return Err(SESSION_PRESENT);
         }
@@ -175,23 +172,14 @@ impl ConnAck {
             client_id.map(P::AssignedClientIdentifier),
             self.topic_alias_maximum.map(P::TopicAliasMaximum),
             self.reason_string.as_deref().map(P::ReasonString),
-            self.wildcard_subscription_available
-                .map(P::WildcardSubscriptionAvailable),
-            self.subscription_identifiers_available
-                .map(P::SubscriptionIdentifiersAvailable),
-            self.shared_subscription_available
-                .map(P::SharedSubscriptionAvailable),
+            self.wildcard_subscription_available.map(P::WildcardSubscriptionAvailable),
+            self.subscription_identifiers_available.map(P::SubscriptionIdentifiersAvailable),
+            self.shared_subscription_available.map(P::SharedSubscriptionAvailable),
             self.server_keep_alive.map(P::ServerKeepAlive),
-            self.response_information
-                .as_deref()
-                .map(P::ResponseInformation),
+            self.response_information.as_deref().map(P::ResponseInformation),
             self.server_reference.as_deref().map(P::ServerReference),
-            self.authentication_method
-                .as_deref()
-                .map(P::AuthenticationMethod),
-            self.authentication_data
-                .as_deref()
-                .map(P::AuthenticationData),
+            self.authentication_method.as_deref().map(P::AuthenticationMethod),
+            self.authentication_data.as_deref().map(P::AuthenticationData),
         ];
         encode_section(&list, &self.user_properties, body);
     }
@@ -225,10 +213,8 @@ const RESERVED_FLAGS: Error =
     Error::malformed("reserved Connect Acknowledge Flags are set", "MQTT-3.2.2-1");
 const SESSION_PRESENT: Error =
     Error::protocol("Session Present is set with a failure", "MQTT-3.2.2-6");
-const RETURN_CODE: Error = Error::malformed(
-    "CONNACK return code is above 5, which 3.1.1 reserves",
-    "section 3.2.2.3",
-);
+const RETURN_CODE: Error =
+    Error::malformed("CONNACK return code is above 5, which 3.1.1 reserves", "section 3.2.2.3");
 
 #[cfg(test)]
 mod tests;

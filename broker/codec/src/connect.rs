@@ -51,9 +51,7 @@ pub struct Connect {
 /// Password and authentication data never reach a log.
 impl std::fmt::Debug for Connect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connect")
-            .field("client_id", &self.client_id)
-            .finish_non_exhaustive()
+        f.debug_struct("Connect").field("client_id", &self.client_id).finish_non_exhaustive()
     }
 }
 
@@ -141,10 +139,7 @@ impl Connect {
     /// A password without a username is left out for 3.1.1, which cannot say that [MQTT-3.1.2-22].
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let v311 = self.version == ProtocolVersion::V311;
-        let password = self
-            .password
-            .as_ref()
-            .filter(|_| !v311 || self.username.is_some());
+        let password = self.password.as_ref().filter(|_| !v311 || self.username.is_some());
         let flags = Flags {
             username: self.username.is_some(),
             password: password.is_some(),
@@ -176,25 +171,14 @@ impl Connect {
     fn encode_properties(&self, body: &mut Vec<u8>) {
         use Property as P;
         let list = [
-            Some(self.session_expiry_interval)
-                .filter(|&v| v != 0)
-                .map(P::SessionExpiryInterval),
-            Some(self.receive_maximum)
-                .filter(|&v| v != u16::MAX)
-                .map(P::ReceiveMaximum),
+            Some(self.session_expiry_interval).filter(|&v| v != 0).map(P::SessionExpiryInterval),
+            Some(self.receive_maximum).filter(|&v| v != u16::MAX).map(P::ReceiveMaximum),
             self.maximum_packet_size.map(P::MaximumPacketSize),
-            Some(self.topic_alias_maximum)
-                .filter(|&v| v != 0)
-                .map(P::TopicAliasMaximum),
-            self.request_response_information
-                .then_some(P::RequestResponseInformation(true)),
+            Some(self.topic_alias_maximum).filter(|&v| v != 0).map(P::TopicAliasMaximum),
+            self.request_response_information.then_some(P::RequestResponseInformation(true)),
             (!self.request_problem_information).then_some(P::RequestProblemInformation(false)),
-            self.authentication_method
-                .as_deref()
-                .map(P::AuthenticationMethod),
-            self.authentication_data
-                .as_deref()
-                .map(P::AuthenticationData),
+            self.authentication_method.as_deref().map(P::AuthenticationMethod),
+            self.authentication_data.as_deref().map(P::AuthenticationData),
         ];
         encode_section(&list, &self.user_properties, body);
     }
@@ -208,10 +192,7 @@ fn decode_version(reader: &mut Reader<'_>) -> Result<ProtocolVersion, Error> {
     match reader.u8()? {
         LEVEL_3_1_1 => Ok(ProtocolVersion::V311),
         LEVEL_5_0 => Ok(ProtocolVersion::V5),
-        _ => Err(unsupported(
-            "protocol level is neither 4 nor 5",
-            "MQTT-3.1.2-2",
-        )),
+        _ => Err(unsupported("protocol level is neither 4 nor 5", "MQTT-3.1.2-2")),
     }
 }
 
@@ -242,18 +223,13 @@ impl Flags {
             false if retain => return Err(WILL_RETAIN_WITHOUT_WILL),
             false => None,
         };
-        Ok(Self {
-            username,
-            password,
-            will,
-            clean_start: value & 0x02 != 0,
-        })
+        Ok(Self { username, password, will, clean_start: value & 0x02 != 0 })
     }
 
     fn encode(&self) -> u8 {
-        let will = self.will.map_or(0, |(qos, retain)| {
-            0x04 | (qos.value() << 3) | (u8::from(retain) << 5)
-        });
+        let will = self
+            .will
+            .map_or(0, |(qos, retain)| 0x04 | (qos.value() << 3) | (u8::from(retain) << 5));
         (u8::from(self.username) << 7)
             | (u8::from(self.password) << 6)
             | will
@@ -266,17 +242,11 @@ const LEVEL_3_1_1: u8 = 4;
 const LEVEL_5_0: u8 = 5;
 
 const fn unsupported(what: &'static str, statement: &'static str) -> Error {
-    Error {
-        kind: ErrorKind::UnsupportedProtocolVersion,
-        what,
-        statement,
-    }
+    Error { kind: ErrorKind::UnsupportedProtocolVersion, what, statement }
 }
 
-const RESERVED_FLAG: Error = Error::malformed(
-    "the reserved bit of the Connect Flags is set",
-    "MQTT-3.1.2-3",
-);
+const RESERVED_FLAG: Error =
+    Error::malformed("the reserved bit of the Connect Flags is set", "MQTT-3.1.2-3");
 const WILL_QOS_WITHOUT_WILL: Error =
     Error::malformed("Will QoS is not 0 without a Will", "MQTT-3.1.2-11");
 const WILL_QOS_3: Error = Error::malformed("Will QoS is 3, allowed are 0 to 2", "MQTT-3.1.2-12");
@@ -284,10 +254,8 @@ const WILL_RETAIN_WITHOUT_WILL: Error =
     Error::malformed("Will Retain is set without a Will", "MQTT-3.1.2-13");
 const PASSWORD_ALONE: Error =
     Error::protocol("Password without User Name in 3.1.1", "MQTT-3.1.2-22");
-const DATA_WITHOUT_METHOD: Error = Error::protocol(
-    "Authentication Data without Authentication Method",
-    "section 3.1.2.11.10",
-);
+const DATA_WITHOUT_METHOD: Error =
+    Error::protocol("Authentication Data without Authentication Method", "section 3.1.2.11.10");
 const NO_CLIENT_ID: Error = Error {
     kind: ErrorKind::ClientIdentifierNotValid,
     what: "Client Identifier is empty without Clean Session in 3.1.1",

@@ -77,12 +77,9 @@ impl Disconnect {
     /// Leaves out what may be left out: an empty property section, and then a Reason Code of 0.
     fn encode_body(&self, body: &mut Vec<u8>) {
         let list = [
-            self.session_expiry_interval
-                .map(Property::SessionExpiryInterval),
+            self.session_expiry_interval.map(Property::SessionExpiryInterval),
             self.reason_string.as_deref().map(Property::ReasonString),
-            self.server_reference
-                .as_deref()
-                .map(Property::ServerReference),
+            self.server_reference.as_deref().map(Property::ServerReference),
         ];
         let bare = self.user_properties.is_empty() && list.iter().all(Option::is_none);
         if bare && self.reason_code == ReasonCode::NORMAL_DISCONNECTION {
@@ -109,29 +106,17 @@ mod tests {
         check_golden(V311, &normal, &[0xE0, 0]);
         check_golden(V5, &normal, &[0xE0, 0]);
         let mut taken_over = Disconnect::new(ReasonCode::SessionTakenOver);
-        check_golden(
-            V5,
-            &Packet::Disconnect(taken_over.clone()),
-            &[0xE0, 1, 0x8E],
-        );
+        check_golden(V5, &Packet::Disconnect(taken_over.clone()), &[0xE0, 1, 0x8E]);
         taken_over.reason_string = Some("elsewhere".to_owned());
         taken_over.server_reference = Some("b".to_owned());
         taken_over.user_properties = vec![("k".to_owned(), String::new())];
         let packet = Packet::Disconnect(taken_over);
-        check_golden(
-            V5,
-            &packet,
-            b"\xE0\x18\x8E\x16\x1F\0\x09elsewhere\x1C\0\x01b\x26\0\x01k\0\0",
-        );
+        check_golden(V5, &packet, b"\xE0\x18\x8E\x16\x1F\0\x09elsewhere\x1C\0\x01b\x26\0\x01k\0\0");
         assert_eq!(encoded(V311, &packet), [0xE0, 0]);
 
         let mut expiry = Disconnect::new(ReasonCode::NORMAL_DISCONNECTION);
         expiry.session_expiry_interval = Some(60);
-        check_golden(
-            V5,
-            &Packet::Disconnect(expiry),
-            &[0xE0, 7, 0, 5, 0x11, 0, 0, 0, 60],
-        );
+        check_golden(V5, &Packet::Disconnect(expiry), &[0xE0, 7, 0, 5, 0x11, 0, 0, 0, 60]);
     }
 
     #[test]

@@ -37,19 +37,11 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) const fn malformed(what: &'static str, statement: &'static str) -> Self {
-        Self {
-            kind: ErrorKind::Malformed,
-            what,
-            statement,
-        }
+        Self { kind: ErrorKind::Malformed, what, statement }
     }
 
     pub(crate) const fn protocol(what: &'static str, statement: &'static str) -> Self {
-        Self {
-            kind: ErrorKind::ProtocolError,
-            what,
-            statement,
-        }
+        Self { kind: ErrorKind::ProtocolError, what, statement }
     }
 
     /// The Reason Code for CONNACK or DISCONNECT.

@@ -58,10 +58,8 @@ fn reserved_flags(packet_type: PacketType) -> u8 {
 }
 
 const TYPE_ZERO: Error = Error::malformed("packet type 0 is reserved", "section 2.1.2");
-const RESERVED_FLAGS: Error = Error::malformed(
-    "the flags of the fixed header are not the reserved ones",
-    "MQTT-2.1.3-1",
-);
+const RESERVED_FLAGS: Error =
+    Error::malformed("the flags of the fixed header are not the reserved ones", "MQTT-2.1.3-1");
 
 #[cfg(test)]
 mod tests {
@@ -77,17 +75,10 @@ mod tests {
                 _ => first & 0x0F == 0,
             };
             // Refused at the first byte already, before a length has come.
-            assert_eq!(
-                FixedHeader::decode(&[first]).is_ok(),
-                allowed,
-                "{first:#04x}"
-            );
+            assert_eq!(FixedHeader::decode(&[first]).is_ok(), allowed, "{first:#04x}");
             if let Ok(Some(header)) = FixedHeader::decode(&[first, 0x85, 0x01]) {
                 assert_eq!(header.packet_type as u8, first >> 4);
-                assert_eq!(
-                    (header.bytes, header.remaining, header.shortest),
-                    (3, 133, true)
-                );
+                assert_eq!((header.bytes, header.remaining, header.shortest), (3, 133, true));
                 if first >> 4 != 3 {
                     assert_eq!(first_byte(header.packet_type), first);
                 }

@@ -4,11 +4,7 @@ use crate::{Error, PacketType, fixed_header};
 
 /// Both have a Remaining Length of 0.
 pub(crate) fn decode(body: &[u8]) -> Result<(), Error> {
-    if body.is_empty() {
-        Ok(())
-    } else {
-        Err(NOT_EMPTY)
-    }
+    if body.is_empty() { Ok(()) } else { Err(NOT_EMPTY) }
 }
 
 /// Appends a PINGREQ or PINGRESP.
@@ -16,10 +12,8 @@ pub(crate) fn encode(packet_type: PacketType, out: &mut Vec<u8>) {
     out.extend_from_slice(&[fixed_header::first_byte(packet_type), 0]);
 }
 
-const NOT_EMPTY: Error = Error::malformed(
-    "PINGREQ and PINGRESP have a Remaining Length of 0",
-    "section 3.12.1",
-);
+const NOT_EMPTY: Error =
+    Error::malformed("PINGREQ and PINGRESP have a Remaining Length of 0", "section 3.12.1");
 
 #[cfg(test)]
 mod tests {

@@ -48,9 +48,7 @@ impl<'a> UserProperties<'a> {
 
     /// A copy that owns its text.
     pub fn to_buf(&self) -> UserPropertiesBuf {
-        self.iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
+        self.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 }
 
@@ -81,10 +79,7 @@ pub(crate) struct PropertyWalk<'a> {
 impl<'a> PropertyWalk<'a> {
     #[inline]
     pub(crate) fn new(section: &'a [u8]) -> Self {
-        Self {
-            reader: Reader::new(section),
-            seen: 0,
-        }
+        Self { reader: Reader::new(section), seen: 0 }
     }
 
     /// The next property; `None` at the end of the section.
@@ -170,10 +165,8 @@ pub(crate) fn encode_section(
     out.extend_from_slice(&section);
 }
 
-const DUPLICATE: Error = Error::protocol(
-    "a property that may stand once stands twice",
-    "section 2.2.2.2",
-);
+const DUPLICATE: Error =
+    Error::protocol("a property that may stand once stands twice", "section 2.2.2.2");
 
 #[cfg(test)]
 mod tests;

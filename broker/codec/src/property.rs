@@ -139,11 +139,7 @@ fn maximum_qos(reader: &mut Reader<'_>) -> Result<QoS, Error> {
 }
 
 fn not_zero<T: Default + PartialEq>(value: T, refusal: Error) -> Result<T, Error> {
-    if value == T::default() {
-        Err(refusal)
-    } else {
-        Ok(value)
-    }
+    if value == T::default() { Err(refusal) } else { Ok(value) }
 }
 
 fn byte(identifier: u8, value: u8, out: &mut Vec<u8>) {
@@ -171,24 +167,16 @@ fn binary(identifier: u8, value: &[u8], out: &mut Vec<u8>) {
 }
 
 /// A property in a packet that may not carry it.
-pub(crate) const NOT_ALLOWED: Error = Error::malformed(
-    "a property stands in a packet that may not carry it",
-    "section 2.2.2.2",
-);
-const UNKNOWN: Error = Error::malformed(
-    "a property identifier is none of MQTT 5.0",
-    "section 2.2.2.2",
-);
+pub(crate) const NOT_ALLOWED: Error =
+    Error::malformed("a property stands in a packet that may not carry it", "section 2.2.2.2");
+const UNKNOWN: Error =
+    Error::malformed("a property identifier is none of MQTT 5.0", "section 2.2.2.2");
 const NOT_A_FLAG: Error = Error::protocol("a yes-or-no property is neither 0 nor 1", "section 2.2");
 const MAXIMUM_QOS: Error = Error::protocol("Maximum QoS is neither 0 nor 1", "section 3.2.2.3.4");
-const RECEIVE_MAXIMUM_ZERO: Error = Error::protocol(
-    "Receive Maximum is 0, allowed are 1 to 65,535",
-    "section 3.1.2.11.3",
-);
-const MAXIMUM_PACKET_SIZE_ZERO: Error = Error::protocol(
-    "Maximum Packet Size is 0, allowed is 1 and more",
-    "section 3.1.2.11.4",
-);
+const RECEIVE_MAXIMUM_ZERO: Error =
+    Error::protocol("Receive Maximum is 0, allowed are 1 to 65,535", "section 3.1.2.11.3");
+const MAXIMUM_PACKET_SIZE_ZERO: Error =
+    Error::protocol("Maximum Packet Size is 0, allowed is 1 and more", "section 3.1.2.11.4");
 const SUBSCRIPTION_IDENTIFIER_ZERO: Error = Error::protocol(
     "Subscription Identifier is 0, allowed is 1 to 268,435,455",
     "section 3.8.2.1.2",

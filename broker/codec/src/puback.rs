@@ -24,12 +24,7 @@ pub struct Acknowledgement {
 impl Acknowledgement {
     /// An acknowledgement without properties.
     pub fn new(packet_id: PacketId, reason_code: ReasonCode) -> Self {
-        Self {
-            packet_id,
-            reason_code,
-            reason_string: None,
-            user_properties: Vec::new(),
-        }
+        Self { packet_id, reason_code, reason_string: None, user_properties: Vec::new() }
     }
 
     #[inline]

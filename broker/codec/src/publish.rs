@@ -62,13 +62,8 @@ pub(crate) fn decode<'a>(
         QoS::AtMostOnce => None,
         QoS::AtLeastOnce | QoS::ExactlyOnce => Some(reader.packet_id()?),
     };
-    let mut publish = Publish {
-        dup,
-        qos,
-        retain: flags & 1 != 0,
-        packet_id,
-        ..Publish::new(topic, &[])
-    };
+    let mut publish =
+        Publish { dup, qos, retain: flags & 1 != 0, packet_id, ..Publish::new(topic, &[]) };
     if version == ProtocolVersion::V5 {
         let section = reader.property_section()?;
         if !section.is_empty() {
@@ -136,8 +131,7 @@ impl<'a> Publish<'a> {
     /// what [`PublishHead::forwarded`] takes. Appends nothing when there are none.
     pub fn encode_forwarded(&self, out: &mut Vec<u8>) {
         let list = [
-            self.payload_format_indicator
-                .map(Property::PayloadFormatIndicator),
+            self.payload_format_indicator.map(Property::PayloadFormatIndicator),
             self.response_topic.map(Property::ResponseTopic),
             self.correlation_data.map(Property::CorrelationData),
             self.content_type.map(Property::ContentType),
@@ -287,8 +281,7 @@ impl PublishHead<'_> {
     fn encode_properties(&self, out: &mut Vec<u8>) {
         let list = [
             self.topic_alias.map(Property::TopicAlias),
-            self.message_expiry_interval
-                .map(Property::MessageExpiryInterval),
+            self.message_expiry_interval.map(Property::MessageExpiryInterval),
         ];
         encode_list(&list, out);
         for &identifier in self.subscription_identifiers {
@@ -309,10 +302,8 @@ fn no_topic(version: ProtocolVersion) -> Error {
 
 const QOS_3: Error = Error::malformed("PUBLISH has QoS 3, allowed are 0 to 2", "MQTT-3.3.1-4");
 const DUP_QOS_0: Error = Error::protocol("PUBLISH has DUP set with QoS 0", "MQTT-3.3.1-2");
-const NO_TOPIC_NO_ALIAS: Error = Error::protocol(
-    "PUBLISH has neither Topic Name nor Topic Alias",
-    "section 3.3.2.1",
-);
+const NO_TOPIC_NO_ALIAS: Error =
+    Error::protocol("PUBLISH has neither Topic Name nor Topic Alias", "section 3.3.2.1");
 const TOPIC_ALIAS_ZERO: Error = Error {
     kind: ErrorKind::TopicAliasInvalid,
     what: "Topic Alias is 0, allowed are 1 to 65,535",

@@ -29,11 +29,7 @@ impl<'a> Reader<'a> {
 
     /// The packet must be used up: bytes after the last field are not MQTT.
     pub(crate) fn finish(self) -> Result<(), Error> {
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(TRAILING_BYTES)
-        }
+        if self.rest.is_empty() { Ok(()) } else { Err(TRAILING_BYTES) }
     }
 
     #[inline]
@@ -104,15 +100,9 @@ impl<'a> Reader<'a> {
     }
 }
 
-const TRUNCATED: Error = Error::malformed(
-    "a field announces more bytes than its packet has left",
-    "section 2.1.4",
-);
-const TRAILING_BYTES: Error = Error::malformed(
-    "bytes are left over after the packet's last field",
-    "section 2.1.4",
-);
-const PACKET_ID_ZERO: Error = Error::protocol(
-    "Packet Identifier is 0, allowed are 1 to 65,535",
-    "MQTT-2.2.1-3",
-);
+const TRUNCATED: Error =
+    Error::malformed("a field announces more bytes than its packet has left", "section 2.1.4");
+const TRAILING_BYTES: Error =
+    Error::malformed("bytes are left over after the packet's last field", "section 2.1.4");
+const PACKET_ID_ZERO: Error =
+    Error::protocol("Packet Identifier is 0, allowed are 1 to 65,535", "MQTT-2.2.1-3");

@@ -180,10 +180,7 @@ impl ReasonCode {
             PacketType::UnsubAck => self.is_allowed_in_unsuback(),
             PacketType::Disconnect => self.is_allowed_in_disconnect(),
             PacketType::Auth => {
-                matches!(
-                    self,
-                    Self::Success | Self::ContinueAuthentication | Self::ReAuthenticate
-                )
+                matches!(self, Self::Success | Self::ContinueAuthentication | Self::ReAuthenticate)
             }
             _ => false,
         }
@@ -194,10 +191,7 @@ impl ReasonCode {
     }
 
     fn is_allowed_in_puback(self) -> bool {
-        matches!(
-            self.value(),
-            0x00 | 0x10 | 0x80 | 0x83 | 0x87 | 0x90 | 0x91 | 0x97 | 0x99
-        )
+        matches!(self.value(), 0x00 | 0x10 | 0x80 | 0x83 | 0x87 | 0x90 | 0x91 | 0x97 | 0x99)
     }
 
     fn is_allowed_in_suback(self) -> bool {
@@ -223,18 +217,12 @@ impl ReasonCode {
 /// in the wrong packet is a Protocol Error.
 pub(crate) fn decode(value: u8, packet_type: PacketType) -> Result<ReasonCode, Error> {
     let reason_code = ReasonCode::from_value(value).ok_or(UNKNOWN)?;
-    if reason_code.is_allowed_in(packet_type) {
-        Ok(reason_code)
-    } else {
-        Err(WRONG_PACKET)
-    }
+    if reason_code.is_allowed_in(packet_type) { Ok(reason_code) } else { Err(WRONG_PACKET) }
 }
 
 const UNKNOWN: Error = Error::malformed("Reason Code is none of MQTT 5.0", "section 2.4");
-const WRONG_PACKET: Error = Error::protocol(
-    "Reason Code is not one of those for its packet",
-    "section 2.4",
-);
+const WRONG_PACKET: Error =
+    Error::protocol("Reason Code is not one of those for its packet", "section 2.4");
 
 #[cfg(test)]
 mod tests {
@@ -274,9 +262,7 @@ mod tests {
             (PacketType::Publish, 0),
         ];
         for (packet_type, count) in table {
-            let allowed = (0..=255)
-                .filter(|&value| decode(value, packet_type).is_ok())
-                .count();
+            let allowed = (0..=255).filter(|&value| decode(value, packet_type).is_ok()).count();
             assert_eq!(allowed, count, "{packet_type:?}");
         }
         assert_eq!(decode(0x03, PacketType::PubAck), Err(UNKNOWN));

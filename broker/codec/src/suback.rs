@@ -24,12 +24,7 @@ pub struct SubAck {
 impl SubAck {
     /// A SUBACK without properties.
     pub fn new(packet_id: PacketId, reason_codes: Vec<ReasonCode>) -> Self {
-        Self {
-            packet_id,
-            reason_string: None,
-            user_properties: Vec::new(),
-            reason_codes,
-        }
+        Self { packet_id, reason_string: None, user_properties: Vec::new(), reason_codes }
     }
 
     pub(crate) fn decode(body: &[u8], version: ProtocolVersion) -> Result<Self, Error> {
@@ -72,14 +67,10 @@ impl SubAck {
     }
 }
 
-const NO_REASON_CODE: Error = Error::malformed(
-    "SUBACK carries no Reason Code, at least one is needed",
-    "MQTT-3.9.3-1",
-);
-const RETURN_CODE: Error = Error::malformed(
-    "SUBACK return code is none of 0, 1, 2, 0x80",
-    "MQTT-3.9.3-2",
-);
+const NO_REASON_CODE: Error =
+    Error::malformed("SUBACK carries no Reason Code, at least one is needed", "MQTT-3.9.3-1");
+const RETURN_CODE: Error =
+    Error::malformed("SUBACK return code is none of 0, 1, 2, 0x80", "MQTT-3.9.3-2");
 
 #[cfg(test)]
 mod tests {
@@ -98,10 +89,7 @@ mod tests {
         check_golden(V5, &packet, &[0x90, 7, 0, 10, 0, 0, 1, 2, 0x80]);
 
         let mut suback = SubAck::new(id(1), vec![NotAuthorized]);
-        assert_eq!(
-            encoded(V311, &Packet::SubAck(suback.clone())),
-            [0x90, 3, 0, 1, 0x80]
-        );
+        assert_eq!(encoded(V311, &Packet::SubAck(suback.clone())), [0x90, 3, 0, 1, 0x80]);
         suback.reason_string = Some("no".to_owned());
         suback.user_properties = vec![("k".to_owned(), "v".to_owned())];
         let bytes = b"\x90\x10\0\x01\x0C\x1F\0\x02no\x26\0\x01k\0\x01v\x87";

@@ -25,12 +25,7 @@ pub struct Subscribe {
 impl Subscribe {
     /// A SUBSCRIBE without properties.
     pub fn new(packet_id: PacketId, requests: Vec<SubscriptionRequest>) -> Self {
-        Self {
-            packet_id,
-            subscription_identifier: None,
-            user_properties: Vec::new(),
-            requests,
-        }
+        Self { packet_id, subscription_identifier: None, user_properties: Vec::new(), requests }
     }
 
     pub(crate) fn decode(body: &[u8], version: ProtocolVersion) -> Result<Self, Error> {
@@ -43,9 +38,7 @@ impl Subscribe {
             return Err(NO_FILTER);
         }
         while !reader.is_empty() {
-            subscribe
-                .requests
-                .push(SubscriptionRequest::decode(&mut reader, version)?);
+            subscribe.requests.push(SubscriptionRequest::decode(&mut reader, version)?);
         }
         Ok(subscribe)
     }
@@ -70,9 +63,7 @@ impl Subscribe {
         let mut body = Vec::new();
         writer::u16(self.packet_id.get(), &mut body);
         if version == ProtocolVersion::V5 {
-            let identifier = self
-                .subscription_identifier
-                .map(Property::SubscriptionIdentifier);
+            let identifier = self.subscription_identifier.map(Property::SubscriptionIdentifier);
             encode_section(&[identifier], &self.user_properties, &mut body);
         }
         for request in &self.requests {
@@ -148,11 +139,7 @@ impl SubscriptionOptions {
     fn decode(value: u8, version: ProtocolVersion) -> Result<Self, Error> {
         let qos = QoS::from_value(value & 0b11);
         if version == ProtocolVersion::V311 {
-            return if value > 2 {
-                Err(REQUESTED_QOS)
-            } else {
-                qos.map(Self::new).ok_or(QOS_3)
-            };
+            return if value > 2 { Err(REQUESTED_QOS) } else { qos.map(Self::new).ok_or(QOS_3) };
         }
         if value & 0b1100_0000 != 0 {
             return Err(RESERVED_BITS);
@@ -198,22 +185,14 @@ pub enum RetainHandling {
 const NO_FILTER: Error = Error::protocol("SUBSCRIBE carries no Topic Filter", "MQTT-3.8.3-2");
 const NO_LOCAL_SHARED: Error =
     Error::protocol("No Local is set on a Shared Subscription", "MQTT-3.8.3-4");
-const RESERVED_BITS: Error = Error::malformed(
-    "reserved bits of the Subscription Options are set",
-    "MQTT-3.8.3-5",
-);
-const REQUESTED_QOS: Error = Error::malformed(
-    "Requested QoS is above 2 or its reserved bits are set",
-    "MQTT-3-8.3-4",
-);
-const QOS_3: Error = Error::protocol(
-    "Maximum QoS of a subscription is 3, allowed are 0 to 2",
-    "section 3.8.3.1",
-);
-const RETAIN_HANDLING: Error = Error::protocol(
-    "Retain Handling is 3, allowed are 0 to 2",
-    "section 3.8.3.1",
-);
+const RESERVED_BITS: Error =
+    Error::malformed("reserved bits of the Subscription Options are set", "MQTT-3.8.3-5");
+const REQUESTED_QOS: Error =
+    Error::malformed("Requested QoS is above 2 or its reserved bits are set", "MQTT-3-8.3-4");
+const QOS_3: Error =
+    Error::protocol("Maximum QoS of a subscription is 3, allowed are 0 to 2", "section 3.8.3.1");
+const RETAIN_HANDLING: Error =
+    Error::protocol("Retain Handling is 3, allowed are 0 to 2", "section 3.8.3.1");
 
 #[cfg(test)]
 mod tests;

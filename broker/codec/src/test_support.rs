@@ -35,11 +35,7 @@ pub(crate) fn decode_whole(version: ProtocolVersion, bytes: &[u8]) -> Result<Pac
 
 /// `bytes` decode to `packet`.
 pub(crate) fn check_reads(version: ProtocolVersion, bytes: &[u8], packet: &Packet<'_>) {
-    assert_eq!(
-        decode_whole(version, bytes).as_ref(),
-        Ok(packet),
-        "{bytes:02X?}"
-    );
+    assert_eq!(decode_whole(version, bytes).as_ref(), Ok(packet), "{bytes:02X?}");
 }
 
 /// `bytes` and `packet` are each other's form, and no piece of `bytes` is taken for the whole.
@@ -68,14 +64,8 @@ fn check_truncated(version: ProtocolVersion, bytes: &[u8]) {
     for cut in 0..bytes.len() {
         match decode(&bytes[..cut], version, PACKET_BYTES_MAX) {
             Ok(Decoded::Incomplete { total }) => {
-                assert!(
-                    total.is_none_or(|total| total == bytes.len()),
-                    "cut at {cut}"
-                );
-                assert!(
-                    cut < 2 || bytes[1] >= 0x80 || total.is_some(),
-                    "cut at {cut}"
-                );
+                assert!(total.is_none_or(|total| total == bytes.len()), "cut at {cut}");
+                assert!(cut < 2 || bytes[1] >= 0x80 || total.is_some(), "cut at {cut}");
             }
             other => panic!("cut at {cut}: {other:?}"),
         }
@@ -132,11 +122,7 @@ pub(crate) fn check_refused(
     statement: &str,
 ) {
     let error = decode_whole(version, bytes).expect_err("must be refused");
-    assert_eq!(
-        (error.kind, error.statement),
-        (kind, statement),
-        "{bytes:02X?}: {error}"
-    );
+    assert_eq!((error.kind, error.statement), (kind, statement), "{bytes:02X?}: {error}");
     assert!(error.to_string().contains(statement));
     assert!(error.reason_code().is_failure());
 }

@@ -8,9 +8,8 @@ use crate::{Error, ErrorKind, utf8};
 #[inline]
 pub(crate) fn decode(bytes: &[u8]) -> Result<&str, Error> {
     // No early exit: without a branch per byte the loop becomes vector instructions.
-    let suspicious = bytes
-        .iter()
-        .fold(false, |found, byte| found | matches!(byte, 0 | b'#' | b'+'));
+    let suspicious =
+        bytes.iter().fold(false, |found, byte| found | matches!(byte, 0 | b'#' | b'+'));
     if suspicious {
         return Err(refusal(bytes));
     }
@@ -19,11 +18,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<&str, Error> {
 
 /// The topic of a Will: as [`decode`] and at least one character.
 pub(crate) fn decode_not_empty(bytes: &[u8]) -> Result<&str, Error> {
-    if bytes.is_empty() {
-        Err(EMPTY)
-    } else {
-        decode(bytes)
-    }
+    if bytes.is_empty() { Err(EMPTY) } else { decode(bytes) }
 }
 
 /// A Response Topic, which is a Topic Name too; breaking that is the sender's Protocol Error, as
@@ -44,19 +39,13 @@ fn refusal(bytes: &[u8]) -> Error {
 }
 
 const fn invalid(what: &'static str, statement: &'static str) -> Error {
-    Error {
-        kind: ErrorKind::TopicNameInvalid,
-        what,
-        statement,
-    }
+    Error { kind: ErrorKind::TopicNameInvalid, what, statement }
 }
 
 const WILDCARD: Error = invalid("Topic Name contains a wildcard, `+` or `#`", "MQTT-3.3.2-2");
 pub(crate) const EMPTY: Error = invalid("Topic Name is empty", "MQTT-4.7.3-1");
-const RESPONSE_TOPIC: Error = Error::protocol(
-    "Response Topic is empty or contains a wildcard",
-    "MQTT-3.3.2-14",
-);
+const RESPONSE_TOPIC: Error =
+    Error::protocol("Response Topic is empty or contains a wildcard", "MQTT-3.3.2-14");
 
 #[cfg(test)]
 mod tests {
@@ -85,15 +74,8 @@ mod tests {
         ];
         for name in table {
             let ours = decode_not_empty(name.as_bytes());
-            assert_eq!(
-                ours.is_ok(),
-                topic::TopicName::check(name).is_ok(),
-                "{name}"
-            );
-            assert!(
-                ours.is_err_and(|e| e == WILDCARD) || ours_is(name),
-                "{name}"
-            );
+            assert_eq!(ours.is_ok(), topic::TopicName::check(name).is_ok(), "{name}");
+            assert!(ours.is_err_and(|e| e == WILDCARD) || ours_is(name), "{name}");
         }
     }
 

@@ -24,12 +24,7 @@ pub struct UnsubAck {
 impl UnsubAck {
     /// An UNSUBACK without properties.
     pub fn new(packet_id: PacketId, reason_codes: Vec<ReasonCode>) -> Self {
-        Self {
-            packet_id,
-            reason_string: None,
-            user_properties: Vec::new(),
-            reason_codes,
-        }
+        Self { packet_id, reason_string: None, user_properties: Vec::new(), reason_codes }
     }
 
     pub(crate) fn decode(body: &[u8], version: ProtocolVersion) -> Result<Self, Error> {
@@ -67,10 +62,8 @@ impl UnsubAck {
     }
 }
 
-const NO_REASON_CODE: Error = Error::malformed(
-    "UNSUBACK carries no Reason Code, at least one is needed",
-    "MQTT-3.11.3-1",
-);
+const NO_REASON_CODE: Error =
+    Error::malformed("UNSUBACK carries no Reason Code, at least one is needed", "MQTT-3.11.3-1");
 
 #[cfg(test)]
 mod tests {

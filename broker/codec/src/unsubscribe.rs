@@ -24,11 +24,7 @@ pub struct Unsubscribe {
 impl Unsubscribe {
     /// An UNSUBSCRIBE without properties.
     pub fn new(packet_id: PacketId, filters: Vec<Result<SubscriptionFilter, String>>) -> Self {
-        Self {
-            packet_id,
-            user_properties: Vec::new(),
-            filters,
-        }
+        Self { packet_id, user_properties: Vec::new(), filters }
     }
 
     pub(crate) fn decode(body: &[u8], version: ProtocolVersion) -> Result<Self, Error> {
@@ -61,11 +57,7 @@ impl Unsubscribe {
         for filter in &self.filters {
             encode_filter(filter, &mut body);
         }
-        writer::packet(
-            fixed_header::first_byte(PacketType::Unsubscribe),
-            &body,
-            out,
-        );
+        writer::packet(fixed_header::first_byte(PacketType::Unsubscribe), &body, out);
     }
 }
 
@@ -84,21 +76,11 @@ mod tests {
         let filters = vec![filter("a/+"), filter("$share/g/#"), Err("a#".to_owned())];
         let mut unsubscribe = Unsubscribe::new(id(2), filters);
         let packet = Packet::Unsubscribe(unsubscribe.clone());
-        check_golden(
-            V311,
-            &packet,
-            b"\xA2\x17\0\x02\0\x03a/+\0\x0A$share/g/#\0\x02a#",
-        );
-        check_golden(
-            V5,
-            &packet,
-            b"\xA2\x18\0\x02\0\0\x03a/+\0\x0A$share/g/#\0\x02a#",
-        );
+        check_golden(V311, &packet, b"\xA2\x17\0\x02\0\x03a/+\0\x0A$share/g/#\0\x02a#");
+        check_golden(V5, &packet, b"\xA2\x18\0\x02\0\0\x03a/+\0\x0A$share/g/#\0\x02a#");
         unsubscribe.filters.truncate(1);
-        unsubscribe.user_properties = vec![
-            ("k".to_owned(), "1".to_owned()),
-            ("k".to_owned(), "2".to_owned()),
-        ];
+        unsubscribe.user_properties =
+            vec![("k".to_owned(), "1".to_owned()), ("k".to_owned(), "2".to_owned())];
         check_golden(
             V5,
             &Packet::Unsubscribe(unsubscribe),

@@ -10,11 +10,7 @@ pub(crate) const FIELD_BYTES_MAX: usize = 65_535;
 #[inline]
 pub(crate) fn decode(bytes: &[u8]) -> Result<&str, Error> {
     let text = std::str::from_utf8(bytes).map_err(|_| ILL_FORMED)?;
-    if bytes.contains(&0) {
-        Err(NUL_CHARACTER)
-    } else {
-        Ok(text)
-    }
+    if bytes.contains(&0) { Err(NUL_CHARACTER) } else { Ok(text) }
 }
 
 /// As much of `text` as a field can hold, cut between characters.
@@ -23,8 +19,7 @@ pub(crate) fn fit(text: &str) -> &str {
     if text.len() <= FIELD_BYTES_MAX {
         return text;
     }
-    text.get(..text.floor_char_boundary(FIELD_BYTES_MAX))
-        .unwrap_or_default()
+    text.get(..text.floor_char_boundary(FIELD_BYTES_MAX)).unwrap_or_default()
 }
 
 pub(crate) const ILL_FORMED: Error =
@@ -61,12 +56,7 @@ mod tests {
 
     #[test]
     fn the_nul_character_is_refused_anywhere() {
-        for bytes in [
-            &b"\0"[..],
-            b"a\0",
-            b"\0a",
-            b"long text before the \0 character",
-        ] {
+        for bytes in [&b"\0"[..], b"a\0", b"\0a", b"long text before the \0 character"] {
             assert_eq!(decode(bytes), Err(NUL_CHARACTER), "{bytes:?}");
         }
     }

@@ -22,11 +22,9 @@ pub(crate) struct Found {
 pub(crate) fn decode(input: &[u8]) -> Result<Option<Found>, Error> {
     match input.first() {
         None => Ok(None),
-        Some(&byte) if byte < 0x80 => Ok(Some(Found {
-            value: u32::from(byte),
-            bytes: 1,
-            shortest: true,
-        })),
+        Some(&byte) if byte < 0x80 => {
+            Ok(Some(Found { value: u32::from(byte), bytes: 1, shortest: true }))
+        }
         Some(_) => decode_long(input),
     }
 }
@@ -38,18 +36,10 @@ fn decode_long(input: &[u8]) -> Result<Option<Found>, Error> {
         if byte & 0x80 == 0 {
             // A last byte of 0 adds nothing: the byte before could have been the last.
             let shortest = index == 0 || byte != 0;
-            return Ok(Some(Found {
-                value,
-                bytes: index + 1,
-                shortest,
-            }));
+            return Ok(Some(Found { value, bytes: index + 1, shortest }));
         }
     }
-    if input.len() >= 4 {
-        Err(TOO_LONG)
-    } else {
-        Ok(None)
-    }
+    if input.len() >= 4 { Err(TOO_LONG) } else { Ok(None) }
 }
 
 /// How many bytes [`encode`] appends for `value`.
@@ -78,14 +68,10 @@ pub(crate) fn encode(value: usize, out: &mut Vec<u8>) {
     }
 }
 
-const TOO_LONG: Error = Error::malformed(
-    "a Variable Byte Integer goes on after its fourth byte",
-    "section 1.5.5",
-);
-pub(crate) const NOT_SHORTEST: Error = Error::malformed(
-    "a Variable Byte Integer is not in its shortest form",
-    "MQTT-1.5.5-1",
-);
+const TOO_LONG: Error =
+    Error::malformed("a Variable Byte Integer goes on after its fourth byte", "section 1.5.5");
+pub(crate) const NOT_SHORTEST: Error =
+    Error::malformed("a Variable Byte Integer is not in its shortest form", "MQTT-1.5.5-1");
 
 #[cfg(test)]
 mod tests {
@@ -110,11 +96,7 @@ mod tests {
             encode(value as usize, &mut out);
             assert_eq!(out, bytes, "{value}");
             assert_eq!(len(value as usize), bytes.len(), "{value}");
-            let found = Found {
-                value,
-                bytes: bytes.len(),
-                shortest: true,
-            };
+            let found = Found { value, bytes: bytes.len(), shortest: true };
             assert_eq!(decode(bytes), Ok(Some(found)));
             for cut in 0..bytes.len() {
                 assert_eq!(decode(&bytes[..cut]), Ok(None), "{value} cut at {cut}");
@@ -130,11 +112,7 @@ mod tests {
 
     #[test]
     fn padding_is_seen() {
-        for bytes in [
-            &[0x80, 0x00][..],
-            &[0xFF, 0x80, 0x00],
-            &[0x81, 0x80, 0x80, 0x00],
-        ] {
+        for bytes in [&[0x80, 0x00][..], &[0xFF, 0x80, 0x00], &[0x81, 0x80, 0x80, 0x00]] {
             let found = decode(bytes).unwrap().unwrap();
             assert!(!found.shortest, "{bytes:?}");
             assert_eq!(found.bytes, bytes.len());

@@ -59,11 +59,7 @@ impl Will {
         qos: QoS,
         retain: bool,
     ) -> Result<Self, Error> {
-        let mut will = Self {
-            qos,
-            retain,
-            ..Self::new("", &[])
-        };
+        let mut will = Self { qos, retain, ..Self::new("", &[]) };
         if version == ProtocolVersion::V5 {
             will.decode_properties(reader.property_section()?)?;
         }
@@ -103,12 +99,9 @@ impl Will {
 
     fn forwarded(&self) -> [Option<Property<'_>>; 4] {
         [
-            self.payload_format_indicator
-                .map(Property::PayloadFormatIndicator),
+            self.payload_format_indicator.map(Property::PayloadFormatIndicator),
             self.response_topic.as_deref().map(Property::ResponseTopic),
-            self.correlation_data
-                .as_deref()
-                .map(Property::CorrelationData),
+            self.correlation_data.as_deref().map(Property::CorrelationData),
             self.content_type.as_deref().map(Property::ContentType),
         ]
     }
@@ -116,9 +109,7 @@ impl Will {
     pub(crate) fn encode(&self, version: ProtocolVersion, body: &mut Vec<u8>) {
         if version == ProtocolVersion::V5 {
             let delay = Some(self.delay_interval).filter(|&seconds| seconds != 0);
-            let expiry = self
-                .message_expiry_interval
-                .map(Property::MessageExpiryInterval);
+            let expiry = self.message_expiry_interval.map(Property::MessageExpiryInterval);
             let [format, response_topic, correlation_data, content_type] = self.forwarded();
             let list = [
                 delay.map(Property::WillDelayInterval),

@@ -46,10 +46,7 @@ mod tests {
 
     #[track_caller]
     fn check(address: &str, expect: &str) {
-        assert_eq!(
-            AddressPrefix::of(address.parse().unwrap()).to_string(),
-            expect
-        );
+        assert_eq!(AddressPrefix::of(address.parse().unwrap()).to_string(), expect);
     }
 
     #[test]

@@ -191,21 +191,16 @@ impl ConnectionRate {
         }
         let exempt = self.config.loopback_exempt && address.to_canonical().is_loopback();
         if !exempt {
-            self.all
-                .check(1, now)
-                .map_err(|wait| Refusal::ConnectRate {
-                    per_second: self.config.connect_rate.per_second(),
-                    burst: self.config.connect_rate.burst(),
-                    until: wait.until,
-                })?;
+            self.all.check(1, now).map_err(|wait| Refusal::ConnectRate {
+                per_second: self.config.connect_rate.per_second(),
+                burst: self.config.connect_rate.burst(),
+                until: wait.until,
+            })?;
         }
         let prefix = AddressPrefix::of(address);
         self.make_room(prefix, now)?;
         let rate = self.config.connect_rate_per_address;
-        let known = self
-            .addresses
-            .entry(prefix)
-            .or_insert_with(|| Address::new(rate, now));
+        let known = self.addresses.entry(prefix).or_insert_with(|| Address::new(rate, now));
         if !exempt {
             known.admit(prefix, self.config.connections_per_address, now)?;
             // Checked above: nobody else had the bucket meanwhile.
@@ -240,17 +235,13 @@ impl ConnectionRate {
     /// Forgets addresses if the table has grown to twice what the last search left: so the cost
     /// of searching is spread over the admissions that made it grow.
     fn make_room(&mut self, prefix: AddressPrefix, now: Instant) -> Result<(), Refusal> {
-        let maximum = self
-            .config
-            .connections
-            .saturating_add(ADDRESSES_WITHOUT_CONNECTION_MAX);
+        let maximum = self.config.connections.saturating_add(ADDRESSES_WITHOUT_CONNECTION_MAX);
         let threshold = self.sweep_at.min(maximum);
         if self.addresses.len() < threshold || self.addresses.contains_key(&prefix) {
             return Ok(());
         }
         if self.addresses.len() < maximum || now >= self.sweep_after {
-            self.addresses
-                .retain(|_, known| known.connections > 0 || !known.bucket.is_full(now));
+            self.addresses.retain(|_, known| known.connections > 0 || !known.bucket.is_full(now));
             self.sweep_at = self.addresses.len().saturating_mul(2).max(SWEEP_MIN);
             self.sweep_after = now.checked_add(Duration::from_secs(1)).unwrap_or(now);
             self.addresses.shrink_to(self.sweep_at);
@@ -264,10 +255,7 @@ impl ConnectionRate {
 
 impl Address {
     fn new(rate: Rate, now: Instant) -> Self {
-        Self {
-            bucket: TokenBucket::new(rate, now),
-            connections: 0,
-        }
+        Self { bucket: TokenBucket::new(rate, now), connections: 0 }
     }
 
     fn admit(
@@ -280,14 +268,12 @@ impl Address {
             return Err(Refusal::ConnectionsPerAddress { address, maximum });
         }
         let rate = self.bucket.rate();
-        self.bucket
-            .try_take(1, now)
-            .map_err(|wait| Refusal::ConnectRatePerAddress {
-                address,
-                per_second: rate.per_second(),
-                burst: rate.burst(),
-                until: wait.until,
-            })
+        self.bucket.try_take(1, now).map_err(|wait| Refusal::ConnectRatePerAddress {
+            address,
+            per_second: rate.per_second(),
+            burst: rate.burst(),
+            until: wait.until,
+        })
     }
 }
 

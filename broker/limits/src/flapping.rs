@@ -80,10 +80,7 @@ impl Flapping {
     /// Nobody has connected yet.
     #[must_use]
     pub fn new(config: FlappingConfig) -> Self {
-        Self {
-            config,
-            pairs: Recent::new(config.pairs),
-        }
+        Self { config, pairs: Recent::new(config.pairs) }
     }
 
     /// Told of an authenticated CONNECT before it is accepted.
@@ -102,10 +99,7 @@ impl Flapping {
             Some(History::Connects(connects)) => connects,
             Some(History::BannedUntil(_)) | None => VecDeque::new(),
         };
-        while connects
-            .front()
-            .is_some_and(|oldest| self.is_past(*oldest, now))
-        {
+        while connects.front().is_some_and(|oldest| self.is_past(*oldest, now)) {
             connects.pop_front();
         }
         connects.push_back(now);
@@ -132,14 +126,8 @@ impl Flapping {
 
     fn ban(&mut self, pair: Fingerprint, until: Instant) -> Result<(), Banned> {
         self.pairs.put(pair, History::BannedUntil(until));
-        let FlappingConfig {
-            connects, window, ..
-        } = self.config;
-        Err(Banned {
-            until,
-            connects,
-            window,
-        })
+        let FlappingConfig { connects, window, .. } = self.config;
+        Err(Banned { until, connects, window })
     }
 
     fn is_past(&self, connect: Instant, now: Instant) -> bool {

@@ -85,10 +85,7 @@ impl LoginBackoff {
     /// Nobody has failed yet.
     #[must_use]
     pub fn new(config: LoginBackoffConfig) -> Self {
-        Self {
-            config,
-            pairs: Recent::new(config.pairs),
-        }
+        Self { config, pairs: Recent::new(config.pairs) }
     }
 
     /// Asked before a login is tried. `user` is None if CONNECT has no user name.
@@ -104,15 +101,9 @@ impl LoginBackoff {
         let Some(failures) = self.pairs.get(self.pair(address, user)) else {
             return Ok(());
         };
-        let until = failures
-            .last
-            .checked_add(self.delay(failures.count))
-            .unwrap_or(now);
+        let until = failures.last.checked_add(self.delay(failures.count)).unwrap_or(now);
         if now < until {
-            return Err(BackedOff {
-                until,
-                failures: failures.count,
-            });
+            return Err(BackedOff { until, failures: failures.count });
         }
         Ok(())
     }
@@ -156,10 +147,7 @@ impl LoginBackoff {
             return Duration::ZERO;
         };
         let factor = 2_u32.saturating_pow(doublings);
-        self.config
-            .first_delay
-            .saturating_mul(factor)
-            .min(self.config.delay_max)
+        self.config.first_delay.saturating_mul(factor).min(self.config.delay_max)
     }
 }
 

@@ -28,12 +28,7 @@ pub(crate) fn check(range: Range, value: impl TryInto<u64>) -> Result<(), OutOfR
     if (minimum..=maximum).contains(&value) {
         return Ok(());
     }
-    Err(OutOfRange {
-        key,
-        value,
-        minimum,
-        maximum,
-    })
+    Err(OutOfRange { key, value, minimum, maximum })
 }
 
 /// Checks `value`, in milliseconds, against `range`.

@@ -96,19 +96,10 @@ mod tests {
     #[test]
     fn fingerprints_tell_pairs_apart() {
         let recent = Recent::<()>::new(2);
-        assert_eq!(
-            recent.fingerprint(("a", "b")),
-            recent.fingerprint(("a", "b"))
-        );
+        assert_eq!(recent.fingerprint(("a", "b")), recent.fingerprint(("a", "b")));
         // The border between the texts counts.
-        assert_ne!(
-            recent.fingerprint(("a", "bc")),
-            recent.fingerprint(("ab", "c"))
-        );
+        assert_ne!(recent.fingerprint(("a", "bc")), recent.fingerprint(("ab", "c")));
         // Another table has other seeds.
-        assert_ne!(
-            recent.fingerprint("a"),
-            Recent::<()>::new(2).fingerprint("a")
-        );
+        assert_ne!(recent.fingerprint("a"), Recent::<()>::new(2).fingerprint("a"));
     }
 }

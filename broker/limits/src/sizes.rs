@@ -97,21 +97,12 @@ impl Sizes {
     /// The first value that isn't.
     pub fn check(&self) -> Result<(), OutOfRange> {
         check(PACKET_BYTES, self.packet_bytes as u64)?;
-        check(
-            PACKET_BYTES_BEFORE_CONNECT,
-            self.packet_bytes_before_connect as u64,
-        )?;
+        check(PACKET_BYTES_BEFORE_CONNECT, self.packet_bytes_before_connect as u64)?;
         check(CLIENT_ID_BYTES, self.client_id_bytes as u64)?;
         check(TOPIC_BYTES, self.topic_bytes as u64)?;
         check(TOPIC_LEVELS, self.topic_levels as u64)?;
-        check(
-            SUBSCRIPTIONS_PER_CLIENT,
-            self.subscriptions_per_client as u64,
-        )?;
-        check(
-            WILDCARD_SUBSCRIPTIONS_PER_CLIENT,
-            self.wildcard_subscriptions_per_client as u64,
-        )?;
+        check(SUBSCRIPTIONS_PER_CLIENT, self.subscriptions_per_client as u64)?;
+        check(WILDCARD_SUBSCRIPTIONS_PER_CLIENT, self.wildcard_subscriptions_per_client as u64)?;
         check(RECEIVE_MAXIMUM, self.receive_maximum)?;
         check(QUEUE_MESSAGES, self.queue_messages as u64)?;
         check(QUEUE_BYTES, self.queue_bytes as u64)?;
@@ -123,8 +114,7 @@ impl Sizes {
         check(RETAINED_BYTES, self.retained_bytes as u64)?;
         check(SESSION_EXPIRY_MAX, self.session_expiry_max)?;
         check_duration(CONNECT_TIMEOUT, self.connect_timeout)?;
-        self.idle_timeout
-            .map_or(Ok(()), |timeout| check_duration(IDLE_TIMEOUT, timeout))
+        self.idle_timeout.map_or(Ok(()), |timeout| check_duration(IDLE_TIMEOUT, timeout))
     }
 
     /// Whether a client identifier is short enough.
@@ -169,11 +159,7 @@ impl Sizes {
     /// # Errors
     /// Names `subscriptions_per_client` or `wildcard_subscriptions_per_client`.
     pub fn check_subscriptions(&self, count: usize, wildcards: usize) -> Result<(), SizeExceeded> {
-        at_most(
-            "subscriptions_per_client",
-            count,
-            self.subscriptions_per_client,
-        )?;
+        at_most("subscriptions_per_client", count, self.subscriptions_per_client)?;
         let maximum = self.wildcard_subscriptions_per_client;
         at_most("wildcard_subscriptions_per_client", wildcards, maximum)
     }
@@ -209,11 +195,7 @@ fn at_most(limit: &'static str, value: usize, maximum: usize) -> Result<(), Size
     if value <= maximum {
         return Ok(());
     }
-    Err(SizeExceeded {
-        limit,
-        value: value as u64,
-        maximum: maximum as u64,
-    })
+    Err(SizeExceeded { limit, value: value as u64, maximum: maximum as u64 })
 }
 
 /// Largest remaining length of the protocol, 4 bytes of 7 bits, and 5 bytes of fixed header.

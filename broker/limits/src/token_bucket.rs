@@ -83,11 +83,7 @@ impl TokenBucket {
     /// A full bucket.
     #[must_use]
     pub fn new(rate: Rate, now: Instant) -> Self {
-        Self {
-            rate,
-            parts: rate.capacity(),
-            updated: now,
-        }
+        Self { rate, parts: rate.capacity(), updated: now }
     }
 
     /// Its rate and burst.
@@ -125,13 +121,9 @@ impl TokenBucket {
         let per_second = i128::from(self.rate.per_second());
         // Rounded up: one nanosecond earlier there are not enough.
         let nanoseconds = u64::try_from((missing + per_second - 1) / per_second);
-        let wait = nanoseconds
-            .map_or(WAIT_MAX, Duration::from_nanos)
-            .min(WAIT_MAX);
+        let wait = nanoseconds.map_or(WAIT_MAX, Duration::from_nanos).min(WAIT_MAX);
         let start = self.updated.max(now);
-        Err(Wait {
-            until: start.checked_add(wait).unwrap_or(start),
-        })
+        Err(Wait { until: start.checked_add(wait).unwrap_or(start) })
     }
 
     /// Whether it is as full as a new one: then forgetting it loses nothing.

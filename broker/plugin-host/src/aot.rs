@@ -35,15 +35,10 @@ pub(crate) struct AotCache {
 impl AotCache {
     /// A cache in `folder`, which is made with mode 0700. An error is worth a warning, not a stop.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
         let key = read_or_make_key(&folder.join("key"))?;
-        Ok(Self {
-            folder: Some((folder.to_owned(), key)),
-        })
+        Ok(Self { folder: Some((folder.to_owned(), key)) })
     }
 
     /// No cache.
@@ -79,10 +74,7 @@ impl AotCache {
         file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
         let code = bytes.split_off_checked(MAC_BYTES)?;
         if mac(key, name, &code).verify_slice(&bytes).is_err() {
-            tracing::warn!(
-                file = name,
-                "cached machine code is damaged; compiling again"
-            );
+            tracing::warn!(file = name, "cached machine code is damaged; compiling again");
             return None;
         }
         Some(code)
@@ -117,10 +109,7 @@ fn mac(key: &[u8; KEY_BYTES], name: &str, code: &[u8]) -> Hmac<Sha256> {
     mac
 }
 
-#[allow(
-    unsafe_code,
-    reason = "wasmtime cannot check machine code: the caller vouches for it"
-)]
+#[allow(unsafe_code, reason = "wasmtime cannot check machine code: the caller vouches for it")]
 fn deserialize(engine: &HostEngine, code: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: `code` was made by `precompile_component` of this very engine configuration: just
     // now, or earlier and then kept in a 0700 folder under an HMAC that has been verified.
@@ -144,24 +133,15 @@ fn private_file(path: &Path) -> io::Result<fs::File> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 fn evict(folder: &Path) -> io::Result<()> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "cwasm")
-        {
-            let modified = fs::metadata(&path)?
-                .modified()
-                .unwrap_or(SystemTime::UNIX_EPOCH);
+        if path.extension().is_some_and(|extension| extension == "cwasm") {
+            let modified = fs::metadata(&path)?.modified().unwrap_or(SystemTime::UNIX_EPOCH);
             files.push((modified, path));
         }
     }

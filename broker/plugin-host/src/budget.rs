@@ -104,10 +104,7 @@ pub(crate) fn poll_begins() {
 
 fn thread_cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(
-        u64::try_from(time.tv_sec).unwrap_or(0),
-        u32::try_from(time.tv_nsec).unwrap_or(0),
-    )
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// Memory and tables of one store, all its memories together.
@@ -125,12 +122,7 @@ const TABLE_ELEMENTS_MAX: usize = 10_000;
 impl MemoryCap {
     /// A cap for a new store.
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self {
-            bytes_max,
-            bytes: 0,
-            last_growth: 0,
-            hit: false,
-        }
+        Self { bytes_max, bytes: 0, last_growth: 0, hit: false }
     }
 
     /// Whether the guest ever wanted more than the cap.

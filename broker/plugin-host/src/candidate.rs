@@ -84,12 +84,7 @@ impl Stamp {
     pub(crate) fn of(paths: impl IntoIterator<Item = PathBuf>) -> Self {
         let stamp = |path: &Path| {
             let metadata = fs::metadata(path).ok()?;
-            Some((
-                metadata.len(),
-                metadata.mtime(),
-                metadata.mtime_nsec(),
-                metadata.ino(),
-            ))
+            Some((metadata.len(), metadata.mtime(), metadata.mtime_nsec(), metadata.ino()))
         };
         Self(
             paths
@@ -179,10 +174,8 @@ impl Places {
             sentence: format!("{}: is not UTF-8", path.display()),
             passing: false,
         })?;
-        let manifest = Manifest::parse(&path, &text).map_err(|error| Unusable {
-            sentence: error.to_string(),
-            passing: false,
-        })?;
+        let manifest = Manifest::parse(&path, &text)
+            .map_err(|error| Unusable { sentence: error.to_string(), passing: false })?;
         Ok((Some(text), manifest))
     }
 
@@ -218,11 +211,8 @@ impl Places {
             .filter_map(|root| fs::canonicalize(root).ok())
             .any(|root| real.starts_with(root));
         if !inside {
-            let roots: Vec<_> = self
-                .file_roots
-                .iter()
-                .map(|root| root.display().to_string())
-                .collect();
+            let roots: Vec<_> =
+                self.file_roots.iter().map(|root| root.display().to_string()).collect();
             return Err(Unusable {
                 sentence: format!(
                     "files.{name} = \"{shown}\": is really {}, outside of file_roots ({})",
@@ -255,10 +245,7 @@ fn read_whole(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Unusable> {
         return Err(unusable("is not a regular file".to_owned(), false));
     }
     if metadata.len() > bytes_max {
-        let sentence = format!(
-            "is {} bytes large; at most {bytes_max} are read",
-            metadata.len()
-        );
+        let sentence = format!("is {} bytes large; at most {bytes_max} are read", metadata.len());
         return Err(unusable(sentence, false));
     }
     fs::read(path).map_err(io_error)
@@ -290,11 +277,9 @@ fn identity(
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing into a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing into a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -39,10 +39,8 @@ impl types::Host for State {}
 
 /// Capabilities that a manifest must grant, and how to say so. An import that is not in the table
 /// needs no grant.
-const NEEDS_GRANT: [(&str, &str); 1] = [(
-    "files",
-    "imports files, but its manifest names no file under [files]",
-)];
+const NEEDS_GRANT: [(&str, &str); 1] =
+    [("files", "imports files, but its manifest names no file under [files]")];
 
 /// Why a plugin with these imports waits for its operator; `None` = it has all it asks for.
 pub(crate) fn missing_grant(

@@ -76,10 +76,8 @@ impl Chains<'_> {
             .filter(|(_, member)| member.state != PluginState::Disabled)
             .collect();
         members.sort_by_key(|(name, member)| (member.standing.order, name.as_str()));
-        let mut links: Vec<Link> = members
-            .into_iter()
-            .map(|(name, member)| self.link(name, Some(member)))
-            .collect();
+        let mut links: Vec<Link> =
+            members.into_iter().map(|(name, member)| self.link(name, Some(member))).collect();
         if links.is_empty() && self.folder_error.is_some() {
             links.push(self.link("plugins", None));
         }
@@ -141,10 +139,7 @@ fn live(generation: &Arc<Generation>) -> Link {
 /// of a required link before it. The end of a chain refuses by itself; this link is what `explain`
 /// shows there.
 fn last(deny_all: &Arc<Generation>) -> Link {
-    Link {
-        control: Control::Optional,
-        ..live(deny_all)
-    }
+    Link { control: Control::Optional, ..live(deny_all) }
 }
 
 fn missing(name: &str, member: Option<&Member>, sentence: String) -> Link {
@@ -152,12 +147,8 @@ fn missing(name: &str, member: Option<&Member>, sentence: String) -> Link {
     Link {
         name: name.into(),
         generation: "".into(),
-        control: standing
-            .map(|standing| standing.control)
-            .unwrap_or_default(),
-        on_error: standing
-            .map(|standing| standing.on_error)
-            .unwrap_or_default(),
+        control: standing.map(|standing| standing.control).unwrap_or_default(),
+        on_error: standing.map(|standing| standing.on_error).unwrap_or_default(),
         state: LinkState::Missing(sentence),
     }
 }

@@ -14,9 +14,7 @@ const PACKAGE: &str = "portcullis:plugin";
 const VERSION: &str = "0.1.0";
 
 /// Interfaces that the host lends.
-const LENT: [&str; 7] = [
-    "types", "log", "config", "files", "clock", "random", "crypto",
-];
+const LENT: [&str; 7] = ["types", "log", "config", "files", "clock", "random", "crypto"];
 
 /// Hooks that the host knows.
 const HOOKS: [&str; 2] = ["authenticator", "authorizer"];
@@ -49,11 +47,7 @@ pub(crate) fn prepare(wasm: &[u8]) -> Result<Prepared<'_>, String> {
     let outside = Outside::read(&bytes)?;
     let imports = acceptable_imports(&outside.imports)?;
     let hooks = acceptable_exports(&outside.exports)?;
-    Ok(Prepared {
-        bytes,
-        hooks,
-        imports,
-    })
+    Ok(Prepared { bytes, hooks, imports })
 }
 
 pub(crate) fn too_large(bytes: u64) -> String {
@@ -89,16 +83,12 @@ impl Outside {
                 Payload::End(_) => depth = depth.saturating_sub(1),
                 Payload::ComponentImportSection(section) if depth == 0 => {
                     for import in section {
-                        outside
-                            .imports
-                            .push(import.map_err(sentence)?.name.name.to_owned());
+                        outside.imports.push(import.map_err(sentence)?.name.name.to_owned());
                     }
                 }
                 Payload::ComponentExportSection(section) if depth == 0 => {
                     for export in section {
-                        outside
-                            .exports
-                            .push(export.map_err(sentence)?.name.name.to_owned());
+                        outside.exports.push(export.map_err(sentence)?.name.name.to_owned());
                     }
                 }
                 _ => {}
@@ -156,9 +146,7 @@ fn acceptable_exports(names: &[String]) -> Result<Vec<String>, String> {
         }
     }
     if !plugin {
-        return Err(format!(
-            "does not export {PACKAGE}/plugin, so it is no plugin"
-        ));
+        return Err(format!("does not export {PACKAGE}/plugin, so it is no plugin"));
     }
     if hooks.is_empty() {
         let known = HOOKS.join(", ");
@@ -169,10 +157,7 @@ fn acceptable_exports(names: &[String]) -> Result<Vec<String>, String> {
 
 /// `portcullis:plugin/log@0.1.3` is `log`; another package is `None`; another version is an error.
 fn our_interface(name: &str) -> Result<Option<&str>, String> {
-    let Some(rest) = name
-        .strip_prefix(PACKAGE)
-        .and_then(|rest| rest.strip_prefix('/'))
-    else {
+    let Some(rest) = name.strip_prefix(PACKAGE).and_then(|rest| rest.strip_prefix('/')) else {
         return Ok(None);
     };
     let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));

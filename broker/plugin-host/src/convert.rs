@@ -41,10 +41,7 @@ pub(crate) fn connection(from: &Connection) -> types::Connection {
 
 pub(crate) fn credentials(from: &Credentials) -> wit::Credentials {
     wit::Credentials {
-        password: from
-            .password
-            .as_ref()
-            .map(|password| password.expose().to_vec()),
+        password: from.password.as_ref().map(|password| password.expose().to_vec()),
         clean_start: from.clean_start,
         keep_alive_seconds: from.keep_alive_seconds,
         user_properties: attributes(&from.user_properties),
@@ -86,10 +83,7 @@ fn protocol(from: ProtocolVersion) -> types::ProtocolVersion {
 
 fn attributes(from: &[(String, String)]) -> Vec<types::Attribute> {
     from.iter()
-        .map(|(name, value)| types::Attribute {
-            name: name.clone(),
-            value: value.clone(),
-        })
+        .map(|(name, value)| types::Attribute { name: name.clone(), value: value.clone() })
         .collect()
 }
 
@@ -145,11 +139,7 @@ fn certificate_bytes(from: &types::PeerCertificate) -> usize {
         + list(&from.dns_names)
         + list(&from.uris)
         + list(&from.email_names)
-        + from
-            .der_chain
-            .iter()
-            .map(|der| der.len() + 8)
-            .sum::<usize>()
+        + from.der_chain.iter().map(|der| der.len() + 8).sum::<usize>()
 }
 
 fn text(from: Option<&String>) -> usize {
@@ -161,9 +151,7 @@ fn list(from: &[String]) -> usize {
 }
 
 fn attribute_bytes(from: &[types::Attribute]) -> usize {
-    from.iter()
-        .map(|item| item.name.len() + item.value.len() + 16)
-        .sum()
+    from.iter().map(|item| item.name.len() + item.value.len() + 16).sum()
 }
 
 pub(crate) fn outcome(from: wit::Outcome) -> Result<Outcome, PluginFailure> {
@@ -183,29 +171,19 @@ fn grant(from: wit::Grant) -> Result<Grant, PluginFailure> {
         return Err(too_large(&format!("a grant of {bytes} bytes")));
     }
     if from.principal.as_ref().is_some_and(String::is_empty) {
-        return Err(failure(
-            PluginFailureKind::Internal,
-            "named an empty principal",
-        ));
+        return Err(failure(PluginFailureKind::Internal, "named an empty principal"));
     }
-    let texts = from.principal.iter().chain(&from.groups).chain(
-        from.attributes
-            .iter()
-            .flat_map(|item| [&item.name, &item.value]),
-    );
+    let texts = from
+        .principal
+        .iter()
+        .chain(&from.groups)
+        .chain(from.attributes.iter().flat_map(|item| [&item.name, &item.value]));
     if texts.into_iter().any(|text| text.contains('\0')) {
-        return Err(failure(
-            PluginFailureKind::Internal,
-            "granted a text with a NUL character",
-        ));
+        return Err(failure(PluginFailureKind::Internal, "granted a text with a NUL character"));
     }
     // These go to the client as they are: only what MQTT lets a string hold [MQTT-1.5.4-2].
     let sendable = |text: &str| text.len() <= usize::from(u16::MAX) && !text.contains('\0');
-    if !from
-        .user_properties
-        .iter()
-        .all(|item| sendable(&item.name) && sendable(&item.value))
-    {
+    if !from.user_properties.iter().all(|item| sendable(&item.name) && sendable(&item.value)) {
         return Err(failure(
             PluginFailureKind::Internal,
             "granted a User Property that MQTT cannot carry",
@@ -222,9 +200,7 @@ fn grant(from: wit::Grant) -> Result<Grant, PluginFailure> {
 }
 
 fn pairs(from: Vec<types::Attribute>) -> Vec<(String, String)> {
-    from.into_iter()
-        .map(|item| (item.name, item.value))
-        .collect()
+    from.into_iter().map(|item| (item.name, item.value)).collect()
 }
 
 /// A code that is no failure, or none at all, is Not authorized.
@@ -232,10 +208,7 @@ fn denial(from: types::Denial) -> Denial {
     let reason_code = ReasonCode::from_value(from.reason_code)
         .filter(|code| code.value() >= 0x80)
         .unwrap_or(ReasonCode::NotAuthorized);
-    Denial {
-        reason_code,
-        reason: from.reason.map(|reason| printable(&reason)),
-    }
+    Denial { reason_code, reason: from.reason.map(|reason| printable(&reason)) }
 }
 
 pub(crate) fn answer(from: rules::Answer) -> Result<Answer, PluginFailure> {
@@ -247,11 +220,8 @@ pub(crate) fn answer(from: rules::Answer) -> Result<Answer, PluginFailure> {
     if set.rules.len() > RULES_MAX {
         return Err(too_large(&format!("{} rules", set.rules.len())));
     }
-    let bytes: usize = set
-        .rules
-        .iter()
-        .map(|rule| rule.filter.len() + text(rule.share_name.as_ref()))
-        .sum();
+    let bytes: usize =
+        set.rules.iter().map(|rule| rule.filter.len() + text(rule.share_name.as_ref())).sum();
     if bytes > ANSWER_BYTES_MAX {
         return Err(too_large(&format!("rules of {bytes} bytes")));
     }

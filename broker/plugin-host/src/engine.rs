@@ -41,11 +41,7 @@ pub(crate) fn shared() -> Result<&'static HostEngine, &'static str> {
 }
 
 fn create() -> Result<HostEngine, String> {
-    let attempts = [
-        || pooling(None),
-        || pooling(Some(SMALL_RESERVATION_BYTES)),
-        on_demand,
-    ];
+    let attempts = [|| pooling(None), || pooling(Some(SMALL_RESERVATION_BYTES)), on_demand];
     let mut last = String::new();
     for attempt in attempts {
         match Engine::new(&attempt()) {

@@ -61,10 +61,7 @@ pub(crate) fn reported(error: PluginError) -> PluginFailure {
 }
 
 pub(crate) fn failure(kind: PluginFailureKind, message: impl Into<String>) -> PluginFailure {
-    PluginFailure {
-        kind,
-        message: message.into(),
-    }
+    PluginFailure { kind, message: message.into() }
 }
 
 /// `text` on one line, bounded, control characters escaped: guests write it, operators read it.

@@ -33,15 +33,9 @@ const REQUEST_BYTES_MAX: usize = 1 << 20;
 const REQUEST_MEMORY_SHARE: usize = 4;
 
 /// `describe`: reads two constants.
-const DESCRIBE: Budget = Budget {
-    cpu: Duration::from_millis(100),
-    wall: Duration::from_secs(5),
-};
+const DESCRIBE: Budget = Budget { cpu: Duration::from_millis(100), wall: Duration::from_secs(5) };
 /// `self-test`: the place for checks that cost time.
-const SELF_TEST: Budget = Budget {
-    cpu: Duration::from_secs(5),
-    wall: Duration::from_secs(30),
-};
+const SELF_TEST: Budget = Budget { cpu: Duration::from_secs(5), wall: Duration::from_secs(30) };
 /// `init` may use this many times the CPU of a call, since it runs once per instance.
 const INIT_CPU_FACTOR: u32 = 10;
 
@@ -90,10 +84,7 @@ pub(crate) struct Rejected {
 
 impl Rejected {
     pub(crate) fn failed(sentence: impl Into<String>) -> Self {
-        Self {
-            state: PluginState::Failed,
-            sentence: sentence.into(),
-        }
+        Self { state: PluginState::Failed, sentence: sentence.into() }
     }
 }
 
@@ -111,10 +102,7 @@ struct Factory {
 
 impl Factory {
     fn init_budget(&self) -> Budget {
-        Budget {
-            cpu: self.call.cpu.saturating_mul(INIT_CPU_FACTOR),
-            wall: self.call.wall,
-        }
+        Budget { cpu: self.call.cpu.saturating_mul(INIT_CPU_FACTOR), wall: self.call.wall }
     }
 
     /// An instance that is ready for calls.
@@ -157,9 +145,8 @@ impl Generation {
         let factory = link(runtime, &compiled, &manifest, Arc::new(lent))
             .map_err(|error| Rejected::failed(format!("does not fit this host: {error:#}")))?;
         let shadow = Guarded::new(rehearse(factory.clone()));
-        let (described, instance) = shadow
-            .await
-            .map_err(|failure| Rejected::failed(failure.to_string()))?;
+        let (described, instance) =
+            shadow.await.map_err(|failure| Rejected::failed(failure.to_string()))?;
         let pool = Pool::new(&manifest.limits, manifest.isolation);
         pool.park(instance);
         Ok(Arc::new(Self {
@@ -188,9 +175,7 @@ impl Generation {
         let factory = link(runtime, &compiled, &manifest, Arc::new(lent))
             .map_err(|error| Rejected::failed(format!("does not fit this host: {error:#}")))?;
         let described = Guarded::new(async move { factory.raw().await?.describe(DESCRIBE).await });
-        described
-            .await
-            .map_err(|failure| Rejected::failed(format!("describe: {failure}")))
+        described.await.map_err(|failure| Rejected::failed(format!("describe: {failure}")))
     }
 
     /// One call: admission, a place, an instance, the guest, the answer. Every way out but an
@@ -202,17 +187,13 @@ impl Generation {
         let counters = &self.counters;
         counters.calls.fetch_add(1, Ordering::Relaxed);
         let microseconds = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-        counters
-            .microseconds
-            .fetch_add(microseconds, Ordering::Relaxed);
+        counters.microseconds.fetch_add(microseconds, Ordering::Relaxed);
         let failed = answer.as_ref().err();
         if let Some(error) = failed {
             counters.failures.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(plugin = &*self.name, generation = &*self.short, %error, "call failed");
         }
-        self.runtime
-            .stats
-            .called(elapsed, failed.map(|failure| failure.kind));
+        self.runtime.stats.called(elapsed, failed.map(|failure| failure.kind));
         answer
     }
 
@@ -226,10 +207,7 @@ impl Generation {
         // Before the deadline clock starts: a wait for others' passwords is not this call's fault.
         let admission = match self.factory.verifies_passwords {
             true => Some(self.runtime.passwords.admit().await.map_err(|_| {
-                failure(
-                    PluginFailureKind::Busy,
-                    "too many passwords wait to be verified",
-                )
+                failure(PluginFailureKind::Busy, "too many passwords wait to be verified")
             })?),
             false => None,
         };
@@ -314,15 +292,9 @@ async fn compile(
                 sentence: sentence.to_owned(),
             });
         }
-        let component = runtime
-            .aot
-            .load(runtime.engine, &prepared.bytes)
-            .map_err(Rejected::failed)?;
-        Ok(Compiled {
-            component,
-            hook_names: prepared.hooks,
-            imports: prepared.imports,
-        })
+        let component =
+            runtime.aot.load(runtime.engine, &prepared.bytes).map_err(Rejected::failed)?;
+        Ok(Compiled { component, hook_names: prepared.hooks, imports: prepared.imports })
     };
     // A panic of a parser or the compiler ends as a rejection, not in the broker.
     tokio::task::spawn_blocking(work)
@@ -342,10 +314,7 @@ fn link(
         pre,
         lent,
         memory_bytes: manifest.limits.memory_bytes,
-        call: Budget {
-            cpu: manifest.limits.cpu,
-            wall: manifest.limits.deadline,
-        },
+        call: Budget { cpu: manifest.limits.cpu, wall: manifest.limits.deadline },
         verifies_passwords: imports_verify_password(&compiled.component),
     })
 }
@@ -356,9 +325,7 @@ fn imports_verify_password(component: &Component) -> bool {
     imports.imports(engine).any(|(name, item)| match item.ty {
         ComponentItem::ComponentInstance(instance) => {
             name.starts_with("portcullis:plugin/crypto@")
-                && instance
-                    .exports(engine)
-                    .any(|(function, _)| function == "verify-password")
+                && instance.exports(engine).any(|(function, _)| function == "verify-password")
         }
         _ => false,
     })
@@ -373,18 +340,9 @@ async fn rehearse(factory: Factory) -> Result<((String, String), Instance), Plug
         }
     };
     let mut instance = factory.raw().await.map_err(named("instantiate"))?;
-    let (name, version) = instance
-        .describe(DESCRIBE)
-        .await
-        .map_err(named("describe"))?;
-    instance
-        .init(factory.init_budget())
-        .await
-        .map_err(named("init"))?;
-    instance
-        .self_test(SELF_TEST)
-        .await
-        .map_err(named("self-test"))?;
+    let (name, version) = instance.describe(DESCRIBE).await.map_err(named("describe"))?;
+    instance.init(factory.init_budget()).await.map_err(named("init"))?;
+    instance.self_test(SELF_TEST).await.map_err(named("self-test"))?;
     let printable = crate::failure::printable;
     Ok(((printable(&name), printable(&version)), instance))
 }

@@ -28,11 +28,7 @@ impl<T: Send + 'static> Guarded<T> {
     pub(crate) fn new(
         call: impl Future<Output = Result<T, PluginFailure>> + Send + 'static,
     ) -> Self {
-        Self {
-            call: Some(Box::pin(call)),
-            entered: false,
-            detached: false,
-        }
+        Self { call: Some(Box::pin(call)), entered: false, detached: false }
     }
 }
 
@@ -65,11 +61,7 @@ impl<T: Send + 'static> Drop for Guarded<T> {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(Self {
-                call: self.call.take(),
-                entered: true,
-                detached: true,
-            });
+            runtime.spawn(Self { call: self.call.take(), entered: true, detached: true });
         }
     }
 }
@@ -103,11 +95,7 @@ mod tests {
             flag.store(true, Ordering::SeqCst);
             Ok(())
         });
-        assert!(
-            tokio::time::timeout(Duration::from_millis(5), call)
-                .await
-                .is_err()
-        );
+        assert!(tokio::time::timeout(Duration::from_millis(5), call).await.is_err());
         go.send(()).unwrap();
         for _ in 0..100 {
             tokio::task::yield_now().await;

@@ -24,15 +24,8 @@ impl Authenticator for Hook {
         credentials: &'a Credentials,
     ) -> BoxFuture<'a, Result<Outcome, PluginFailure>> {
         Box::pin(async move {
-            let arguments = (
-                convert::connection(connection),
-                convert::credentials(credentials),
-            );
-            match self
-                .0
-                .ask(Request::Authenticate(Box::new(arguments)))
-                .await?
-            {
+            let arguments = (convert::connection(connection), convert::credentials(credentials));
+            match self.0.ask(Request::Authenticate(Box::new(arguments))).await? {
                 Reply::Outcome(outcome) => convert::outcome(outcome),
                 Reply::Answer(_) => Err(wrong_reply()),
             }
@@ -56,8 +49,5 @@ impl Authorizer for Hook {
 }
 
 fn wrong_reply() -> PluginFailure {
-    failure(
-        PluginFailureKind::Internal,
-        "another hook answered; this is a bug of the host",
-    )
+    failure(PluginFailureKind::Internal, "another hook answered; this is a bug of the host")
 }

@@ -52,11 +52,7 @@ impl PluginHost {
         let aot = config.data_dir.join("aot");
         let runtime = Arc::new(Runtime::new(Some(&aot)).map_err(StartError::Engine)?);
         let remembered = Remembered::open(&config.data_dir).map_err(|error| {
-            let path = config
-                .data_dir
-                .join("plugins-state.json")
-                .display()
-                .to_string();
+            let path = config.data_dir.join("plugins-state.json").display().to_string();
             StartError::Remembered { path, error }
         })?;
         let stats = Arc::clone(&runtime.stats);
@@ -65,11 +61,7 @@ impl PluginHost {
         let view = loader.view();
         let (orders, inbox) = mpsc::channel(ORDERS_MAX);
         tokio::spawn(loader.run(inbox));
-        Ok(Arc::new(Self {
-            orders,
-            view,
-            stats,
-        }))
+        Ok(Arc::new(Self { orders, view, stats }))
     }
 
     /// Counters over all plugins.
@@ -84,10 +76,7 @@ impl PluginHost {
         listener_chains: BTreeMap<Arc<str>, Vec<String>>,
     ) {
         let (answer, done) = oneshot::channel();
-        let plan = Plan {
-            chain,
-            listener_chains,
-        };
+        let plan = Plan { chain, listener_chains };
         if self.orders.send(Order::Plan(plan, answer)).await.is_err() || done.await.is_err() {
             tracing::error!("the plugin loader has ended; chains stay as they are");
         }
@@ -109,12 +98,7 @@ impl PluginHost {
 
 impl PluginManager for PluginHost {
     fn list(&self) -> Vec<PluginInfo> {
-        self.view
-            .load()
-            .rows
-            .values()
-            .map(|row| row.info())
-            .collect()
+        self.view.load().rows.values().map(|row| row.info()).collect()
     }
 
     fn get(&self, name: &str) -> Option<PluginInfo> {
@@ -158,13 +142,8 @@ impl PluginManager for PluginHost {
 impl std::fmt::Debug for PluginHost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let view = self.view.load();
-        let states: BTreeMap<&String, PluginState> = view
-            .rows
-            .iter()
-            .map(|(name, row)| (name, row.state()))
-            .collect();
-        f.debug_struct("PluginHost")
-            .field("plugins", &states)
-            .finish_non_exhaustive()
+        let states: BTreeMap<&String, PluginState> =
+            view.rows.iter().map(|(name, row)| (name, row.state())).collect();
+        f.debug_struct("PluginHost").field("plugins", &states).finish_non_exhaustive()
     }
 }

@@ -52,22 +52,14 @@ pub async fn check_plugin(
     file_roots: &[PathBuf],
 ) -> Result<Inspection, Vec<String>> {
     if !valid_name(name) {
-        return Err(vec![format!(
-            "{name:?}: must be 1 to 64 letters, digits, '-' and '_'"
-        )]);
+        return Err(vec![format!("{name:?}: must be 1 to 64 letters, digits, '-' and '_'")]);
     }
     let runtime = Arc::new(Runtime::new(None).map_err(|error| vec![error])?);
-    let places = Places {
-        dir: dir.to_owned(),
-        file_roots: file_roots.to_vec(),
-    };
+    let places = Places { dir: dir.to_owned(), file_roots: file_roots.to_vec() };
     let reading = match places.read(name, &runtime.engine.hash) {
         Found::Reading(reading) => reading,
         Found::Missing => {
-            return Err(vec![format!(
-                "{}: is not there",
-                places.wasm(name).display()
-            )]);
+            return Err(vec![format!("{}: is not there", places.wasm(name).display())]);
         }
         Found::Unstable => return Err(vec![format!("{name}: its files are being written")]),
     };

@@ -109,11 +109,7 @@ impl Instance {
         limits: (usize, Budget),
     ) -> Result<Self, PluginFailure> {
         let (memory_bytes, budget) = limits;
-        let state = State {
-            meter: Meter::new(budget),
-            memory: MemoryCap::new(memory_bytes),
-            lent,
-        };
+        let state = State { meter: Meter::new(budget), memory: MemoryCap::new(memory_bytes), lent };
         let mut store = Store::new(pre.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(CROSSING_BYTES_MAX);
@@ -122,15 +118,7 @@ impl Instance {
         match Self::link(&mut store, pre, hooks).await {
             Ok((plugin, authenticator, authorizer)) => {
                 let born = Instant::now();
-                Ok(Self {
-                    store,
-                    plugin,
-                    authenticator,
-                    authorizer,
-                    born,
-                    parked: born,
-                    calls: 0,
-                })
+                Ok(Self { store, plugin, authenticator, authorizer, born, parked: born, calls: 0 })
             }
             Err(error) => {
                 let state = store.data();
@@ -143,11 +131,8 @@ impl Instance {
         store: &mut Store<State>,
         pre: &InstancePre<State>,
         hooks: &Hooks,
-    ) -> wasmtime::Result<(
-        plugin::Guest,
-        Option<authenticator::Guest>,
-        Option<authorizer::Guest>,
-    )> {
+    ) -> wasmtime::Result<(plugin::Guest, Option<authenticator::Guest>, Option<authorizer::Guest>)>
+    {
         let instance = pre.instantiate_async(&mut *store).await?;
         let plugin = hooks.plugin.load(&mut *store, &instance)?;
         let authenticator = match &hooks.authenticator {
@@ -176,16 +161,14 @@ impl Instance {
     pub(crate) async fn init(&mut self, budget: Budget) -> Result<(), PluginFailure> {
         self.arm(budget);
         let done = self.plugin.call_init(&mut self.store).await;
-        done.map_err(|error| self.classify(&error))?
-            .map_err(reported)
+        done.map_err(|error| self.classify(&error))?.map_err(reported)
     }
 
     /// `self-test`.
     pub(crate) async fn self_test(&mut self, budget: Budget) -> Result<(), PluginFailure> {
         self.arm(budget);
         let done = self.plugin.call_self_test(&mut self.store).await;
-        done.map_err(|error| self.classify(&error))?
-            .map_err(reported)
+        done.map_err(|error| self.classify(&error))?.map_err(reported)
     }
 
     /// Asks a hook. The outer error means that the instance is lost, the inner one is the plugin's
@@ -201,9 +184,7 @@ impl Instance {
             Request::Authenticate(arguments) => {
                 let hook = self.authenticator.as_ref().ok_or_else(not_exported)?;
                 let (connection, credentials) = arguments.as_ref();
-                let answer = hook
-                    .call_authenticate(&mut self.store, connection, credentials)
-                    .await;
+                let answer = hook.call_authenticate(&mut self.store, connection, credentials).await;
                 let answer = answer.map_err(|error| self.classify(&error))?;
                 Ok(answer.map(Reply::Outcome).map_err(reported))
             }
@@ -235,8 +216,5 @@ impl Instance {
 }
 
 fn not_exported() -> PluginFailure {
-    failure(
-        PluginFailureKind::Missing,
-        "the component does not export this hook",
-    )
+    failure(PluginFailureKind::Missing, "the component does not export this hook")
 }

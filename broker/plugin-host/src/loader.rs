@@ -76,10 +76,7 @@ impl Loader {
             runtime,
             gate,
             view: Arc::default(),
-            places: Places {
-                dir: config.dir.clone(),
-                file_roots: config.file_roots.clone(),
-            },
+            places: Places { dir: config.dir.clone(), file_roots: config.file_roots.clone() },
             plan: Plan {
                 chain: config.chain.clone(),
                 listener_chains: config.listener_chains.clone(),
@@ -115,8 +112,7 @@ impl Loader {
             }
         }
         // Watching first: what changes while things are loaded is noticed afterwards.
-        self.watch
-            .set(BTreeSet::from([self.places.dir.clone()]), true);
+        self.watch.set(BTreeSet::from([self.places.dir.clone()]), true);
         for name in self.scan().await {
             self.load(&name, true).await;
         }
@@ -199,10 +195,7 @@ impl Loader {
         let mut quiet = Vec::new();
         let mut unsettled = BTreeMap::new();
         for (name, stamp) in stamps {
-            let settled = self
-                .entries
-                .get(&name)
-                .and_then(|entry| entry.settled.as_ref());
+            let settled = self.entries.get(&name).and_then(|entry| entry.settled.as_ref());
             if settled == Some(&stamp) {
                 continue;
             }
@@ -232,8 +225,7 @@ impl Loader {
             Ok(Found::Unstable) => {
                 // Seen again at the next look.
                 let stamp = Stamp::of(std::iter::empty());
-                self.unsettled
-                    .insert(name.to_owned(), (stamp, Instant::now()));
+                self.unsettled.insert(name.to_owned(), (stamp, Instant::now()));
                 return;
             }
             Err(error) => {
@@ -250,22 +242,14 @@ impl Loader {
     fn admit(&mut self, name: &str, reading: &Reading) -> Option<crate::manifest::Manifest> {
         let require_manifest = self.require_manifest;
         let disabled = self.remembered.is_disabled(name);
-        let entry = self
-            .entries
-            .entry(name.to_owned())
-            .or_insert_with(Entry::new);
+        let entry = self.entries.entry(name.to_owned()).or_insert_with(Entry::new);
         entry.saw(reading);
         if !reading.has_manifest && entry.had_manifest {
             self.vanished(name, "its manifest was removed");
             return None;
         }
         entry.had_manifest = reading.has_manifest;
-        if disabled
-            || reading
-                .manifest
-                .as_ref()
-                .is_some_and(|manifest| !manifest.enabled)
-        {
+        if disabled || reading.manifest.as_ref().is_some_and(|manifest| !manifest.enabled) {
             entry.disable(reading);
             return None;
         }
@@ -297,10 +281,7 @@ impl Loader {
         manifest: crate::manifest::Manifest,
         force: bool,
     ) {
-        let unread = Err(crate::candidate::Unusable {
-            sentence: String::new(),
-            passing: true,
-        });
+        let unread = Err(crate::candidate::Unusable { sentence: String::new(), passing: true });
         let Ok(contents) = std::mem::replace(&mut reading.contents, unread) else {
             return;
         };
@@ -319,11 +300,7 @@ impl Loader {
         match Generation::build(&self.runtime, name, contents, manifest, log).await {
             Ok(generation) => {
                 self.runtime.stats.loaded();
-                tracing::info!(
-                    plugin = name,
-                    generation = &*generation.short,
-                    "plugin is live"
-                );
+                tracing::info!(plugin = name, generation = &*generation.short, "plugin is live");
                 if let Some(entry) = self.entries.get_mut(name) {
                     entry.live(generation);
                 }
@@ -362,10 +339,7 @@ impl Loader {
 
     /// Puts the chains in force and tells the admin API. Called after every change of entries.
     fn swap(&mut self) {
-        let members = self
-            .entries
-            .iter()
-            .map(|(name, entry)| (name.clone(), entry.member()));
+        let members = self.entries.iter().map(|(name, entry)| (name.clone(), entry.member()));
         let members = members.collect();
         let chains = Chains {
             members: &members,
@@ -379,55 +353,31 @@ impl Loader {
     }
 
     fn snapshot(&self) -> View {
-        let rows: BTreeMap<String, Row> = self
-            .entries
-            .iter()
-            .map(|(name, entry)| (name.clone(), entry.row(name)))
-            .collect();
+        let rows: BTreeMap<String, Row> =
+            self.entries.iter().map(|(name, entry)| (name.clone(), entry.row(name))).collect();
         let mut not_ready: Vec<String> = self.folder_error.iter().cloned().collect();
         not_ready.extend(rows.iter().filter_map(|(name, row)| row.not_ready(name)));
-        let named = self
-            .plan
-            .chain
-            .iter()
-            .chain(self.plan.listener_chains.values())
-            .flatten();
+        let named = self.plan.chain.iter().chain(self.plan.listener_chains.values()).flatten();
         let named: BTreeSet<&String> = named.collect();
         for name in named {
             if !rows.contains_key(name) && name != crate::chains::DENY_ALL {
-                not_ready.push(format!(
-                    "a chain names {name:?}, but no plugin has this name"
-                ));
+                not_ready.push(format!("a chain names {name:?}, but no plugin has this name"));
             }
         }
         let mut warnings: Vec<String> = rows.iter().filter_map(|(n, row)| row.warning(n)).collect();
-        warnings.extend(
-            self.deny_all_error
-                .iter()
-                .map(|error| format!("deny-all: {error}")),
-        );
+        warnings.extend(self.deny_all_error.iter().map(|error| format!("deny-all: {error}")));
         warnings.extend(self.scan_error.iter().cloned());
         warnings.extend(self.watch.error().map(str::to_owned));
-        if self
-            .entries
-            .values()
-            .all(|entry| entry.generation().is_none())
-        {
+        if self.entries.values().all(|entry| entry.generation().is_none()) {
             warnings.push("no plugin is live: every client is refused".to_owned());
         }
-        View {
-            rows,
-            not_ready,
-            warnings,
-        }
+        View { rows, not_ready, warnings }
     }
 
     /// Folders in which changes matter.
     fn folders(&self) -> BTreeSet<PathBuf> {
         let targets = self.entries.values().flat_map(|entry| &entry.targets);
-        let parents = targets
-            .filter_map(|target| target.parent())
-            .map(Path::to_owned);
+        let parents = targets.filter_map(|target| target.parent()).map(Path::to_owned);
         parents.chain([self.places.dir.clone()]).collect()
     }
 }

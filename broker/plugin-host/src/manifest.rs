@@ -133,10 +133,8 @@ const CONTROLS: [(&str, Control); 4] = [
     ("optional", Control::Optional),
 ];
 const ON_ERRORS: [(&str, OnError); 2] = [("deny", OnError::Deny), ("next", OnError::Next)];
-const ISOLATIONS: [(&str, Isolation); 2] = [
-    ("pooled", Isolation::Pooled),
-    ("per-call", Isolation::PerCall),
-];
+const ISOLATIONS: [(&str, Isolation); 2] =
+    [("pooled", Isolation::Pooled), ("per-call", Isolation::PerCall)];
 
 const ORDER_MAX: i64 = 1_000_000;
 const FILES_MAX: usize = 16;
@@ -201,10 +199,7 @@ impl Source<'_> {
         };
         let found = allowed.iter().find(|(name, _)| name == raw.get_ref());
         found.map(|(_, value)| *value).ok_or_else(|| {
-            let names: Vec<_> = allowed
-                .iter()
-                .map(|(name, _)| format!("{name:?}"))
-                .collect();
+            let names: Vec<_> = allowed.iter().map(|(name, _)| format!("{name:?}")).collect();
             let names = names.join(", ");
             let message = format!("{key} = {:?}: must be one of {names}", raw.get_ref());
             self.error(raw.span().start, message)
@@ -253,21 +248,15 @@ impl Source<'_> {
             let millis = self.quantity(key, value, range, &TIMES)?;
             Ok(millis.map_or(default, Duration::from_millis))
         };
-        let memory = self.quantity(
-            "memory",
-            raw.memory,
-            (1 << 20, MEMORY_BYTES_MAX as u64),
-            &SIZES,
-        )?;
+        let memory =
+            self.quantity("memory", raw.memory, (1 << 20, MEMORY_BYTES_MAX as u64), &SIZES)?;
         let concurrency = match raw.concurrency {
             None => defaults.concurrency,
             Some(raw) => match usize::try_from(*raw.get_ref()) {
                 Ok(count @ 1..=256) => count,
                 _ => {
-                    let message = format!(
-                        "limits.concurrency = {}: must be from 1 to 256",
-                        raw.get_ref()
-                    );
+                    let message =
+                        format!("limits.concurrency = {}: must be from 1 to 256", raw.get_ref());
                     return Err(self.error(raw.span().start, message));
                 }
             },
@@ -301,20 +290,14 @@ impl Source<'_> {
             return Ok(Some(amount));
         }
         let show = |amount: u64| {
-            let unit = units
-                .iter()
-                .rev()
-                .find(|(_, factor)| amount.is_multiple_of(*factor));
+            let unit = units.iter().rev().find(|(_, factor)| amount.is_multiple_of(*factor));
             unit.map_or_else(String::new, |(name, factor)| {
                 format!("\"{} {name}\"", amount / factor)
             })
         };
         let value = raw.get_ref();
-        let message = format!(
-            "limits.{key} = {value}: must be from {} to {}",
-            show(least),
-            show(most)
-        );
+        let message =
+            format!("limits.{key} = {value}: must be from {} to {}", show(least), show(most));
         Err(self.error(raw.span().start, message))
     }
 }

@@ -34,10 +34,7 @@ impl Remembered {
             Err(error) if error.kind() == io::ErrorKind::NotFound => File::default(),
             Err(error) => return Err(error),
         };
-        Ok(Self {
-            path,
-            disabled: file.disabled,
-        })
+        Ok(Self { path, disabled: file.disabled })
     }
 
     /// Whether an admin disabled it.
@@ -55,9 +52,7 @@ impl Remembered {
         if changed == self.disabled {
             return Ok(());
         }
-        let text = serde_json::to_vec_pretty(&File {
-            disabled: changed.clone(),
-        })?;
+        let text = serde_json::to_vec_pretty(&File { disabled: changed.clone() })?;
         write_private(&self.path, &text)?;
         self.disabled = changed;
         Ok(())
@@ -108,11 +103,7 @@ mod tests {
         assert!(again.is_disabled("a"));
         let mode = fs::metadata(&again.path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(
-            fs::read_dir(folder.path()).unwrap().count(),
-            1,
-            "no temporary is left"
-        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary is left");
     }
 
     #[test]

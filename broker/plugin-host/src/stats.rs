@@ -78,15 +78,13 @@ impl Stats {
     }
 
     pub(crate) fn log_dropped(&self, bytes: usize) {
-        self.log_bytes_dropped
-            .fetch_add(bytes as u64, Ordering::Relaxed);
+        self.log_bytes_dropped.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn called(&self, elapsed: Duration, failure: Option<PluginFailureKind>) {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let nanoseconds = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-        self.call_nanoseconds
-            .fetch_add(nanoseconds, Ordering::Relaxed);
+        self.call_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
         let Some(failure) = failure else { return };
         for (kind, count) in KINDS.iter().zip(&self.failures) {
             if *kind == failure {

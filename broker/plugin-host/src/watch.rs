@@ -24,11 +24,7 @@ impl FolderWatch {
                 changed.notify_one();
             }
         };
-        let mut watch = Self {
-            watcher: None,
-            watched: BTreeSet::new(),
-            error: None,
-        };
+        let mut watch = Self { watcher: None, watched: BTreeSet::new(), error: None };
         match notify::recommended_watcher(tell) {
             Ok(watcher) => watch.watcher = Some(watcher),
             Err(error) => watch.failed(&error.to_string()),
@@ -43,10 +39,7 @@ impl FolderWatch {
             return;
         };
         let old = std::mem::take(&mut self.watched);
-        for folder in old
-            .iter()
-            .filter(|folder| again || !folders.contains(*folder))
-        {
+        for folder in old.iter().filter(|folder| again || !folders.contains(*folder)) {
             // It may be gone already, which is as good as unwatched.
             let _ = watcher.unwatch(folder);
         }

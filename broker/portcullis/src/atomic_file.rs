@@ -54,11 +54,7 @@ fn beside(target: &Path) -> io::Result<PathBuf> {
 }
 
 fn write_temporary(temporary: &Path, target: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(temporary)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     if let Ok(old) = fs::metadata(target) {
         let new = file.metadata()?;

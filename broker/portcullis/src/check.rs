@@ -22,25 +22,14 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     if problems.is_empty() {
         println!("{}: ok", config.file.display());
         println!("  listeners {}", config.listeners.len());
-        println!(
-            "  plugins   {}",
-            names.into_iter().collect::<Vec<_>>().join(", ")
-        );
+        println!("  plugins   {}", names.into_iter().collect::<Vec<_>>().join(", "));
         return Ok(());
     }
     for problem in &problems {
         eprintln!("{problem}");
     }
-    let word = if problems.len() == 1 {
-        "problem"
-    } else {
-        "problems"
-    };
-    Err(Failure::Refused(format!(
-        "{}: {} {word}",
-        file.display(),
-        problems.len()
-    )))
+    let word = if problems.len() == 1 { "problem" } else { "problems" };
+    Err(Failure::Refused(format!("{}: {} {word}", file.display(), problems.len())))
 }
 
 /// Every plugin of the folder. Those that a chain names and that are not there are problems.
@@ -57,26 +46,15 @@ fn plugin_names(config: &Config, problems: &mut Vec<String>) -> BTreeSet<String>
             return BTreeSet::new();
         }
     };
-    let listeners = config
-        .listeners
-        .iter()
-        .map(|l| ("listeners.chain", &l.chain));
+    let listeners = config.listeners.iter().map(|l| ("listeners.chain", &l.chain));
     for (key, chain) in listeners.chain([("plugins.chain", &config.plugins.chain)]) {
-        for name in chain
-            .iter()
-            .flatten()
-            .filter(|name| !names.contains(&name.value))
-        {
+        for name in chain.iter().flatten().filter(|name| !names.contains(&name.value)) {
             let (line, value) = (name.line, &name.value);
             let found: Vec<_> = names.iter().map(String::as_str).collect();
             problems.push(format!(
                 "{file}:{line}: {key}: {value:?}: {} is not there, allowed: {}",
                 dir.join(format!("{value}.wasm")).display(),
-                if found.is_empty() {
-                    "no name".to_owned()
-                } else {
-                    found.join(", ")
-                }
+                if found.is_empty() { "no name".to_owned() } else { found.join(", ") }
             ));
         }
     }
@@ -90,9 +68,7 @@ fn wasm_files(dir: &Path) -> io::Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        let is_wasm = path
-            .extension()
-            .is_some_and(|extension| extension == "wasm");
+        let is_wasm = path.extension().is_some_and(|extension| extension == "wasm");
         let Some(name) = path.file_stem().and_then(|name| name.to_str()) else {
             continue;
         };
@@ -121,9 +97,7 @@ fn with_file(problem: &str, name: &str, dir: &Path) -> String {
     if problem.starts_with(&*dir.to_string_lossy()) {
         return problem.to_owned();
     }
-    let rest = problem
-        .strip_prefix(name)
-        .filter(|rest| rest.starts_with([':', ' ']));
+    let rest = problem.strip_prefix(name).filter(|rest| rest.starts_with([':', ' ']));
     let rest = rest.map_or(problem, |rest| rest.trim_start_matches([':', ' ']));
     format!("{}: {rest}", dir.join(format!("{name}.wasm")).display())
 }
@@ -131,22 +105,15 @@ fn with_file(problem: &str, name: &str, dir: &Path) -> String {
 /// Who can write these decides who gets in; who can read the token is an admin.
 fn check_modes(config: &Config, names: &BTreeSet<String>, problems: &mut Vec<String>) {
     let dir = &config.plugins.dir.value;
-    let of_plugins = names.iter().flat_map(|name| {
-        [
-            dir.join(format!("{name}.wasm")),
-            dir.join(format!("{name}.toml")),
-        ]
-    });
+    let of_plugins = names
+        .iter()
+        .flat_map(|name| [dir.join(format!("{name}.wasm")), dir.join(format!("{name}.toml"))]);
     let guarded = [config.file.clone(), config.data_dir.clone(), dir.clone()];
     for path in guarded.into_iter().chain(of_plugins) {
         problems.extend(check_mode(&path, 0o002, "everybody can write it"));
     }
     let token = config.data_dir.join("admin.token");
-    problems.extend(check_mode(
-        &token,
-        0o077,
-        "others than its owner can use it",
-    ));
+    problems.extend(check_mode(&token, 0o077, "others than its owner can use it"));
 }
 
 /// A file that is not there has no wrong mode.
@@ -185,11 +152,7 @@ mod tests {
             (0o604, 0o077, true),
         ] {
             fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
-            assert_eq!(
-                check_mode(&file, forbidden, "x").is_some(),
-                found,
-                "{mode:o}"
-            );
+            assert_eq!(check_mode(&file, forbidden, "x").is_some(), found, "{mode:o}");
         }
         assert_eq!(check_mode(&folder.path().join("none"), 0o077, "x"), None);
     }

@@ -62,12 +62,7 @@ impl Config {
     pub(crate) fn load(file: &Path) -> Result<Self, Problems> {
         let text = read(file).map_err(|error| {
             let what = format!("cannot be read: {error}");
-            let problem = Problem {
-                line: 1,
-                key: String::new(),
-                value: String::new(),
-                what,
-            };
+            let problem = Problem { line: 1, key: String::new(), value: String::new(), what };
             Problems::new(file.to_owned(), vec![problem])
         })?;
         Self::parse(file, &text, &|name| std::env::var(name).ok())
@@ -104,9 +99,7 @@ impl Config {
         environment: Environment<'_>,
     ) -> (Option<Self>, Vec<Problem>, Vec<String>) {
         let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-        let folder = absolute
-            .parent()
-            .map_or_else(|| PathBuf::from("/"), Path::to_owned);
+        let folder = absolute.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned);
         let document = Document::new(text, environment);
         let config = Self::build(absolute, &folder, document.root());
         let (problems, keys) = document.into_parts();
@@ -114,10 +107,7 @@ impl Config {
     }
 
     fn build(file: PathBuf, folder: &Path, mut root: Table<'_>) -> Option<Self> {
-        let data_dir = root.required(
-            "data_dir",
-            "the folder for what the broker writes is needed",
-        );
+        let data_dir = root.required("data_dir", "the folder for what the broker writes is needed");
         let data_dir = data_dir.map(|path| folder.join(path.value));
         let publish_denied = root.choice(
             "publish_denied",
@@ -129,10 +119,7 @@ impl Config {
         );
         let client_id_from = root.choice(
             "client_id_from",
-            &[
-                ("connect", ClientIdFrom::Connect),
-                ("principal", ClientIdFrom::Principal),
-            ],
+            &[("connect", ClientIdFrom::Connect), ("principal", ClientIdFrom::Principal)],
             ClientIdFrom::Connect,
         );
         let listeners = listeners::read(root.tables("listeners"), &root);
@@ -179,10 +166,7 @@ impl Config {
             client_id_from: new.client_id_from,
             limits: new.limits,
             listeners,
-            plugins: Plugins {
-                chain: new.plugins.chain,
-                ..self.plugins.clone()
-            },
+            plugins: Plugins { chain: new.plugins.chain, ..self.plugins.clone() },
             ..self.clone()
         }
     }

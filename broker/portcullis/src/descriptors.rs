@@ -10,10 +10,7 @@ const UNLIMITED: u64 = 1 << 30;
 /// is no reason not to run: the number of connections follows from what is returned.
 pub(crate) fn raise_limit() -> u64 {
     let before = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: before.maximum,
-        maximum: before.maximum,
-    };
+    let raised = Rlimit { current: before.maximum, maximum: before.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "the limit of open files cannot be raised");
     }

@@ -30,9 +30,7 @@ pub(crate) fn start(format: Option<LogFormat>, level: &str) -> Result<(), Failur
     for directive in QUIET {
         let target = directive.split('=').next().unwrap_or_default();
         if !level.contains(target) {
-            let directive = directive
-                .parse()
-                .map_err(|error| Failure::internal("log", error))?;
+            let directive = directive.parse().map_err(|error| Failure::internal("log", error))?;
             filter = filter.add_directive(directive);
         }
     }
@@ -42,12 +40,7 @@ pub(crate) fn start(format: Option<LogFormat>, level: &str) -> Result<(), Failur
     let started = if human {
         builder.with_ansi(terminal).try_init()
     } else {
-        builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .try_init()
+        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
     };
     started.map_err(|error| Failure::internal("starting the log", error))
 }

@@ -47,15 +47,9 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(line: CommandLine) -> Result<(), Failure> {
-    let quiet = matches!(
-        line.command,
-        Command::Quickstart { .. } | Command::Check { .. }
-    );
+    let quiet = matches!(line.command, Command::Quickstart { .. } | Command::Check { .. });
     let default = if quiet { "error" } else { "info" };
-    logging::start(
-        line.log_format,
-        line.log_level.as_deref().unwrap_or(default),
-    )?;
+    logging::start(line.log_format, line.log_level.as_deref().unwrap_or(default))?;
     match line.command {
         Command::Quickstart { dir, once } => within_runtime(quickstart::run(&dir, once)),
         Command::Run { config } => within_runtime(run::run(&config)),

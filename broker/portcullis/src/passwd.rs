@@ -21,11 +21,8 @@ pub(crate) fn run(file: &Path, user: &str, delete: bool) -> Result<(), Failure> 
     // Before asking for a password that could not be used.
     password_file::check_user(user)?;
     let stdin = io::stdin();
-    let password = if stdin.is_terminal() {
-        ask_twice(user)?
-    } else {
-        read_line(&mut stdin.lock())?
-    };
+    let password =
+        if stdin.is_terminal() { ask_twice(user)? } else { read_line(&mut stdin.lock())? };
     let hash = password_file::hash(&password)?;
     password_file::set(file, user, &hash)
 }

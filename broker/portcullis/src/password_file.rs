@@ -44,9 +44,7 @@ pub(crate) fn check_user(user: &str) -> Result<(), Failure> {
 /// The argon2id PHC string of a password, with a fresh salt.
 pub(crate) fn hash(password: &[u8]) -> Result<String, Failure> {
     if password.is_empty() {
-        return Err(Failure::Refused(
-            "an empty password is not accepted".to_owned(),
-        ));
+        return Err(Failure::Refused("an empty password is not accepted".to_owned()));
     }
     if password.len() > PASSWORD_BYTES_MAX {
         let what = format!("the password is longer than {PASSWORD_BYTES_MAX} bytes");
@@ -115,10 +113,7 @@ fn edit(
         Ok(old) => old,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => {
-            return Err(Failure::Refused(format!(
-                "{}: cannot be read: {error}",
-                file.display()
-            )));
+            return Err(Failure::Refused(format!("{}: cannot be read: {error}", file.display())));
         }
     };
     let new = change(&old)?;
@@ -130,16 +125,13 @@ fn edit(
 }
 
 fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
-    content.split_inclusive(|byte| *byte == b'\n').map(|line| {
-        line.strip_suffix(b"\r\n")
-            .or_else(|| line.strip_suffix(b"\n"))
-            .unwrap_or(line)
-    })
+    content
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r\n").or_else(|| line.strip_suffix(b"\n")).unwrap_or(line))
 }
 
 fn is_of(line: &[u8], user: &str) -> bool {
-    line.strip_prefix(user.as_bytes())
-        .is_some_and(|rest| rest.first() == Some(&b':'))
+    line.strip_prefix(user.as_bytes()).is_some_and(|rest| rest.first() == Some(&b':'))
 }
 
 fn push_line(content: &mut Vec<u8>, line: &[u8]) {

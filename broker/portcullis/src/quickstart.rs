@@ -24,11 +24,7 @@ pub(crate) async fn run(dir: &Path, once: bool) -> Result<(), Failure> {
     let began = Instant::now();
     let folder = Folder::prepare(dir)?;
     let found = if folder.new { "made" } else { "found" };
-    println!(
-        "{found} {} (user {USER}, password {})",
-        folder.path.display(),
-        folder.password
-    );
+    println!("{found} {} (user {USER}, password {})", folder.path.display(), folder.password);
     let mut config = Config::load_or_report(&folder.config())?;
     choose_ports(&mut config, once);
     let mut signals = Signals::new()?;
@@ -37,15 +33,8 @@ pub(crate) async fn run(dir: &Path, once: bool) -> Result<(), Failure> {
         () = signals.stop() => return Ok(()),
     };
     let address = mqtt_address(&service)?;
-    println!(
-        "listening: mqtt {address}, admin http://{}",
-        service.admin_address()
-    );
-    let proof = Proof {
-        address,
-        folder: &folder,
-        plugins: service.plugins(),
-    };
+    println!("listening: mqtt {address}, admin http://{}", service.admin_address());
+    let proof = Proof { address, folder: &folder, plugins: service.plugins() };
     let proven = tokio::select! {
         proven = proof.run() => proven,
         () = signals.stop() => false,
@@ -99,9 +88,7 @@ fn print_next_steps(folder: &Folder, address: SocketAddr, admin: SocketAddr) {
     let (host, port) = (address.ip(), address.port());
     let path = folder.path.display();
     // As it was called, so that the lines can be pasted: `cargo run` puts nothing into PATH.
-    let program = std::env::args()
-        .next()
-        .unwrap_or_else(|| "portcullis".to_owned());
+    let program = std::env::args().next().unwrap_or_else(|| "portcullis".to_owned());
     let client = format!("-h {host} -p {port} -u {USER} -P {}", folder.password);
     println!(
         "

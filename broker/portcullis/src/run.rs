@@ -41,10 +41,8 @@ pub(crate) async fn serve(mut service: Service, mut signals: Signals) {
 /// Tells that everything is up, or what is not.
 fn announce(service: &Service) {
     let listeners = service.listeners();
-    let listeners: Vec<_> = listeners
-        .iter()
-        .map(|(name, address)| format!("{name}={address}"))
-        .collect();
+    let listeners: Vec<_> =
+        listeners.iter().map(|(name, address)| format!("{name}={address}")).collect();
     let listeners = listeners.join(" ");
     let admin = service.admin_address();
     let not_ready = service.plugins().not_ready();

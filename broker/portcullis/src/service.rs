@@ -63,22 +63,12 @@ impl Service {
         let admin = admin::start(admin_config(&config), state)
             .await
             .map_err(|error| Failure::Refused(sentence(&error)))?;
-        Ok(Self {
-            config,
-            descriptors,
-            broker,
-            plugins,
-            admin,
-        })
+        Ok(Self { config, descriptors, broker, plugins, admin })
     }
 
     /// The addresses of the listeners, by name.
     pub(crate) fn listeners(&self) -> Vec<(Arc<str>, SocketAddr)> {
-        self.broker
-            .listeners()
-            .into_iter()
-            .map(|l| (l.name, l.address))
-            .collect()
+        self.broker.listeners().into_iter().map(|l| (l.name, l.address)).collect()
     }
 
     /// The address of the admin API.
@@ -110,9 +100,7 @@ impl Service {
         }
         self.broker.reconfigure(live_config(&new, self.descriptors));
         let plugins = plugin_host_config(&new);
-        self.plugins
-            .set_chains(plugins.chain, plugins.listener_chains)
-            .await;
+        self.plugins.set_chains(plugins.chain, plugins.listener_chains).await;
         self.config = self.config.with_live_part_of(new);
         tracing::info!(config = %self.config.file.display(), "reloaded");
     }
@@ -128,28 +116,17 @@ impl Service {
 }
 
 fn server_config(config: &Config, descriptors: u64) -> server::Config {
-    let listeners = config
-        .listeners
-        .iter()
-        .map(|listener| server::ListenerConfig {
-            name: listener.name.clone(),
-            bind: listener.bind,
-        });
-    server::Config {
-        listeners: listeners.collect(),
-        live: live_config(config, descriptors),
-    }
+    let listeners = config.listeners.iter().map(|listener| server::ListenerConfig {
+        name: listener.name.clone(),
+        bind: listener.bind,
+    });
+    server::Config { listeners: listeners.collect(), live: live_config(config, descriptors) }
 }
 
 fn live_config(config: &Config, descriptors: u64) -> server::LiveConfig {
     let fit = limits::connections_for_descriptors(descriptors);
     if let Some(wanted) = config.limits.connections.filter(|wanted| *wanted > fit) {
-        tracing::warn!(
-            wanted,
-            fit,
-            descriptors,
-            "limits.connections is cut to what fits"
-        );
+        tracing::warn!(wanted, fit, descriptors, "limits.connections is cut to what fits");
     }
     server::LiveConfig {
         limits: config.limits.settled(fit),
@@ -189,21 +166,11 @@ fn admin_config(config: &Config) -> admin::Config {
 
 /// Makes the data folder for the user that runs the broker alone.
 fn make_private(folder: &Path) -> Result<(), Failure> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(|error| {
-            Failure::Refused(format!(
-                "data_dir {}: cannot be made: {error}",
-                folder.display()
-            ))
-        })?;
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+        Failure::Refused(format!("data_dir {}: cannot be made: {error}", folder.display()))
+    })?;
     fs::read_dir(folder).map(drop).map_err(|error| {
-        Failure::Refused(format!(
-            "data_dir {}: cannot be read: {error}",
-            folder.display()
-        ))
+        Failure::Refused(format!("data_dir {}: cannot be read: {error}", folder.display()))
     })
 }
 

@@ -31,12 +31,7 @@ fn output(arguments: &[&str], input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
 }
 
@@ -59,10 +54,7 @@ struct Running {
 impl Running {
     fn start(config: &str) -> Self {
         let arguments = ["--log-format", "json", "run", "--config", config];
-        let mut child = portcullis(&arguments)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = portcullis(&arguments).stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         Self { child, log }
     }
@@ -72,11 +64,7 @@ impl Running {
         let mut line = String::new();
         loop {
             line.clear();
-            assert_ne!(
-                self.log.read_line(&mut line).unwrap(),
-                0,
-                "no line says {message:?}"
-            );
+            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "no line says {message:?}");
             let json: serde_json::Value = serde_json::from_str(&line).expect(&line);
             if json["message"] == message {
                 return json;
@@ -123,17 +111,10 @@ fn the_quickstart_proves_every_step_twice_in_one_folder() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("data");
     for word in ["made", "found"] {
-        let output = output(
-            &["quickstart", "--once", "--dir", dir.to_str().unwrap()],
-            "",
-        );
+        let output = output(&["quickstart", "--once", "--dir", dir.to_str().unwrap()], "");
         expect(&output, 0, &[word, "proven in"]);
         let text = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(
-            text.lines().filter(|line| line.starts_with("ok ")).count(),
-            7,
-            "{text}"
-        );
+        assert_eq!(text.lines().filter(|line| line.starts_with("ok ")).count(), 7, "{text}");
         assert!(!text.contains("FAIL"), "{text}");
     }
 }
@@ -145,11 +126,7 @@ fn a_quickstart_that_cannot_prove_its_steps_fails() {
     let arguments = ["quickstart", "--once", "--dir", dir.to_str().unwrap()];
     expect(&output(&arguments, ""), 0, &[]);
     fs::write(dir.join("acl.toml"), "").unwrap();
-    expect(
-        &output(&arguments, ""),
-        1,
-        &["FAIL", "not every step was seen"],
-    );
+    expect(&output(&arguments, ""), 1, &["FAIL", "not every step was seen"]);
 }
 
 #[test]
@@ -159,18 +136,11 @@ fn a_service_is_ready_reloads_and_stops() {
     let mut broker = Running::start(&config);
     let ready = broker.wait_for("ready");
     let admin = ready["admin"].as_str().unwrap();
-    let listener = ready["listeners"]
-        .as_str()
-        .unwrap()
-        .strip_prefix("mqtt=")
-        .unwrap();
+    let listener = ready["listeners"].as_str().unwrap().strip_prefix("mqtt=").unwrap();
     TcpStream::connect(listener).unwrap();
     assert!(get(admin, "/readyz").starts_with("HTTP/1.1 200"));
     let token = folder.path().join("data/admin.token");
-    assert_eq!(
-        fs::metadata(token).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(fs::metadata(token).unwrap().permissions().mode() & 0o777, 0o600);
 
     broker.signal(Signal::HUP);
     broker.wait_for("reloaded");
@@ -179,15 +149,9 @@ fn a_service_is_ready_reloads_and_stops() {
     broker.signal(Signal::HUP);
     let faulty = broker.wait_for("the configuration is faulty: the old one stays");
     let problem = faulty["problem"].as_str().unwrap();
-    assert!(
-        problem.contains("p.toml:11: limits.packet_bytes: 0: "),
-        "{problem}"
-    );
-    fs::write(
-        &config,
-        format!("publish_denied = \"disconnect\"\n{good}metrics_open = true\n"),
-    )
-    .unwrap();
+    assert!(problem.contains("p.toml:11: limits.packet_bytes: 0: "), "{problem}");
+    fs::write(&config, format!("publish_denied = \"disconnect\"\n{good}metrics_open = true\n"))
+        .unwrap();
     broker.signal(Signal::HUP);
     let waiting = broker.wait_for("these settings differ and need a restart");
     assert_eq!(waiting["keys"], "admin");
@@ -218,11 +182,7 @@ fn a_failed_plugin_keeps_the_process_up_and_not_ready() {
 fn check_reports_every_problem() {
     let folder = tempfile::tempdir().unwrap();
     let config = write_config(folder.path(), "");
-    expect(
-        &output(&["check", "--config", &config], ""),
-        0,
-        &["p.toml: ok", "nobody gets in"],
-    );
+    expect(&output(&["check", "--config", &config], ""), 0, &["p.toml: ok", "nobody gets in"]);
 
     let config = write_config(folder.path(), "chain = [\"gate\", \"gone\"]");
     let gate = folder.path().join("plugins/gate.wasm");
@@ -238,11 +198,7 @@ fn check_reports_every_problem() {
     expect(&output(&["check", "--config", &config], ""), 1, &said);
 
     let config = write_config(folder.path(), "chian = []");
-    let said = [
-        "p.toml:7: plugins.chian: unknown: ",
-        "did you mean chain?",
-        "1 problem",
-    ];
+    let said = ["p.toml:7: plugins.chian: unknown: ", "did you mean chain?", "1 problem"];
     expect(&output(&["check", "--config", &config], ""), 1, &said);
     expect(&output(&["run", "--config", &config], ""), 1, &said);
 }
@@ -254,21 +210,10 @@ fn passwd_reads_standard_input() {
     let path = file.to_str().unwrap();
     expect(&output(&["passwd", path, "anna"], "secret\n"), 0, &[]);
     let line = fs::read_to_string(&file).unwrap();
-    assert!(
-        line.starts_with("anna:$argon2id$v=19$m=19456,t=2,p=1$"),
-        "{line}"
-    );
-    expect(
-        &output(&["passwd", path, "anna"], "\n"),
-        1,
-        &["an empty password"],
-    );
+    assert!(line.starts_with("anna:$argon2id$v=19$m=19456,t=2,p=1$"), "{line}");
+    expect(&output(&["passwd", path, "anna"], "\n"), 1, &["an empty password"]);
     assert_eq!(fs::read_to_string(&file).unwrap(), line);
-    expect(
-        &output(&["passwd", path, "a:b"], "secret\n"),
-        1,
-        &["contains ':'"],
-    );
+    expect(&output(&["passwd", path, "a:b"], "secret\n"), 1, &["contains ':'"]);
     expect(&output(&["passwd", "-D", path, "anna"], ""), 0, &[]);
     assert_eq!(fs::read_to_string(&file).unwrap(), "");
 }

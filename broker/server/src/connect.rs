@@ -134,7 +134,8 @@ async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
     let read = async {
         let mut bytes = Vec::with_capacity(CONNECT_BYTES);
         loop {
-            let count = stream.read_buf(&mut bytes).await.map_err(|e| Refused::Network(e.kind()))?;
+            let count =
+                stream.read_buf(&mut bytes).await.map_err(|e| Refused::Network(e.kind()))?;
             if count == 0 {
                 return Err(Refused::Network(io::ErrorKind::UnexpectedEof));
             }
@@ -142,9 +143,8 @@ async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
                 return Err(Refused::NotConnect);
             }
             // CONNECT says its own version; the one given here is not looked at.
-            let decoded = decode(&bytes, ProtocolVersion::V5, most).map_err(|error| {
-                Refused::Malformed { error, version: claimed_version(&bytes) }
-            });
+            let decoded = decode(&bytes, ProtocolVersion::V5, most)
+                .map_err(|error| Refused::Malformed { error, version: claimed_version(&bytes) });
             match decoded? {
                 Decoded::Packet(Packet::Connect(connect), taken) => {
                     bytes.drain(..taken);
@@ -260,10 +260,7 @@ impl<'a> Brake<'a> {
 
     /// Notes how the login went. Only a word of the chain counts as a failed login: a plugin that is down must not
     /// lock its users out for longer than it is.
-    fn settle(
-        &self,
-        result: Result<Authenticated, Refused>,
-    ) -> Result<Authenticated, Refused> {
+    fn settle(&self, result: Result<Authenticated, Refused>) -> Result<Authenticated, Refused> {
         if self.exempt {
             return result;
         }
@@ -465,11 +462,7 @@ impl Claimed {
 }
 
 /// The one place where a refusal leaves.
-async fn refuse(
-    arrival: &mut Arrival,
-    claim: Option<&Claimed>,
-    refused: &Refused,
-) {
+async fn refuse(arrival: &mut Arrival, claim: Option<&Claimed>, refused: &Refused) {
     let reason = refused.reason_code();
     ConnectRefused {
         client_id: claim.map(|claim| claim.client_id.as_str()),

@@ -27,8 +27,8 @@ use tokio::{
 };
 
 use crate::{
-    broker::Core, close::Close, counts::Counts, disconnect, publish::Memo, refresh::Refresh, retained,
-    sessions::SessionHandle,
+    broker::Core, close::Close, counts::Counts, disconnect, publish::Memo, refresh::Refresh,
+    retained, sessions::SessionHandle,
 };
 
 /// Bytes read at once.
@@ -290,13 +290,9 @@ impl Connection {
                 ReasonCode::ProtocolError,
                 "AUTH on a connection without enhanced authentication [MQTT-4.12.1-1]",
             )),
-            Packet::ConnAck(_)
-            | Packet::SubAck(_)
-            | Packet::UnsubAck(_)
-            | Packet::PingResp => Err(Close::Protocol(
-                ReasonCode::ProtocolError,
-                "a packet that only a server sends",
-            )),
+            Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
+                Err(Close::Protocol(ReasonCode::ProtocolError, "a packet that only a server sends"))
+            }
         }
     }
 
@@ -319,10 +315,8 @@ impl Connection {
     fn sync(&mut self, cx: &Context<'_>, now: Instant) -> Result<(), Close> {
         let mut state = self.handle.state.lock();
         let state = &mut *state;
-        let Some(slot) = state
-            .connection
-            .as_mut()
-            .filter(|slot| slot.connection_id == self.connection_id)
+        let Some(slot) =
+            state.connection.as_mut().filter(|slot| slot.connection_id == self.connection_id)
         else {
             return Err(Close::ByServer(ReasonCode::SessionTakenOver));
         };

@@ -28,8 +28,8 @@ mod timers;
 mod unsubscribe;
 mod will;
 
-pub use broker::{Broker, StartError};
 pub use access::ClientIdFrom;
+pub use broker::{Broker, StartError};
 pub use config::{Config, ListenerConfig, LiveConfig, PublishDenied};
 pub use handle::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, Totals};
 pub use session::QueueFull;

@@ -1,11 +1,22 @@
 //! TCP listeners: accepting, and what is refused before a byte is read.
 
-use std::{io, net::SocketAddr, sync::{Arc, atomic::{AtomicU64, Ordering}}, time::{Duration, Instant}};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use limits::Refusal;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::{broker::Core, connect::{Arrival, serve}};
+use crate::{
+    broker::Core,
+    connect::{Arrival, serve},
+};
 
 /// A bound listener.
 pub(crate) struct Listener {
@@ -65,12 +76,7 @@ async fn admit(core: &Core, listener: &Listener, remote: SocketAddr) -> bool {
 }
 
 /// Gives the connection a task.
-fn begin(
-    core: &Arc<Core>,
-    listener: &Arc<Listener>,
-    stream: TcpStream,
-    remote: SocketAddr,
-) {
+fn begin(core: &Arc<Core>, listener: &Arc<Listener>, stream: TcpStream, remote: SocketAddr) {
     // Small packets must not wait for each other: everything due is already written with one call.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(event = "nodelay_failed", %remote, %error);

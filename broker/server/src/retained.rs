@@ -1,7 +1,10 @@
 //! Retained messages (section 3.3.1.3): one per topic, within a budget, handed to new subscribers page by page.
 
 use std::{
-    sync::{Arc, atomic::{AtomicU64, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -92,7 +95,11 @@ impl Retained {
     }
 
     /// The next messages for a cursor; it is moved on, and `true` says that it is at its end.
-    pub(crate) fn page(&self, cursor: &mut RetainedCursor, now: Instant) -> (Vec<Arc<Message>>, bool) {
+    pub(crate) fn page(
+        &self,
+        cursor: &mut RetainedCursor,
+        now: Instant,
+    ) -> (Vec<Arc<Message>>, bool) {
         let mut page = Vec::new();
         let next = self.tree.read().page(
             &cursor.filter.filter,

@@ -16,7 +16,9 @@ use access::{Authenticated, Permissions};
 use codec::{Connect, ReasonCode};
 use dashmap::{DashMap, Entry};
 use parking_lot::Mutex;
-use session::{Attachment, Delivered, DeliveryOptions, Fanout, Session, SessionLimits, WillMessage};
+use session::{
+    Attachment, Delivered, DeliveryOptions, Fanout, Session, SessionLimits, WillMessage,
+};
 
 use crate::retained::RetainedCursor;
 

@@ -60,11 +60,7 @@ impl Connection {
     }
 
     /// Notes the subscription in the session, within its limits; `true` = it did not exist.
-    fn keep(
-        &self,
-        subscription: &Subscription,
-        sizes: &limits::Sizes,
-    ) -> Result<bool, ReasonCode> {
+    fn keep(&self, subscription: &Subscription, sizes: &limits::Sizes) -> Result<bool, ReasonCode> {
         let mut state = self.handle.state.lock();
         let subscriptions = &mut state.session.subscriptions;
         let is_new = subscriptions.get(&subscription.filter).is_none();
@@ -120,7 +116,11 @@ fn subscriber(
 /// Judges all subscriptions of a session by new permissions: what is no longer permitted stops flowing, what is permitted
 /// again flows again. A refused subscription stays part of the session, so that a passing failure of a plugin does
 /// not lose it. Messages that wait and may no longer be delivered are dropped.
-pub(crate) fn judge_again(core: &Core, handle: &Arc<SessionHandle>, permissions: &Arc<Permissions>) {
+pub(crate) fn judge_again(
+    core: &Core,
+    handle: &Arc<SessionHandle>,
+    permissions: &Arc<Permissions>,
+) {
     let subscriptions: Vec<Subscription> = {
         let state = handle.state.lock();
         state.session.subscriptions.iter().cloned().collect()

@@ -1,6 +1,9 @@
 //! The Will Message: checked at CONNECT and again when it is sent.
 
-use std::{sync::Arc, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use access::{Authenticated, NotAuthorized, Permissions, PublishRequest};
 use codec::Will;
@@ -73,7 +76,9 @@ pub(crate) fn publish(core: &Core, will: &WillMessage, permissions: &Permissions
         &mut frames,
     );
     let mut counts = Counts::new(&core.metrics);
-    if message.retain() && core.retained.apply(fanout.message(), &core.live.load().limits.sizes).is_err() {
+    if message.retain()
+        && core.retained.apply(fanout.message(), &core.live.load().limits.sizes).is_err()
+    {
         counts.dropped("retained_full", 1);
     }
     let mut wakes = Vec::new();

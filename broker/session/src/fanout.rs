@@ -53,17 +53,7 @@ impl<'a> Fanout<'a> {
     ) -> Self {
         frames.v311.clear();
         frames.v5.clear();
-        Self {
-            topic,
-            forwarded,
-            payload,
-            qos,
-            retain,
-            expiry_seconds,
-            now,
-            frames,
-            message: None,
-        }
+        Self { topic, forwarded, payload, qos, retain, expiry_seconds, now, frames, message: None }
     }
 
     /// A message that is already kept (retained, a will).

@@ -42,8 +42,7 @@ struct Received {
 
 impl Unreleased {
     fn find(&self, packet_id: PacketId) -> Result<usize, usize> {
-        self.sorted
-            .binary_search_by_key(&packet_id.get(), |received| received.packet_id)
+        self.sorted.binary_search_by_key(&packet_id.get(), |received| received.packet_id)
     }
 
     fn remove(&mut self, packet_id: PacketId) -> Option<Received> {
@@ -87,10 +86,7 @@ impl Session {
             return Err(Error::ReceiveMaximumExceeded);
         }
         if let Err(at) = found {
-            let received = Received {
-                packet_id: packet_id.get(),
-                here: true,
-            };
+            let received = Received { packet_id: packet_id.get(), here: true };
             unreleased.sorted.insert(at, received);
             unreleased.here += 1;
         }

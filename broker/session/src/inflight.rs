@@ -69,8 +69,7 @@ impl Inflight {
 
     /// An identifier for [`Self::push`]; `None` when all 65,535 are in use.
     pub(crate) fn next_packet_id(&mut self) -> Option<PacketId> {
-        self.ids
-            .next(self.entries.iter().map(|entry| entry.packet_id))
+        self.ids.next(self.entries.iter().map(|entry| entry.packet_id))
     }
 
     /// Adds a message that is being sent now.
@@ -79,11 +78,7 @@ impl Inflight {
             QoS::ExactlyOnce => Awaiting::Received(owed),
             QoS::AtMostOnce | QoS::AtLeastOnce => Awaiting::Acknowledged(owed),
         };
-        self.entries.push_back(Entry {
-            packet_id,
-            awaiting,
-            sent: true,
-        });
+        self.entries.push_back(Entry { packet_id, awaiting, sent: true });
     }
 
     /// Takes the entry out when `is` holds for it; `false` when there is no such entry.
@@ -91,10 +86,7 @@ impl Inflight {
         let Some(at) = self.position(packet_id) else {
             return false;
         };
-        let found = self
-            .entries
-            .get(at)
-            .is_some_and(|entry| is(&entry.awaiting));
+        let found = self.entries.get(at).is_some_and(|entry| is(&entry.awaiting));
         if found {
             self.remove(at);
         }
@@ -113,10 +105,7 @@ impl Inflight {
     /// PUBREC came: the message is the client's, now PUBCOMP is awaited. `true` also when that was
     /// so already (a repeated PUBREC).
     pub(crate) fn released(&mut self, packet_id: PacketId) -> bool {
-        let Some(entry) = self
-            .position(packet_id)
-            .and_then(|at| self.entries.get_mut(at))
-        else {
+        let Some(entry) = self.position(packet_id).and_then(|at| self.entries.get_mut(at)) else {
             return false;
         };
         match entry.awaiting {
@@ -131,9 +120,7 @@ impl Inflight {
     }
 
     fn position(&self, packet_id: PacketId) -> Option<usize> {
-        self.entries
-            .iter()
-            .position(|entry| entry.packet_id == packet_id)
+        self.entries.iter().position(|entry| entry.packet_id == packet_id)
     }
 
     /// A new connection: everything has to be sent again [MQTT-4.4.0-1].
@@ -166,14 +153,12 @@ impl Inflight {
             return None;
         }
         let entries = self.entries.iter().enumerate().skip(from);
-        entries
-            .filter(|(_, entry)| !entry.sent)
-            .find_map(|(at, entry)| match &entry.awaiting {
-                Awaiting::Acknowledged(owed) | Awaiting::Received(owed) => {
-                    Some((at, entry.packet_id, owed))
-                }
-                Awaiting::Completed => None,
-            })
+        entries.filter(|(_, entry)| !entry.sent).find_map(|(at, entry)| match &entry.awaiting {
+            Awaiting::Acknowledged(owed) | Awaiting::Received(owed) => {
+                Some((at, entry.packet_id, owed))
+            }
+            Awaiting::Completed => None,
+        })
     }
 
     pub(crate) fn mark_sent(&mut self, at: usize) {

@@ -14,10 +14,7 @@ impl KeepAlive {
     /// `seconds` = 0 turns it off.
     pub fn new(seconds: u16, now: Instant) -> Self {
         let interval = (seconds > 0).then(|| Duration::from_millis(u64::from(seconds) * 1500));
-        Self {
-            interval,
-            last_packet: now,
-        }
+        Self { interval, last_packet: now }
     }
 
     /// A packet came.

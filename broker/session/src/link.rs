@@ -29,9 +29,7 @@ impl Link {
     pub(crate) fn new(attachment: &Attachment, limits: &SessionLimits) -> Self {
         let aliases = match attachment.version {
             ProtocolVersion::V311 => 0,
-            ProtocolVersion::V5 => attachment
-                .topic_alias_maximum
-                .min(limits.topic_alias_maximum),
+            ProtocolVersion::V5 => attachment.topic_alias_maximum.min(limits.topic_alias_maximum),
         };
         let packet_bytes_max = attachment
             .maximum_packet_size
@@ -62,15 +60,8 @@ impl Link {
         let alias = aliases.resolve(topic);
         let aliased = match alias {
             Alias::None => return self.write_plain(out, head),
-            Alias::Set(number) => PublishHead {
-                topic_alias: Some(number),
-                ..*head
-            },
-            Alias::Use(number) => PublishHead {
-                topic_alias: Some(number),
-                topic: "",
-                ..*head
-            },
+            Alias::Set(number) => PublishHead { topic_alias: Some(number), ..*head },
+            Alias::Use(number) => PublishHead { topic_alias: Some(number), topic: "", ..*head },
         };
         if aliased.encoded_len(self.version) > self.packet_bytes_max {
             // Setting an alias makes it longer; without, it may fit.

@@ -142,8 +142,7 @@ impl Session {
             return 0;
         }
         let out = &mut self.out;
-        self.inflight
-            .send_releases(|packet_id| release(packet_id, version, out));
+        self.inflight.send_releases(|packet_id| release(packet_id, version, out));
         let mut dropped = 0;
         let mut from = 0;
         while self.has_room()
@@ -181,9 +180,7 @@ impl Session {
 
     /// PUBACK: QoS 1 is complete. `false` = we await no such acknowledgement.
     pub fn handle_puback(&mut self, packet_id: PacketId, now: Instant) -> bool {
-        self.complete(packet_id, now, |awaiting| {
-            matches!(awaiting, Awaiting::Acknowledged(_))
-        })
+        self.complete(packet_id, now, |awaiting| matches!(awaiting, Awaiting::Acknowledged(_)))
     }
 
     /// PUBREC: answers PUBREL, or completes the message when the client refused it
@@ -195,11 +192,7 @@ impl Session {
             });
         }
         let known = self.inflight.released(packet_id);
-        let code = if known {
-            ReasonCode::Success
-        } else {
-            ReasonCode::PacketIdentifierNotFound
-        };
+        let code = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
         if let Some(version) = self.version() {
             encode_acknowledgement(PacketType::PubRel, packet_id, code, version, &mut self.out);
         }
@@ -208,9 +201,7 @@ impl Session {
 
     /// PUBCOMP: QoS 2 is complete. `false` = we await no such acknowledgement.
     pub fn handle_pubcomp(&mut self, packet_id: PacketId, now: Instant) -> bool {
-        self.complete(packet_id, now, |awaiting| {
-            matches!(awaiting, Awaiting::Completed)
-        })
+        self.complete(packet_id, now, |awaiting| matches!(awaiting, Awaiting::Completed))
     }
 
     /// Ends an in-flight message; its place in the window goes to the next one.
@@ -234,13 +225,7 @@ impl Session {
 }
 
 fn release(packet_id: PacketId, version: ProtocolVersion, out: &mut Vec<u8>) {
-    encode_acknowledgement(
-        PacketType::PubRel,
-        packet_id,
-        ReasonCode::Success,
-        version,
-        out,
-    );
+    encode_acknowledgement(PacketType::PubRel, packet_id, ReasonCode::Success, version, out);
 }
 
 /// The PUBLISH for a message that is owed.

@@ -30,11 +30,7 @@ impl PacketIds {
         let first = self.after(1);
         // Distance from the first candidate, going round.
         let mut used: Vec<u16> = in_use
-            .map(|id| {
-                id.get()
-                    .checked_sub(first)
-                    .unwrap_or_else(|| u16::MAX - first + id.get())
-            })
+            .map(|id| id.get().checked_sub(first).unwrap_or_else(|| u16::MAX - first + id.get()))
             .collect();
         used.sort_unstable();
         let mut skipped = 0;

@@ -73,10 +73,7 @@ impl Queue {
             dropped += 1;
         }
         self.bytes += size;
-        let expiries = self
-            .expires_from
-            .into_iter()
-            .chain(owed.message.expires_at());
+        let expiries = self.expires_from.into_iter().chain(owed.message.expires_at());
         self.expires_from = expiries.min();
         self.waiting.push_back(owed);
         Enqueued::Queued { dropped }

@@ -23,25 +23,18 @@ pub struct Subscriptions {
 type Key<'a> = (Option<&'a str>, &'a str);
 
 fn key(filter: &SubscriptionFilter) -> Key<'_> {
-    (
-        filter.share.as_ref().map(topic::ShareName::as_str),
-        filter.filter.as_str(),
-    )
+    (filter.share.as_ref().map(topic::ShareName::as_str), filter.filter.as_str())
 }
 
 impl Subscriptions {
     fn find(&self, filter: &SubscriptionFilter) -> Result<usize, usize> {
-        self.sorted
-            .binary_search_by(|s| key(&s.filter).cmp(&key(filter)))
+        self.sorted.binary_search_by(|s| key(&s.filter).cmp(&key(filter)))
     }
 
     /// Adds or replaces [MQTT-3.8.4-3]; returns what was there.
     pub fn insert(&mut self, subscription: Subscription) -> Option<Subscription> {
         match self.find(&subscription.filter) {
-            Ok(at) => self
-                .sorted
-                .get_mut(at)
-                .map(|slot| std::mem::replace(slot, subscription)),
+            Ok(at) => self.sorted.get_mut(at).map(|slot| std::mem::replace(slot, subscription)),
             Err(at) => {
                 if self.sorted.is_empty() {
                     self.sorted.reserve_exact(1);
@@ -79,10 +72,7 @@ impl Subscriptions {
 
     /// How many contain a wildcard.
     pub fn wildcards(&self) -> usize {
-        self.sorted
-            .iter()
-            .filter(|s| s.filter.filter.has_wildcard())
-            .count()
+        self.sorted.iter().filter(|s| s.filter.filter.has_wildcard()).count()
     }
 }
 

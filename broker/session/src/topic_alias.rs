@@ -17,28 +17,20 @@ pub struct InboundAliases {
 impl InboundAliases {
     /// `maximum` is the Topic Alias Maximum of our CONNACK.
     pub fn new(maximum: u16) -> Self {
-        Self {
-            maximum,
-            topics: Vec::new(),
-        }
+        Self { maximum, topics: Vec::new() }
     }
 
     /// The topic that stands behind an alias without a Topic Name.
     pub fn topic(&self, alias: u16) -> Result<&TopicName, Error> {
         let at = self.position(alias)?;
-        self.topics
-            .get(at)
-            .and_then(Option::as_ref)
-            .ok_or(Error::TopicAliasUnknown)
+        self.topics.get(at).and_then(Option::as_ref).ok_or(Error::TopicAliasUnknown)
     }
 
     fn position(&self, alias: u16) -> Result<usize, Error> {
         if alias > self.maximum {
             return Err(Error::TopicAliasInvalid);
         }
-        usize::from(alias)
-            .checked_sub(1)
-            .ok_or(Error::TopicAliasInvalid)
+        usize::from(alias).checked_sub(1).ok_or(Error::TopicAliasInvalid)
     }
 
     /// Sets or replaces an alias.
@@ -74,10 +66,7 @@ pub(crate) enum Alias {
 
 impl OutboundAliases {
     pub(crate) fn new(maximum: u16) -> Self {
-        Self {
-            maximum,
-            aliases: HashMap::new(),
-        }
+        Self { maximum, aliases: HashMap::new() }
     }
 
     /// How to write this topic. [`Alias::Set`] must be confirmed once the packet is really written.

@@ -12,17 +12,9 @@ use session::{
 use topic::TopicName;
 
 fn session() -> Session {
-    let queue = QueueLimits {
-        messages: 100,
-        bytes: 100_000,
-        when_full: QueueFull::DropOldest,
-    };
-    let limits = SessionLimits {
-        queue,
-        window_max: 32,
-        receive_maximum: 32,
-        topic_alias_maximum: 0,
-    };
+    let queue = QueueLimits { messages: 100, bytes: 100_000, when_full: QueueFull::DropOldest };
+    let limits =
+        SessionLimits { queue, window_max: 32, receive_maximum: 32, topic_alias_maximum: 0 };
     let attachment = Attachment {
         version: ProtocolVersion::V5,
         receive_maximum: 32,

@@ -62,11 +62,7 @@ struct EscapingWriter<'a, 'b> {
 
 impl<'a, 'b> EscapingWriter<'a, 'b> {
     fn new(out: &'a mut Formatter<'b>, bytes_max: usize) -> Self {
-        Self {
-            out,
-            bytes_left: bytes_max,
-            hidden_bytes: 0,
-        }
+        Self { out, bytes_left: bytes_max, hidden_bytes: 0 }
     }
 }
 

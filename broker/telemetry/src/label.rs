@@ -25,10 +25,7 @@ pub struct ByLabel {
 
 impl ByLabel {
     pub(crate) fn new(label: &'static str) -> Self {
-        Self {
-            label,
-            counters: Arc::default(),
-        }
+        Self { label, counters: Arc::default() }
     }
 
     /// The counter of this value. Takes a lock: for events of connections; who counts messages
@@ -39,10 +36,7 @@ impl ByLabel {
             return counter.clone();
         }
         drop(counters);
-        let mut counters = self
-            .counters
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut counters = self.counters.write().unwrap_or_else(PoisonError::into_inner);
         let room = counters.len() < LABEL_VALUES_MAX || counters.contains_key(value);
         let value = if room { value } else { "other" };
         counters.entry(value.to_owned()).or_default().clone()
@@ -71,10 +65,7 @@ pub struct ByPacketType(pub(crate) Arc<[Counter; 15]>);
 
 impl ByPacketType {
     /// The counter of this type.
-    #[allow(
-        clippy::indexing_slicing,
-        reason = "a control packet type is 1 to 15 by definition"
-    )]
+    #[allow(clippy::indexing_slicing, reason = "a control packet type is 1 to 15 by definition")]
     pub fn of(&self, packet_type: PacketType) -> &Counter {
         &self.0[packet_type as usize - 1]
     }
@@ -131,9 +122,7 @@ fn encode_one(
     labels: &[(&str, &str); 1],
     counter: &Counter,
 ) -> fmt::Result {
-    encoder
-        .encode_family(labels)?
-        .encode_counter::<[(&str, &str); 0], _, u64>(&counter.get(), None)
+    encoder.encode_family(labels)?.encode_counter::<[(&str, &str); 0], _, u64>(&counter.get(), None)
 }
 
 const LABEL_VALUES_MAX: usize = 64;

@@ -61,10 +61,7 @@ pub struct Metrics {
 impl Metrics {
     /// All zero.
     pub fn new() -> Arc<Self> {
-        let mut registrar = Registrar {
-            registry: Registry::default(),
-            catalogue: Vec::new(),
-        };
+        let mut registrar = Registrar { registry: Registry::default(), catalogue: Vec::new() };
         Arc::new(Self {
             connections_opened: registrar.by_label(CONNECTIONS_OPENED, "listener"),
             connections_closed: registrar.by_label(CONNECTIONS_CLOSED, "reason"),
@@ -131,17 +128,12 @@ impl Metrics {
 
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Metrics")
-            .field("metrics", &self.catalogue.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Metrics").field("metrics", &self.catalogue.len()).finish_non_exhaustive()
     }
 }
 
 /// The one place of this crate where time comes in: it only paces log lines and tells the uptime.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the clock of telemetry, used for nothing else"
-)]
+#[allow(clippy::disallowed_methods, reason = "the clock of telemetry, used for nothing else")]
 fn now() -> Instant {
     Instant::now()
 }
@@ -150,49 +142,31 @@ fn now() -> Instant {
 /// full stop.
 type Named = (&'static str, &'static str);
 
-const CONNECTIONS_OPENED: Named = (
-    "connections_opened",
-    "Connections whose CONNECT was accepted",
-);
+const CONNECTIONS_OPENED: Named = ("connections_opened", "Connections whose CONNECT was accepted");
 const CONNECTIONS_CLOSED: Named = (
     "connections_closed",
     "Accepted connections that ended, by the name of the Reason Code or network",
 );
-const CONNECT_REFUSED: Named = (
-    "connect_refused",
-    "CONNECTs refused, by the name of the Reason Code",
-);
+const CONNECT_REFUSED: Named =
+    ("connect_refused", "CONNECTs refused, by the name of the Reason Code");
 const PACKETS_RECEIVED: Named = ("packets_received", "Control packets received");
 const BYTES_RECEIVED: Named = ("bytes_received", "Bytes read from clients");
 const BYTES_SENT: Named = ("bytes_sent", "Bytes written to clients");
 const PUBLISH_RECEIVED: Named = ("publish_received", "PUBLISH packets received");
 const PUBLISH_SENT: Named = ("publish_sent", "PUBLISH packets sent");
 const PUBLISH_DENIED: Named = ("publish_denied", "PUBLISH packets that were not permitted");
-const SUBSCRIBE_DENIED: Named = (
-    "subscribe_denied",
-    "Topic filters of SUBSCRIBE packets that were not permitted",
-);
-const MESSAGES_DROPPED: Named = (
-    "messages_dropped",
-    "Messages that did not reach a session or a subscriber",
-);
+const SUBSCRIBE_DENIED: Named =
+    ("subscribe_denied", "Topic filters of SUBSCRIBE packets that were not permitted");
+const MESSAGES_DROPPED: Named =
+    ("messages_dropped", "Messages that did not reach a session or a subscriber");
 const WILLS_PUBLISHED: Named = ("wills_published", "Will Messages published");
-const PROTOCOL_VIOLATIONS: Named = (
-    "protocol_violations",
-    "Connections ended because the client broke the protocol",
-);
-const ADMIN_REQUESTS: Named = (
-    "admin_requests",
-    "Requests to the admin API, by HTTP status",
-);
-const AUTHENTICATION_SECONDS: Named = (
-    "authentication_seconds",
-    "Time that the chain needed to authenticate one CONNECT",
-);
-const PERMISSIONS_SECONDS: Named = (
-    "permissions_seconds",
-    "Time that the chain needed for the permissions of one client",
-);
+const PROTOCOL_VIOLATIONS: Named =
+    ("protocol_violations", "Connections ended because the client broke the protocol");
+const ADMIN_REQUESTS: Named = ("admin_requests", "Requests to the admin API, by HTTP status");
+const AUTHENTICATION_SECONDS: Named =
+    ("authentication_seconds", "Time that the chain needed to authenticate one CONNECT");
+const PERMISSIONS_SECONDS: Named =
+    ("permissions_seconds", "Time that the chain needed for the permissions of one client");
 
 /// Registers each metric and writes down what it means, so that neither can be forgotten.
 struct Registrar {
@@ -207,45 +181,27 @@ impl Registrar {
         labels: &[&'static str],
     ) -> M {
         let metric = M::default();
-        self.describe(
-            format!("portcullis_{name}_total"),
-            Kind::Counter,
-            labels,
-            help,
-        );
-        self.registry
-            .register(format!("portcullis_{name}"), help, metric.clone());
+        self.describe(format!("portcullis_{name}_total"), Kind::Counter, labels, help);
+        self.registry.register(format!("portcullis_{name}"), help, metric.clone());
         metric
     }
 
     fn by_label(&mut self, (name, help): Named, label: &'static str) -> ByLabel {
         let counters = ByLabel::new(label);
-        self.describe(
-            format!("portcullis_{name}_total"),
-            Kind::Counter,
-            &[label],
-            help,
-        );
-        self.registry
-            .register(format!("portcullis_{name}"), help, counters.clone());
+        self.describe(format!("portcullis_{name}_total"), Kind::Counter, &[label], help);
+        self.registry.register(format!("portcullis_{name}"), help, counters.clone());
         counters
     }
 
     fn histogram(&mut self, (name, help): Named) -> Histogram {
         let histogram = Histogram::new(SECONDS_BUCKETS);
         self.describe(format!("portcullis_{name}"), Kind::Histogram, &[], help);
-        self.registry
-            .register(format!("portcullis_{name}"), help, histogram.clone());
+        self.registry.register(format!("portcullis_{name}"), help, histogram.clone());
         histogram
     }
 
     fn describe(&mut self, name: String, kind: Kind, labels: &[&'static str], help: &'static str) {
-        self.catalogue.push(Described {
-            name,
-            kind,
-            labels: labels.to_vec(),
-            help,
-        });
+        self.catalogue.push(Described { name, kind, labels: labels.to_vec(), help });
     }
 }
 

@@ -86,18 +86,10 @@ impl Snapshot {
 
     fn describe(&mut self, name: String, kind: Kind, labels: LabelsOf<'_>, help: &'static str) {
         let labels = labels.iter().map(|(label, _)| *label).collect();
-        self.catalogue.push(Described {
-            name,
-            kind,
-            labels,
-            help,
-        });
+        self.catalogue.push(Described { name, kind, labels, help });
     }
 }
 
 fn owned(labels: LabelsOf<'_>) -> Labels {
-    labels
-        .iter()
-        .map(|(name, value)| (*name, Cow::Owned((*value).to_owned())))
-        .collect()
+    labels.iter().map(|(name, value)| (*name, Cow::Owned((*value).to_owned()))).collect()
 }

@@ -20,18 +20,16 @@ impl Throttle {
     /// `Some(n)`: write the line, and say that `n` were left out since the last one. `None`: leave
     /// it out.
     pub(crate) fn admit(&self, now_seconds: u64) -> Option<u64> {
-        let admitted = self
-            .window
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |window| {
-                let (second, lines) = (window >> LINES_BITS, window & LINES_MASK);
-                if second != now_seconds {
-                    Some(now_seconds << LINES_BITS | 1)
-                } else if lines < LINES_PER_SECOND {
-                    Some(window + 1)
-                } else {
-                    None
-                }
-            });
+        let admitted = self.window.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |window| {
+            let (second, lines) = (window >> LINES_BITS, window & LINES_MASK);
+            if second != now_seconds {
+                Some(now_seconds << LINES_BITS | 1)
+            } else if lines < LINES_PER_SECOND {
+                Some(window + 1)
+            } else {
+                None
+            }
+        });
         if admitted.is_err() {
             self.suppressed.fetch_add(1, Ordering::Relaxed);
             return None;

@@ -76,10 +76,7 @@ impl TopicFilter {
             match byte {
                 b'#' => return true,
                 b'+' => {
-                    let end = rest
-                        .iter()
-                        .position(|byte| *byte == b'/')
-                        .unwrap_or(rest.len());
+                    let end = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
                     rest = rest.get(end..).unwrap_or_default();
                 }
                 _ => match rest.split_first() {

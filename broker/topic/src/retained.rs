@@ -27,9 +27,7 @@ impl<M> RetainedTree<M> {
     /// An empty tree.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            messages: BTreeMap::new(),
-        }
+        Self { messages: BTreeMap::new() }
     }
 
     /// Number of topics.
@@ -106,8 +104,7 @@ impl<M> RetainedTree<M> {
 
     /// Keeps the messages for which `f` says true. Visits all of them.
     pub fn retain(&mut self, mut f: impl FnMut(&TopicName, &mut M) -> bool) {
-        self.messages
-            .retain(|Key(topic), message| f(topic, message));
+        self.messages.retain(|Key(topic), message| f(topic, message));
     }
 
     fn exact<'a>(
@@ -126,8 +123,7 @@ impl<M> RetainedTree<M> {
     }
 
     fn starting(&self, start: Bound<&dyn Levels>) -> Range<'_, Key, M> {
-        self.messages
-            .range::<dyn Levels, _>((start, Bound::Unbounded))
+        self.messages.range::<dyn Levels, _>((start, Bound::Unbounded))
     }
 }
 
@@ -186,19 +182,13 @@ fn step(filter: &str, topic: &str) -> Step {
             return past_subtree(topic, advance);
         }
     }
-    if names.next().is_none() {
-        Step::Match
-    } else {
-        past_subtree(topic, advance)
-    }
+    if names.next().is_none() { Step::Match } else { past_subtree(topic, advance) }
 }
 
 /// Seeks to the first topic that is neither `topic[..end]` nor below it.
 fn past_subtree(topic: &str, end: Option<usize>) -> Step {
     // U+0001 is the smallest character after `/` in the order of levels.
-    end.map_or(Step::Finished, |end| {
-        Step::Seek(joined(topic.get(..end), "\u{1}"))
-    })
+    end.map_or(Step::Finished, |end| Step::Seek(joined(topic.get(..end), "\u{1}")))
 }
 
 fn joined(head: Option<&str>, tail: &str) -> String {

@@ -86,28 +86,19 @@ impl SubscriptionFilter {
     pub fn parse(text: &str) -> Result<Self, InvalidTopic> {
         check_text(text)?;
         let Some(rest) = text.strip_prefix(SHARE) else {
-            return Ok(Self {
-                share: None,
-                filter: TopicFilter::new(text)?,
-            });
+            return Ok(Self { share: None, filter: TopicFilter::new(text)? });
         };
         let Some(rest) = rest.strip_prefix('/') else {
             if rest.is_empty() {
                 return Err(InvalidTopic::BadShare);
             }
-            return Ok(Self {
-                share: None,
-                filter: TopicFilter::new(text)?,
-            });
+            return Ok(Self { share: None, filter: TopicFilter::new(text)? });
         };
         let (name, filter) = rest.split_once('/').ok_or(InvalidTopic::BadShare)?;
         if filter.is_empty() {
             return Err(InvalidTopic::BadShare);
         }
-        Ok(Self {
-            share: Some(ShareName::new(name)?),
-            filter: TopicFilter::new(filter)?,
-        })
+        Ok(Self { share: Some(ShareName::new(name)?), filter: TopicFilter::new(filter)? })
     }
 }
 
@@ -122,10 +113,7 @@ impl fmt::Display for SubscriptionFilter {
 
 impl From<TopicFilter> for SubscriptionFilter {
     fn from(filter: TopicFilter) -> Self {
-        Self {
-            share: None,
-            filter,
-        }
+        Self { share: None, filter }
     }
 }
 

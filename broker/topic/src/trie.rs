@@ -156,17 +156,13 @@ impl<K: Copy + Eq + Hash, V> Trie<K, V> {
                 stack.push((plus.get(), depth + 1));
             }
             if node.literal_children > 0 {
-                next = self
-                    .literal(id, level, level_hash)
-                    .map(|child| (child, depth + 1));
+                next = self.literal(id, level, level_hash).map(|child| (child, depth + 1));
             }
         }
     }
 
     fn find(&self, filter: &TopicFilter) -> Option<NodeId> {
-        filter
-            .split('/')
-            .try_fold(ROOT, |id, level| self.child(id, level))
+        filter.split('/').try_fold(ROOT, |id, level| self.child(id, level))
     }
 
     fn child(&self, parent: NodeId, level: &str) -> Option<NodeId> {
@@ -186,18 +182,12 @@ impl<K: Copy + Eq + Hash, V> Trie<K, V> {
                     .get(literal.child)
                     .is_some_and(|node| node.parent == parent && *node.level == *level.as_bytes())
         };
-        self.literals
-            .find(hash, is_child)
-            .map(|literal| literal.child)
+        self.literals.find(hash, is_child).map(|literal| literal.child)
     }
 
     fn add_child(&mut self, parent: NodeId, level: &str) -> NodeId {
         let child = self.free.last().copied().unwrap_or(self.nodes.len());
-        let text = if matches!(level, "+" | "#") {
-            ""
-        } else {
-            level
-        };
+        let text = if matches!(level, "+" | "#") { "" } else { level };
         let node = Node::new(parent, text);
         match self.nodes.get_mut(child) {
             Some(slot) => {
@@ -215,8 +205,7 @@ impl<K: Copy + Eq + Hash, V> Trie<K, V> {
             _ => {
                 above.literal_children += 1;
                 let hash = edge_hash(parent, self.level_hash(level.as_bytes()));
-                self.literals
-                    .insert_unique(hash, Literal { hash, child }, |known| known.hash);
+                self.literals.insert_unique(hash, Literal { hash, child }, |known| known.hash);
             }
         }
         child

@@ -42,9 +42,7 @@ pub fn lookup(name: &str, separator: char, key: &str) -> Result<Vec<Vec<u8>>, Er
 pub fn read_whole(name: &str, bytes_max: u64) -> Result<Vec<u8>, Error> {
     let size = size(name)?;
     if size > bytes_max {
-        return Err(Error::TooLarge(format!(
-            "{size} bytes; at most {bytes_max} are read"
-        )));
+        return Err(Error::TooLarge(format!("{size} bytes; at most {bytes_max} are read")));
     }
     // A file that does not fit a 32-bit memory is above any bound that makes sense.
     let size = usize::try_from(size).map_err(|_| Error::TooLarge(format!("{size} bytes")))?;
@@ -52,10 +50,7 @@ pub fn read_whole(name: &str, bytes_max: u64) -> Result<Vec<u8>, Error> {
     while content.len() < size {
         let part = read(name, content.len() as u64, READ_BYTES_MAX)?;
         if part.is_empty() {
-            return Err(Error::TooLarge(format!(
-                "ends after {} of {size} bytes",
-                content.len()
-            )));
+            return Err(Error::TooLarge(format!("ends after {} of {size} bytes", content.len())));
         }
         content.extend(part);
     }

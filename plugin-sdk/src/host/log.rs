@@ -13,10 +13,7 @@ pub fn emit(level: Level, message: &str, fields: &[(&str, &str)]) {
     }
     let fields: Vec<Field> = fields
         .iter()
-        .map(|(key, value)| Field {
-            key: (*key).to_owned(),
-            value: (*value).to_owned(),
-        })
+        .map(|(key, value)| Field { key: (*key).to_owned(), value: (*value).to_owned() })
         .collect();
     log::emit(level, message, &fields);
 }

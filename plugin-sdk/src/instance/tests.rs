@@ -29,9 +29,7 @@ fn a_call_before_init_is_an_error_and_not_an_allow() {
 fn after_init_calls_reach_the_plugin() {
     let instance = Instance::<Echo>::new();
     instance.init().unwrap();
-    let outcome = instance
-        .authenticate(&Connection::default(), &Credentials::default())
-        .unwrap();
+    let outcome = instance.authenticate(&Connection::default(), &Credentials::default()).unwrap();
     assert_eq!(outcome, Outcome::allow("client"));
     assert!(instance.self_test().is_ok());
 }

@@ -45,10 +45,7 @@ pub(crate) async fn authenticate(
         reports.push(link.report(Hook::Authenticator, verdict(&word), elapsed));
         walk.hear(link, word);
     }
-    Decision {
-        result: walk.finish(clock.now_unix).map(Arc::new),
-        walk: reports,
-    }
+    Decision { result: walk.finish(clock.now_unix).map(Arc::new), walk: reports }
 }
 
 fn checked(outcome: Outcome) -> Result<Outcome, PluginFailure> {

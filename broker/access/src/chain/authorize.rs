@@ -54,10 +54,9 @@ pub(crate) async fn authorize(
 fn verdict(word: &Result<Answer, PluginFailure>) -> Verdict {
     match word {
         Ok(Answer::Permissions(_)) => Verdict::Allow,
-        Ok(Answer::DenyAll) => Verdict::Deny(Denial {
-            reason_code: ReasonCode::NotAuthorized,
-            reason: None,
-        }),
+        Ok(Answer::DenyAll) => {
+            Verdict::Deny(Denial { reason_code: ReasonCode::NotAuthorized, reason: None })
+        }
         Ok(Answer::Next) => Verdict::Next,
         Err(failure) => Verdict::Failure(failure.clone()),
     }

@@ -10,10 +10,7 @@ use crate::{Grant, Identity, PluginFailure, PluginFailureKind, Refusal, RefusalK
 /// Refuses a grant that could not be used: its link has failed, whatever it meant to say.
 pub(super) fn check_grant(grant: &Grant) -> Result<(), PluginFailure> {
     let fault = |message: &str| {
-        Err(PluginFailure {
-            kind: PluginFailureKind::Internal,
-            message: message.to_owned(),
-        })
+        Err(PluginFailure { kind: PluginFailureKind::Internal, message: message.to_owned() })
     };
     if let Some(principal) = &grant.principal {
         if principal.is_empty() {
@@ -37,10 +34,8 @@ pub(super) fn check_grant(grant: &Grant) -> Result<(), PluginFailure> {
 pub(super) fn merge(grants: Vec<(Arc<str>, Grant)>, now_unix: u64) -> Result<Identity, Refusal> {
     let (principal, authenticated_by) = merge_principal(&grants)?;
     let expires_at_unix = merge_expiry(&grants, now_unix)?;
-    let session_expiry_seconds_max = grants
-        .iter()
-        .filter_map(|(_, grant)| grant.session_expiry_seconds_max)
-        .min();
+    let session_expiry_seconds_max =
+        grants.iter().filter_map(|(_, grant)| grant.session_expiry_seconds_max).min();
     let mut groups = BTreeSet::new();
     let mut attributes: Vec<(String, String)> = Vec::new();
     let mut user_properties = Vec::new();
@@ -48,12 +43,7 @@ pub(super) fn merge(grants: Vec<(Arc<str>, Grant)>, now_unix: u64) -> Result<Ide
         groups.extend(grant.groups);
         // Names may repeat within one grant; only those of earlier links shut a name.
         let earlier: BTreeSet<String> = attributes.iter().map(|(name, _)| name.clone()).collect();
-        attributes.extend(
-            grant
-                .attributes
-                .into_iter()
-                .filter(|(name, _)| !earlier.contains(name)),
-        );
+        attributes.extend(grant.attributes.into_iter().filter(|(name, _)| !earlier.contains(name)));
         user_properties.extend(grant.user_properties);
     }
     Ok(Identity {
@@ -69,12 +59,9 @@ pub(super) fn merge(grants: Vec<(Arc<str>, Grant)>, now_unix: u64) -> Result<Ide
 
 /// The principal, and the link that named it first.
 fn merge_principal(grants: &[(Arc<str>, Grant)]) -> Result<(Arc<str>, Arc<str>), Refusal> {
-    let mut named = grants.iter().filter_map(|(link, grant)| {
-        grant
-            .principal
-            .as_deref()
-            .map(|principal| (link, principal))
-    });
+    let mut named = grants
+        .iter()
+        .filter_map(|(link, grant)| grant.principal.as_deref().map(|principal| (link, principal)));
     let Some((first, principal)) = named.next() else {
         return Err(Refusal {
             kind: RefusalKind::NoPrincipal,

@@ -30,31 +30,17 @@ struct Sketch {
     word: Word,
 }
 
-const WORDS: [Word; 6] = [
-    Word::Allow,
-    Word::Deny,
-    Word::Next,
-    Word::Error,
-    Word::Busy,
-    Word::Missing,
-];
-const CONTROLS: [Control; 4] = [
-    Control::Sufficient,
-    Control::Required,
-    Control::Requisite,
-    Control::Optional,
-];
+const WORDS: [Word; 6] =
+    [Word::Allow, Word::Deny, Word::Next, Word::Error, Word::Busy, Word::Missing];
+const CONTROLS: [Control; 4] =
+    [Control::Sufficient, Control::Required, Control::Requisite, Control::Optional];
 
 impl Sketch {
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for control in CONTROLS {
             for on_error in [OnError::Deny, OnError::Next] {
-                all.extend(WORDS.map(|word| Self {
-                    control,
-                    on_error,
-                    word,
-                }));
+                all.extend(WORDS.map(|word| Self { control, on_error, word }));
             }
         }
         all
@@ -69,10 +55,7 @@ impl Sketch {
             Word::Busy => says(name, self.control, Err(fails(PluginFailureKind::Busy))),
             Word::Missing => missing(name, self.control),
         };
-        Link {
-            on_error: self.on_error,
-            ..link
-        }
+        Link { on_error: self.on_error, ..link }
     }
 
     fn broke(self) -> bool {
@@ -114,14 +97,12 @@ impl Sketch {
 /// A link is asked unless one that was asked before it ended the chain, or allowed as sufficient
 /// one while this one may be skipped.
 fn is_asked(sketches: &[Sketch], place: usize) -> bool {
-    (0..place)
-        .filter(|before| is_asked(sketches, *before))
-        .all(|before| {
-            let before = sketches[before];
-            let satisfies = before.control == Control::Sufficient && before.word == Word::Allow;
-            let skips = satisfies && sketches[place].may_be_skipped();
-            !before.ends() && !skips
-        })
+    (0..place).filter(|before| is_asked(sketches, *before)).all(|before| {
+        let before = sketches[before];
+        let satisfies = before.control == Control::Sufficient && before.word == Word::Allow;
+        let skips = satisfies && sketches[place].may_be_skipped();
+        !before.ends() && !skips
+    })
 }
 
 /// Accepted: at least one allow that counts, and no objection.
@@ -140,29 +121,20 @@ fn expected(sketches: &[Sketch]) -> Result<(), (Option<usize>, RefusalKind)> {
 
 #[track_caller]
 fn check(sketches: &[Sketch], chain: &Chain) -> bool {
-    let clock = Clock {
-        monotonic: no_time,
-        now_unix: NOW,
-    };
+    let clock = Clock { monotonic: no_time, now_unix: NOW };
     let decision = block_on(authenticate(chain, &connection(), &credentials(), clock));
     let short = |refusal: Refusal| {
         let place = |name: Arc<str>| chain.links.iter().position(|link| link.name == name);
         (refusal.plugin.and_then(place), refusal.kind)
     };
-    let result = decision
-        .result
-        .map(|identity| assert_eq!(&*identity.principal, "alice"));
+    let result = decision.result.map(|identity| assert_eq!(&*identity.principal, "alice"));
     let result = result.map_err(short);
     assert_eq!(result, expected(sketches), "{sketches:?}");
     assert_eq!(decision.walk.len(), sketches.len(), "{sketches:?}");
     for (place, report) in decision.walk.iter().enumerate() {
         assert_eq!(report.plugin, chain.links[place].name);
         let skipped = report.verdict == Verdict::Skipped;
-        assert_eq!(
-            skipped,
-            !is_asked(sketches, place),
-            "{sketches:?} at {place}"
-        );
+        assert_eq!(skipped, !is_asked(sketches, place), "{sketches:?} at {place}");
     }
     result.is_ok()
 }
@@ -171,10 +143,8 @@ fn check(sketches: &[Sketch], chain: &Chain) -> bool {
 fn every_chain_of_three_links() {
     let sketches = Sketch::all();
     let names = ["a", "b", "c"];
-    let made: Vec<Vec<Link>> = names
-        .iter()
-        .map(|name| sketches.iter().map(|s| s.link(name)).collect())
-        .collect();
+    let made: Vec<Vec<Link>> =
+        names.iter().map(|name| sketches.iter().map(|s| s.link(name)).collect()).collect();
     let (mut accepted, mut refused) = (0_u32, 0_u32);
     for a in 0..sketches.len() {
         for b in 0..sketches.len() {
@@ -187,18 +157,13 @@ fn every_chain_of_three_links() {
     }
     assert_eq!(accepted + refused, 48 * 48 * 48);
     // Both sides are well represented: neither description says yes or no to everything.
-    assert!(
-        accepted > 5_000 && refused > 50_000,
-        "{accepted} accepted, {refused} refused"
-    );
+    assert!(accepted > 5_000 && refused > 50_000, "{accepted} accepted, {refused} refused");
 }
 
 #[test]
 fn no_link_that_fails_ever_makes_an_accepted_chain() {
-    let broken: Vec<Sketch> = Sketch::all()
-        .into_iter()
-        .filter(|sketch| sketch.word != Word::Allow)
-        .collect();
+    let broken: Vec<Sketch> =
+        Sketch::all().into_iter().filter(|sketch| sketch.word != Word::Allow).collect();
     for a in &broken {
         for b in &broken {
             assert!(!check(&[*a, *b], &chain([a.link("a"), b.link("b")])));

@@ -21,16 +21,8 @@ use crate::{
 };
 
 fn decide(links: impl IntoIterator<Item = Link>) -> Decision {
-    let clock = Clock {
-        monotonic: no_time,
-        now_unix: NOW,
-    };
-    block_on(authenticate(
-        &chain(links),
-        &connection(),
-        &credentials(),
-        clock,
-    ))
+    let clock = Clock { monotonic: no_time, now_unix: NOW };
+    block_on(authenticate(&chain(links), &connection(), &credentials(), clock))
 }
 
 fn grants(name: &str, control: Control, grant: Grant) -> Link {
@@ -38,27 +30,17 @@ fn grants(name: &str, control: Control, grant: Grant) -> Link {
 }
 
 fn named(principal: &str) -> Grant {
-    Grant {
-        principal: Some(principal.to_owned()),
-        ..Grant::default()
-    }
+    Grant { principal: Some(principal.to_owned()), ..Grant::default() }
 }
 
 fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
-    list.iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 #[track_caller]
 fn check_refused(links: impl IntoIterator<Item = Link>, kind: RefusalKind, plugin: Option<&str>) {
     let refusal = decide(links).result.expect_err("accepted");
-    assert_eq!(
-        (refusal.kind, refusal.plugin.as_deref()),
-        (kind, plugin),
-        "{}",
-        refusal.detail
-    );
+    assert_eq!((refusal.kind, refusal.plugin.as_deref()), (kind, plugin), "{}", refusal.detail);
     assert!(refusal.reason_code().is_failure());
 }
 
@@ -69,19 +51,9 @@ fn an_empty_chain_refuses() {
 
 #[test]
 fn deny_all_as_last_and_optional_link_changes_no_accepted_chain() {
-    let deny_all = || {
-        says(
-            "deny-all",
-            Control::Optional,
-            deny(ReasonCode::NotAuthorized),
-        )
-    };
+    let deny_all = || says("deny-all", Control::Optional, deny(ReasonCode::NotAuthorized));
     for control in [Control::Sufficient, Control::Required, Control::Requisite] {
-        assert!(
-            decide([says("a", control, allow("alice")), deny_all()])
-                .result
-                .is_ok()
-        );
+        assert!(decide([says("a", control, allow("alice")), deny_all()]).result.is_ok());
     }
     check_refused([deny_all()], RefusalKind::NotAllowed, None);
     check_refused(
@@ -93,10 +65,7 @@ fn deny_all_as_last_and_optional_link_changes_no_accepted_chain() {
 
 #[test]
 fn a_plugin_that_only_authorizes_has_no_place_in_the_walk() {
-    let authorizer = Link {
-        control: Control::Requisite,
-        ..permits("acl", Ok(Answer::Next))
-    };
+    let authorizer = Link { control: Control::Requisite, ..permits("acl", Ok(Answer::Next)) };
     let decision = decide([authorizer, says("a", Control::Sufficient, allow("alice"))]);
     assert!(decision.result.is_ok());
     let walk: Vec<&str> = decision.walk.iter().map(|report| &*report.plugin).collect();
@@ -108,26 +77,11 @@ fn a_plugin_without_hooks_or_without_generation_fails_closed() {
     let failure = RefusalKind::PluginFailure;
     let good = || says("b", Control::Sufficient, allow("alice"));
     check_refused([link("empty", None, None), good()], failure, Some("empty"));
-    check_refused(
-        [missing("gone", Control::Sufficient), good()],
-        failure,
-        Some("gone"),
-    );
-    check_refused(
-        [good(), missing("gone", Control::Required)],
-        failure,
-        Some("gone"),
-    );
+    check_refused([missing("gone", Control::Sufficient), good()], failure, Some("gone"));
+    check_refused([good(), missing("gone", Control::Required)], failure, Some("gone"));
     // Behind an allow, a sufficient link would not have been asked either.
-    assert!(
-        decide([good(), missing("gone", Control::Sufficient)])
-            .result
-            .is_ok()
-    );
-    let passed = Link {
-        on_error: OnError::Next,
-        ..missing("gone", Control::Sufficient)
-    };
+    assert!(decide([good(), missing("gone", Control::Sufficient)]).result.is_ok());
+    let passed = Link { on_error: OnError::Next, ..missing("gone", Control::Sufficient) };
     let decision = decide([passed, good()]);
     assert!(decision.result.is_ok());
     match &decision.walk[0].verdict {
@@ -142,53 +96,34 @@ fn a_plugin_without_hooks_or_without_generation_fails_closed() {
 #[test]
 fn the_first_objection_is_the_reason() {
     let decision = decide([
-        says(
-            "required",
-            Control::Required,
-            deny(ReasonCode::BadUserNameOrPassword),
-        ),
+        says("required", Control::Required, deny(ReasonCode::BadUserNameOrPassword)),
         says("sufficient", Control::Sufficient, allow("alice")),
         says("skipped", Control::Optional, allow("alice")),
-        says(
-            "requisite",
-            Control::Requisite,
-            Err(fails(PluginFailureKind::Busy)),
-        ),
+        says("requisite", Control::Requisite, Err(fails(PluginFailureKind::Busy))),
         says("never", Control::Required, allow("alice")),
     ]);
     let refusal = decision.result.expect_err("accepted");
     assert_eq!(refusal.plugin.as_deref(), Some("required"));
     assert_eq!(refusal.reason_code(), ReasonCode::BadUserNameOrPassword);
     assert_eq!(refusal.reason.as_deref(), Some("no"));
-    let skipped: Vec<bool> = decision
-        .walk
-        .iter()
-        .map(|report| report.verdict == Verdict::Skipped)
-        .collect();
+    let skipped: Vec<bool> =
+        decision.walk.iter().map(|report| report.verdict == Verdict::Skipped).collect();
     assert_eq!(skipped, [false, false, true, false, true]);
 }
 
 #[test]
 fn reason_codes_that_connack_does_not_know_become_not_authorized() {
     for (said, told) in [
-        (
-            ReasonCode::BadUserNameOrPassword,
-            ReasonCode::BadUserNameOrPassword,
-        ),
+        (ReasonCode::BadUserNameOrPassword, ReasonCode::BadUserNameOrPassword),
         (ReasonCode::Banned, ReasonCode::Banned),
         (ReasonCode::QuotaExceeded, ReasonCode::QuotaExceeded),
         (ReasonCode::Success, ReasonCode::NotAuthorized),
         (ReasonCode::GrantedQoS1, ReasonCode::NotAuthorized),
-        (
-            ReasonCode::ContinueAuthentication,
-            ReasonCode::NotAuthorized,
-        ),
+        (ReasonCode::ContinueAuthentication, ReasonCode::NotAuthorized),
         (ReasonCode::PacketIdentifierInUse, ReasonCode::NotAuthorized),
         (ReasonCode::SessionTakenOver, ReasonCode::NotAuthorized),
     ] {
-        let refusal = decide([says("a", Control::Sufficient, deny(said))])
-            .result
-            .expect_err("in");
+        let refusal = decide([says("a", Control::Sufficient, deny(said))]).result.expect_err("in");
         assert_eq!(refusal.reason_code(), told, "{said:?}");
     }
 }
@@ -199,14 +134,10 @@ fn failures_are_told_apart_from_denials() {
         (PluginFailureKind::Busy, ReasonCode::ServerBusy),
         (PluginFailureKind::Trap, ReasonCode::ServerUnavailable),
         (PluginFailureKind::Deadline, ReasonCode::ServerUnavailable),
-        (
-            PluginFailureKind::Unavailable,
-            ReasonCode::ServerUnavailable,
-        ),
+        (PluginFailureKind::Unavailable, ReasonCode::ServerUnavailable),
     ] {
-        let refusal = decide([says("a", Control::Sufficient, Err(fails(kind)))])
-            .result
-            .expect_err("in");
+        let refusal =
+            decide([says("a", Control::Sufficient, Err(fails(kind)))]).result.expect_err("in");
         assert_eq!(refusal.reason_code(), told);
         assert_eq!(refusal.detail, format!("{kind}: it broke"));
     }
@@ -215,10 +146,7 @@ fn failures_are_told_apart_from_denials() {
 #[test]
 fn a_reason_that_cannot_be_sent_is_dropped() {
     for reason in ["a\0b".to_owned(), "x".repeat(65_536)] {
-        let denial = crate::Denial {
-            reason_code: ReasonCode::NotAuthorized,
-            reason: Some(reason),
-        };
+        let denial = crate::Denial { reason_code: ReasonCode::NotAuthorized, reason: Some(reason) };
         let refusal = decide([says("a", Control::Sufficient, Ok(Outcome::Deny(denial)))]);
         assert_eq!(refusal.result.expect_err("accepted").reason, None);
     }
@@ -259,10 +187,7 @@ fn grants_unite() {
     assert_eq!(&*identity.principal, "alice");
     assert_eq!(&*identity.authenticated_by, "users");
     assert_eq!(identity.groups, ["a", "b", "c"]);
-    assert_eq!(
-        identity.attributes,
-        pairs(&[("site", "1"), ("site", "2"), ("role", "x")])
-    );
+    assert_eq!(identity.attributes, pairs(&[("site", "1"), ("site", "2"), ("role", "x")]));
     assert_eq!(identity.expires_at_unix, Some(NOW + 10));
     assert_eq!(identity.session_expiry_seconds_max, Some(60));
     assert_eq!(identity.user_properties, pairs(&[("k", "1"), ("k", "2")]));
@@ -274,10 +199,7 @@ fn the_principal_is_named_once() {
     check_refused([nobody()], RefusalKind::NoPrincipal, None);
     let optional = grants("cert", Control::Optional, named("alice"));
     let identity = decide([optional, nobody()]).result.expect("accepted");
-    assert_eq!(
-        (&*identity.principal, &*identity.authenticated_by),
-        ("alice", "cert")
-    );
+    assert_eq!((&*identity.principal, &*identity.authenticated_by), ("alice", "cert"));
     let links = [
         grants("a", Control::Required, named("alice")),
         grants("b", Control::Optional, named("bob")),
@@ -298,10 +220,8 @@ fn grants_of_skipped_links_do_not_count() {
 
 #[test]
 fn a_grant_that_cannot_be_used_is_a_failure_of_its_link() {
-    let property = |value: &str| Grant {
-        user_properties: pairs(&[("k", value)]),
-        ..named("alice")
-    };
+    let property =
+        |value: &str| Grant { user_properties: pairs(&[("k", value)]), ..named("alice") };
     for grant in [
         named(""),
         named("a\0b"),
@@ -315,27 +235,17 @@ fn a_grant_that_cannot_be_used_is_a_failure_of_its_link() {
         let links = [grants("a", Control::Sufficient, grant.clone())];
         check_refused(links, RefusalKind::PluginFailure, Some("a"));
         // As any failure it may be turned into next, and then it names nobody.
-        let passed = Link {
-            on_error: OnError::Next,
-            ..grants("a", Control::Sufficient, grant)
-        };
+        let passed = Link { on_error: OnError::Next, ..grants("a", Control::Sufficient, grant) };
         let identity = decide([passed, says("b", Control::Sufficient, allow("bob"))]).result;
         assert_eq!(&*identity.expect("accepted").principal, "bob");
     }
-    assert!(
-        decide([grants("a", Control::Sufficient, named(&"x".repeat(65_535)))])
-            .result
-            .is_ok()
-    );
+    assert!(decide([grants("a", Control::Sufficient, named(&"x".repeat(65_535)))]).result.is_ok());
 }
 
 #[test]
 fn a_grant_must_end_in_the_future() {
     for (end, accepted) in [(0, false), (NOW - 1, false), (NOW, false), (NOW + 1, true)] {
-        let grant = Grant {
-            expires_at_unix: Some(end),
-            ..named("alice")
-        };
+        let grant = Grant { expires_at_unix: Some(end), ..named("alice") };
         let decision = decide([grants("a", Control::Sufficient, grant)]);
         match decision.result {
             Ok(identity) => assert_eq!((identity.expires_at_unix, accepted), (Some(end), true)),
@@ -361,10 +271,7 @@ fn each_link_is_asked_once_and_timed() {
     let decision = block_on(authenticate(&chain, &connection(), &credentials(), clock));
     assert_eq!(calls.load(Ordering::Relaxed), 1);
     assert_eq!(decision.walk[0].elapsed, Duration::from_micros(5));
-    assert_eq!(
-        (&*decision.walk[0].generation, decision.walk[0].hook),
-        ("g1", Hook::Authenticator)
-    );
+    assert_eq!((&*decision.walk[0].generation, decision.walk[0].hook), ("g1", Hook::Authenticator));
 }
 
 #[track_caller]
@@ -380,41 +287,22 @@ fn check_unauthorized(chain: &Chain, kind: RefusalKind, walk: &[(&str, bool)]) {
 
 #[test]
 fn an_authorizer_that_fails_refuses_whatever_its_flags_say() {
-    for control in [
-        Control::Sufficient,
-        Control::Required,
-        Control::Requisite,
-        Control::Optional,
-    ] {
+    for control in [Control::Sufficient, Control::Required, Control::Requisite, Control::Optional] {
         let broken = permits("broken", Err(fails(PluginFailureKind::Trap)));
-        let flagged = Link {
-            control,
-            on_error: OnError::Next,
-            ..broken
-        };
+        let flagged = Link { control, on_error: OnError::Next, ..broken };
         let good = permits("good", Ok(rules([rule(Effect::Allow, "#")])));
         let walk = [("good", false), ("broken", false), ("good", true)];
         let links = chain([good.clone(), flagged, good.clone()]);
         check_unauthorized(&links, RefusalKind::PluginFailure, &walk);
-        let gone = Link {
-            on_error: OnError::Next,
-            ..missing("gone", control)
-        };
+        let gone = Link { on_error: OnError::Next, ..missing("gone", control) };
         let walk = [("gone", false), ("good", true)];
         check_unauthorized(&chain([gone, good]), RefusalKind::PluginFailure, &walk);
     }
     let busy = chain([permits("busy", Err(fails(PluginFailureKind::Busy)))]);
     check_unauthorized(&busy, RefusalKind::Busy, &[("busy", false)]);
-    let hollow = Link {
-        control: Control::Optional,
-        ..link("hollow", None, None)
-    };
+    let hollow = Link { control: Control::Optional, ..link("hollow", None, None) };
     assert!(matches!(hollow.state, LinkState::Live { .. }));
-    check_unauthorized(
-        &chain([hollow]),
-        RefusalKind::PluginFailure,
-        &[("hollow", false)],
-    );
+    check_unauthorized(&chain([hollow]), RefusalKind::PluginFailure, &[("hollow", false)]);
 }
 
 #[test]
@@ -431,10 +319,8 @@ fn every_authorizer_is_asked_with_the_subject() {
     ]);
     let (result, reports) = block_on(authorize(&chain, &subject("c", "p"), no_time));
     assert!(result.is_ok());
-    let reports: Vec<(&str, &Verdict)> = reports
-        .iter()
-        .map(|report| (&*report.plugin, &report.verdict))
-        .collect();
+    let reports: Vec<(&str, &Verdict)> =
+        reports.iter().map(|report| (&*report.plugin, &report.verdict)).collect();
     assert_eq!(reports[0], ("first", &Verdict::Allow));
     assert!(matches!(reports[1], ("second", Verdict::Deny(_))));
     assert_eq!(reports[2], ("third", &Verdict::Next));

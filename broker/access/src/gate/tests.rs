@@ -26,19 +26,12 @@ fn gate() -> Arc<Gate> {
 fn named_chain(name: &str) -> Chain {
     chain([
         says("who", Control::Sufficient, allow(name)),
-        permits(
-            "what",
-            Ok(rules([rule(Effect::Allow, &format!("{name}/#"))])),
-        ),
+        permits("what", Ok(rules([rule(Effect::Allow, &format!("{name}/#"))]))),
     ])
 }
 
 fn may_publish(client: &Authenticated, topic: &str) -> bool {
-    let request = PublishRequest {
-        topic,
-        qos: QoS::AtMostOnce,
-        retain: false,
-    };
+    let request = PublishRequest { topic, qos: QoS::AtMostOnce, retain: false };
     client.permissions().permit_publish(request).is_ok()
 }
 
@@ -62,10 +55,7 @@ fn refuses_everybody_before_the_first_swap() {
 #[test]
 fn without_authorizers_a_client_may_do_nothing() {
     let gate = gate();
-    gate.swap(
-        chain([says("who", Control::Sufficient, allow("a"))]),
-        HashMap::new(),
-    );
+    gate.swap(chain([says("who", Control::Sufficient, allow("a"))]), HashMap::new());
     assert!(!may_publish(&admit(&gate), "a"));
 }
 
@@ -75,20 +65,12 @@ fn admits_with_identity_permissions_and_the_walk_of_both() {
     assert_eq!(gate.swap(named_chain("a"), HashMap::new()), 1);
     let (result, walk) = ask(&gate);
     let client = result.expect("refused");
-    assert_eq!(
-        (&*client.identity().principal, client.generation()),
-        ("a", 1)
-    );
+    assert_eq!((&*client.identity().principal, client.generation()), ("a", 1));
     assert_eq!(&*client.subject().client_id, "device-1");
     assert!(may_publish(&client, "a/x") && !may_publish(&client, "b/x"));
-    let walk: Vec<(&str, Hook)> = walk
-        .iter()
-        .map(|report| (&*report.plugin, report.hook))
-        .collect();
-    assert_eq!(
-        walk,
-        [("who", Hook::Authenticator), ("what", Hook::Authorizer)]
-    );
+    let walk: Vec<(&str, Hook)> =
+        walk.iter().map(|report| (&*report.plugin, report.hook)).collect();
+    assert_eq!(walk, [("who", Hook::Authenticator), ("what", Hook::Authorizer)]);
 }
 
 #[test]
@@ -97,19 +79,10 @@ fn each_listener_has_its_chain() {
     let special = HashMap::from([(Arc::from("mqtt"), named_chain("special"))]);
     gate.swap(named_chain("default"), special);
     assert_eq!(&*admit(&gate).identity().principal, "special");
-    let other = Connection {
-        listener: "tls".into(),
-        ..connection()
-    };
+    let other = Connection { listener: "tls".into(), ..connection() };
     let decision = block_on(gate.authenticate(&other, &credentials(), NOW));
     assert_eq!(&*decision.result.expect("refused").principal, "default");
-    assert_eq!(
-        (
-            gate.chain("mqtt").links.len(),
-            gate.chain("tls").links.len()
-        ),
-        (2, 2)
-    );
+    assert_eq!((gate.chain("mqtt").links.len(), gate.chain("tls").links.len()), (2, 2));
     // A listener that the swap no longer names falls back to the default.
     gate.swap(Chain::default(), HashMap::new());
     assert!(gate.chain("mqtt").links.is_empty());
@@ -124,15 +97,9 @@ fn a_swap_in_the_middle_of_a_decision_does_not_reach_it() {
         allow("old")
     });
     let old_rules = permits("what", Ok(rules([rule(Effect::Allow, "old/#")])));
-    gate.swap(
-        chain([link("swapping", Some(Arc::new(swapping)), None), old_rules]),
-        HashMap::new(),
-    );
+    gate.swap(chain([link("swapping", Some(Arc::new(swapping)), None), old_rules]), HashMap::new());
     let client = admit(&gate);
-    assert_eq!(
-        (&*client.identity().principal, client.generation()),
-        ("old", 1)
-    );
+    assert_eq!((&*client.identity().principal, client.generation()), ("old", 1));
     assert!(may_publish(&client, "old/x") && !may_publish(&client, "new/x"));
     assert_eq!(gate.generation(), 2);
     assert_eq!(&*admit(&gate).identity().principal, "new");
@@ -146,21 +113,14 @@ fn swaps_from_two_threads_never_mix() {
     thread::scope(|scope| {
         let swapper = scope.spawn(|| {
             for turn in 0..2_000 {
-                gate.swap(
-                    named_chain(if turn % 2 == 0 { "b" } else { "a" }),
-                    HashMap::new(),
-                );
+                gate.swap(named_chain(if turn % 2 == 0 { "b" } else { "a" }), HashMap::new());
             }
             stop.store(true, Ordering::Release);
         });
         while !stop.load(Ordering::Acquire) {
             let client = admit(&gate);
             // Odd generations are those of "a".
-            let name = if client.generation() % 2 == 1 {
-                "a"
-            } else {
-                "b"
-            };
+            let name = if client.generation() % 2 == 1 { "a" } else { "b" };
             assert_eq!(&*client.identity().principal, name);
             assert!(may_publish(&client, &format!("{name}/x")));
         }
@@ -182,10 +142,7 @@ fn observers_are_told_after_the_swap() {
     }
     gate.swap(named_chain("a"), HashMap::new());
     gate.swap(named_chain("b"), HashMap::new());
-    assert_eq!(
-        *seen.lock().expect("lock"),
-        [(1, 1), (1, 1), (2, 2), (2, 2)]
-    );
+    assert_eq!(*seen.lock().expect("lock"), [(1, 1), (1, 1), (2, 2), (2, 2)]);
 }
 
 #[test]
@@ -196,18 +153,12 @@ fn refreshing_keeps_the_identity_and_takes_the_current_rules() {
     gate.swap(named_chain("b"), HashMap::new());
     let (refreshed, walk) = block_on(gate.refresh(&client));
     let refreshed = refreshed.expect("refused");
-    assert_eq!(
-        (&*refreshed.identity().principal, refreshed.generation()),
-        ("a", 2)
-    );
+    assert_eq!((&*refreshed.identity().principal, refreshed.generation()), ("a", 2));
     assert!(may_publish(&refreshed, "b/x") && !may_publish(&refreshed, "a/x"));
     assert!(walk.iter().all(|report| report.hook == Hook::Authorizer));
     gate.swap(chain([missing("gone", Control::Optional)]), HashMap::new());
     let (refused, _) = block_on(gate.refresh(&refreshed));
-    assert_eq!(
-        refused.expect_err("refreshed").kind,
-        RefusalKind::PluginFailure
-    );
+    assert_eq!(refused.expect_err("refreshed").kind, RefusalKind::PluginFailure);
 }
 
 #[test]
@@ -216,19 +167,14 @@ fn the_client_id_can_be_the_principal() {
     let own = permits("what", Ok(rules([rule(Effect::Allow, "${clientid}/#")])));
     let who = says("who", Control::Sufficient, allow("alice"));
     gate.swap(chain([who, own]), HashMap::new());
-    for (from, client_id) in [
-        (ClientIdFrom::Connect, "device-1"),
-        (ClientIdFrom::Principal, "alice"),
-    ] {
+    for (from, client_id) in
+        [(ClientIdFrom::Connect, "device-1"), (ClientIdFrom::Principal, "alice")]
+    {
         let admitted = block_on(gate.admit(&connection(), &credentials(), from, NOW));
         let client = admitted.0.expect("refused");
         assert_eq!(&*client.subject().client_id, client_id);
         for topic in ["device-1/x", "alice/x"] {
-            assert_eq!(
-                may_publish(&client, topic),
-                topic.starts_with(client_id),
-                "{topic}"
-            );
+            assert_eq!(may_publish(&client, topic), topic.starts_with(client_id), "{topic}");
         }
     }
 }

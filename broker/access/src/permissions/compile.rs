@@ -31,23 +31,15 @@ pub(super) fn compile(
                 let rules = compile_set(subject, name, set, &mut personal)?;
                 (rules, set.ttl_seconds.map_or(TTL_DEFAULT, ttl_of))
             }
-            Answer::DenyAll => (
-                LinkRules::without_rules(name.clone(), LinkAnswer::DenyAll),
-                TTL_DEFAULT,
-            ),
-            Answer::Next => (
-                LinkRules::without_rules(name.clone(), LinkAnswer::Next),
-                TTL_DEFAULT,
-            ),
+            Answer::DenyAll => {
+                (LinkRules::without_rules(name.clone(), LinkAnswer::DenyAll), TTL_DEFAULT)
+            }
+            Answer::Next => (LinkRules::without_rules(name.clone(), LinkAnswer::Next), TTL_DEFAULT),
         };
         links.push(link);
         ttl = Some(ttl.map_or(link_ttl, |least: Duration| least.min(link_ttl)));
     }
-    Ok(Permissions {
-        links: links.into(),
-        ttl: ttl.unwrap_or(TTL_DEFAULT),
-        personal,
-    })
+    Ok(Permissions { links: links.into(), ttl: ttl.unwrap_or(TTL_DEFAULT), personal })
 }
 
 fn ttl_of(seconds: u32) -> Duration {
@@ -73,10 +65,7 @@ fn compile_set(
         };
         check_share_name(rule).map_err(fault)?;
         match fill(&rule.filter, subject).map_err(fault)? {
-            Filled::Filter {
-                filter,
-                personal: filled,
-            } => {
+            Filled::Filter { filter, personal: filled } => {
                 *personal |= filled;
                 rules.extend(CompiledRule::new(number, rule, filter));
             }
@@ -155,10 +144,7 @@ fn check_share_name(rule: &Rule) -> Result<(), String> {
         return Ok(());
     };
     if name.contains("${") {
-        return Err(format!(
-            "share-name {}: variables are only filled in filters",
-            shown(name)
-        ));
+        return Err(format!("share-name {}: variables are only filled in filters", shown(name)));
     }
     match ShareName::new(name) {
         Ok(_) => Ok(()),
@@ -167,12 +153,7 @@ fn check_share_name(rule: &Rule) -> Result<(), String> {
 }
 
 fn refusal(kind: RefusalKind, plugin: &Arc<str>, detail: String) -> Refusal {
-    Refusal {
-        kind,
-        plugin: Some(plugin.clone()),
-        reason: None,
-        detail,
-    }
+    Refusal { kind, plugin: Some(plugin.clone()), reason: None, detail }
 }
 
 /// A plugin's text for a log line: escaped, and cut where it would fill the screen.

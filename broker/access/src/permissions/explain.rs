@@ -80,12 +80,7 @@ fn word(link: &LinkRules, decisive: Option<&CompiledRule>) -> LinkWord {
             ),
         );
     }
-    LinkWord {
-        plugin: link.name().clone(),
-        effect,
-        rule,
-        detail,
-    }
+    LinkWord { plugin: link.name().clone(), effect, rule, detail }
 }
 
 fn append(detail: &mut String, sentence: &str) {

@@ -81,11 +81,7 @@ impl HeadIndex {
         look(self.literal.get(text), &mut best, wanted);
         let mut remaining = self.head_levels;
         // `a/#` selects `a`: the end of the text ends a head like a `/` does.
-        let ends = text
-            .bytes()
-            .enumerate()
-            .filter(|(_, byte)| *byte == b'/')
-            .map(|(at, _)| at);
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'/').map(|(at, _)| at);
         for (end, levels) in ends.chain([text.len()]).zip(1..=HEAD_LEVELS_MAX) {
             let bit = 1 << levels;
             if remaining & bit != 0 {
@@ -110,11 +106,7 @@ fn look(
     wanted: &mut impl FnMut(usize) -> bool,
 ) {
     let end = best.unwrap_or(usize::MAX);
-    let mut places = places
-        .into_iter()
-        .flatten()
-        .copied()
-        .take_while(|place| *place < end);
+    let mut places = places.into_iter().flatten().copied().take_while(|place| *place < end);
     if let Some(place) = places.find(|place| wanted(*place)) {
         *best = Some(place);
     }

@@ -54,10 +54,7 @@ fn selects(filter: &str, topic: &str) -> bool {
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
         return false;
     }
-    levels(
-        &filter.split('/').collect::<Vec<_>>(),
-        &topic.split('/').collect::<Vec<_>>(),
-    )
+    levels(&filter.split('/').collect::<Vec<_>>(), &topic.split('/').collect::<Vec<_>>())
 }
 
 /// What each link's first rule says on one topic.
@@ -114,34 +111,22 @@ fn a_rule() -> impl Strategy<Value = Rule> {
         .prop_map(|(publish, subscribe)| Activity { publish, subscribe });
     let qos = prop_oneof![3 => Just(QoSSet::ALL), 1 => (0..8_u8).prop_map(QoSSet)];
     let share_name = prop_oneof![6 => Just(None), 1 => Just(Some("g".to_owned()))];
-    (
-        effect,
-        activity,
-        a_filter(),
-        qos,
-        a_condition(),
-        a_condition(),
-        share_name,
+    (effect, activity, a_filter(), qos, a_condition(), a_condition(), share_name).prop_map(
+        |(effect, activity, filter, qos, retain, shared, share_name)| Rule {
+            effect,
+            activity,
+            filter,
+            qos,
+            retain,
+            shared,
+            share_name,
+        },
     )
-        .prop_map(
-            |(effect, activity, filter, qos, retain, shared, share_name)| Rule {
-                effect,
-                activity,
-                filter,
-                qos,
-                retain,
-                shared,
-                share_name,
-            },
-        )
 }
 
 /// Short lists are searched as they are, long ones by the index.
 fn some_links() -> impl Strategy<Value = Links> {
-    vec(
-        prop_oneof![vec(a_rule(), 0..6), vec(a_rule(), 0..40)],
-        1..=3,
-    )
+    vec(prop_oneof![vec(a_rule(), 0..6), vec(a_rule(), 0..40)], 1..=3)
 }
 
 /// All topics of up to three levels over an alphabet with a name that no filter holds, alone and
@@ -162,11 +147,7 @@ fn topics() -> Vec<String> {
 }
 
 fn parse(share: bool, filter: &str) -> SubscriptionFilter {
-    let text = if share {
-        format!("$share/g/{filter}")
-    } else {
-        filter.to_owned()
-    };
+    let text = if share { format!("$share/g/{filter}") } else { filter.to_owned() };
     SubscriptionFilter::parse(&text).expect("valid filter")
 }
 

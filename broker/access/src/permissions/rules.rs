@@ -65,23 +65,13 @@ pub(super) enum LinkAnswer {
 impl CompiledRule {
     /// None for a rule that can match nothing.
     pub(super) fn new(number: u32, rule: &Rule, filter: TopicFilter) -> Option<Self> {
-        let publish = if rule.activity.publish {
-            condition_bits(rule.qos, rule.retain)
-        } else {
-            0
-        };
-        let subscribe = if rule.activity.subscribe {
-            condition_bits(rule.qos, rule.shared)
-        } else {
-            0
-        };
+        let publish = if rule.activity.publish { condition_bits(rule.qos, rule.retain) } else { 0 };
+        let subscribe =
+            if rule.activity.subscribe { condition_bits(rule.qos, rule.shared) } else { 0 };
         (publish | subscribe != 0).then(|| Self {
             number,
             effect: rule.effect,
-            tail_at: filter
-                .as_str()
-                .rfind(['+', '#'])
-                .map_or(0, |wildcard| wildcard + 1),
+            tail_at: filter.as_str().rfind(['+', '#']).map_or(0, |wildcard| wildcard + 1),
             filter,
             publish,
             subscribe,
@@ -92,11 +82,7 @@ impl CompiledRule {
     /// Whether the filter selects this topic. Comparing the ends first spares most rules the walk
     /// along the levels.
     fn selects(&self, topic: &str) -> bool {
-        let tail = self
-            .filter
-            .as_bytes()
-            .get(self.tail_at..)
-            .unwrap_or_default();
+        let tail = self.filter.as_bytes().get(self.tail_at..).unwrap_or_default();
         topic.as_bytes().ends_with(tail) && self.filter.matches(topic)
     }
 
@@ -106,28 +92,20 @@ impl CompiledRule {
 
     fn agrees_to_subscribe(&self, conditions: SubscribeConditions<'_>) -> bool {
         self.subscribe & conditions.bit != 0
-            && self
-                .share_name
-                .as_deref()
-                .is_none_or(|name| conditions.share_name == Some(name))
+            && self.share_name.as_deref().is_none_or(|name| conditions.share_name == Some(name))
     }
 }
 
 impl PublishConditions {
     pub(super) fn of(request: &PublishRequest<'_>) -> Self {
-        Self {
-            bit: condition_bit(request.qos, request.retain),
-        }
+        Self { bit: condition_bit(request.qos, request.retain) }
     }
 }
 
 impl<'a> SubscribeConditions<'a> {
     pub(super) fn of(request: &SubscribeRequest<'a>) -> Self {
         let share_name = request.filter.share.as_ref().map(topic::ShareName::as_str);
-        Self {
-            bit: condition_bit(request.qos, share_name.is_some()),
-            share_name,
-        }
+        Self { bit: condition_bit(request.qos, share_name.is_some()), share_name }
     }
 }
 
@@ -135,21 +113,12 @@ impl LinkRules {
     /// `rules` in order of precedence.
     pub(super) fn new(name: Arc<str>, rules: Vec<CompiledRule>, dropped: Vec<u32>) -> Self {
         let index = RuleIndex::new(&rules);
-        Self {
-            name,
-            answer: LinkAnswer::Rules,
-            rules,
-            index,
-            dropped,
-        }
+        Self { name, answer: LinkAnswer::Rules, rules, index, dropped }
     }
 
     /// A link that answered without rules.
     pub(super) fn without_rules(name: Arc<str>, answer: LinkAnswer) -> Self {
-        Self {
-            answer,
-            ..Self::new(name, Vec::new(), Vec::new())
-        }
+        Self { answer, ..Self::new(name, Vec::new(), Vec::new()) }
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
@@ -178,9 +147,7 @@ impl LinkRules {
         topic: &str,
         conditions: PublishConditions,
     ) -> Option<&CompiledRule> {
-        self.first(topic, |rule| {
-            rule.agrees_to_publish(conditions) && rule.selects(topic)
-        })
+        self.first(topic, |rule| rule.agrees_to_publish(conditions) && rule.selects(topic))
     }
 
     /// The first rule for a message on `topic` that comes through a subscription.
@@ -189,9 +156,7 @@ impl LinkRules {
         topic: &str,
         conditions: SubscribeConditions<'_>,
     ) -> Option<&CompiledRule> {
-        self.first(topic, |rule| {
-            rule.agrees_to_subscribe(conditions) && rule.selects(topic)
-        })
+        self.first(topic, |rule| rule.agrees_to_subscribe(conditions) && rule.selects(topic))
     }
 
     /// The first rule that covers the whole of `filter`.
@@ -225,9 +190,7 @@ impl LinkRules {
         filter: &TopicFilter,
         conditions: SubscribeConditions<'_>,
     ) -> Option<&CompiledRule> {
-        let end = self
-            .covering_rule(filter, conditions)
-            .map_or(u32::MAX, |rule| rule.number);
+        let end = self.covering_rule(filter, conditions).map_or(u32::MAX, |rule| rule.number);
         let steps = Cell::new(0_u32);
         self.rules
             .iter()

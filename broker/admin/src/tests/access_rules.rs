@@ -13,10 +13,7 @@ use crate::{
 };
 
 fn path_of(route: &Route) -> String {
-    route
-        .path
-        .replace("{client_id}", "a")
-        .replace("{name}", "acl-file")
+    route.path.replace("{client_id}", "a").replace("{name}", "acl-file")
 }
 
 #[tokio::test]
@@ -54,11 +51,7 @@ async fn every_route_but_the_health_checks_needs_the_token() {
     }
     open.dedup();
     assert_eq!(open, ["/livez", "/readyz"]);
-    assert!(
-        fakes.asked().is_empty(),
-        "a stranger reached a handler: {:?}",
-        fakes.asked()
-    );
+    assert!(fakes.asked().is_empty(), "a stranger reached a handler: {:?}", fakes.asked());
     assert!(fakes.broker.disconnected.lock().unwrap().is_empty());
 }
 
@@ -69,21 +62,13 @@ async fn every_route_answers_its_token() {
         let reply = ask(&fakes, route.verb.name(), &path_of(route)).await;
         assert_ne!(reply.status, StatusCode::UNAUTHORIZED, "{}", route.path);
         assert_ne!(reply.status, StatusCode::NOT_FOUND, "{}", route.path);
-        assert_ne!(
-            reply.status,
-            StatusCode::METHOD_NOT_ALLOWED,
-            "{}",
-            route.path
-        );
+        assert_ne!(reply.status, StatusCode::METHOD_NOT_ALLOWED, "{}", route.path);
     }
 }
 
 #[test]
 fn no_line_of_the_table_is_there_twice() {
-    let mut lines: Vec<_> = ROUTES
-        .iter()
-        .map(|route| (route.path, route.verb.name()))
-        .collect();
+    let mut lines: Vec<_> = ROUTES.iter().map(|route| (route.path, route.verb.name())).collect();
     let routes = lines.len();
     lines.sort_unstable();
     lines.dedup();
@@ -96,9 +81,7 @@ async fn two_authorization_headers_are_refused() {
         .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
         .body(Body::empty())
         .unwrap();
-    send(&router(&Fakes::new()), request)
-        .await
-        .problem(401, "unauthorized");
+    send(&router(&Fakes::new()), request).await.problem(401, "unauthorized");
 }
 
 #[tokio::test]
@@ -108,10 +91,7 @@ async fn the_scheme_is_not_case_sensitive() {
         .header(header::AUTHORIZATION, format!("bEARER  {TOKEN}"))
         .body(Body::empty())
         .unwrap();
-    assert_eq!(
-        send(&router(&Fakes::new()), request).await.status,
-        StatusCode::OK
-    );
+    assert_eq!(send(&router(&Fakes::new()), request).await.status, StatusCode::OK);
 }
 
 /// The status that a request to the open `/livez` gets with these headers.
@@ -153,13 +133,7 @@ async fn only_names_of_this_server_are_answered() {
     ] {
         assert_eq!(with(&[host], None).await, 421, "{host}");
     }
-    for hosts in [
-        &[][..],
-        &["localhost", "localhost"],
-        &[""],
-        &["user@localhost"],
-        &["a b"],
-    ] {
+    for hosts in [&[][..], &["localhost", "localhost"], &[""], &["user@localhost"], &["a b"]] {
         assert_eq!(with(hosts, None).await, 400, "{hosts:?}");
     }
 }
@@ -170,21 +144,13 @@ async fn a_whole_address_in_the_request_line_is_checked_too() {
         .header(header::HOST, "localhost")
         .body(Body::empty())
         .unwrap();
-    send(&router(&Fakes::new()), request)
-        .await
-        .problem(421, "unknown_host");
+    send(&router(&Fakes::new()), request).await.problem(421, "unknown_host");
 }
 
 #[tokio::test]
 async fn http_1_0_may_leave_the_host_out() {
-    let request = Request::get("/livez")
-        .version(Version::HTTP_10)
-        .body(Body::empty())
-        .unwrap();
-    assert_eq!(
-        send(&router(&Fakes::new()), request).await.status,
-        StatusCode::OK
-    );
+    let request = Request::get("/livez").version(Version::HTTP_10).body(Body::empty()).unwrap();
+    assert_eq!(send(&router(&Fakes::new()), request).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -211,23 +177,14 @@ fn names_are_free_only_beyond_loopback_and_without_a_list() {
     let names = ["broker.example".to_owned()];
     assert!(matches!(Hosts::new(remote, &[]), Hosts::Any));
     assert!(matches!(Hosts::new(remote, &names), Hosts::Only(_)));
-    assert!(matches!(
-        Hosts::new([127, 0, 0, 2].into(), &[]),
-        Hosts::Only(_)
-    ));
+    assert!(matches!(Hosts::new([127, 0, 0, 2].into(), &[]), Hosts::Only(_)));
 }
 
 #[tokio::test]
 async fn metrics_are_open_only_if_configured() {
     let fakes = Fakes::new();
-    let ask = || {
-        Request::get("/metrics")
-            .header(header::HOST, "localhost")
-            .body(Body::empty())
-    };
-    send(&router(&fakes), ask().unwrap())
-        .await
-        .problem(401, "unauthorized");
+    let ask = || Request::get("/metrics").header(header::HOST, "localhost").body(Body::empty());
+    send(&router(&fakes), ask().unwrap()).await.problem(401, "unauthorized");
     let mut shared = super::shared(&fakes);
     shared.metrics_open = true;
     let open = routes::router(shared.into());

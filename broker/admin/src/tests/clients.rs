@@ -10,10 +10,7 @@ use super::{ask, fakes::Fakes, request, router, send};
 
 fn ids(page: &serde_json::Value) -> Vec<&str> {
     let clients = page["clients"].as_array().unwrap();
-    clients
-        .iter()
-        .map(|client| client["client_id"].as_str().unwrap())
-        .collect()
+    clients.iter().map(|client| client["client_id"].as_str().unwrap()).collect()
 }
 
 #[tokio::test]
@@ -26,19 +23,11 @@ async fn pages_follow_each_other() {
     let first = ask(&fakes, "GET", "/api/v1/clients?limit=2").await.json();
     assert_eq!(ids(&first), ["a", "b/1 ä"]);
     assert_eq!(first["next"], "b/1 ä");
-    let second = ask(
-        &fakes,
-        "GET",
-        "/api/v1/clients?limit=2&after=b%2F1%20%C3%A4",
-    )
-    .await
-    .json();
+    let second = ask(&fakes, "GET", "/api/v1/clients?limit=2&after=b%2F1%20%C3%A4").await.json();
     assert_eq!(ids(&second), ["c"]);
     assert!(second["next"].is_null());
 
-    let prefixed = ask(&fakes, "GET", "/api/v1/clients?prefix=b%2F")
-        .await
-        .json();
+    let prefixed = ask(&fakes, "GET", "/api/v1/clients?prefix=b%2F").await.json();
     assert_eq!(ids(&prefixed), ["b/1 ä"]);
 }
 
@@ -66,10 +55,7 @@ async fn an_unchanged_client_is_not_sent_again() {
     let etag = ask(&fakes, "GET", "/api/v1/clients/a").await.headers[header::ETAG].clone();
     for (known, status) in [
         (etag.to_str().unwrap().to_owned(), StatusCode::NOT_MODIFIED),
-        (
-            format!("\"x\", W/{}", etag.to_str().unwrap()),
-            StatusCode::NOT_MODIFIED,
-        ),
+        (format!("\"x\", W/{}", etag.to_str().unwrap()), StatusCode::NOT_MODIFIED),
         ("*".to_owned(), StatusCode::NOT_MODIFIED),
         ("\"x\"".to_owned(), StatusCode::OK),
     ] {
@@ -91,23 +77,15 @@ async fn ending_a_connection() {
     let fakes = Fakes::new();
     let path = "/api/v1/clients/b%2F1%20%C3%A4/connection";
     let reply = ask(&fakes, "DELETE", path).await;
-    assert_eq!(
-        (reply.status, reply.text.as_str()),
-        (StatusCode::NO_CONTENT, "")
-    );
+    assert_eq!((reply.status, reply.text.as_str()), (StatusCode::NO_CONTENT, ""));
     let disconnected = fakes.broker.disconnected.lock().unwrap().clone();
-    assert_eq!(
-        disconnected,
-        [("b/1 ä".to_owned(), ReasonCode::AdministrativeAction)]
-    );
+    assert_eq!(disconnected, [("b/1 ä".to_owned(), ReasonCode::AdministrativeAction)]);
 }
 
 #[tokio::test]
 async fn clients_that_are_not_there() {
     let fakes = Fakes::new();
-    ask(&fakes, "GET", "/api/v1/clients/nobody")
-        .await
-        .problem(404, "not_found");
+    ask(&fakes, "GET", "/api/v1/clients/nobody").await.problem(404, "not_found");
     let nobody = ask(&fakes, "DELETE", "/api/v1/clients/nobody/connection").await;
     nobody.problem(404, "not_found");
     let away = ask(&fakes, "DELETE", "/api/v1/clients/c/connection").await;

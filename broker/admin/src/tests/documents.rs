@@ -10,9 +10,7 @@ use super::{ask, fakes::Fakes};
 use crate::{metrics, openapi, routes::ROUTES};
 
 fn golden(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../docs/reference")
-        .join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name)
 }
 
 fn update_wanted() -> bool {
@@ -28,29 +26,20 @@ fn the_openapi_document_is_the_committed_one() {
         fs::write(&path, text + "\n").unwrap();
     }
     let committed: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-    assert!(
-        document == committed,
-        "admin-api.json is stale: UPDATE_GOLDEN=1 writes it anew"
-    );
+    assert!(document == committed, "admin-api.json is stale: UPDATE_GOLDEN=1 writes it anew");
 }
 
 #[test]
 fn the_metrics_page_is_the_committed_one() {
     let fakes = Fakes::new();
     let state = fakes.state();
-    let page = page(
-        state.metrics.catalogue(),
-        metrics::snapshot(&state).catalogue(),
-    );
+    let page = page(state.metrics.catalogue(), metrics::snapshot(&state).catalogue());
     let path = golden("metrics.md");
     if update_wanted() {
         fs::write(&path, &page).unwrap();
     }
     let committed = fs::read_to_string(&path).unwrap();
-    assert!(
-        page == committed,
-        "metrics.md is stale: UPDATE_GOLDEN=1 writes it anew"
-    );
+    assert!(page == committed, "metrics.md is stale: UPDATE_GOLDEN=1 writes it anew");
 }
 
 fn page(counted: &[Described], current: &[Described]) -> String {
@@ -58,24 +47,14 @@ fn page(counted: &[Described], current: &[Described]) -> String {
         "# Metrics\n\nGenerated from the code; do not edit. `GET /metrics` of the admin API, \
          OpenMetrics text. No label ever holds a client id, a topic or other text of a client.\n",
     );
-    for (title, metrics) in [
-        ("Counted since the start", counted),
-        ("Read at each scrape", current),
-    ] {
-        write!(
-            page,
-            "\n## {title}\n\n| name | kind | labels | meaning |\n|---|---|---|---|\n"
-        )
-        .unwrap();
+    for (title, metrics) in [("Counted since the start", counted), ("Read at each scrape", current)]
+    {
+        write!(page, "\n## {title}\n\n| name | kind | labels | meaning |\n|---|---|---|---|\n")
+            .unwrap();
         for metric in metrics {
             let labels = metric.labels.join(", ");
             let kind = metric.kind.name();
-            writeln!(
-                page,
-                "| `{}` | {kind} | {labels} | {} |",
-                metric.name, metric.help
-            )
-            .unwrap();
+            writeln!(page, "| `{}` | {kind} | {labels} | {} |", metric.name, metric.help).unwrap();
         }
     }
     page
@@ -91,32 +70,13 @@ fn every_route_is_documented_with_its_permission() {
     assert_eq!(documented, ROUTES.len());
     for route in ROUTES {
         let operation = &document["paths"][route.path][route.verb.name().to_ascii_lowercase()];
-        let permission = route
-            .access
-            .permission()
-            .map(|permission| permission.name());
-        assert_eq!(
-            operation["x-permission"].as_str(),
-            permission,
-            "{}",
-            route.path
-        );
-        assert_eq!(
-            operation["responses"].get("401").is_some(),
-            permission.is_some()
-        );
-        for parameter in route
-            .path
-            .split('/')
-            .filter(|segment| segment.starts_with('{'))
-        {
+        let permission = route.access.permission().map(|permission| permission.name());
+        assert_eq!(operation["x-permission"].as_str(), permission, "{}", route.path);
+        assert_eq!(operation["responses"].get("401").is_some(), permission.is_some());
+        for parameter in route.path.split('/').filter(|segment| segment.starts_with('{')) {
             let name = parameter.trim_matches(['{', '}']);
             let listed = operation["parameters"].as_array().unwrap();
-            assert!(
-                listed
-                    .iter()
-                    .any(|listed| listed["name"] == name && listed["in"] == "path")
-            );
+            assert!(listed.iter().any(|listed| listed["name"] == name && listed["in"] == "path"));
         }
     }
 }
@@ -126,10 +86,7 @@ fn every_reference_has_its_schema() {
     fn check(value: &Value, document: &Value) {
         if let Some(reference) = value.get("$ref").and_then(Value::as_str) {
             let pointer = reference.strip_prefix('#').unwrap();
-            assert!(
-                document.pointer(pointer).is_some(),
-                "{reference} leads nowhere"
-            );
+            assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
         }
         match value {
             Value::Object(fields) => fields.values().for_each(|field| check(field, document)),
@@ -161,11 +118,7 @@ async fn answers_are_as_documented() {
             assert!(documented.contains_key(field), "{schema} has no {field}");
         }
         let optional = usize::from(schema == "Problem") * 2;
-        assert_eq!(
-            answer.as_object().unwrap().len() + optional,
-            documented.len(),
-            "{schema}"
-        );
+        assert_eq!(answer.as_object().unwrap().len() + optional, documented.len(), "{schema}");
     }
 }
 

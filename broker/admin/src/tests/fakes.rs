@@ -45,10 +45,7 @@ impl Fakes {
         let clients = [("a", true), ("b/1 ä", true), ("c", false)];
         let clients = clients.map(|(id, connected)| (id.to_owned(), connected));
         Self {
-            broker: Arc::new(FakeBroker {
-                clients: clients.into(),
-                ..FakeBroker::default()
-            }),
+            broker: Arc::new(FakeBroker { clients: clients.into(), ..FakeBroker::default() }),
             plugins: Arc::default(),
             metrics: Metrics::new(),
         }
@@ -115,36 +112,23 @@ impl BrokerHandle for FakeBroker {
             .collect();
         let more = found.len() > limit;
         found.truncate(limit);
-        let next = found
-            .last()
-            .filter(|_| more)
-            .map(|last| last.client_id.to_string());
-        ClientPage {
-            clients: found,
-            next,
-        }
+        let next = found.last().filter(|_| more).map(|last| last.client_id.to_string());
+        ClientPage { clients: found, next }
     }
 
     fn client(&self, client_id: &str) -> Option<ClientInfo> {
-        self.clients
-            .get(client_id)
-            .map(|connected| client(client_id, *connected))
+        self.clients.get(client_id).map(|connected| client(client_id, *connected))
     }
 
     fn permissions(&self, client_id: &str) -> Option<Arc<Permissions>> {
-        self.clients
-            .get(client_id)
-            .filter(|connected| **connected)?;
+        self.clients.get(client_id).filter(|connected| **connected)?;
         Some(Arc::new(permissions(client_id)))
     }
 
     fn disconnect(&self, client_id: &str, reason: ReasonCode) -> bool {
         let connected = self.clients.get(client_id).copied().unwrap_or(false);
         if connected {
-            self.disconnected
-                .lock()
-                .unwrap()
-                .push((client_id.to_owned(), reason));
+            self.disconnected.lock().unwrap().push((client_id.to_owned(), reason));
         }
         connected
     }
@@ -154,12 +138,7 @@ impl BrokerHandle for FakeBroker {
             return Vec::new();
         }
         let address = "127.0.0.1:1883".parse().unwrap();
-        vec![ListenerInfo {
-            name: "mqtt".into(),
-            transport: "tcp",
-            address,
-            connections: 2,
-        }]
+        vec![ListenerInfo { name: "mqtt".into(), transport: "tcp", address, connections: 2 }]
     }
 
     fn totals(&self) -> Totals {
@@ -193,24 +172,15 @@ fn permissions(client_id: &str) -> Permissions {
     };
     let rule = |effect, filter: &str| Rule {
         effect,
-        activity: Activity {
-            publish: true,
-            subscribe: true,
-        },
+        activity: Activity { publish: true, subscribe: true },
         filter: filter.to_owned(),
         qos: QoSSet::ALL,
         retain: Condition::Any,
         shared: Condition::Any,
         share_name: None,
     };
-    let rules = vec![
-        rule(Effect::Deny, "open/secret"),
-        rule(Effect::Allow, "open/#"),
-    ];
-    let answer = Answer::Permissions(PermissionSet {
-        rules,
-        ttl_seconds: None,
-    });
+    let rules = vec![rule(Effect::Deny, "open/secret"), rule(Effect::Allow, "open/#")];
+    let answer = Answer::Permissions(PermissionSet { rules, ttl_seconds: None });
     Permissions::compile(&subject, &[("acl-file".into(), answer)]).unwrap()
 }
 

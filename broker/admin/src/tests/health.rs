@@ -26,39 +26,19 @@ async fn ready_with_a_warning() {
 async fn not_ready_tells_every_problem_while_live() {
     let fakes = Fakes::new();
     fakes.broker.unbound.store(true, Ordering::Relaxed);
-    fakes
-        .plugins
-        .not_ready
-        .lock()
-        .unwrap()
-        .push("acl-file: no file".to_owned());
+    fakes.plugins.not_ready.lock().unwrap().push("acl-file: no file".to_owned());
     let mut shared = shared(&fakes);
-    shared
-        .state
-        .ready_checks
-        .push(Box::new(|| vec!["the store is read-only".to_owned()]));
+    shared.state.ready_checks.push(Box::new(|| vec!["the store is read-only".to_owned()]));
     let router = routes::router(Arc::new(shared));
     let get = |path| request("GET", path).body(Body::empty()).unwrap();
     let reply = send(&router, get("/readyz")).await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
-    let problems = [
-        "no listener is bound",
-        "acl-file: no file",
-        "the store is read-only",
-    ];
+    let problems = ["no listener is bound", "acl-file: no file", "the store is read-only"];
     assert_eq!(reply.json()["problems"], serde_json::json!(problems));
     assert_eq!(reply.json()["ready"], false);
     assert_eq!(send(&router, get("/livez")).await.status, StatusCode::OK);
-    assert_eq!(
-        send(&router, get("/api/v1/status")).await.json()["problems"][0],
-        problems[0]
-    );
-    assert!(
-        send(&router, get("/metrics"))
-            .await
-            .text
-            .contains("\nportcullis_ready 0.0\n")
-    );
+    assert_eq!(send(&router, get("/api/v1/status")).await.json()["problems"][0], problems[0]);
+    assert!(send(&router, get("/metrics")).await.text.contains("\nportcullis_ready 0.0\n"));
 }
 
 #[tokio::test]
@@ -108,17 +88,9 @@ async fn metrics_hold_counters_and_current_numbers() {
         "portcullis_plugin_state{plugin=\"acl-file\",state=\"live\"} 0.0",
         "portcullis_ready 1.0",
     ] {
-        assert!(
-            reply.text.lines().any(|found| found == line),
-            "no {line}\n{}",
-            reply.text
-        );
+        assert!(reply.text.lines().any(|found| found == line), "no {line}\n{}", reply.text);
     }
-    assert!(
-        reply.text.contains("\nprocess_resident_memory_bytes "),
-        "{}",
-        reply.text
-    );
+    assert!(reply.text.contains("\nprocess_resident_memory_bytes "), "{}", reply.text);
     assert!(reply.text.ends_with("# EOF\n"));
 }
 

@@ -5,12 +5,7 @@ use super::{Reply, fakes::Fakes, post};
 async fn can(client_id: &str, action: &str, topic: &str) -> Reply {
     let question =
         serde_json::json!({ "client_id": client_id, "action": action, "topic": topic, "qos": 1 });
-    post(
-        &Fakes::new(),
-        "/api/v1/permissions/can",
-        &question.to_string(),
-    )
-    .await
+    post(&Fakes::new(), "/api/v1/permissions/can", &question.to_string()).await
 }
 
 #[tokio::test]
@@ -18,10 +13,7 @@ async fn a_permitted_publish() {
     let verdict = can("a", "publish", "open/door").await.json();
     assert_eq!(verdict["allowed"], true);
     let word = &verdict["walk"][0];
-    assert_eq!(
-        (&word["plugin"], &word["effect"]),
-        (&"acl-file".into(), &"allow".into())
-    );
+    assert_eq!((&word["plugin"], &word["effect"]), (&"acl-file".into(), &"allow".into()));
     assert_eq!(word["rule"], 2);
 }
 
@@ -33,10 +25,7 @@ async fn a_denied_publish() {
         (&verdict["walk"][0]["effect"], &verdict["walk"][0]["rule"]),
         (&"deny".into(), &1.into())
     );
-    assert!(
-        verdict["reason"].as_str().unwrap().contains("acl-file"),
-        "{verdict}"
-    );
+    assert!(verdict["reason"].as_str().unwrap().contains("acl-file"), "{verdict}");
 
     let verdict = can("a", "publish", "closed").await.json();
     assert_eq!(verdict["allowed"], false);
@@ -62,9 +51,7 @@ async fn subscriptions() {
 #[tokio::test]
 async fn topics_that_are_none() {
     for (action, topic) in [("publish", "a/#"), ("publish", ""), ("subscribe", "a/#/b")] {
-        let problem = can("a", action, topic)
-            .await
-            .problem(400, "invalid_request");
+        let problem = can("a", action, topic).await.problem(400, "invalid_request");
         assert_eq!(problem["parameter"], "topic");
     }
 }
@@ -74,16 +61,11 @@ async fn a_qos_that_is_none() {
     let body = r#"{"client_id":"a","action":"publish","topic":"t","qos":3}"#;
     let reply = post(&Fakes::new(), "/api/v1/permissions/can", body).await;
     let problem = reply.problem(400, "invalid_request");
-    assert_eq!(
-        (&problem["parameter"], &problem["allowed"]),
-        (&"qos".into(), &"0 to 2".into())
-    );
+    assert_eq!((&problem["parameter"], &problem["allowed"]), (&"qos".into(), &"0 to 2".into()));
 }
 
 #[tokio::test]
 async fn clients_that_are_not_connected() {
-    can("nobody", "publish", "t")
-        .await
-        .problem(404, "not_found");
+    can("nobody", "publish", "t").await.problem(404, "not_found");
     can("c", "publish", "t").await.problem(404, "not_connected");
 }

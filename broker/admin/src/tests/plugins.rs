@@ -32,9 +32,7 @@ async fn one_and_all() {
     );
     let all = ask(&fakes, "GET", "/api/v1/plugins").await.json();
     assert_eq!(all, serde_json::json!({ "plugins": [one] }));
-    ask(&fakes, "GET", "/api/v1/plugins/nothing")
-        .await
-        .problem(404, "not_found");
+    ask(&fakes, "GET", "/api/v1/plugins/nothing").await.problem(404, "not_found");
 }
 
 #[tokio::test]
@@ -51,13 +49,7 @@ async fn changes_reach_the_manager() {
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(
         fakes.asked(),
-        [
-            "reload x_1",
-            "disable x_1",
-            "enable x_1",
-            "forget x_1",
-            "upload 7 bytes as x_1"
-        ]
+        ["reload x_1", "disable x_1", "enable x_1", "forget x_1", "upload 7 bytes as x_1"]
     );
 }
 
@@ -71,13 +63,9 @@ async fn failures_of_the_manager_keep_their_kind() {
         ("broken", 500, "internal"),
     ] {
         let path = format!("/api/v1/plugins/{name}");
-        ask(&fakes, "POST", &format!("{path}/reload"))
-            .await
-            .problem(status, kind);
+        ask(&fakes, "POST", &format!("{path}/reload")).await.problem(status, kind);
         ask(&fakes, "DELETE", &path).await.problem(status, kind);
-        upload(&fakes, name, "application/wasm", 1)
-            .await
-            .problem(status, kind);
+        upload(&fakes, name, "application/wasm", 1).await.problem(status, kind);
     }
 }
 
@@ -85,15 +73,7 @@ async fn failures_of_the_manager_keep_their_kind() {
 async fn names_that_could_leave_the_folder() {
     let fakes = Fakes::new();
     let long = "x".repeat(65);
-    for name in [
-        "..%2Fx",
-        "%2Fetc%2Fx",
-        "x.wasm",
-        "x%00",
-        "%C3%A4",
-        "a%20b",
-        long.as_str(),
-    ] {
+    for name in ["..%2Fx", "%2Fetc%2Fx", "x.wasm", "x%00", "%C3%A4", "a%20b", long.as_str()] {
         let problem = upload(&fakes, name, "application/wasm", 1).await;
         let problem = problem.problem(400, "invalid_request");
         assert_eq!(problem["parameter"], "name");
@@ -107,15 +87,9 @@ async fn names_that_could_leave_the_folder() {
 async fn uploads_have_bounds() {
     let fakes = Fakes::new();
     let reply = upload(&fakes, "x", "application/wasm", WASM_BYTES_MAX + 1).await;
-    assert_eq!(
-        reply.problem(413, "body_too_large")["allowed"],
-        "at most 33554432 bytes"
-    );
+    assert_eq!(reply.problem(413, "body_too_large")["allowed"], "at most 33554432 bytes");
     let reply = upload(&fakes, "x", "application/octet-stream", 1).await;
-    assert_eq!(
-        reply.problem(415, "unsupported_media_type")["allowed"],
-        "application/wasm"
-    );
+    assert_eq!(reply.problem(415, "unsupported_media_type")["allowed"], "application/wasm");
     assert!(fakes.asked().is_empty());
     let reply = upload(&fakes, "x", "application/wasm", WASM_BYTES_MAX).await;
     assert_eq!(reply.status, StatusCode::OK);

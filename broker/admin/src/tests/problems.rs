@@ -10,14 +10,7 @@ use super::{ask, fakes::Fakes, post, request, router, send};
 #[tokio::test]
 async fn unknown_paths() {
     let fakes = Fakes::new();
-    for path in [
-        "/",
-        "/api",
-        "/api/v1/",
-        "/api/v1/clients/",
-        "/api/v1/clients/a/b",
-        "/livez/",
-    ] {
+    for path in ["/", "/api", "/api/v1/", "/api/v1/clients/", "/api/v1/clients/a/b", "/livez/"] {
         ask(&fakes, "GET", path).await.problem(404, "not_found");
     }
 }
@@ -48,13 +41,7 @@ async fn bad_queries() {
         assert_eq!(problem["parameter"], "limit");
         assert_eq!(problem["allowed"], "1 to 1000");
     }
-    for query in [
-        "limit=-1",
-        "limit=x",
-        "limit=",
-        "colour=red",
-        "limit=1&limit=2",
-    ] {
+    for query in ["limit=-1", "limit=x", "limit=", "colour=red", "limit=1&limit=2"] {
         let reply = ask(&fakes, "GET", &format!("/api/v1/clients?{query}")).await;
         reply.problem(400, "invalid_request");
     }
@@ -82,21 +69,12 @@ async fn bad_bodies() {
 
 #[tokio::test]
 async fn bodies_of_another_type() {
-    for content_type in [
-        None,
-        Some("text/plain"),
-        Some("application/jsonx"),
-        Some(""),
-    ] {
+    for content_type in [None, Some("text/plain"), Some("application/jsonx"), Some("")] {
         let mut request = request("POST", "/api/v1/permissions/can");
         if let Some(content_type) = content_type {
             request = request.header(header::CONTENT_TYPE, content_type);
         }
-        let reply = send(
-            &router(&Fakes::new()),
-            request.body(Body::from("{}")).unwrap(),
-        )
-        .await;
+        let reply = send(&router(&Fakes::new()), request.body(Body::from("{}")).unwrap()).await;
         let problem = reply.problem(415, "unsupported_media_type");
         assert_eq!(problem["allowed"], "application/json");
     }
@@ -115,38 +93,25 @@ async fn bodies_that_are_too_large() {
         .header(header::CONTENT_LENGTH, "99999999999")
         .body(Body::empty())
         .unwrap();
-    send(&router(&fakes), request)
-        .await
-        .problem(413, "body_too_large");
+    send(&router(&fakes), request).await.problem(413, "body_too_large");
 }
 
 #[tokio::test]
 async fn paths_that_are_not_utf_8() {
-    ask(&Fakes::new(), "GET", "/api/v1/clients/%ff")
-        .await
-        .problem(400, "invalid_request");
+    ask(&Fakes::new(), "GET", "/api/v1/clients/%ff").await.problem(400, "invalid_request");
 }
 
 #[tokio::test]
 async fn every_answer_carries_the_security_headers() {
     let fakes = Fakes::new();
-    for path in [
-        "/livez",
-        "/nowhere",
-        "/api/v1/clients",
-        "/api/v1/clients/nobody",
-        "/metrics",
-    ] {
+    for path in ["/livez", "/nowhere", "/api/v1/clients", "/api/v1/clients/nobody", "/metrics"] {
         let reply = ask(&fakes, "GET", path).await;
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
             ("cache-control", "no-store"),
             ("x-frame-options", "DENY"),
             ("referrer-policy", "no-referrer"),
-            (
-                "content-security-policy",
-                "default-src 'none'; frame-ancestors 'none'",
-            ),
+            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
             ("cross-origin-resource-policy", "same-origin"),
         ] {
             assert_eq!(reply.headers[name], value, "{path}");

@@ -71,18 +71,11 @@ async fn from_the_token_file_to_the_answer() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("\"chain_generation\":1"), "{answer}");
     let answer = talk(address, get("/api/v1/status", "wrong").as_bytes()).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 401 Unauthorized\r\n"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 401 Unauthorized\r\n"), "{answer}");
     let answer = talk(address, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
     assert!(!answer.contains(" 200 "), "{answer}");
     let many = "x: y\r\n".repeat(200);
-    let answer = talk(
-        address,
-        format!("GET /livez HTTP/1.1\r\n{many}\r\n").as_bytes(),
-    )
-    .await;
+    let answer = talk(address, format!("GET /livez HTTP/1.1\r\n{many}\r\n").as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
 
     // An idle connection does not hold up the end.
@@ -93,11 +86,7 @@ async fn from_the_token_file_to_the_answer() {
 
     let again = start(config(), fakes.state()).await.unwrap();
     assert!(!again.token_created);
-    let answer = talk(
-        again.address,
-        get("/api/v1/status", token.trim()).as_bytes(),
-    )
-    .await;
+    let answer = talk(again.address, get("/api/v1/status", token.trim()).as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     again.shutdown(Duration::from_secs(10)).await;
 }
@@ -140,17 +129,9 @@ async fn bounded(bounds: Bounds) -> (SocketAddr, watch::Sender<bool>) {
 #[tokio::test]
 async fn half_a_request_and_silence_are_cut_off() {
     let header_read = Duration::from_millis(50);
-    let (address, _stop) = bounded(Bounds {
-        header_read,
-        ..Bounds::default()
-    })
-    .await;
+    let (address, _stop) = bounded(Bounds { header_read, ..Bounds::default() }).await;
     assert!(!talk(address, b"").await.contains("200"));
-    assert!(
-        !talk(address, b"GET /livez HTTP/1.1\r\nHost: local")
-            .await
-            .contains("200")
-    );
+    assert!(!talk(address, b"GET /livez HTTP/1.1\r\nHost: local").await.contains("200"));
     // Silence after a good request as well.
     let answer = talk(address, b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert!(answer.contains("{\"live\":true}"), "{answer}");
@@ -159,22 +140,14 @@ async fn half_a_request_and_silence_are_cut_off() {
 #[tokio::test]
 async fn connections_end_of_age() {
     let age = Duration::from_millis(50);
-    let (address, _stop) = bounded(Bounds {
-        age,
-        ..Bounds::default()
-    })
-    .await;
+    let (address, _stop) = bounded(Bounds { age, ..Bounds::default() }).await;
     let answer = talk(address, b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert!(answer.contains("{\"live\":true}"), "{answer}");
 }
 
 #[tokio::test]
 async fn a_full_house_makes_others_wait() {
-    let (address, _stop) = bounded(Bounds {
-        connections: 1,
-        ..Bounds::default()
-    })
-    .await;
+    let (address, _stop) = bounded(Bounds { connections: 1, ..Bounds::default() }).await;
     let request = get("/livez", TOKEN);
     let mut first = TcpStream::connect(address).await.unwrap();
     // Connections are accepted in order, and half a request holds the slot.
@@ -183,10 +156,7 @@ async fn a_full_house_makes_others_wait() {
     second.write_all(request.as_bytes()).await.unwrap();
     let mut byte = [0];
     let early = tokio::time::timeout(Duration::from_millis(100), second.peek(&mut byte));
-    assert!(
-        early.await.is_err(),
-        "the second connection was served beside the first"
-    );
+    assert!(early.await.is_err(), "the second connection was served beside the first");
     first.write_all(&request.as_bytes()[10..]).await.unwrap();
     assert!(read_to_end(&mut first).await.contains("{\"live\":true}"));
     assert!(read_to_end(&mut second).await.contains("{\"live\":true}"));

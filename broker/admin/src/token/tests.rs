@@ -64,9 +64,7 @@ fn a_token_that_others_can_use_is_refused() {
     let folder = Folder::new("mode");
     for mode in [0o640, 0o604, 0o620, 0o601] {
         let path = folder.write(&"a".repeat(43), mode);
-        let Err(error) = load_or_create(&path) else {
-            panic!("mode {mode:o} was accepted")
-        };
+        let Err(error) = load_or_create(&path) else { panic!("mode {mode:o} was accepted") };
         let sentence = error.to_string();
         let command = format!("chmod 600 {}", path.display());
         assert!(sentence.contains(&command) && sentence.contains(&format!("{mode:04o}")));
@@ -77,18 +75,9 @@ fn a_token_that_others_can_use_is_refused() {
 #[test]
 fn what_is_no_token_is_refused_and_left_alone() {
     let folder = Folder::new("content");
-    for content in [
-        "",
-        "short",
-        "\n",
-        &"a b".repeat(20),
-        &"ä".repeat(40),
-        &"a".repeat(600),
-    ] {
+    for content in ["", "short", "\n", &"a b".repeat(20), &"ä".repeat(40), &"a".repeat(600)] {
         let path = folder.write(content, 0o600);
-        let Err(error) = load_or_create(&path) else {
-            panic!("{content:?} was accepted")
-        };
+        let Err(error) = load_or_create(&path) else { panic!("{content:?} was accepted") };
         assert!(matches!(error, Error::TokenFileContent { .. }), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), content);
     }
@@ -99,19 +88,8 @@ fn a_link_to_nowhere_is_not_followed_when_making_the_file() {
     let folder = Folder::new("link");
     let elsewhere = folder.0.join("elsewhere");
     symlink(&elsewhere, folder.file()).unwrap();
-    let Err(error) = load_or_create(&folder.file()) else {
-        panic!("the link was followed")
-    };
-    assert!(
-        matches!(
-            error,
-            Error::TokenFile {
-                action: "written",
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let Err(error) = load_or_create(&folder.file()) else { panic!("the link was followed") };
+    assert!(matches!(error, Error::TokenFile { action: "written", .. }), "{error}");
     assert!(!elsewhere.exists());
 }
 
@@ -119,8 +97,6 @@ fn a_link_to_nowhere_is_not_followed_when_making_the_file() {
 fn a_missing_folder_is_named() {
     let folder = Folder::new("missing");
     let path = folder.0.join("no").join("admin.token");
-    let Err(error) = load_or_create(&path) else {
-        panic!("made in a folder that is not there")
-    };
+    let Err(error) = load_or_create(&path) else { panic!("made in a folder that is not there") };
     assert!(error.to_string().contains("no/admin.token"), "{error}");
 }

@@ -10,10 +10,7 @@ fn packet(connack: ConnAck) -> Packet<'static> {
 
 #[test]
 fn golden_bytes() {
-    let resumed = ConnAck {
-        session_present: true,
-        ..ConnAck::default()
-    };
+    let resumed = ConnAck { session_present: true, ..ConnAck::default() };
     check_golden(V311, &packet(ConnAck::default()), &[0x20, 2, 0, 0]);
     check_golden(V311, &packet(resumed.clone()), &[0x20, 2, 1, 0]);
     check_golden(V5, &packet(ConnAck::default()), &[0x20, 3, 0, 0, 0]);
@@ -70,18 +67,9 @@ fn return_codes_of_3_1_1() {
         let bytes = encoded(V311, &packet(ConnAck::new(reason_code)));
         assert_eq!(bytes, [0x20, 2, 0, expected], "{reason_code:?}");
     }
-    for (code, value) in [
-        (0, 0x00),
-        (1, 0x84),
-        (2, 0x85),
-        (3, 0x88),
-        (4, 0x86),
-        (5, 0x87),
-    ] {
+    for (code, value) in [(0, 0x00), (1, 0x84), (2, 0x85), (3, 0x88), (4, 0x86), (5, 0x87)] {
         let bytes = [0x20, 2, 0, code];
-        let Ok(Packet::ConnAck(connack)) = decode_whole(V311, &bytes) else {
-            panic!("{code}")
-        };
+        let Ok(Packet::ConnAck(connack)) = decode_whole(V311, &bytes) else { panic!("{code}") };
         assert_eq!(connack.reason_code.value(), value);
     }
 }
@@ -89,10 +77,7 @@ fn return_codes_of_3_1_1() {
 /// [MQTT-3.2.2-6]
 #[test]
 fn a_failure_never_has_a_session() {
-    let wrong = ConnAck {
-        session_present: true,
-        ..ConnAck::new(ReasonCode::NotAuthorized)
-    };
+    let wrong = ConnAck { session_present: true, ..ConnAck::new(ReasonCode::NotAuthorized) };
     assert_eq!(encoded(V5, &packet(wrong.clone())), [0x20, 3, 0, 0x87, 0]);
     assert_eq!(encoded(V311, &packet(wrong)), [0x20, 2, 0, 5]);
     check_refused(V5, &[0x20, 3, 1, 0x87, 0], ProtocolError, "MQTT-3.2.2-6");
@@ -101,10 +86,7 @@ fn a_failure_never_has_a_session() {
 
 #[test]
 fn full_qos_is_said_by_absence() {
-    let connack = ConnAck {
-        maximum_qos: Some(QoS::ExactlyOnce),
-        ..ConnAck::default()
-    };
+    let connack = ConnAck { maximum_qos: Some(QoS::ExactlyOnce), ..ConnAck::default() };
     assert_eq!(encoded(V5, &packet(connack)), [0x20, 3, 0, 0, 0]);
 }
 
@@ -132,10 +114,5 @@ fn refusals() {
     refused(b"\x22\0\x01\x22\0\x01", ProtocolError, "section 2.2.2.2");
     refused(b"\x18\0\0\0\x01", Malformed, "section 2.2.2.2");
     refused(b"\x12\0\x01\0", Malformed, "MQTT-1.5.4-2");
-    check_refused(
-        V5,
-        &[0x20, 7, 0, 0, 0x80, 0x80, 0x80, 0x80, 1],
-        Malformed,
-        "section 1.5.5",
-    );
+    check_refused(V5, &[0x20, 7, 0, 0, 0x80, 0x80, 0x80, 0x80, 1], Malformed, "section 1.5.5");
 }

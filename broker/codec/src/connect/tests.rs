@@ -26,10 +26,7 @@ fn refused(body: &[u8], kind: ErrorKind, statement: &str) {
 
 #[test]
 fn golden_bytes_3_1_1() {
-    check(
-        &Connect::new(V311, "c1"),
-        b"\0\x04MQTT\x04\x02\0\x3C\0\x02c1",
-    );
+    check(&Connect::new(V311, "c1"), b"\0\x04MQTT\x04\x02\0\x3C\0\x02c1");
     check(&Connect::new(V311, ""), b"\0\x04MQTT\x04\x02\0\x3C\0\0");
     let kept = Connect {
         clean_start: false,
@@ -44,19 +41,13 @@ fn golden_bytes_3_1_1() {
         })),
         ..Connect::new(V311, "c")
     };
-    check(
-        &kept,
-        b"\0\x04MQTT\x04\xF4\0\0\0\x01c\0\x03w/t\0\x04gone\0\x01u\0\x02\0\xFF",
-    );
+    check(&kept, b"\0\x04MQTT\x04\xF4\0\0\0\x01c\0\x03w/t\0\x04gone\0\x01u\0\x02\0\xFF");
 }
 
 #[test]
 fn golden_bytes_5_0() {
     check(&Connect::new(V5, ""), b"\0\x04MQTT\x05\x02\0\x3C\0\0\0");
-    let password_alone = Connect {
-        password: Some(b"p".to_vec()),
-        ..Connect::new(V5, "c")
-    };
+    let password_alone = Connect { password: Some(b"p".to_vec()), ..Connect::new(V5, "c") };
     check(&password_alone, b"\0\x04MQTT\x05\x42\0\x3C\0\0\x01c\0\x01p");
 }
 
@@ -123,21 +114,9 @@ fn will_forwards_as_a_publish_does() {
 
 #[test]
 fn refusals_of_the_protocol() {
-    refused(
-        b"\0\x04MQTt\x04\x02\0\0\0\0",
-        UnsupportedProtocolVersion,
-        "MQTT-3.1.2-1",
-    );
-    refused(
-        b"\0\x06MQIsdp\x03\x02\0\0\0\0",
-        UnsupportedProtocolVersion,
-        "MQTT-3.1.2-1",
-    );
-    refused(
-        b"\0\0\x04\x02\0\0\0\0",
-        UnsupportedProtocolVersion,
-        "MQTT-3.1.2-1",
-    );
+    refused(b"\0\x04MQTt\x04\x02\0\0\0\0", UnsupportedProtocolVersion, "MQTT-3.1.2-1");
+    refused(b"\0\x06MQIsdp\x03\x02\0\0\0\0", UnsupportedProtocolVersion, "MQTT-3.1.2-1");
+    refused(b"\0\0\x04\x02\0\0\0\0", UnsupportedProtocolVersion, "MQTT-3.1.2-1");
     for level in [0, 3, 6, 0x84, 0x85, 255] {
         let body = [b"\0\x04MQTT", &[level][..], b"\x02\0\0\0\0"].concat();
         refused(&body, UnsupportedProtocolVersion, "MQTT-3.1.2-2");
@@ -155,11 +134,7 @@ fn all_flag_bytes() {
             value & 1 == 0 && will_qos != 3 && (will || (will_qos == 0 && value & 0x20 == 0));
         assert_eq!(Flags::decode(value, V5).is_ok(), common, "{value:#04x}");
         let user_rule = value & 0xC0 != 0x40;
-        assert_eq!(
-            Flags::decode(value, V311).is_ok(),
-            common && user_rule,
-            "{value:#04x}"
-        );
+        assert_eq!(Flags::decode(value, V311).is_ok(), common && user_rule, "{value:#04x}");
         if let Ok(flags) = Flags::decode(value, V5) {
             assert_eq!(flags.encode(), value);
         }
@@ -184,37 +159,13 @@ fn refusals_of_flags() {
 fn refusals_of_the_payload() {
     let no_id = b"\0\x04MQTT\x04\0\0\0\0\0";
     refused(no_id, ClientIdentifierNotValid, "MQTT-3.1.3-8");
-    refused(
-        b"\0\x04MQTT\x04\x02\0\0\0\x01\xFF",
-        Malformed,
-        "MQTT-1.5.4-1",
-    );
+    refused(b"\0\x04MQTT\x04\x02\0\0\0\x01\xFF", Malformed, "MQTT-1.5.4-1");
     refused(b"\0\x04MQTT\x04\x02\0\0\0\x01\0", Malformed, "MQTT-1.5.4-2");
-    refused(
-        b"\0\x04MQTT\x04\x02\0\0\0\x01cX",
-        Malformed,
-        "section 2.1.4",
-    );
-    refused(
-        b"\0\x04MQTT\x04\x82\0\0\0\x01c\0\x01\0",
-        Malformed,
-        "MQTT-1.5.4-2",
-    );
-    refused(
-        b"\0\x04MQTT\x04\x06\0\0\0\x01c\0\x01#\0\0",
-        TopicNameInvalid,
-        "MQTT-3.3.2-2",
-    );
-    refused(
-        b"\0\x04MQTT\x04\x06\0\0\0\x01c\0\0\0\0",
-        TopicNameInvalid,
-        "MQTT-4.7.3-1",
-    );
-    refused(
-        b"\0\x04MQTT\x04\x06\0\0\0\x01c\0\x01w\0\x05x",
-        Malformed,
-        "section 2.1.4",
-    );
+    refused(b"\0\x04MQTT\x04\x02\0\0\0\x01cX", Malformed, "section 2.1.4");
+    refused(b"\0\x04MQTT\x04\x82\0\0\0\x01c\0\x01\0", Malformed, "MQTT-1.5.4-2");
+    refused(b"\0\x04MQTT\x04\x06\0\0\0\x01c\0\x01#\0\0", TopicNameInvalid, "MQTT-3.3.2-2");
+    refused(b"\0\x04MQTT\x04\x06\0\0\0\x01c\0\0\0\0", TopicNameInvalid, "MQTT-4.7.3-1");
+    refused(b"\0\x04MQTT\x04\x06\0\0\0\x01c\0\x01w\0\x05x", Malformed, "section 2.1.4");
 }
 
 #[test]
@@ -234,16 +185,8 @@ fn refusals_of_properties() {
     with(b"\x18\0\0\0\x01", Malformed, "section 2.2.2.2");
     with(b"\x23\0\x01", Malformed, "section 2.2.2.2");
     with(b"\x15\0\x01\0", Malformed, "MQTT-1.5.4-2");
-    refused(
-        b"\0\x04MQTT\x05\x02\0\0\x80\x80\x80\x80\x01\0\0",
-        Malformed,
-        "section 1.5.5",
-    );
-    refused(
-        b"\0\x04MQTT\x05\x02\0\0\x80\0\0\0",
-        Malformed,
-        "MQTT-1.5.5-1",
-    );
+    refused(b"\0\x04MQTT\x05\x02\0\0\x80\x80\x80\x80\x01\0\0", Malformed, "section 1.5.5");
+    refused(b"\0\x04MQTT\x05\x02\0\0\x80\0\0\0", Malformed, "MQTT-1.5.5-1");
 }
 
 #[test]
@@ -256,11 +199,7 @@ fn refusals_of_will_properties() {
         refused(&body, kind, statement);
     };
     with(b"\x11\0\0\0\x01", Malformed, "section 2.2.2.2");
-    with(
-        b"\x18\0\0\0\x01\x18\0\0\0\x01",
-        ProtocolError,
-        "section 2.2.2.2",
-    );
+    with(b"\x18\0\0\0\x01\x18\0\0\0\x01", ProtocolError, "section 2.2.2.2");
     with(b"\x08\0\x01+", ProtocolError, "MQTT-3.3.2-14");
     with(b"\x01\x02", ProtocolError, "section 2.2");
     refused(
@@ -283,10 +222,7 @@ fn padded_remaining_length() {
 
 #[test]
 fn what_3_1_1_cannot_say_is_left_out() {
-    let connect = Connect {
-        password: Some(b"p".to_vec()),
-        ..Connect::new(V311, "c")
-    };
+    let connect = Connect { password: Some(b"p".to_vec()), ..Connect::new(V311, "c") };
     let bytes = encoded(V311, &packet(connect));
     check_reads(V311, &bytes, &packet(Connect::new(V311, "c")));
 }

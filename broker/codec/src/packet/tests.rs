@@ -9,14 +9,8 @@ mod generated;
 #[test]
 fn nothing_is_incomplete() {
     for version in BOTH {
-        assert_eq!(
-            decode(&[], version, 10),
-            Ok(Decoded::Incomplete { total: None })
-        );
-        assert_eq!(
-            decode(&[0x30], version, 10),
-            Ok(Decoded::Incomplete { total: None })
-        );
+        assert_eq!(decode(&[], version, 10), Ok(Decoded::Incomplete { total: None }));
+        assert_eq!(decode(&[0x30], version, 10), Ok(Decoded::Incomplete { total: None }));
         let waiting = decode(&[0x30, 0xFF, 0x01], version, 1000);
         assert_eq!(waiting, Ok(Decoded::Incomplete { total: Some(258) }));
     }
@@ -29,9 +23,7 @@ fn size_is_refused_at_the_fixed_header() {
         let huge = [0x30, 0xFF, 0xFF, 0xFF, 0x7F];
         assert_eq!(decode(&huge, version, 1 << 20), Err(TOO_LARGE));
         assert_eq!(decode(&huge, version, PACKET_BYTES_MAX - 1), Err(TOO_LARGE));
-        let waiting = Decoded::Incomplete {
-            total: Some(PACKET_BYTES_MAX),
-        };
+        let waiting = Decoded::Incomplete { total: Some(PACKET_BYTES_MAX) };
         assert_eq!(decode(&huge, version, PACKET_BYTES_MAX), Ok(waiting));
         assert_eq!(decode(&[0xC0, 0], version, 1), Err(TOO_LARGE));
     }
@@ -54,12 +46,7 @@ fn malformed_fixed_headers() {
 fn padded_remaining_length() {
     for bytes in [&[0xC0, 0x80, 0][..], &[0x30, 0x84, 0x80, 0, 0, 1, b't', 0]] {
         assert!(decode(bytes, ProtocolVersion::V311, 100).is_ok());
-        check_refused(
-            ProtocolVersion::V5,
-            bytes,
-            ErrorKind::Malformed,
-            "MQTT-1.5.5-1",
-        );
+        check_refused(ProtocolVersion::V5, bytes, ErrorKind::Malformed, "MQTT-1.5.5-1");
     }
 }
 
@@ -83,11 +70,7 @@ fn remarks_are_dropped_when_the_receiver_takes_less() {
         let mut out = vec![0xAA];
         let fitted = packet.encode_within(ProtocolVersion::V5, packet_bytes_max, &mut out);
         assert_eq!(fitted, expected.is_some(), "{packet_bytes_max}");
-        assert_eq!(
-            out[1..],
-            **expected.unwrap_or(&Vec::new()),
-            "{packet_bytes_max}"
-        );
+        assert_eq!(out[1..], **expected.unwrap_or(&Vec::new()), "{packet_bytes_max}");
         assert_eq!(out[0], 0xAA);
     }
 }
@@ -102,9 +85,6 @@ fn messages_are_written_whole_or_not_at_all() {
     assert_eq!(out.len(), 13);
     out.clear();
     let auth = Packet::Auth(Auth::new(ReasonCode::ReAuthenticate, "m"));
-    assert!(
-        !auth.encode_within(ProtocolVersion::V311, 100, &mut out),
-        "3.1.1 has no AUTH"
-    );
+    assert!(!auth.encode_within(ProtocolVersion::V311, 100, &mut out), "3.1.1 has no AUTH");
     assert!(out.is_empty());
 }

@@ -6,17 +6,11 @@ fn table() -> Vec<(Property<'static>, &'static [u8])> {
     use Property as P;
     vec![
         (P::PayloadFormatIndicator(true), b"\x01\x01"),
-        (
-            P::MessageExpiryInterval(0x01020304),
-            b"\x02\x01\x02\x03\x04",
-        ),
+        (P::MessageExpiryInterval(0x01020304), b"\x02\x01\x02\x03\x04"),
         (P::ContentType("text"), b"\x03\0\x04text"),
         (P::ResponseTopic("r/1"), b"\x08\0\x03r/1"),
         (P::CorrelationData(b"\0\xFF"), b"\x09\0\x02\0\xFF"),
-        (
-            P::SubscriptionIdentifier(268_435_455),
-            b"\x0B\xFF\xFF\xFF\x7F",
-        ),
+        (P::SubscriptionIdentifier(268_435_455), b"\x0B\xFF\xFF\xFF\x7F"),
         (P::SessionExpiryInterval(u32::MAX), b"\x11\xFF\xFF\xFF\xFF"),
         (P::AssignedClientIdentifier("id"), b"\x12\0\x02id"),
         (P::ServerKeepAlive(30), b"\x13\0\x1E"),
@@ -120,10 +114,7 @@ fn values_out_of_range_are_protocol_errors() {
 
 #[test]
 fn integers_without_end_are_malformed() {
-    for bytes in [
-        &b"\x0B\xFF\xFF\xFF\xFF\x7F"[..],
-        b"\x0B\x80\x80\x80\x80\x01",
-    ] {
+    for bytes in [&b"\x0B\xFF\xFF\xFF\xFF\x7F"[..], b"\x0B\x80\x80\x80\x80\x01"] {
         assert_eq!(walk(bytes).unwrap_err().statement, "section 1.5.5");
     }
     assert_eq!(walk(b"\x0B\x81\x00").unwrap_err().statement, "MQTT-1.5.5-1");
@@ -135,21 +126,12 @@ fn user_properties_skip_what_stands_between() {
     let user_properties = UserProperties { section, count: 2 };
     let pairs: Vec<_> = user_properties.iter().collect();
     assert_eq!(pairs, [("a", "1"), ("a", "")]);
-    assert_eq!(
-        (user_properties.len(), user_properties.is_empty()),
-        (2, false)
-    );
+    assert_eq!((user_properties.len(), user_properties.is_empty()), (2, false));
     assert_eq!(
         user_properties.to_buf(),
-        [
-            ("a".to_owned(), "1".to_owned()),
-            ("a".to_owned(), String::new())
-        ]
+        [("a".to_owned(), "1".to_owned()), ("a".to_owned(), String::new())]
     );
-    let alone = UserProperties {
-        section: b"\x26\0\x01a\0\x011\x26\0\x01a\0\0",
-        count: 2,
-    };
+    let alone = UserProperties { section: b"\x26\0\x01a\0\x011\x26\0\x01a\0\0", count: 2 };
     assert_eq!(user_properties, alone);
     assert_ne!(user_properties, UserProperties { count: 1, ..alone });
     assert_eq!(format!("{alone:?}"), r#"[("a", "1"), ("a", "")]"#);

@@ -8,30 +8,10 @@ type Wrap = fn(Acknowledgement) -> Packet<'static>;
 
 /// The four packets with their first byte and a failure that they may carry.
 const FOUR: [(PacketType, Wrap, u8, ReasonCode); 4] = [
-    (
-        PacketType::PubAck,
-        Packet::PubAck,
-        0x40,
-        ReasonCode::NotAuthorized,
-    ),
-    (
-        PacketType::PubRec,
-        Packet::PubRec,
-        0x50,
-        ReasonCode::QuotaExceeded,
-    ),
-    (
-        PacketType::PubRel,
-        Packet::PubRel,
-        0x62,
-        ReasonCode::PacketIdentifierNotFound,
-    ),
-    (
-        PacketType::PubComp,
-        Packet::PubComp,
-        0x70,
-        ReasonCode::PacketIdentifierNotFound,
-    ),
+    (PacketType::PubAck, Packet::PubAck, 0x40, ReasonCode::NotAuthorized),
+    (PacketType::PubRec, Packet::PubRec, 0x50, ReasonCode::QuotaExceeded),
+    (PacketType::PubRel, Packet::PubRel, 0x62, ReasonCode::PacketIdentifierNotFound),
+    (PacketType::PubComp, Packet::PubComp, 0x70, ReasonCode::PacketIdentifierNotFound),
 ];
 
 #[test]
@@ -75,11 +55,7 @@ fn forms_that_say_more_than_needed_are_read() {
 fn success_with_properties_keeps_its_reason_code() {
     let mut packet = Acknowledgement::new(id(1), ReasonCode::Success);
     packet.reason_string = Some(String::new());
-    check_golden(
-        V5,
-        &Packet::PubAck(packet),
-        &[0x40, 7, 0, 1, 0, 3, 0x1F, 0, 0],
-    );
+    check_golden(V5, &Packet::PubAck(packet), &[0x40, 7, 0, 1, 0, 3, 0x1F, 0, 0]);
 }
 
 #[test]
@@ -101,12 +77,7 @@ fn refusals() {
         check_refused(V5, &[first, 3, 0, 1, 0x01], ProtocolError, "section 2.4");
         check_refused(V5, &[first, 3, 0, 1, 0x7F], Malformed, "section 2.4");
         check_refused(V5, &[first, 5, 0, 1, 0, 0, 0], Malformed, "section 2.1.4");
-        check_refused(
-            V5,
-            &[first, 6, 0, 1, 0, 2, 1, 1],
-            Malformed,
-            "section 2.2.2.2",
-        );
+        check_refused(V5, &[first, 6, 0, 1, 0, 2, 1, 1], Malformed, "section 2.2.2.2");
         check_refused(
             V5,
             &[first, 8, 0, 1, 0, 0xFF, 0xFF, 0xFF, 0xFF, 1],

@@ -32,10 +32,7 @@ fn the_defaults_are_those_of_the_documentation() {
     let config = ConnectionRateConfig::default();
     assert_eq!(config.connect_rate, rate(500, 1_000));
     assert_eq!(config.connect_rate_per_address, rate(20, 40));
-    assert_eq!(
-        (config.connections_per_address, config.connections),
-        (256, 816)
-    );
+    assert_eq!((config.connections_per_address, config.connections), (256, 816));
     assert!(config.loopback_exempt);
     for (descriptors, expect) in [(0, 1), (4, 1), (10, 8), (1_048_576, 838_860)] {
         assert_eq!(connections_for_descriptors(descriptors), expect);
@@ -55,21 +52,10 @@ fn an_address_has_a_burst_and_a_rate() {
     let until = now + Duration::from_millis(500);
     let refusal = rates.admit(here, now).unwrap_err();
     let address = AddressPrefix::of(here);
-    let expect = Refusal::ConnectRatePerAddress {
-        address,
-        per_second: 2,
-        burst: 4,
-        until,
-    };
+    let expect = Refusal::ConnectRatePerAddress { address, per_second: 2, burst: 4, until };
     assert_eq!(refusal, expect);
-    assert_eq!(
-        (refusal.limit(), refusal.retry_at()),
-        ("connect_rate_per_address", Some(until))
-    );
-    assert_eq!(
-        refusal.to_string(),
-        "more than 2 connections per second (burst 4) from 192.0.2.1"
-    );
+    assert_eq!((refusal.limit(), refusal.retry_at()), ("connect_rate_per_address", Some(until)));
+    assert_eq!(refusal.to_string(), "more than 2 connections per second (burst 4) from 192.0.2.1");
     // What was refused took nothing from the others: 8 - 4 are left.
     for index in 0..4 {
         assert_eq!(rates.admit(many(index), now), Ok(()));
@@ -86,14 +72,7 @@ fn all_together_have_a_burst_and_a_rate() {
     }
     let until = now + Duration::from_millis(100);
     let refusal = rates.admit(many(9), now).unwrap_err();
-    assert_eq!(
-        refusal,
-        Refusal::ConnectRate {
-            per_second: 10,
-            burst: 8,
-            until
-        }
-    );
+    assert_eq!(refusal, Refusal::ConnectRate { per_second: 10, burst: 8, until });
     assert_eq!(refusal.limit(), "connect_rate");
     assert_eq!(rates.admit(many(9), until), Ok(()));
     assert_eq!(rates.connections(), 9);
@@ -113,17 +92,8 @@ fn connections_of_an_address_are_counted_until_released() {
     now += Duration::from_secs(10);
     let refusal = rates.admit(peer(9), now).unwrap_err();
     let address = AddressPrefix::of(peer(0));
-    assert_eq!(
-        refusal,
-        Refusal::ConnectionsPerAddress {
-            address,
-            maximum: 5
-        }
-    );
-    assert_eq!(
-        (refusal.limit(), refusal.retry_at()),
-        ("connections_per_address", None)
-    );
+    assert_eq!(refusal, Refusal::ConnectionsPerAddress { address, maximum: 5 });
+    assert_eq!((refusal.limit(), refusal.retry_at()), ("connections_per_address", None));
     rates.release(peer(3));
     assert_eq!(rates.admit(peer(9), now), Ok(()));
     assert_eq!(rates.connections(), 5);
@@ -133,12 +103,7 @@ fn connections_of_an_address_are_counted_until_released() {
 fn a_mapped_address_is_the_same_address() {
     let now = Instant::now();
     let mut rates = ConnectionRate::new(small(), now);
-    for text in [
-        "192.0.2.1",
-        "::ffff:192.0.2.1",
-        "192.0.2.1",
-        "::ffff:192.0.2.1",
-    ] {
+    for text in ["192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1", "::ffff:192.0.2.1"] {
         assert_eq!(rates.admit(address(text), now), Ok(()));
     }
     assert_eq!(
@@ -151,13 +116,8 @@ fn a_mapped_address_is_the_same_address() {
 fn loopback_is_free_of_all_but_the_number_of_connections() {
     for text in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
         let now = Instant::now();
-        let mut exempt = ConnectionRate::new(
-            ConnectionRateConfig {
-                loopback_exempt: true,
-                ..small()
-            },
-            now,
-        );
+        let mut exempt =
+            ConnectionRate::new(ConnectionRateConfig { loopback_exempt: true, ..small() }, now);
         for _ in 0..20 {
             assert_eq!(exempt.admit(address(text), now), Ok(()), "{text}");
         }
@@ -188,10 +148,7 @@ fn a_release_without_admission_counts_nothing() {
 #[test]
 fn addresses_are_forgotten_once_their_bucket_is_full() {
     let mut now = Instant::now();
-    let config = ConnectionRateConfig {
-        connect_rate: rate(1_000_000, 1_000_000),
-        ..small()
-    };
+    let config = ConnectionRateConfig { connect_rate: rate(1_000_000, 1_000_000), ..small() };
     let mut rates = ConnectionRate::new(config, now);
     rates.admit(many(0), now).unwrap();
     for index in 1..100_000 {
@@ -200,11 +157,7 @@ fn addresses_are_forgotten_once_their_bucket_is_full() {
         rates.release(many(index));
     }
     // A bucket is full again after 0.5 s: some 500 addresses are worth remembering at a time.
-    assert!(
-        rates.addresses.len() <= SWEEP_MIN + 1,
-        "{}",
-        rates.addresses.len()
-    );
+    assert!(rates.addresses.len() <= SWEEP_MIN + 1, "{}", rates.addresses.len());
     assert_eq!(rates.connections(), 1);
     // The address that still has its connection is among them.
     assert_eq!(rates.addresses[&AddressPrefix::of(many(0))].connections, 1);
@@ -213,10 +166,7 @@ fn addresses_are_forgotten_once_their_bucket_is_full() {
 #[test]
 fn a_full_table_refuses_until_somebody_can_be_forgotten() {
     let now = Instant::now();
-    let config = ConnectionRateConfig {
-        connect_rate: rate(1_000_000, 1_000_000),
-        ..small()
-    };
+    let config = ConnectionRateConfig { connect_rate: rate(1_000_000, 1_000_000), ..small() };
     let mut rates = ConnectionRate::new(config, now);
     let maximum = ADDRESSES_WITHOUT_CONNECTION_MAX + 20;
     for index in 0..u32::try_from(maximum).unwrap() {
@@ -227,30 +177,21 @@ fn a_full_table_refuses_until_somebody_can_be_forgotten() {
     assert_eq!(refusal, Refusal::Addresses { maximum });
     // Who is known may go on.
     assert_eq!(rates.admit(many(7), now), Ok(()));
-    assert_eq!(
-        rates.admit(many(1 << 23), now + Duration::from_secs(2)),
-        Ok(())
-    );
+    assert_eq!(rates.admit(many(1 << 23), now + Duration::from_secs(2)), Ok(()));
     assert_eq!(rates.addresses.len(), 2);
 }
 
 #[test]
 fn other_limits_keep_the_counts() {
     let now = Instant::now();
-    let exempt = ConnectionRateConfig {
-        loopback_exempt: true,
-        ..small()
-    };
+    let exempt = ConnectionRateConfig { loopback_exempt: true, ..small() };
     let mut rates = ConnectionRate::new(exempt, now);
     let here = address("127.0.0.1");
     for _ in 0..7 {
         rates.admit(here, now).unwrap();
     }
     rates.set_config(small(), now);
-    assert_eq!(
-        rates.admit(here, now).unwrap_err().limit(),
-        "connections_per_address"
-    );
+    assert_eq!(rates.admit(here, now).unwrap_err().limit(), "connections_per_address");
     for _ in 0..3 {
         rates.release(here);
     }

@@ -35,11 +35,7 @@ fn a_ban_lasts_five_minutes_and_tries_do_not_prolong_it() {
         assert_eq!(flapping.connected("alice", "sensor", start), Ok(()));
     }
     let until = start + Duration::from_secs(300);
-    let banned = Banned {
-        until,
-        connects: 15,
-        window: Duration::from_secs(60),
-    };
+    let banned = Banned { until, connects: 15, window: Duration::from_secs(60) };
     for seconds in [0, 1, 100, 299] {
         let now = start + Duration::from_secs(seconds);
         assert_eq!(flapping.connected("alice", "sensor", now), Err(banned));
@@ -82,10 +78,7 @@ fn a_pardon_ends_the_ban() {
 fn the_table_is_bounded() {
     let (mut flapping, start) = flapping();
     for index in 0..100_000 {
-        assert_eq!(
-            flapping.connected("alice", &index.to_string(), start),
-            Ok(())
-        );
+        assert_eq!(flapping.connected("alice", &index.to_string(), start), Ok(()));
     }
     assert!(flapping.pairs.len() <= 16_384);
 }
@@ -96,15 +89,6 @@ fn a_lower_limit_applies_to_the_next_connect() {
     for _ in 0..10 {
         assert_eq!(flapping.connected("alice", "sensor", start), Ok(()));
     }
-    flapping.set_config(FlappingConfig {
-        connects: 5,
-        ..FlappingConfig::default()
-    });
-    assert_eq!(
-        flapping
-            .connected("alice", "sensor", start)
-            .unwrap_err()
-            .connects,
-        5
-    );
+    flapping.set_config(FlappingConfig { connects: 5, ..FlappingConfig::default() });
+    assert_eq!(flapping.connected("alice", "sensor", start).unwrap_err().connects, 5);
 }

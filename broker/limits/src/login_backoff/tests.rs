@@ -9,43 +9,29 @@ fn address(text: &str) -> IpAddr {
 }
 
 fn backoff() -> (LoginBackoff, Instant) {
-    (
-        LoginBackoff::new(LoginBackoffConfig::default()),
-        Instant::now(),
-    )
+    (LoginBackoff::new(LoginBackoffConfig::default()), Instant::now())
 }
 
 #[test]
 fn delays_double_up_to_the_cap() {
     let (mut backoff, now) = backoff();
-    for (failures, seconds) in [0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]
-        .into_iter()
-        .enumerate()
-        .map(|(i, s)| (i + 1, s))
+    for (failures, seconds) in
+        [0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60].into_iter().enumerate().map(|(i, s)| (i + 1, s))
     {
         let delay = backoff.failed(address(HERE), Some("alice"), now);
         assert_eq!(delay, Duration::from_secs(seconds), "failure {failures}");
         let expect = if seconds == 0 {
             Ok(())
         } else {
-            Err(BackedOff {
-                until: now + delay,
-                failures: u32::try_from(failures).unwrap(),
-            })
+            Err(BackedOff { until: now + delay, failures: u32::try_from(failures).unwrap() })
         };
         assert_eq!(backoff.check(address(HERE), Some("alice"), now), expect);
-        assert_eq!(
-            backoff.check(address(HERE), Some("alice"), now + delay),
-            Ok(())
-        );
+        assert_eq!(backoff.check(address(HERE), Some("alice"), now + delay), Ok(()));
     }
     for _ in 0..100 {
         backoff.failed(address(HERE), Some("alice"), now);
     }
-    assert_eq!(
-        backoff.failed(address(HERE), Some("alice"), now),
-        Duration::from_secs(60)
-    );
+    assert_eq!(backoff.failed(address(HERE), Some("alice"), now), Duration::from_secs(60));
 }
 
 #[test]
@@ -64,11 +50,7 @@ fn only_the_pair_waits() {
         ("2001:db8::1", Some(""), true),
         ("2001:db8::1", None, true),
     ] {
-        assert_eq!(
-            backoff.check(address(from), user, now).is_ok(),
-            free,
-            "{from} {user:?}"
-        );
+        assert_eq!(backoff.check(address(from), user, now).is_ok(), free, "{from} {user:?}");
     }
 }
 
@@ -93,10 +75,7 @@ fn success_and_time_forget() {
         backoff.failed(address(HERE), Some("alice"), now);
     }
     let later = now + Duration::from_secs(15 * 60);
-    assert_eq!(
-        backoff.failed(address(HERE), Some("alice"), later),
-        Duration::ZERO
-    );
+    assert_eq!(backoff.failed(address(HERE), Some("alice"), later), Duration::ZERO);
 }
 
 #[test]
@@ -107,10 +86,7 @@ fn a_late_report_does_not_shorten_the_wait() {
         backoff.failed(address(HERE), None, later);
     }
     let delay = backoff.failed(address(HERE), None, now);
-    assert_eq!(
-        backoff.check(address(HERE), None, later).unwrap_err().until,
-        later + delay
-    );
+    assert_eq!(backoff.check(address(HERE), None, later).unwrap_err().until, later + delay);
 }
 
 #[test]
@@ -131,9 +107,6 @@ fn other_numbers_apply_at_once() {
     let second = now + Duration::from_secs(1);
     assert_eq!(backoff.check(address(HERE), None, second), Ok(()));
     let first_delay = Duration::from_secs(5);
-    backoff.set_config(LoginBackoffConfig {
-        first_delay,
-        ..LoginBackoffConfig::default()
-    });
+    backoff.set_config(LoginBackoffConfig { first_delay, ..LoginBackoffConfig::default() });
     assert!(backoff.check(address(HERE), None, second).is_err());
 }

@@ -3,11 +3,7 @@
 use super::*;
 
 fn exceeded(limit: &'static str, value: u64, maximum: u64) -> Result<(), SizeExceeded> {
-    Err(SizeExceeded {
-        limit,
-        value,
-        maximum,
-    })
+    Err(SizeExceeded { limit, value, maximum })
 }
 
 /// `count` levels, one `/` less.
@@ -23,10 +19,7 @@ fn client_ids() {
     let expect = exceeded("client_id_bytes", 257, 256);
     assert_eq!(sizes.check_client_id(&"x".repeat(257)), expect);
     // Bytes, not characters.
-    assert_eq!(
-        sizes.check_client_id(&"ü".repeat(129)),
-        exceeded("client_id_bytes", 258, 256)
-    );
+    assert_eq!(sizes.check_client_id(&"ü".repeat(129)), exceeded("client_id_bytes", 258, 256));
 }
 
 #[test]
@@ -56,11 +49,7 @@ fn user_properties_and_subscriptions() {
     for (count, wildcards, expect) in [
         (100, 10, Ok(())),
         (101, 0, exceeded("subscriptions_per_client", 101, 100)),
-        (
-            50,
-            11,
-            exceeded("wildcard_subscriptions_per_client", 11, 10),
-        ),
+        (50, 11, exceeded("wildcard_subscriptions_per_client", 11, 10)),
     ] {
         assert_eq!(sizes.check_subscriptions(count, wildcards), expect);
     }
@@ -68,13 +57,8 @@ fn user_properties_and_subscriptions() {
 
 #[test]
 fn an_excess_is_a_sentence() {
-    let error = Sizes::default()
-        .check_client_id(&"x".repeat(300))
-        .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "client_id_bytes exceeded: 300 is more than 256"
-    );
+    let error = Sizes::default().check_client_id(&"x".repeat(300)).unwrap_err();
+    assert_eq!(error.to_string(), "client_id_bytes exceeded: 300 is more than 256");
 }
 
 /// Sets one field to a value as large as its type allows, else to `value`.
@@ -118,21 +102,13 @@ fn each_range_is_that_of_its_field() {
         let outside = [minimum.checked_sub(1), Some(maximum + 1)];
         for value in outside.into_iter().flatten() {
             // 65,536 can't be said in a field of 16 bits.
-            let short = matches!(
-                key,
-                "receive_maximum" | "keep_alive_max" | "topic_alias_maximum"
-            );
+            let short = matches!(key, "receive_maximum" | "keep_alive_max" | "topic_alias_maximum");
             if short && value > maximum {
                 continue;
             }
             let mut sizes = Sizes::default();
             set(&mut sizes, key, value);
-            let error = OutOfRange {
-                key,
-                value,
-                minimum,
-                maximum,
-            };
+            let error = OutOfRange { key, value, minimum, maximum };
             assert_eq!(sizes.check(), Err(error), "{key} = {value}");
         }
     }

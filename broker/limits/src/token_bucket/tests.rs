@@ -22,10 +22,7 @@ fn check(rate: Rate, steps: &[(u64, u64, Option<u64>)]) {
 #[test]
 fn rates_and_bursts_of_zero_are_refused() {
     for (per_second, burst) in [(0, 1), (1, 0), (0, 0)] {
-        assert_eq!(
-            Rate::new(per_second, burst),
-            Err(InvalidRate { per_second, burst })
-        );
+        assert_eq!(Rate::new(per_second, burst), Err(InvalidRate { per_second, burst }));
     }
     assert_eq!((rate(3, 4).per_second(), rate(3, 4).burst()), (3, 4));
 }
@@ -50,15 +47,7 @@ fn a_burst_then_the_rate() {
 
 #[test]
 fn a_refusal_takes_nothing_and_zero_is_free() {
-    check(
-        rate(1, 2),
-        &[
-            (0, 1, None),
-            (0, 2, Some(1_000)),
-            (0, 1, None),
-            (0, 0, None),
-        ],
-    );
+    check(rate(1, 2), &[(0, 1, None), (0, 2, Some(1_000)), (0, 1, None), (0, 0, None)]);
 }
 
 #[test]
@@ -80,18 +69,10 @@ fn more_than_the_burst_needs_a_full_bucket_and_leaves_a_debt() {
 fn time_that_stands_still_or_goes_back_gives_nothing() {
     check(
         rate(10, 1),
-        &[
-            (1_000, 1, None),
-            (500, 1, Some(1_100)),
-            (0, 1, Some(1_100)),
-            (1_100, 1, None),
-        ],
+        &[(1_000, 1, None), (500, 1, Some(1_100)), (0, 1, Some(1_100)), (1_100, 1, None)],
     );
     // A take at an earlier time doesn't turn the clock back.
-    check(
-        rate(10, 2),
-        &[(1_000, 1, None), (500, 1, None), (1_000, 1, Some(1_100))],
-    );
+    check(rate(10, 2), &[(1_000, 1, None), (500, 1, None), (1_000, 1, Some(1_100))]);
 }
 
 #[test]
@@ -132,12 +113,7 @@ fn the_largest_numbers_do_not_overflow() {
     assert!(bucket.is_full(later));
     let mut slow = TokenBucket::new(rate(1, 1), start);
     assert_eq!(slow.try_take(u64::MAX, start), Ok(()));
-    assert_eq!(
-        slow.try_take(1, start),
-        Err(Wait {
-            until: start + WAIT_MAX
-        })
-    );
+    assert_eq!(slow.try_take(1, start), Err(Wait { until: start + WAIT_MAX }));
 }
 
 #[test]

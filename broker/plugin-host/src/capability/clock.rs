@@ -9,9 +9,7 @@ use crate::{bindings::portcullis::plugin::clock::Host, instance::State};
 
 impl Host for State {
     fn now_unix_ms(&mut self) -> wasmtime::Result<u64> {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 

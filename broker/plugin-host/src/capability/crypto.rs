@@ -40,9 +40,7 @@ impl Host for State {
             Err(VerifyError::Busy) => Ok(Err(Error::Busy)),
             Err(VerifyError::Deadline) => {
                 self.meter.stop(Stop::Deadline);
-                Err(wasmtime::Error::msg(
-                    "the deadline passed in crypto.verify-password",
-                ))
+                Err(wasmtime::Error::msg("the deadline passed in crypto.verify-password"))
             }
         }
     }

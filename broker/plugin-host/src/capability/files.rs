@@ -49,18 +49,8 @@ struct Index {
 impl FileSet {
     /// Takes the contents over.
     pub(crate) fn new(contents: BTreeMap<String, Vec<u8>>) -> Self {
-        let snapshot = |contents| {
-            Arc::new(Snapshot {
-                contents,
-                indexes: Mutex::default(),
-            })
-        };
-        Self(
-            contents
-                .into_iter()
-                .map(|(name, contents)| (name, snapshot(contents)))
-                .collect(),
-        )
+        let snapshot = |contents| Arc::new(Snapshot { contents, indexes: Mutex::default() });
+        Self(contents.into_iter().map(|(name, contents)| (name, snapshot(contents))).collect())
     }
 
     fn get(&self, name: &str) -> Result<&Arc<Snapshot>, Error> {
@@ -73,16 +63,10 @@ impl FileSet {
 impl Snapshot {
     fn read(&self, offset: u64, length: u32) -> Result<Vec<u8>, Error> {
         if length > READ_BYTES_MAX {
-            return Err(Error::TooLarge(format!(
-                "length {length}: at most {READ_BYTES_MAX}"
-            )));
+            return Err(Error::TooLarge(format!("length {length}: at most {READ_BYTES_MAX}")));
         }
-        let start = usize::try_from(offset)
-            .unwrap_or(usize::MAX)
-            .min(self.contents.len());
-        let end = start
-            .saturating_add(length as usize)
-            .min(self.contents.len());
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.contents.len());
+        let end = start.saturating_add(length as usize).min(self.contents.len());
         Ok(self.contents.get(start..end).unwrap_or_default().to_vec())
     }
 
@@ -129,17 +113,11 @@ impl Snapshot {
     fn lookup(&self, index: &Index, separator: char, key: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
         let hash = index.hasher.hash_one(key);
         let first = index.lines.partition_point(|(known, _)| *known < hash);
-        let candidates = index
-            .lines
-            .iter()
-            .skip(first)
-            .take_while(|(known, _)| *known == hash);
+        let candidates = index.lines.iter().skip(first).take_while(|(known, _)| *known == hash);
         let mut found = Vec::new();
         let mut bytes = 0;
         for (_, offset) in candidates {
-            let rest = usize::try_from(*offset)
-                .ok()
-                .and_then(|start| self.contents.get(start..));
+            let rest = usize::try_from(*offset).ok().and_then(|start| self.contents.get(start..));
             let line = rest.unwrap_or_default().split(|byte| *byte == b'\n').next();
             let line = line_text(line.unwrap_or_default());
             if key_of(line, separator) != Some(key) {
@@ -170,19 +148,13 @@ fn key_of(line: &[u8], separator: char) -> Option<&[u8]> {
     }
     let mut buffer = [0; 4];
     let separator = separator.encode_utf8(&mut buffer).as_bytes();
-    let at = line
-        .windows(separator.len())
-        .position(|window| window == separator)?;
+    let at = line.windows(separator.len()).position(|window| window == separator)?;
     line.get(..at)
 }
 
 impl Host for State {
     fn size(&mut self, name: String) -> wasmtime::Result<Result<u64, Error>> {
-        Ok(self
-            .lent
-            .files
-            .get(&name)
-            .map(|file| file.contents.len() as u64))
+        Ok(self.lent.files.get(&name).map(|file| file.contents.len() as u64))
     }
 
     fn read(
@@ -191,11 +163,7 @@ impl Host for State {
         offset: u64,
         length: u32,
     ) -> wasmtime::Result<Result<Vec<u8>, Error>> {
-        Ok(self
-            .lent
-            .files
-            .get(&name)
-            .and_then(|file| file.read(offset, length)))
+        Ok(self.lent.files.get(&name).and_then(|file| file.read(offset, length)))
     }
 
     async fn lookup(
@@ -239,10 +207,7 @@ mod tests {
         let file = file(contents);
         let index = file.index(separator).unwrap();
         let found = file.lookup(&index, separator, key.as_bytes()).unwrap();
-        let found: Vec<_> = found
-            .iter()
-            .map(|line| str::from_utf8(line).unwrap())
-            .collect();
+        let found: Vec<_> = found.iter().map(|line| str::from_utf8(line).unwrap()).collect();
         assert_eq!(found, expected);
     }
 
@@ -266,26 +231,17 @@ mod tests {
         assert_eq!(file.read(1, 3).unwrap(), b"ell");
         assert_eq!(file.read(3, 100).unwrap(), b"lo");
         assert_eq!(file.read(u64::MAX, 1).unwrap(), b"");
-        assert!(matches!(
-            file.read(0, READ_BYTES_MAX + 1),
-            Err(Error::TooLarge(_))
-        ));
+        assert!(matches!(file.read(0, READ_BYTES_MAX + 1), Err(Error::TooLarge(_))));
     }
 
     #[test]
     fn bounds_hold() {
         let many = file(&"a:1\n".repeat(LINES_MAX + 1));
         let index = many.index(':').unwrap();
-        assert!(matches!(
-            many.lookup(&index, ':', b"a"),
-            Err(Error::TooLarge(_))
-        ));
+        assert!(matches!(many.lookup(&index, ':', b"a"), Err(Error::TooLarge(_))));
         let long = file(&format!("a:{}\n", "x".repeat(LINES_BYTES_MAX)));
         let index = long.index(':').unwrap();
-        assert!(matches!(
-            long.lookup(&index, ':', b"a"),
-            Err(Error::TooLarge(_))
-        ));
+        assert!(matches!(long.lookup(&index, ':', b"a"), Err(Error::TooLarge(_))));
         for separator in ['a', 'b', 'c'] {
             many.index(separator).unwrap();
         }

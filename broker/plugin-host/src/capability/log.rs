@@ -139,10 +139,7 @@ mod tests {
 
     #[test]
     fn a_line_is_one_line_without_escapes_and_bounded() {
-        let field = |key: &str, value: &str| Field {
-            key: key.to_owned(),
-            value: value.to_owned(),
-        };
+        let field = |key: &str, value: &str| Field { key: key.to_owned(), value: value.to_owned() };
         assert_eq!(
             line("a\r\nb\u{1b}[0m", &[field("k", "v\0")]),
             "a\\u{d}\\u{a}b\\u{1b}[0m k=v\\u{0}"

@@ -85,9 +85,7 @@ impl StoredHash {
             return Err(malformed(&format!("longer than {STORED_BYTES_MAX} bytes")));
         }
         let Some(rest) = stored.strip_prefix('$') else {
-            return Err(HashError::Unsupported(
-                "a stored hash starts with '$'".to_owned(),
-            ));
+            return Err(HashError::Unsupported("a stored hash starts with '$'".to_owned()));
         };
         let fields: Vec<&str> = rest.split('$').collect();
         match fields.as_slice() {
@@ -141,9 +139,7 @@ impl StoredHash {
                 pbkdf2::pbkdf2_hmac::<Sha512>(password, &self.salt, *iterations, &mut found);
             }
             Scheme::SaltedSha512 => {
-                let digest = Sha512::new()
-                    .chain_update(password)
-                    .chain_update(&self.salt);
+                let digest = Sha512::new().chain_update(password).chain_update(&self.salt);
                 found.copy_from_slice(&digest.finalize());
             }
         }
@@ -157,9 +153,7 @@ fn argon2id(fields: &[&str]) -> Result<StoredHash, HashError> {
         ["v=19", fields @ ..] => (argon2::Version::V0x13, fields),
         ["v=16", fields @ ..] => (argon2::Version::V0x10, fields),
         [version, ..] if version.starts_with("v=") => {
-            return Err(HashError::Unsupported(format!(
-                "argon2 version {version:?}"
-            )));
+            return Err(HashError::Unsupported(format!("argon2 version {version:?}")));
         }
         _ => return Err(malformed("argon2id wants v=19")),
     };
@@ -170,19 +164,11 @@ fn argon2id(fields: &[&str]) -> Result<StoredHash, HashError> {
     capped("argon2 m (KiB)", memory, ARGON2_KIB_MAX)?;
     capped("argon2 t", passes, ARGON2_PASSES_MAX)?;
     capped("argon2 p", lanes, ARGON2_LANES_MAX)?;
-    capped(
-        "argon2 m times t (KiB)",
-        memory.saturating_mul(passes),
-        ARGON2_WORK_KIB_MAX,
-    )?;
+    capped("argon2 m times t (KiB)", memory.saturating_mul(passes), ARGON2_WORK_KIB_MAX)?;
     let (salt, hash) = (phc_salt(salt)?, phc_hash(hash, &[16, 24, 32, 48, 64])?);
     let params = argon2::Params::new(memory, passes, lanes, Some(hash.len()))
         .map_err(|error| malformed(&error.to_string()))?;
-    Ok(StoredHash {
-        scheme: Scheme::Argon2id { version, params },
-        salt,
-        hash,
-    })
+    Ok(StoredHash { scheme: Scheme::Argon2id { version, params }, salt, hash })
 }
 
 fn bcrypt(fields: &[&str]) -> Result<StoredHash, HashError> {
@@ -190,18 +176,12 @@ fn bcrypt(fields: &[&str]) -> Result<StoredHash, HashError> {
         return Err(malformed("bcrypt wants $2b$cost$ and 53 characters"));
     };
     let digits = cost.len() == 2 && cost.bytes().all(|byte| byte.is_ascii_digit());
-    let cost: u32 = cost
-        .parse()
-        .ok()
-        .filter(|_| digits)
-        .ok_or_else(|| malformed("bcrypt cost"))?;
+    let cost: u32 = cost.parse().ok().filter(|_| digits).ok_or_else(|| malformed("bcrypt cost"))?;
     if cost < 4 {
         return Err(malformed("bcrypt cost below 4"));
     }
     capped("bcrypt cost", cost, BCRYPT_COST_MAX)?;
-    let parts = rest
-        .split_at_checked(22)
-        .filter(|(_, hash)| hash.len() == 31);
+    let parts = rest.split_at_checked(22).filter(|(_, hash)| hash.len() == 31);
     let Some((salt, hash)) = parts else {
         return Err(malformed("bcrypt salt and hash are 53 characters"));
     };
@@ -210,16 +190,8 @@ fn bcrypt(fields: &[&str]) -> Result<StoredHash, HashError> {
         .with_decode_padding_mode(base64::engine::DecodePaddingMode::RequireNone)
         .with_decode_allow_trailing_bits(true);
     let alphabet = GeneralPurpose::new(&BCRYPT, config);
-    let decode = |text| {
-        alphabet
-            .decode(text)
-            .map_err(|_| malformed("bcrypt base64"))
-    };
-    Ok(StoredHash {
-        scheme: Scheme::Bcrypt { cost },
-        salt: decode(salt)?,
-        hash: decode(hash)?,
-    })
+    let decode = |text| alphabet.decode(text).map_err(|_| malformed("bcrypt base64"));
+    Ok(StoredHash { scheme: Scheme::Bcrypt { cost }, salt: decode(salt)?, hash: decode(hash)? })
 }
 
 fn scrypt(fields: &[&str]) -> Result<StoredHash, HashError> {
@@ -233,18 +205,12 @@ fn scrypt(fields: &[&str]) -> Result<StoredHash, HashError> {
     // 128 * N * r bytes are filled: 256 MiB at most.
     let bytes = 128_u64.saturating_mul(u64::from(r)) << log_n;
     if bytes > 256 << 20 {
-        return Err(HashError::TooCostly(
-            "scrypt fills more than 256 MiB".to_owned(),
-        ));
+        return Err(HashError::TooCostly("scrypt fills more than 256 MiB".to_owned()));
     }
     let log_n = u8::try_from(log_n).map_err(|_| malformed("scrypt ln"))?;
     scrypt::Params::new(log_n, r, p).map_err(|error| malformed(&error.to_string()))?;
     let scheme = Scheme::Scrypt { log_n, r, p };
-    Ok(StoredHash {
-        scheme,
-        salt: phc_salt(salt)?,
-        hash: phc_hash(hash, &[32, 64])?,
-    })
+    Ok(StoredHash { scheme, salt: phc_salt(salt)?, hash: phc_hash(hash, &[32, 64])? })
 }
 
 fn pbkdf2_sha256(iterations: u32) -> Scheme {
@@ -266,21 +232,16 @@ fn pbkdf2(
     // Some writers add the output length, which must then be true.
     let (iterations, length) = match costs.split_once(',') {
         None => (parameters(costs, ["i"])?, None),
-        Some((iterations, length)) => (
-            parameters(iterations, ["i"])?,
-            Some(parameters(length, ["l"])?),
-        ),
+        Some((iterations, length)) => {
+            (parameters(iterations, ["i"])?, Some(parameters(length, ["l"])?))
+        }
     };
     let ([iterations], hash) = (iterations, phc_hash(hash, lengths)?);
     if length.is_some_and(|[length]| length as usize != hash.len()) {
         return Err(malformed("l= is not the length of the hash"));
     }
     checked_iterations(iterations)?;
-    Ok(StoredHash {
-        scheme: scheme(iterations),
-        salt: phc_salt(salt)?,
-        hash,
-    })
+    Ok(StoredHash { scheme: scheme(iterations), salt: phc_salt(salt)?, hash })
 }
 
 fn mosquitto_sha512(fields: &[&str]) -> Result<StoredHash, HashError> {
@@ -288,11 +249,7 @@ fn mosquitto_sha512(fields: &[&str]) -> Result<StoredHash, HashError> {
         return Err(malformed("mosquitto wants $6$salt$hash"));
     };
     let (salt, hash) = mosquitto_parts(salt, hash)?;
-    Ok(StoredHash {
-        scheme: Scheme::SaltedSha512,
-        salt,
-        hash,
-    })
+    Ok(StoredHash { scheme: Scheme::SaltedSha512, salt, hash })
 }
 
 fn mosquitto_pbkdf2(fields: &[&str]) -> Result<StoredHash, HashError> {
@@ -302,25 +259,15 @@ fn mosquitto_pbkdf2(fields: &[&str]) -> Result<StoredHash, HashError> {
     let iterations = number(iterations).ok_or_else(|| malformed("iterations"))?;
     checked_iterations(iterations)?;
     let (salt, hash) = mosquitto_parts(salt, hash)?;
-    Ok(StoredHash {
-        scheme: Scheme::Pbkdf2Sha512 { iterations },
-        salt,
-        hash,
-    })
+    Ok(StoredHash { scheme: Scheme::Pbkdf2Sha512 { iterations }, salt, hash })
 }
 
 /// mosquitto writes padded base64, and its hashes are always 64 bytes.
 fn mosquitto_parts(salt: &str, hash: &str) -> Result<(Vec<u8>, Vec<u8>), HashError> {
-    let salt = STANDARD
-        .decode(salt)
-        .map_err(|_| malformed("the salt is not base64"))?;
-    let hash = STANDARD
-        .decode(hash)
-        .map_err(|_| malformed("the hash is not base64"))?;
+    let salt = STANDARD.decode(salt).map_err(|_| malformed("the salt is not base64"))?;
+    let hash = STANDARD.decode(hash).map_err(|_| malformed("the hash is not base64"))?;
     if !SALT_BYTES.contains(&salt.len()) {
-        return Err(malformed(
-            "the salt is shorter than 8 or longer than 128 bytes",
-        ));
+        return Err(malformed("the salt is shorter than 8 or longer than 128 bytes"));
     }
     if hash.len() != 64 {
         return Err(malformed("the hash is not 64 bytes"));
@@ -329,21 +276,15 @@ fn mosquitto_parts(salt: &str, hash: &str) -> Result<(Vec<u8>, Vec<u8>), HashErr
 }
 
 fn phc_salt(text: &str) -> Result<Vec<u8>, HashError> {
-    let salt = STANDARD_NO_PAD
-        .decode(text)
-        .map_err(|_| malformed("the salt is not base64"))?;
+    let salt = STANDARD_NO_PAD.decode(text).map_err(|_| malformed("the salt is not base64"))?;
     if !SALT_BYTES.contains(&salt.len()) {
-        return Err(malformed(
-            "the salt is shorter than 8 or longer than 128 bytes",
-        ));
+        return Err(malformed("the salt is shorter than 8 or longer than 128 bytes"));
     }
     Ok(salt)
 }
 
 fn phc_hash(text: &str, lengths: &[usize]) -> Result<Vec<u8>, HashError> {
-    let hash = STANDARD_NO_PAD
-        .decode(text)
-        .map_err(|_| malformed("the hash is not base64"))?;
+    let hash = STANDARD_NO_PAD.decode(text).map_err(|_| malformed("the hash is not base64"))?;
     if !lengths.contains(&hash.len()) {
         return Err(malformed(&format!(
             "the hash is {} bytes, not one of {lengths:?}",
@@ -358,9 +299,7 @@ fn parameters<const N: usize>(text: &str, names: [&str; N]) -> Result<[u32; N], 
     let mut values = [0; N];
     let mut parts = text.split(',');
     for (name, value) in names.into_iter().zip(&mut values) {
-        let part = parts
-            .next()
-            .and_then(|part| part.strip_prefix(name)?.strip_prefix('='));
+        let part = parts.next().and_then(|part| part.strip_prefix(name)?.strip_prefix('='));
         *value = part
             .and_then(number)
             .ok_or_else(|| malformed(&format!("{name}= is missing or not a number")))?;
@@ -387,9 +326,7 @@ fn checked_iterations(iterations: u32) -> Result<(), HashError> {
 
 fn capped(what: &str, value: u32, cap: u32) -> Result<(), HashError> {
     if value > cap {
-        return Err(HashError::TooCostly(format!(
-            "{what} = {value}: at most {cap}"
-        )));
+        return Err(HashError::TooCostly(format!("{what} = {value}: at most {cap}")));
     }
     Ok(())
 }

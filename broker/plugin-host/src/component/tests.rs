@@ -37,20 +37,14 @@ fn garbage_and_truncation_are_refused() {
     for length in [8, 100, wasm.len() / 2, wasm.len() - 1] {
         assert!(prepare(&wasm[..length]).is_err(), "cut at {length}");
     }
-    refuses(
-        &component("(module)"),
-        "does not export portcullis:plugin/plugin",
-    );
+    refuses(&component("(module)"), "does not export portcullis:plugin/plugin");
     let strange = r#"(module (import "env" "f" (func)))"#;
     refuses(&component(strange), "core module that cannot be made");
 }
 
 #[test]
 fn other_worlds_are_refused_by_name() {
-    refuses(
-        &component("(component)"),
-        "does not export portcullis:plugin/plugin",
-    );
+    refuses(&component("(component)"), "does not export portcullis:plugin/plugin");
     refuses(
         &component(r#"(component (import "wasi:http/types@0.2.10" (instance)))"#),
         "imports wasi:http/types@0.2.10: plugins get no network",

@@ -15,47 +15,26 @@ fn grant_of(principal: &str) -> wit::Grant {
 
 #[test]
 fn a_denial_is_always_a_failure_code() {
-    let code = |reason_code| {
-        denial(types::Denial {
-            reason_code,
-            reason: None,
-        })
-        .reason_code
-    };
+    let code = |reason_code| denial(types::Denial { reason_code, reason: None }).reason_code;
     assert_eq!(code(0), ReasonCode::NotAuthorized);
     assert_eq!(code(0x18), ReasonCode::NotAuthorized);
     assert_eq!(code(0xFF), ReasonCode::NotAuthorized);
     assert_eq!(code(0x8A), ReasonCode::Banned);
     let reason = Some("a\0b".to_owned());
-    let denied = denial(types::Denial {
-        reason_code: 0x86,
-        reason,
-    });
+    let denied = denial(types::Denial { reason_code: 0x86, reason });
     assert_eq!(denied.reason.unwrap(), "a\\u{0}b");
 }
 
 #[test]
 fn grants_are_checked() {
     assert!(grant(grant_of("alice")).is_ok());
-    assert_eq!(
-        grant(grant_of("")).unwrap_err().kind,
-        PluginFailureKind::Internal
-    );
-    assert_eq!(
-        grant(grant_of("a\0")).unwrap_err().kind,
-        PluginFailureKind::Internal
-    );
+    assert_eq!(grant(grant_of("")).unwrap_err().kind, PluginFailureKind::Internal);
+    assert_eq!(grant(grant_of("a\0")).unwrap_err().kind, PluginFailureKind::Internal);
     let long = "x".repeat(ANSWER_BYTES_MAX + 1);
-    assert_eq!(
-        grant(grant_of(&long)).unwrap_err().kind,
-        PluginFailureKind::TooLarge
-    );
+    assert_eq!(grant(grant_of(&long)).unwrap_err().kind, PluginFailureKind::TooLarge);
     let mut unsendable = grant_of("alice");
     let value = "x".repeat(70_000);
-    unsendable.user_properties.push(types::Attribute {
-        name: "n".to_owned(),
-        value,
-    });
+    unsendable.user_properties.push(types::Attribute { name: "n".to_owned(), value });
     assert!(grant(unsendable).is_err());
 }
 
@@ -84,10 +63,7 @@ fn rules_keep_their_meaning_and_their_bound() {
         permissions.rules,
         [access::Rule {
             effect: access::Effect::Deny,
-            activity: access::Activity {
-                publish: false,
-                subscribe: true
-            },
+            activity: access::Activity { publish: false, subscribe: true },
             filter: "a/#".to_owned(),
             qos: access::QoSSet(0b101),
             retain: access::Condition::No,
@@ -95,8 +71,5 @@ fn rules_keep_their_meaning_and_their_bound() {
             share_name: Some("s".to_owned()),
         }]
     );
-    assert_eq!(
-        answer(set(RULES_MAX + 1)).unwrap_err().kind,
-        PluginFailureKind::TooLarge
-    );
+    assert_eq!(answer(set(RULES_MAX + 1)).unwrap_err().kind, PluginFailureKind::TooLarge);
 }

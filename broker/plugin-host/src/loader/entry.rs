@@ -161,11 +161,7 @@ impl Entry {
 }
 
 fn standing(manifest: &Manifest) -> Standing {
-    Standing {
-        order: manifest.order,
-        control: manifest.control,
-        on_error: manifest.on_error,
-    }
+    Standing { order: manifest.order, control: manifest.control, on_error: manifest.on_error }
 }
 
 /// The embedded `deny-all`, built like any other plugin.
@@ -176,11 +172,8 @@ pub(super) async fn embedded(
     if wasm.is_empty() {
         return Err(Rejected::failed("this program was built without it"));
     }
-    let contents = Contents {
-        wasm: wasm.to_vec(),
-        files: BTreeMap::new(),
-        id: "embedded".to_owned(),
-    };
+    let contents =
+        Contents { wasm: wasm.to_vec(), files: BTreeMap::new(), id: "embedded".to_owned() };
     let log = Arc::new(LogRate::new());
     Generation::build(runtime, DENY_ALL, contents, Manifest::default(), log).await
 }
@@ -231,10 +224,7 @@ impl Row {
 
     pub(super) fn warning(&self, name: &str) -> Option<String> {
         (self.info.state == PluginState::LiveOld).then(|| {
-            format!(
-                "plugin {name}: an earlier generation answers, because: {}",
-                self.error()
-            )
+            format!("plugin {name}: an earlier generation answers, because: {}", self.error())
         })
     }
 

@@ -73,9 +73,7 @@ impl Loader {
                 .map_err(|error| PluginError::Internal(format!("{}: {error}", path.display())))
         });
         stored.await.unwrap_or_else(|error| {
-            Err(PluginError::Invalid(format!(
-                "the component cannot be read: {error}"
-            )))
+            Err(PluginError::Invalid(format!("the component cannot be read: {error}")))
         })?;
         self.reload(&name).await
     }
@@ -93,9 +91,7 @@ impl Loader {
             }
             tokio::time::sleep(self.quiet_period).await;
         }
-        Err(PluginError::Rejected(format!(
-            "{name}: its files are still being written"
-        )))
+        Err(PluginError::Rejected(format!("{name}: its files are still being written")))
     }
 
     fn verdict(&self, name: &str) -> Result<PluginInfo, PluginError> {

@@ -47,10 +47,7 @@ fn look(
         let name = entry?.file_name();
         let name = name.to_string_lossy();
         // Hidden files are uploads that are still being written, and editors' own.
-        if let Some(name) = name
-            .strip_suffix(".wasm")
-            .filter(|name| !name.starts_with('.'))
-        {
+        if let Some(name) = name.strip_suffix(".wasm").filter(|name| !name.starts_with('.')) {
             names.insert(name.to_owned());
         }
     }
@@ -69,8 +66,6 @@ fn look(
 fn is_ours(error: &io::Error) -> bool {
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
-    matches!(
-        error.kind(),
-        io::ErrorKind::Interrupted | io::ErrorKind::OutOfMemory
-    ) || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::OutOfMemory)
+        || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }

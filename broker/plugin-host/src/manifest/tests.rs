@@ -69,59 +69,29 @@ concurrency = 3
 
 #[test]
 fn errors_name_line_key_value_and_range() {
-    refuses(
-        "ordr = 1\n",
-        "m.toml:1: unknown field `ordr`, expected one of",
-    );
-    refuses(
-        "\norder = 2000000\n",
-        "m.toml:2: order = 2000000: must be from -1000000 to 1000000",
-    );
+    refuses("ordr = 1\n", "m.toml:1: unknown field `ordr`, expected one of");
+    refuses("\norder = 2000000\n", "m.toml:2: order = 2000000: must be from -1000000 to 1000000");
     refuses(
         "control = \"first\"",
         "m.toml:1: control = \"first\": must be one of \"sufficient\", \"required\"",
     );
-    refuses(
-        "on_error = \"allow\"",
-        "m.toml:1: on_error = \"allow\": must be one of",
-    );
+    refuses("on_error = \"allow\"", "m.toml:1: on_error = \"allow\": must be one of");
     refuses("enabled = 1", "m.toml:1: invalid type");
     refuses(
         "[limits]\nmemory = \"1 GiB\"",
         "m.toml:2: limits.memory = \"1 GiB\": must be from \"1 MiB\" to \"64 MiB\"",
     );
-    refuses(
-        "[limits]\nmemory = \"65 MiB\"",
-        "m.toml:2: limits.memory = \"65 MiB\"",
-    );
-    refuses(
-        "[limits]\nmemory = 1000000",
-        "m.toml:2: limits.memory = 1000000",
-    );
+    refuses("[limits]\nmemory = \"65 MiB\"", "m.toml:2: limits.memory = \"65 MiB\"");
+    refuses("[limits]\nmemory = 1000000", "m.toml:2: limits.memory = 1000000");
     refuses(
         "[limits]\ncpu = \"11s\"",
         "m.toml:2: limits.cpu = \"11s\": must be from \"5 ms\" to \"10 s\"",
     );
-    refuses(
-        "[limits]\ndeadline = \"0s\"",
-        "m.toml:2: limits.deadline = \"0s\"",
-    );
-    refuses(
-        "[limits]\nconcurrency = 0",
-        "m.toml:2: limits.concurrency = 0: must be from 1 to 256",
-    );
-    refuses(
-        "[grants]\nhttp = [\"https://x/\"]",
-        "m.toml:1: grants.http: this host has no such",
-    );
-    refuses(
-        "[files]\na = \"\"",
-        "m.toml:2: files.a = \"\": must be a path",
-    );
+    refuses("[limits]\ndeadline = \"0s\"", "m.toml:2: limits.deadline = \"0s\"");
+    refuses("[limits]\nconcurrency = 0", "m.toml:2: limits.concurrency = 0: must be from 1 to 256");
+    refuses("[grants]\nhttp = [\"https://x/\"]", "m.toml:1: grants.http: this host has no such");
+    refuses("[files]\na = \"\"", "m.toml:2: files.a = \"\": must be a path");
     refuses("[config]\nx = inf", "m.toml:1: config.x: infinite");
     refuses("not toml at all", "m.toml:1:");
-    refuses(
-        "[transform]\ninbound = []",
-        "m.toml:1: unknown field `transform`",
-    );
+    refuses("[transform]\ninbound = []", "m.toml:1: unknown field `transform`");
 }

@@ -33,14 +33,7 @@ pub(super) async fn build_with(
         files: BTreeMap::new(),
         id: "0123456789abcdef".to_owned(),
     };
-    Generation::build(
-        &runtime,
-        "guest",
-        contents,
-        manifest,
-        Arc::new(LogRate::new()),
-    )
-    .await
+    Generation::build(&runtime, "guest", contents, manifest, Arc::new(LogRate::new())).await
 }
 
 pub(super) async fn build(guest: &Guest) -> Arc<Generation> {
@@ -71,9 +64,7 @@ pub(super) fn credentials() -> Credentials {
 }
 
 async fn authenticate(generation: &Arc<Generation>) -> Result<Outcome, PluginFailure> {
-    Hook(Arc::clone(generation))
-        .authenticate(&connection(), &credentials())
-        .await
+    Hook(Arc::clone(generation)).authenticate(&connection(), &credentials()).await
 }
 
 fn allowed_as(outcome: &Outcome) -> Option<&str> {
@@ -99,27 +90,18 @@ async fn ends_as(guest: Guest, kind: PluginFailureKind, message: &str) {
 #[tokio::test]
 async fn a_good_guest_answers_and_is_used_again() {
     let generation = build(&Guest::allow_as("alice")).await;
-    assert_eq!(
-        generation.described,
-        ("alice".to_owned(), "nope".to_owned())
-    );
+    assert_eq!(generation.described, ("alice".to_owned(), "nope".to_owned()));
     for _ in 0..100 {
         let outcome = authenticate(&generation).await.unwrap();
         assert_eq!(allowed_as(&outcome), Some("alice"));
         assert_eq!(generation.idle(), 1);
     }
-    assert_eq!(
-        authenticate(&build(&Guest::next()).await).await.unwrap(),
-        Outcome::Next
-    );
+    assert_eq!(authenticate(&build(&Guest::next()).await).await.unwrap(), Outcome::Next);
 }
 
 #[tokio::test]
 async fn per_call_isolation_keeps_nothing() {
-    let manifest = Manifest {
-        isolation: Isolation::PerCall,
-        ..Manifest::default()
-    };
+    let manifest = Manifest { isolation: Isolation::PerCall, ..Manifest::default() };
     let generation = build_with(&Guest::allow(), manifest).await.unwrap();
     for _ in 0..3 {
         assert!(authenticate(&generation).await.is_ok());
@@ -130,12 +112,7 @@ async fn per_call_isolation_keeps_nothing() {
 #[tokio::test]
 async fn an_endless_loop_ends_by_its_cpu_budget() {
     let guest = Guest::allow().authenticate("(loop $l (br $l))");
-    ends_as(
-        guest,
-        PluginFailureKind::CpuBudget,
-        "more than 50 ms of CPU",
-    )
-    .await;
+    ends_as(guest, PluginFailureKind::CpuBudget, "more than 50 ms of CPU").await;
 }
 
 #[tokio::test]
@@ -151,31 +128,17 @@ async fn a_loop_that_may_use_cpu_ends_by_its_deadline() {
 
 #[tokio::test]
 async fn a_trap_and_a_deep_recursion() {
-    ends_as(
-        Guest::allow().authenticate("unreachable"),
-        PluginFailureKind::Trap,
-        "unreachable",
-    )
-    .await;
+    ends_as(Guest::allow().authenticate("unreachable"), PluginFailureKind::Trap, "unreachable")
+        .await;
     let deep = "(drop (call $deep (i64.const 0)))";
-    ends_as(
-        Guest::allow().authenticate(deep),
-        PluginFailureKind::Trap,
-        "stack",
-    )
-    .await;
+    ends_as(Guest::allow().authenticate(deep), PluginFailureKind::Trap, "stack").await;
 }
 
 #[tokio::test]
 async fn four_gibibytes_are_not_had() {
     // 65,534 more pages; -1 comes back, and the guest gives up.
     let grow = "(if (i32.eq (memory.grow (i32.const 65534)) (i32.const -1)) (then unreachable))";
-    ends_as(
-        Guest::allow().authenticate(grow),
-        PluginFailureKind::Memory,
-        "16 MiB",
-    )
-    .await;
+    ends_as(Guest::allow().authenticate(grow), PluginFailureKind::Memory, "16 MiB").await;
 }
 
 #[tokio::test]
@@ -194,37 +157,17 @@ async fn lies_about_lengths() {
             "(i32.store (i32.const 1044) (i32.const {pointer}))
              (i32.store (i32.const 1048) (i32.const {length}))"
         );
-        ends_as(
-            Guest::allow().authenticate(&lie),
-            PluginFailureKind::Trap,
-            "",
-        )
-        .await;
+        ends_as(Guest::allow().authenticate(&lie), PluginFailureKind::Trap, "").await;
     }
     // Two million groups of nothing: more than may cross.
     let many = "(drop (memory.grow (i32.const 200)))
         (i32.store (i32.const 1052) (i32.const 131072))
         (i32.store (i32.const 1056) (i32.const 1000000))";
-    ends_as(
-        Guest::allow().authenticate(many),
-        PluginFailureKind::TooLarge,
-        "2 MiB",
-    )
-    .await;
+    ends_as(Guest::allow().authenticate(many), PluginFailureKind::TooLarge, "2 MiB").await;
     let bad_tag = "(i32.store8 (i32.const 1024) (i32.const 9))";
-    ends_as(
-        Guest::allow().authenticate(bad_tag),
-        PluginFailureKind::Trap,
-        "",
-    )
-    .await;
+    ends_as(Guest::allow().authenticate(bad_tag), PluginFailureKind::Trap, "").await;
     let not_utf8 = "(i32.store8 (i32.const 8192) (i32.const 255))";
-    ends_as(
-        Guest::allow().authenticate(not_utf8),
-        PluginFailureKind::Trap,
-        "",
-    )
-    .await;
+    ends_as(Guest::allow().authenticate(not_utf8), PluginFailureKind::Trap, "").await;
 }
 
 #[tokio::test]
@@ -251,10 +194,7 @@ async fn a_large_question_is_not_asked() {
     let mut credentials = credentials();
     credentials.password = Some(Password::new(vec![0; (1 << 20) + 1]));
     let hook = Hook(Arc::clone(&generation));
-    let failure = hook
-        .authenticate(&connection(), &credentials)
-        .await
-        .unwrap_err();
+    let failure = hook.authenticate(&connection(), &credentials).await.unwrap_err();
     assert_eq!(failure.kind, PluginFailureKind::TooLarge);
     assert_eq!(generation.idle(), 1, "no instance was touched");
 }
@@ -278,9 +218,7 @@ async fn a_caller_that_leaves_does_not_cancel_the_guest() {
     let mut manifest = Manifest::default();
     manifest.limits.cpu = Duration::from_secs(10);
     manifest.limits.deadline = Duration::from_secs(30);
-    let generation = build_with(&Guest::allow().authenticate(spin), manifest)
-        .await
-        .unwrap();
+    let generation = build_with(&Guest::allow().authenticate(spin), manifest).await.unwrap();
     {
         let hook = Hook(Arc::clone(&generation));
         let (connection, credentials) = (connection(), credentials());
@@ -296,25 +234,17 @@ async fn a_caller_that_leaves_does_not_cancel_the_guest() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), parked)
-        .await
-        .expect("the call ended well");
+    tokio::time::timeout(Duration::from_secs(30), parked).await.expect("the call ended well");
 }
 
 #[tokio::test]
 async fn failing_rehearsals_do_not_go_live() {
     let rejected = |guest: Guest| async move {
-        let rejected = build_with(&guest, Manifest::default())
-            .await
-            .err()
-            .expect("rejected");
+        let rejected = build_with(&guest, Manifest::default()).await.err().expect("rejected");
         assert_eq!(rejected.state, PluginState::Failed);
         rejected.sentence
     };
-    assert_eq!(
-        rejected(Guest::allow().init_refuses()).await,
-        "misconfigured: init: nope"
-    );
+    assert_eq!(rejected(Guest::allow().init_refuses()).await, "misconfigured: init: nope");
     let sentence = rejected(Guest::allow().self_test_traps()).await;
     assert!(sentence.starts_with("trap: self-test: "), "{sentence}");
 }
@@ -325,10 +255,7 @@ async fn files_need_a_grant() {
         r#"(import "portcullis:plugin/files@0.1.0" "size" (func $size (param i32 i32 i32)))"#;
     let call = "(call $size (i32.const 4096) (i32.const 1) (i32.const 6000))";
     let guest = Guest::allow().imports(import).authenticate(call);
-    let rejected = build_with(&guest, Manifest::default())
-        .await
-        .err()
-        .expect("rejected");
+    let rejected = build_with(&guest, Manifest::default()).await.err().expect("rejected");
     assert_eq!(rejected.state, PluginState::WaitingForGrant);
     assert!(rejected.sentence.contains("[files]"));
 }

@@ -19,11 +19,7 @@ impl Bench {
         fs::create_dir(folder.path().join("plugins")).unwrap();
         fs::create_dir(folder.path().join("data")).unwrap();
         let gate = Arc::new(Gate::new(|| Duration::ZERO));
-        Self {
-            folder,
-            gate,
-            host: None,
-        }
+        Self { folder, gate, host: None }
     }
 
     pub(super) fn config(&self) -> Config {
@@ -38,11 +34,7 @@ impl Bench {
     }
 
     pub(super) async fn start_with(&mut self, config: Config) {
-        self.host = Some(
-            PluginHost::start(config, Arc::clone(&self.gate))
-                .await
-                .unwrap(),
-        );
+        self.host = Some(PluginHost::start(config, Arc::clone(&self.gate)).await.unwrap());
     }
 
     pub(super) fn host(&self) -> &PluginHost {
@@ -62,11 +54,7 @@ impl Bench {
     }
 
     pub(super) fn names(&self) -> Vec<String> {
-        self.chain()
-            .links
-            .iter()
-            .map(|link| link.name.to_string())
-            .collect()
+        self.chain().links.iter().map(|link| link.name.to_string()).collect()
     }
 
     pub(super) fn info(&self, name: &str) -> PluginInfo {
@@ -87,10 +75,7 @@ impl Bench {
 
     pub(super) async fn until_state(&self, name: &str, state: PluginState) {
         self.until(&format!("{name} {state:?}"), |bench| {
-            bench
-                .host()
-                .get(name)
-                .is_some_and(|info| info.state == state)
+            bench.host().get(name).is_some_and(|info| info.state == state)
         })
         .await;
     }

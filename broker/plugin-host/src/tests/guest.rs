@@ -36,18 +36,13 @@ impl Guest {
 
     /// Allows everybody as `principal` (at most 64 bytes).
     pub(crate) fn allow_as(principal: &str) -> Self {
-        Self {
-            principal: principal.to_owned(),
-            ..Self::allow()
-        }
+        Self { principal: principal.to_owned(), ..Self::allow() }
     }
 
     /// Says `next`.
     pub(crate) fn next() -> Self {
-        Self::allow().authenticate(&format!(
-            "(i32.store8 (i32.const {}) (i32.const 2))",
-            ANSWER + 8
-        ))
+        Self::allow()
+            .authenticate(&format!("(i32.store8 (i32.const {}) (i32.const 2))", ANSWER + 8))
     }
 
     /// Statements before the answer of `authenticate`.
@@ -80,9 +75,7 @@ impl Guest {
         let mut resolve = Resolve::default();
         let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
         let (package, _) = resolve.push_dir(wit).unwrap();
-        let world = resolve
-            .select_world(&[package], Some("authenticator-plugin"))
-            .unwrap();
+        let world = resolve.select_world(&[package], Some("authenticator-plugin")).unwrap();
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
         module
     }
@@ -93,13 +86,7 @@ impl Guest {
     }
 
     fn text(&self) -> String {
-        let Self {
-            principal,
-            imports,
-            authenticate,
-            init,
-            self_test,
-        } = self;
+        let Self { principal, imports, authenticate, init, self_test } = self;
         let length = principal.len();
         let plugin = "portcullis:plugin/plugin@0.1.0";
         let authenticator = "portcullis:plugin/authenticator@0.1.0";

@@ -23,10 +23,7 @@ async fn what_is_there_at_the_start_is_the_chain_by_order() {
     assert_eq!(bench.principal().await.unwrap(), "z");
     assert_eq!(bench.info("off").state, PluginState::Disabled);
     assert_eq!(bench.host().not_ready(), Vec::<String>::new());
-    assert_eq!(
-        bench.info("zeta").described,
-        Some(("z".to_owned(), "nope".to_owned()))
-    );
+    assert_eq!(bench.info("zeta").described, Some(("z".to_owned(), "nope".to_owned())));
 }
 
 #[tokio::test]
@@ -36,13 +33,7 @@ async fn an_empty_folder_is_deny_all_with_a_warning() {
     assert_eq!(bench.names(), ["deny-all"]);
     assert!(matches!(principal(&bench.chain()).await, Err(said) if said.contains("Deny")));
     assert!(bench.host().not_ready().is_empty());
-    assert!(
-        bench
-            .host()
-            .warnings()
-            .iter()
-            .any(|warning| warning.contains("no plugin is live"))
-    );
+    assert!(bench.host().warnings().iter().any(|warning| warning.contains("no plugin is live")));
 }
 
 #[tokio::test]
@@ -53,36 +44,18 @@ async fn a_folder_that_is_not_there_fails_closed_until_it_is() {
     config.rescan_interval = Duration::from_millis(50);
     bench.start_with(config).await;
     assert_eq!(bench.names(), ["plugins", "deny-all"]);
-    assert!(
-        bench
-            .principal()
-            .await
-            .unwrap_err()
-            .contains("the plugin folder")
-    );
+    assert!(bench.principal().await.unwrap_err().contains("the plugin folder"));
     assert!(!bench.host().not_ready().is_empty());
 
     fs::create_dir(bench.path("")).unwrap();
     bench.write("a.wasm", Guest::allow_as("a").component());
-    bench
-        .until("ready", |bench| bench.names() == ["a", "deny-all"])
-        .await;
+    bench.until("ready", |bench| bench.names() == ["a", "deny-all"]).await;
 
     fs::rename(bench.path(""), bench.folder.path().join("elsewhere")).unwrap();
-    bench
-        .until("unreadable", |bench| !bench.host().not_ready().is_empty())
-        .await;
-    assert!(
-        bench
-            .principal()
-            .await
-            .unwrap_err()
-            .contains("the plugin folder")
-    );
+    bench.until("unreadable", |bench| !bench.host().not_ready().is_empty()).await;
+    assert!(bench.principal().await.unwrap_err().contains("the plugin folder"));
     fs::rename(bench.folder.path().join("elsewhere"), bench.path("")).unwrap();
-    bench
-        .until("ready again", |bench| bench.host().not_ready().is_empty())
-        .await;
+    bench.until("ready again", |bench| bench.host().not_ready().is_empty()).await;
     assert_eq!(bench.principal().await.unwrap(), "a");
 }
 
@@ -97,11 +70,7 @@ async fn bad_files_leave_the_old_generation_in_place() {
         ("truncated", good[..good.len() / 2].to_vec(), "damaged"),
         ("garbage", b"not wasm".to_vec(), "neither"),
         ("empty", Vec::new(), "neither"),
-        (
-            "init",
-            Guest::allow().init_refuses().component(),
-            "init: nope",
-        ),
+        ("init", Guest::allow().init_refuses().component(), "init: nope"),
         (
             "version",
             wat::parse_str(r#"(component (import "portcullis:plugin/log@0.2.0" (instance)))"#)
@@ -124,15 +93,9 @@ async fn bad_files_leave_the_old_generation_in_place() {
     }
     bench.write("p.wasm", &good);
     bench.until_state("p", PluginState::Live).await;
-    assert_eq!(
-        bench.info("p").generations,
-        1,
-        "the old bytes are the old generation"
-    );
+    assert_eq!(bench.info("p").generations, 1, "the old bytes are the old generation");
     bench.write("p.wasm", Guest::allow_as("new").component());
-    bench
-        .until("new", |bench| bench.info("p").generations == 2)
-        .await;
+    bench.until("new", |bench| bench.info("p").generations == 2).await;
     assert_eq!(bench.principal().await.unwrap(), "new");
 }
 
@@ -149,10 +112,7 @@ async fn a_removed_file_fails_closed_until_it_is_forgotten() {
     bench.host().forget("p").await.unwrap();
     assert_eq!(bench.names(), ["deny-all"]);
     assert!(bench.host().not_ready().is_empty());
-    assert_eq!(
-        bench.host().forget("p").await,
-        Err(PluginError::NotFound("p".to_owned()))
-    );
+    assert_eq!(bench.host().forget("p").await, Err(PluginError::NotFound("p".to_owned())));
 }
 
 #[tokio::test]
@@ -165,23 +125,13 @@ async fn a_manifest_that_vanishes_is_a_plugin_that_vanishes() {
     fs::remove_file(bench.path("p.toml")).unwrap();
     bench.until_state("p", PluginState::Removed).await;
     assert_eq!(bench.chain().links[0].control, access::Control::Required);
-    assert!(
-        bench
-            .principal()
-            .await
-            .unwrap_err()
-            .contains("manifest was removed")
-    );
+    assert!(bench.principal().await.unwrap_err().contains("manifest was removed"));
     bench.write("p.toml", "control = \"required\"");
     bench.until_state("p", PluginState::Live).await;
     fs::remove_file(bench.path("p.toml")).unwrap();
     bench.until_state("p", PluginState::Removed).await;
     bench.host().forget("p").await.unwrap();
-    assert_eq!(
-        bench.info("p").state,
-        PluginState::Live,
-        "a plugin without a manifest"
-    );
+    assert_eq!(bench.info("p").state, PluginState::Live, "a plugin without a manifest");
     assert_eq!(bench.chain().links[0].control, access::Control::Sufficient);
 }
 
@@ -192,13 +142,7 @@ async fn a_bad_manifest_names_its_line() {
     bench.write("p.toml", "enabled = true\norder = \"first\"\n");
     bench.start().await;
     assert_eq!(bench.info("p").state, PluginState::Failed);
-    assert!(
-        bench
-            .info("p")
-            .error
-            .unwrap()
-            .contains("p.toml:2: invalid type")
-    );
+    assert!(bench.info("p").error.unwrap().contains("p.toml:2: invalid type"));
     assert!(bench.principal().await.is_err());
     bench.write("p.toml", "order = 5");
     bench.until_state("p", PluginState::Live).await;
@@ -223,9 +167,7 @@ async fn files_are_part_of_the_generation_and_stay_inside_their_roots() {
     assert_eq!(bench.principal().await.unwrap(), "p");
     let first = bench.info("p").generation;
     bench.write("data.txt", "two");
-    bench
-        .until("second", |bench| bench.info("p").generations == 2)
-        .await;
+    bench.until("second", |bench| bench.info("p").generations == 2).await;
     assert_ne!(bench.info("p").generation, first);
 
     let outside = bench.folder.path().join("secret.txt");
@@ -237,12 +179,7 @@ async fn files_are_part_of_the_generation_and_stay_inside_their_roots() {
     assert!(error.contains("outside of file_roots"), "{error}");
     bench.write("p.toml", format!("[files]\nnope = {outside:?}"));
     bench
-        .until("again", |bench| {
-            bench
-                .info("p")
-                .error
-                .is_some_and(|e| e.contains("secret.txt\""))
-        })
+        .until("again", |bench| bench.info("p").error.is_some_and(|e| e.contains("secret.txt\"")))
         .await;
     assert_eq!(bench.info("p").generations, 2);
 }
@@ -253,13 +190,7 @@ async fn files_without_a_grant_wait() {
     bench.write("p.wasm", reads_file().component());
     bench.start().await;
     assert_eq!(bench.info("p").state, PluginState::WaitingForGrant);
-    assert!(
-        bench
-            .principal()
-            .await
-            .unwrap_err()
-            .contains("imports files")
-    );
+    assert!(bench.principal().await.unwrap_err().contains("imports files"));
 }
 
 #[tokio::test]
@@ -287,11 +218,7 @@ async fn a_file_that_is_still_written_waits() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     bench.until_state("p", PluginState::Live).await;
-    assert_eq!(
-        bench.host().stats().load_failures(),
-        0,
-        "no half file was judged"
-    );
+    assert_eq!(bench.host().stats().load_failures(), 0, "no half file was judged");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -314,17 +241,10 @@ async fn every_decision_is_made_by_a_complete_generation() {
     });
     for number in 1..=20 {
         let wasm = Guest::allow_as(&format!("user-{number}")).component();
-        let plugin = UploadedPlugin {
-            name: "p".to_owned(),
-            wasm,
-        };
+        let plugin = UploadedPlugin { name: "p".to_owned(), wasm };
         bench.host().upload(plugin).await.unwrap();
         let who = bench.principal().await.unwrap();
-        assert_eq!(
-            who,
-            format!("user-{number}"),
-            "in force when the upload returns"
-        );
+        assert_eq!(who, format!("user-{number}"), "in force when the upload returns");
     }
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     assert!(caller.await.unwrap() > 100);

@@ -25,10 +25,7 @@ fn folder() -> tempfile::TempDir {
     let write =
         |name: &str, contents: &[u8]| fs::write(folder.path().join(name), contents).unwrap();
     write("users", mosquitto_line("alice", b"secret").as_bytes());
-    write(
-        "acl",
-        b"[[rules]]\nallow = \"all\"\ntopic = \"home/#\"\nuser = \"alice\"\n",
-    );
+    write("acl", b"[[rules]]\nallow = \"all\"\ntopic = \"home/#\"\nuser = \"alice\"\n");
     write("password-file.wasm", &shipped("password-file"));
     write("password-file.toml", b"[files]\npasswords = \"users\"");
     write("acl-file.wasm", &shipped("acl-file"));
@@ -37,10 +34,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 fn with_password(password: &[u8]) -> Credentials {
-    Credentials {
-        password: Some(Password::new(password.to_vec())),
-        ..credentials()
-    }
+    Credentials { password: Some(Password::new(password.to_vec())), ..credentials() }
 }
 
 #[tokio::test]
@@ -49,50 +43,25 @@ async fn password_file_and_acl_file() {
     let data = tempfile::tempdir().unwrap();
     let gate = std::sync::Arc::new(Gate::new(|| std::time::Duration::ZERO));
     let config = Config::new(folder.path(), data.path());
-    let host = PluginHost::start(config, std::sync::Arc::clone(&gate))
-        .await
-        .unwrap();
+    let host = PluginHost::start(config, std::sync::Arc::clone(&gate)).await.unwrap();
     let chain = gate.chain("mqtt");
     let mut identity = None;
     for link in &chain.links {
-        let LinkState::Live {
-            authenticator,
-            authorizer,
-        } = &link.state
-        else {
-            panic!(
-                "{}: {host:?} {:?}",
-                link.name,
-                access::PluginManager::not_ready(&*host)
-            );
+        let LinkState::Live { authenticator, authorizer } = &link.state else {
+            panic!("{}: {host:?} {:?}", link.name, access::PluginManager::not_ready(&*host));
         };
         if &*link.name == "password-file" {
             let hook = authenticator.as_ref().unwrap();
-            let good = hook
-                .authenticate(&connection(), &with_password(b"secret"))
-                .await
-                .unwrap();
-            let Outcome::Allow(grant) = good else {
-                panic!("{good:?}")
-            };
+            let good = hook.authenticate(&connection(), &with_password(b"secret")).await.unwrap();
+            let Outcome::Allow(grant) = good else { panic!("{good:?}") };
             identity = grant.principal;
-            let bad = hook
-                .authenticate(&connection(), &with_password(b"wrong"))
-                .await
-                .unwrap();
+            let bad = hook.authenticate(&connection(), &with_password(b"wrong")).await.unwrap();
             assert!(matches!(bad, Outcome::Deny(_)), "{bad:?}");
         }
         if &*link.name == "acl-file" {
             let subject = subject();
-            let answer = authorizer
-                .as_ref()
-                .unwrap()
-                .permissions(&subject)
-                .await
-                .unwrap();
-            let Answer::Permissions(set) = answer else {
-                panic!("{answer:?}")
-            };
+            let answer = authorizer.as_ref().unwrap().permissions(&subject).await.unwrap();
+            let Answer::Permissions(set) = answer else { panic!("{answer:?}") };
             assert_eq!(set.rules.len(), 1, "{set:?}");
         }
     }
@@ -123,36 +92,18 @@ fn subject() -> access::Subject {
 async fn checking_without_a_broker() {
     let folder = folder();
     let roots = [folder.path().to_owned()];
-    let inspection = check_plugin(folder.path(), "password-file", &roots)
-        .await
-        .unwrap();
+    let inspection = check_plugin(folder.path(), "password-file", &roots).await.unwrap();
     assert_eq!(inspection.hooks, ["authenticator"]);
-    assert!(
-        inspection.imports.contains(&"crypto".to_owned()),
-        "{:?}",
-        inspection.imports
-    );
+    assert!(inspection.imports.contains(&"crypto".to_owned()), "{:?}", inspection.imports);
     assert_eq!(inspection.described.unwrap().0, "password-file");
 
     fs::write(folder.path().join("users"), "alice:$7$101$cut\n").unwrap();
-    let problems = check_plugin(folder.path(), "password-file", &roots)
-        .await
-        .unwrap_err();
+    let problems = check_plugin(folder.path(), "password-file", &roots).await.unwrap_err();
     assert_eq!(problems.len(), 1, "{problems:?}");
-    assert!(
-        problems[0].starts_with("password-file: misconfigured: "),
-        "{problems:?}"
-    );
-    let problems = check_plugin(folder.path(), "password-file", &[])
-        .await
-        .unwrap_err();
-    assert!(
-        problems[0].contains("outside of file_roots"),
-        "{problems:?}"
-    );
-    let problems = check_plugin(folder.path(), "ghost", &roots)
-        .await
-        .unwrap_err();
+    assert!(problems[0].starts_with("password-file: misconfigured: "), "{problems:?}");
+    let problems = check_plugin(folder.path(), "password-file", &[]).await.unwrap_err();
+    assert!(problems[0].contains("outside of file_roots"), "{problems:?}");
+    let problems = check_plugin(folder.path(), "ghost", &roots).await.unwrap_err();
     assert!(problems[0].ends_with("is not there"), "{problems:?}");
 
     let inspection = inspect(&shipped("deny-all")).await.unwrap();

@@ -16,10 +16,7 @@ const CALLS: u32 = 20_000;
 #[test]
 #[ignore = "a measurement"]
 fn a_warm_call_costs_less_than_three_microseconds_of_cpu() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let hook = Hook(build(&Guest::allow()).await);
         let (connection, credentials) = (connection(), credentials());
@@ -39,8 +36,5 @@ fn a_warm_call_costs_less_than_three_microseconds_of_cpu() {
 
 fn thread_cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(
-        time.tv_sec.try_into().unwrap(),
-        time.tv_nsec.try_into().unwrap(),
-    )
+    Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
 }

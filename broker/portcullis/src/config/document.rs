@@ -22,12 +22,7 @@ pub(crate) struct Document<'a> {
 impl<'a> Document<'a> {
     /// A document over `text`.
     pub(crate) fn new(text: &'a str, environment: Environment<'a>) -> Self {
-        Self {
-            text,
-            environment,
-            problems: RefCell::default(),
-            keys: RefCell::default(),
-        }
+        Self { text, environment, problems: RefCell::default(), keys: RefCell::default() }
     }
 
     /// The top-level table. Syntax errors are noted and what could be read goes on.
@@ -87,9 +82,7 @@ impl<'a> Document<'a> {
                 return Err("has a `${` without `}`".to_owned());
             };
             let Some(name) = reference.strip_prefix("env:") else {
-                return Err(format!(
-                    "refers to ${{{reference}}}, allowed: ${{env:NAME}}"
-                ));
+                return Err(format!("refers to ${{{reference}}}, allowed: ${{env:NAME}}"));
             };
             match (self.environment)(name) {
                 Some(value) => out.push_str(&value),

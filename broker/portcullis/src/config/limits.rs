@@ -195,7 +195,5 @@ fn in_range(table: &Table<'_>, key: &'static str, unit: Unit, default: u64) -> u
 /// test sets each.
 fn range_of(key: &str) -> RangeInclusive<u64> {
     let found = limits::RANGES.iter().find(|(name, _, _)| *name == key);
-    found.map_or(RangeInclusive::new(1, 0), |(_, minimum, maximum)| {
-        *minimum..=*maximum
-    })
+    found.map_or(RangeInclusive::new(1, 0), |(_, minimum, maximum)| *minimum..=*maximum)
 }

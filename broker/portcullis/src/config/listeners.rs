@@ -33,10 +33,7 @@ const NOT_YET: [&str; 4] = ["tls", "ws", "wss", "unix"];
 /// Reads all listeners. `root` takes the fault that there is none.
 pub(super) fn read(tables: Vec<Table<'_>>, root: &Table<'_>) -> Vec<Listener> {
     if tables.is_empty() {
-        root.refuse_missing(
-            "listeners",
-            "at least one [[listeners]] with name and bind is needed",
-        );
+        root.refuse_missing("listeners", "at least one [[listeners]] with name and bind is needed");
     }
     let mut names = HashSet::new();
     let mut binds = HashSet::new();
@@ -46,37 +43,22 @@ pub(super) fn read(tables: Vec<Table<'_>>, root: &Table<'_>) -> Vec<Listener> {
         if let Some(name) = &name {
             check_name(&table, "name", name);
             if !names.insert(name.value.clone()) {
-                table.refuse(
-                    "name",
-                    &name.span,
-                    "is the name of an earlier listener".to_owned(),
-                );
+                table.refuse("name", &name.span, "is the name of an earlier listener".to_owned());
             }
         }
-        let bind = table.required(
-            "bind",
-            "each listener needs an address, e.g. 127.0.0.1:1883",
-        );
+        let bind = table.required("bind", "each listener needs an address, e.g. 127.0.0.1:1883");
         let bind = bind.and_then(|bind| read_address(&table, "bind", &bind));
         if let Some(bind) = &bind
             && bind.value.port() != 0
             && !binds.insert(bind.value)
         {
-            table.refuse(
-                "bind",
-                &bind.span,
-                "is the address of an earlier listener".to_owned(),
-            );
+            table.refuse("bind", &bind.span, "is the address of an earlier listener".to_owned());
         }
         check_transport(&table);
         let chain = read_chain(&table);
         table.finish();
         if let (Some(name), Some(bind)) = (name, bind) {
-            listeners.push(Listener {
-                name: name.value,
-                bind: bind.value,
-                chain,
-            });
+            listeners.push(Listener { name: name.value, bind: bind.value, chain });
         }
     }
     listeners
@@ -98,12 +80,7 @@ pub(super) fn read_chain(table: &Table<'_>) -> Option<Chain> {
             table.refuse("chain", &name.span, what);
         }
     }
-    Some(
-        names
-            .into_iter()
-            .map(|name| table.at(name.value, Some(&name.span)))
-            .collect(),
-    )
+    Some(names.into_iter().map(|name| table.at(name.value, Some(&name.span))).collect())
 }
 
 /// An IP address with a port.
@@ -113,10 +90,7 @@ pub(super) fn read_address(
     text: &Located<String>,
 ) -> Option<Located<SocketAddr>> {
     match text.value.parse() {
-        Ok(value) => Some(Located {
-            value,
-            span: text.span.clone(),
-        }),
+        Ok(value) => Some(Located { value, span: text.span.clone() }),
         Err(_) => {
             let what = "is not an address, allowed: IP:PORT such as 127.0.0.1:1883 or \
                         [::]:1883, port 0 to 65535 (0 = any free port)";

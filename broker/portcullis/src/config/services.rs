@@ -46,12 +46,9 @@ pub(super) fn read_plugins(table: Table<'_>, folder: &Path, data_dir: Option<&Pa
         Some(dir) => table.at(folder.join(dir.value), Some(&dir.span)),
         None => table.at(data_dir.unwrap_or(folder).join("plugins"), None),
     };
-    let roots = table.strings("file_roots").map(|roots| {
-        roots
-            .into_iter()
-            .map(|root| folder.join(root.value))
-            .collect()
-    });
+    let roots = table
+        .strings("file_roots")
+        .map(|roots| roots.into_iter().map(|root| folder.join(root.value)).collect());
     let plugins = Plugins {
         chain: listeners::read_chain(&table),
         file_roots: roots.unwrap_or_else(|| vec![folder.to_owned(), dir.value.clone()]),
@@ -75,11 +72,7 @@ pub(super) fn read_admin(table: Table<'_>, listeners: &[Listener]) -> Admin {
             table.refuse("bind", &bind.span, what.to_owned());
         }
         if bind.value.port() != 0 && listeners.iter().any(|l| l.bind == bind.value) {
-            table.refuse(
-                "bind",
-                &bind.span,
-                "is the address of a listener".to_owned(),
-            );
+            table.refuse("bind", &bind.span, "is the address of a listener".to_owned());
         }
     }
     let names = table.strings("names").unwrap_or_default();
@@ -93,10 +86,7 @@ pub(super) fn read_admin(table: Table<'_>, listeners: &[Listener]) -> Admin {
         bind: located.map_or(default, |bind| bind.value),
         metrics_open: table.boolean("metrics_open", false),
         allow_remote,
-        names: names
-            .into_iter()
-            .map(|name| name.value.to_ascii_lowercase())
-            .collect(),
+        names: names.into_iter().map(|name| name.value.to_ascii_lowercase()).collect(),
     };
     table.finish();
     admin

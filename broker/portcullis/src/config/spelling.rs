@@ -33,12 +33,9 @@ mod tests {
 
     #[test]
     fn mistyped_keys_are_recognised() {
-        for (from, to, expect) in [
-            ("", "abc", 3),
-            ("abc", "", 3),
-            ("kitten", "sitting", 3),
-            ("same", "same", 0),
-        ] {
+        for (from, to, expect) in
+            [("", "abc", 3), ("abc", "", 3), ("kitten", "sitting", 3), ("same", "same", 0)]
+        {
             assert_eq!(distance(from, to), expect, "{from} {to}");
         }
         let known = ["connections", "connect_rate", "queue_bytes"];

@@ -30,13 +30,7 @@ pub(crate) struct Table<'a> {
 impl<'a> Table<'a> {
     /// The table that everything stands in.
     pub(crate) fn root(document: &'a Document<'a>, entries: DeTable<'a>) -> Self {
-        Self {
-            document,
-            path: String::new(),
-            span: 0..0,
-            entries,
-            known: RefCell::default(),
-        }
+        Self { document, path: String::new(), span: 0..0, entries, known: RefCell::default() }
     }
 
     /// The value of a string key with its variables expanded.
@@ -49,8 +43,7 @@ impl<'a> Table<'a> {
     pub(crate) fn required(&self, key: &'static str, what: &str) -> Option<Located<String>> {
         if self.find(key).is_none() {
             let key = self.key(key);
-            self.document
-                .note(&self.span, &key, "missing", what.to_owned());
+            self.document.note(&self.span, &key, "missing", what.to_owned());
             return None;
         }
         self.string(key)
@@ -88,11 +81,7 @@ impl<'a> Table<'a> {
             return *value;
         }
         let allowed: Vec<_> = words.iter().map(|(name, _)| *name).collect();
-        self.refuse(
-            key,
-            &word.span,
-            format!("is not known, allowed: {}", allowed.join(" | ")),
-        );
+        self.refuse(key, &word.span, format!("is not known, allowed: {}", allowed.join(" | ")));
         default
     }
 
@@ -206,10 +195,7 @@ impl<'a> Table<'a> {
 
     /// `value` with the line of `span`, or of this table.
     pub(crate) fn at<T>(&self, value: T, span: Option<&Range<usize>>) -> At<T> {
-        At {
-            value,
-            line: self.document.line(span.unwrap_or(&self.span).start),
-        }
+        At { value, line: self.document.line(span.unwrap_or(&self.span).start) }
     }
 
     /// Notes a fault of a value that stands at `span`.
@@ -220,8 +206,7 @@ impl<'a> Table<'a> {
 
     /// Notes that something of this table as a whole is missing.
     pub(crate) fn refuse_missing(&self, key: &str, what: &str) {
-        self.document
-            .note(&self.span, &self.key(key), "missing", what.to_owned());
+        self.document.note(&self.span, &self.key(key), "missing", what.to_owned());
     }
 
     /// Every key that nobody asked for is a fault.
@@ -242,21 +227,11 @@ impl<'a> Table<'a> {
     }
 
     fn child(&self, path: String, span: Range<usize>, entries: DeTable<'a>) -> Self {
-        Self {
-            document: self.document,
-            path,
-            span,
-            entries,
-            known: RefCell::default(),
-        }
+        Self { document: self.document, path, span, entries, known: RefCell::default() }
     }
 
     fn key(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        }
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
     fn find(&self, key: &'static str) -> Option<(Range<usize>, &DeValue<'a>)> {
@@ -264,9 +239,7 @@ impl<'a> Table<'a> {
             self.known.borrow_mut().push(key);
             self.document.asked(self.key(key));
         }
-        self.entries
-            .get(key)
-            .map(|value| (value.span(), value.get_ref()))
+        self.entries.get(key).map(|value| (value.span(), value.get_ref()))
     }
 
     fn take(&mut self, key: &str) -> Option<(Range<usize>, DeValue<'a>)> {

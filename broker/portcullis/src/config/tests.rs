@@ -33,30 +33,21 @@ fn parse(text: &str) -> Result<Config, Problems> {
 #[track_caller]
 fn refused(text: &str, expect: &[&str]) {
     let problems = parse(text).expect_err("is accepted").to_string();
-    let found: Vec<_> = problems
-        .lines()
-        .map(|line| line.replace("/etc/portcullis/", ""))
-        .collect();
+    let found: Vec<_> = problems.lines().map(|line| line.replace("/etc/portcullis/", "")).collect();
     assert_eq!(found, expect);
 }
 
 /// `line` in [limits] is refused with this sentence.
 #[track_caller]
 fn refused_limit(line: &str, expect: &str) {
-    refused(
-        &format!("{SMALL}[limits]\n{line}\n"),
-        &[&format!("p.toml:8: limits.{expect}")],
-    );
+    refused(&format!("{SMALL}[limits]\n{line}\n"), &[&format!("p.toml:8: limits.{expect}")]);
 }
 
 #[test]
 fn the_smallest_file_has_the_defaults() {
     let config = parse(SMALL).unwrap();
     assert_eq!(config.data_dir, Path::new("/etc/portcullis/data"));
-    assert_eq!(
-        config.plugins.dir.value,
-        Path::new("/etc/portcullis/data/plugins")
-    );
+    assert_eq!(config.plugins.dir.value, Path::new("/etc/portcullis/data/plugins"));
     let roots = ["/etc/portcullis", "/etc/portcullis/data/plugins"].map(PathBuf::from);
     assert_eq!(config.plugins.file_roots, roots);
     assert_eq!(config.plugins.chain, None);
@@ -88,14 +79,9 @@ fn the_reference_lists_every_key_with_its_default() {
         let rest = &REFERENCE[start + 1..];
         let section = rest.split("\n[").next().unwrap();
         let written = |line: &str| {
-            line.trim_start_matches("# ")
-                .split_once(" = ")
-                .is_some_and(|(name, _)| name == key)
+            line.trim_start_matches("# ").split_once(" = ").is_some_and(|(name, _)| name == key)
         };
-        assert!(
-            section.lines().any(written),
-            "{path} is not in the reference"
-        );
+        assert!(section.lines().any(written), "{path} is not in the reference");
     }
 }
 
@@ -163,10 +149,7 @@ conections = 5
 
 #[test]
 fn each_limit_says_its_range() {
-    refused_limit(
-        "connect_rate = 0",
-        "connect_rate: 0: is out of range, allowed: 1 to 1000000",
-    );
+    refused_limit("connect_rate = 0", "connect_rate: 0: is out of range, allowed: 1 to 1000000");
     refused_limit(
         "connections = 0",
         "connections: 0: is out of range, allowed: 1 to 10000000, or \"auto\"",
@@ -223,21 +206,12 @@ fn limits_are_read_in_their_units() {
                 connect_timeout = 2\nqueue_full = \"drop-newest\"\nloopback_exempt = false\n";
     let limits = parse(&format!("{SMALL}{text}")).unwrap().limits;
     assert_eq!(limits.of_broker.sizes.packet_bytes, 4_096);
-    assert_eq!(
-        limits.of_broker.sizes.idle_timeout,
-        Some(Duration::from_secs(7_200))
-    );
+    assert_eq!(limits.of_broker.sizes.idle_timeout, Some(Duration::from_secs(7_200)));
     assert_eq!(limits.of_broker.sizes.keep_alive_max, 60);
     assert_eq!(limits.of_broker.sizes.session_expiry_max, 86_400);
-    assert_eq!(
-        limits.of_broker.sizes.connect_timeout,
-        Duration::from_secs(2)
-    );
+    assert_eq!(limits.of_broker.sizes.connect_timeout, Duration::from_secs(2));
     assert_eq!(limits.connections, Some(7));
-    assert_eq!(
-        limits.of_broker.connection_rate.connect_rate.per_second(),
-        30
-    );
+    assert_eq!(limits.of_broker.connection_rate.connect_rate.per_second(), 30);
     assert_eq!(limits.of_broker.connection_rate.connect_rate.burst(), 60);
     assert_eq!(limits.queue_full, QueueFull::DropNewest);
     assert!(!limits.of_broker.connection_rate.loopback_exempt);
@@ -247,16 +221,8 @@ fn limits_are_read_in_their_units() {
 fn what_can_be_set_is_what_the_limits_accept() {
     for (key, minimum, maximum) in ::limits::RANGES {
         for value in [*minimum, *maximum] {
-            let unit = if ["connect_timeout", "idle_timeout"].contains(key) {
-                "ms"
-            } else {
-                ""
-            };
-            let value = if unit.is_empty() {
-                value.to_string()
-            } else {
-                format!("\"{value}ms\"")
-            };
+            let unit = if ["connect_timeout", "idle_timeout"].contains(key) { "ms" } else { "" };
+            let value = if unit.is_empty() { value.to_string() } else { format!("\"{value}ms\"") };
             let config = parse(&format!("{SMALL}[limits]\n{key} = {value}\n")).unwrap();
             assert_eq!(config.limits.of_broker.check(), Ok(()), "{key} = {value}");
         }
@@ -270,9 +236,7 @@ fn what_can_be_set_is_what_the_limits_accept() {
          free_failures = 0\nfirst_delay = \"1ms\"\ndelay_max = \"1ms\"\nforget_after = \"1s\"\n\
          pairs = 2\n[limits.flapping]\nconnects = 2\nwindow = \"1s\"\nban = \"1s\"\npairs = 2\n",
     ] {
-        let limits = parse(&format!("{SMALL}[limits]\n{extremes}"))
-            .unwrap()
-            .limits;
+        let limits = parse(&format!("{SMALL}[limits]\n{extremes}")).unwrap().limits;
         assert_eq!(limits.of_broker.check(), Ok(()));
     }
 }
@@ -280,27 +244,15 @@ fn what_can_be_set_is_what_the_limits_accept() {
 #[test]
 fn connections_never_exceed_what_the_open_files_leave_room_for() {
     let read = |line: &str| parse(&format!("{SMALL}[limits]\n{line}\n")).unwrap().limits;
-    for (line, expect) in [
-        ("", 800),
-        ("connections = 7", 7),
-        ("connections = 5000", 800),
-    ] {
-        assert_eq!(
-            read(line).settled(800).connection_rate.connections,
-            expect,
-            "{line}"
-        );
+    for (line, expect) in [("", 800), ("connections = 7", 7), ("connections = 5000", 800)] {
+        assert_eq!(read(line).settled(800).connection_rate.connections, expect, "{line}");
     }
 }
 
 #[test]
 fn broken_toml_names_its_line() {
     let problems = parse("data_dir = \"d\"\n\n[[listeners]\n").unwrap_err();
-    assert_eq!(
-        problems.problems.first().map(|p| p.line),
-        Some(3),
-        "{problems}"
-    );
+    assert_eq!(problems.problems.first().map(|p| p.line), Some(3), "{problems}");
     assert!(problems.to_string().contains("is not TOML"), "{problems}");
 }
 
@@ -316,9 +268,7 @@ fn variables_of_the_environment_are_filled_in_and_never_shown() {
         &SMALL.replace("\"data\"", "\"${HOME}\""),
         &["p.toml:2: data_dir: \"${HOME}\": refers to ${HOME}, allowed: ${env:NAME}"],
     );
-    let shown = parse(&SMALL.replace("127.0.0.1:1883", "${env:DATA}"))
-        .unwrap_err()
-        .to_string();
+    let shown = parse(&SMALL.replace("127.0.0.1:1883", "${env:DATA}")).unwrap_err().to_string();
     assert!(!shown.contains("from-env"), "{shown}");
 }
 
@@ -356,11 +306,7 @@ fn what_needs_a_restart_is_named_and_the_rest_applies() {
     assert_eq!(applied.limits.of_broker.sizes.queue_messages, 5);
     assert_eq!(applied.publish_denied, PublishDenied::Disconnect);
     let names = |chain: &Option<Chain>| -> Vec<String> {
-        chain
-            .iter()
-            .flatten()
-            .map(|name| name.value.clone())
-            .collect()
+        chain.iter().flatten().map(|name| name.value.clone()).collect()
     };
     assert_eq!(names(&applied.plugins.chain), ["b"]);
     assert_eq!(applied.plugins.dir, old.plugins.dir);
@@ -373,11 +319,7 @@ fn what_needs_a_restart_is_named_and_the_rest_applies() {
 #[test]
 fn a_file_that_is_not_there_is_a_problem_of_its_first_line() {
     let problems = Config::load(Path::new("/nonexistent/p.toml")).unwrap_err();
-    assert!(
-        problems
-            .to_string()
-            .starts_with("/nonexistent/p.toml:1: cannot be read")
-    );
+    assert!(problems.to_string().starts_with("/nonexistent/p.toml:1: cannot be read"));
 }
 
 #[test]
@@ -386,10 +328,7 @@ fn the_examples_are_valid() {
     let mut seen = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-        {
+        if path.extension().is_some_and(|extension| extension == "toml") {
             Config::load(&path).unwrap();
             seen += 1;
         }

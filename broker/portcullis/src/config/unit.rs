@@ -19,19 +19,9 @@ pub(crate) enum Unit {
 }
 
 /// Suffixes and what they multiply, longest first where one ends with another.
-const BYTES: [(&str, u64); 4] = [
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("B", 1),
-];
-const TIME: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
+const BYTES: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
+const TIME: [(&str, u64); 5] =
+    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 const SECONDS: [(&str, u64); 4] = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)];
 
 impl Unit {
@@ -55,11 +45,7 @@ impl Unit {
 
     /// The range as a person reads it.
     pub(crate) fn describe(self, range: &RangeInclusive<u64>) -> String {
-        format!(
-            "{} to {}",
-            self.show(*range.start()),
-            self.show(*range.end())
-        )
+        format!("{} to {}", self.show(*range.start()), self.show(*range.end()))
     }
 
     /// A value as it would be written in the file.
@@ -91,10 +77,7 @@ impl Unit {
 pub(crate) fn parse(unit: Unit, text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, suffix) = text.split_at_checked(digits)?;
-    let (_, factor) = unit
-        .suffixes()
-        .iter()
-        .find(|(name, _)| *name == suffix.trim_start())?;
+    let (_, factor) = unit.suffixes().iter().find(|(name, _)| *name == suffix.trim_start())?;
     number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 

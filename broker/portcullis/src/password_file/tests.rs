@@ -18,35 +18,20 @@ fn check(before: Option<&str>, edit: impl Fn(&Path) -> Result<(), Failure>, afte
     }
     edit(&file).unwrap();
     assert_eq!(fs::read_to_string(&file).unwrap(), after);
-    assert_eq!(
-        fs::metadata(&file).unwrap().permissions().mode() & 0o7777,
-        0o600
-    );
-    assert_eq!(
-        fs::read_dir(folder.path()).unwrap().count(),
-        1,
-        "nothing is left beside it"
-    );
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
 }
 
 #[test]
 fn a_user_is_added_replaced_and_deleted() {
     check(None, |file| set(file, "anna", "h"), "anna:h\n");
-    check(
-        Some("bob:x"),
-        |file| set(file, "anna", "h"),
-        "bob:x\nanna:h\n",
-    );
+    check(Some("bob:x"), |file| set(file, "anna", "h"), "bob:x\nanna:h\n");
     check(
         Some("# people\nanna:1\nannabel:2\nanna:3\n"),
         |file| set(file, "anna", "h"),
         "# people\nanna:h\nannabel:2\n",
     );
-    check(
-        Some("anna:1\r\nannabel:2\r\n"),
-        |file| delete(file, "anna"),
-        "annabel:2\n",
-    );
+    check(Some("anna:1\r\nannabel:2\r\n"), |file| delete(file, "anna"), "annabel:2\n");
 }
 
 #[test]
@@ -61,10 +46,7 @@ fn deleting_a_stranger_is_refused_and_changes_nothing() {
 #[test]
 fn names_that_would_break_the_file_are_refused() {
     for user in ["", "a:b", "a\nb", "a\0b", "#anna", "\u{7f}"] {
-        assert!(
-            matches!(check_user(user), Err(Failure::Refused(_))),
-            "{user:?}"
-        );
+        assert!(matches!(check_user(user), Err(Failure::Refused(_))), "{user:?}");
     }
     for user in ["anna", "Анна", "a b", "a#b", "a/b"] {
         assert!(check_user(user).is_ok(), "{user:?}");
@@ -86,26 +68,11 @@ fn a_link_stays_a_link() {
 #[test]
 fn the_hash_verifies_and_says_its_cost() {
     let first = hash(b"secret").unwrap();
-    assert!(
-        first.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
-        "{first}"
-    );
-    assert_ne!(
-        first,
-        hash(b"secret").unwrap(),
-        "each hash has its own salt"
-    );
+    assert!(first.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{first}");
+    assert_ne!(first, hash(b"secret").unwrap(), "each hash has its own salt");
     let parsed = PasswordHash::new(&first).unwrap();
-    assert!(
-        Argon2::default()
-            .verify_password(b"secret", &parsed)
-            .is_ok()
-    );
-    assert!(
-        Argon2::default()
-            .verify_password(b"Secret", &parsed)
-            .is_err()
-    );
+    assert!(Argon2::default().verify_password(b"secret", &parsed).is_ok());
+    assert!(Argon2::default().verify_password(b"Secret", &parsed).is_err());
     assert!(matches!(hash(b""), Err(Failure::Refused(_))));
     assert!(matches!(hash(&[b'x'; 65_536]), Err(Failure::Refused(_))));
 }

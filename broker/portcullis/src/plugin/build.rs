@@ -35,16 +35,10 @@ pub(crate) async fn run(dir: &Path, output: Option<&Path>) -> Result<(), Failure
         .status()
         .map_err(|error| Failure::internal("starting cargo", error))?;
     if !status.success() {
-        return Err(Failure::Refused(format!(
-            "{} does not build, see above",
-            project.name
-        )));
+        return Err(Failure::Refused(format!("{} does not build, see above", project.name)));
     }
     let module = fs::read(&project.artifact).map_err(|error| {
-        Failure::internal(
-            format!("{}: cannot be read", project.artifact.display()),
-            error,
-        )
+        Failure::internal(format!("{}: cannot be read", project.artifact.display()), error)
     })?;
     let component = plugin_host::componentize(&module)
         .map_err(|error| Failure::Refused(format!("{} is no plugin: {error}", project.name)))?;
@@ -94,10 +88,7 @@ impl Project {
             .output()
             .map_err(|error| missing_cargo(&error))?;
         if !output.status.success() {
-            return Err(Failure::Refused(format!(
-                "{}: see above",
-                manifest.display()
-            )));
+            return Err(Failure::Refused(format!("{}: see above", manifest.display())));
         }
         let metadata: Metadata = serde_json::from_slice(&output.stdout)
             .map_err(|error| Failure::internal("reading what cargo says", error))?;
@@ -121,15 +112,8 @@ impl Project {
                 Failure::Refused(format!("{} {what}", manifest.display()))
             })?;
         let file = format!("{}.wasm", library.name.replace('-', "_"));
-        let artifact = metadata
-            .target_directory
-            .join(TARGET)
-            .join("release")
-            .join(file);
-        Ok(Self {
-            name: package.name,
-            artifact,
-        })
+        let artifact = metadata.target_directory.join(TARGET).join("release").join(file);
+        Ok(Self { name: package.name, artifact })
     }
 }
 
@@ -145,9 +129,7 @@ enum Toolchain {
 impl Toolchain {
     fn find(dir: &Path) -> Result<Self, Failure> {
         let mut rustc = Command::new("rustc");
-        rustc
-            .args(["--print", "target-libdir", "--target", TARGET])
-            .current_dir(dir);
+        rustc.args(["--print", "target-libdir", "--target", TARGET]).current_dir(dir);
         if printed_path(&mut rustc).is_some_and(|folder| folder.is_dir()) {
             return Ok(Self::Ordinary);
         }
@@ -184,9 +166,7 @@ impl Toolchain {
                 command
             }
         };
-        command
-            .args(["build", "--release", "--target", TARGET])
-            .current_dir(dir);
+        command.args(["build", "--release", "--target", TARGET]).current_dir(dir);
         if self == Self::Debian {
             command.args(["-Z", "build-std=std,panic_abort"]);
         }
@@ -204,10 +184,7 @@ fn missing_for_debian() -> Vec<&'static str> {
     match printed_path(sysroot.args(["--print", "sysroot"])) {
         None => missing.push(DEBIAN_RUSTC),
         Some(sysroot) => {
-            if !sysroot
-                .join("lib/rustlib/src/rust/library/Cargo.lock")
-                .exists()
-            {
+            if !sysroot.join("lib/rustlib/src/rust/library/Cargo.lock").exists() {
                 missing.push("the source of the standard library");
             }
         }
@@ -222,10 +199,7 @@ fn missing_for_debian() -> Vec<&'static str> {
 fn printed_path(command: &mut Command) -> Option<PathBuf> {
     let output = command.stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
-    output
-        .status
-        .success()
-        .then(|| PathBuf::from(text.trim_end()))
+    output.status.success().then(|| PathBuf::from(text.trim_end()))
 }
 
 fn on_path(program: impl AsRef<OsStr>) -> bool {
@@ -260,9 +234,8 @@ mod tests {
 
     #[test]
     fn the_artifact_is_where_cargo_puts_it() {
-        let project = Project::choose(metadata(&["cdylib"]), Path::new("/p/Cargo.toml"))
-            .ok()
-            .unwrap();
+        let project =
+            Project::choose(metadata(&["cdylib"]), Path::new("/p/Cargo.toml")).ok().unwrap();
         assert_eq!(project.name, "my-gate");
         let expect = Path::new("/t/wasm32-unknown-unknown/release/my_gate.wasm");
         assert_eq!(project.artifact, expect);
@@ -271,9 +244,7 @@ mod tests {
     #[test]
     fn a_library_without_cdylib_is_told_what_to_add() {
         let refused = Project::choose(metadata(&["lib"]), Path::new("/p/Cargo.toml"));
-        let Some(Failure::Refused(what)) = refused.err() else {
-            panic!("accepted")
-        };
+        let Some(Failure::Refused(what)) = refused.err() else { panic!("accepted") };
         assert!(what.contains("crate-type = [\"cdylib\"]"), "{what}");
     }
 }

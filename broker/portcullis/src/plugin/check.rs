@@ -19,16 +19,8 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
 }
 
 fn describe(file: &Path, inspection: &Inspection) -> String {
-    let Inspection {
-        size_bytes,
-        hooks,
-        imports,
-        described,
-        ..
-    } = inspection;
-    let says = described
-        .as_ref()
-        .map(|(name, version)| format!("{name} {version}"));
+    let Inspection { size_bytes, hooks, imports, described, .. } = inspection;
+    let says = described.as_ref().map(|(name, version)| format!("{name} {version}"));
     let list = |names: &[String]| match names {
         [] => "none".to_owned(),
         names => names.join(", "),
@@ -43,10 +35,7 @@ fn describe(file: &Path, inspection: &Inspection) -> String {
         list(imports),
     );
     for (import, sentence) in [
-        (
-            "files",
-            "reads the files that its manifest names under [files]",
-        ),
+        ("files", "reads the files that its manifest names under [files]"),
         ("config", "reads the table [config] of its manifest"),
     ] {
         if imported(import) {
@@ -71,13 +60,7 @@ mod tests {
             described: Some(("gate".to_owned(), "1.2.3".to_owned())),
         };
         let text = describe(Path::new("gate.wasm"), &inspection);
-        for expect in [
-            "gate 1.2.3",
-            "7 bytes",
-            "authenticator",
-            "log, files",
-            "under [files]",
-        ] {
+        for expect in ["gate 1.2.3", "7 bytes", "authenticator", "log, files", "under [files]"] {
             assert!(text.contains(expect), "{expect}: {text}");
         }
         assert!(!text.contains("[config]"), "{text}");

@@ -64,12 +64,8 @@ impl Client {
     ) -> io::Result<(ConnAck, Self)> {
         let stream = within(TcpStream::connect(address)).await?;
         stream.set_nodelay(true)?;
-        let mut client = Self {
-            stream,
-            buffer: Vec::new(),
-            messages: VecDeque::new(),
-            last_packet_id: 0,
-        };
+        let mut client =
+            Self { stream, buffer: Vec::new(), messages: VecDeque::new(), last_packet_id: 0 };
         let mut connect = Connect::new(VERSION, client_id);
         if let Some((username, password)) = credentials {
             connect.username = Some(username.to_owned());
@@ -96,19 +92,13 @@ impl Client {
             packet_id: sent,
             subscription_identifier: None,
             user_properties: Vec::new(),
-            requests: vec![SubscriptionRequest {
-                filter: Ok(filter),
-                options,
-            }],
+            requests: vec![SubscriptionRequest { filter: Ok(filter), options }],
         };
         self.send(&Packet::Subscribe(subscribe)).await?;
         loop {
             match self.receive().await? {
                 Incoming::Subscribed(id, codes) if id == sent => {
-                    return codes
-                        .first()
-                        .copied()
-                        .ok_or_else(|| unexpected("an empty SUBACK"));
+                    return codes.first().copied().ok_or_else(|| unexpected("an empty SUBACK"));
                 }
                 other => self.keep(other).await?,
             }
@@ -256,8 +246,5 @@ async fn within<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
 }
 
 fn unexpected(what: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("the broker sent {what}"),
-    )
+    io::Error::new(io::ErrorKind::InvalidData, format!("the broker sent {what}"))
 }

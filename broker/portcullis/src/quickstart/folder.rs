@@ -60,11 +60,7 @@ impl Folder {
         }
         fill(&path).map_err(|error| Failure::internal(path.display(), error))?;
         let password = demo_password(&path)?;
-        Ok(Self {
-            path,
-            password,
-            new,
-        })
+        Ok(Self { path, password, new })
     }
 
     /// The configuration file.
@@ -92,20 +88,14 @@ fn is_ours(path: &Path) -> bool {
 /// ours from then on.
 fn fill(path: &Path) -> io::Result<()> {
     let plugins = path.join("plugins");
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&plugins)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(&plugins)?;
     for folder in [path, &plugins] {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
     }
     let files = [
         (path.join("portcullis.toml"), CONFIG.as_bytes()),
         (path.join("acl.toml"), ACL.as_bytes()),
-        (
-            plugins.join("password-file.toml"),
-            PASSWORD_FILE_MANIFEST.as_bytes(),
-        ),
+        (plugins.join("password-file.toml"), PASSWORD_FILE_MANIFEST.as_bytes()),
         (plugins.join("acl-file.toml"), ACL_FILE_MANIFEST.as_bytes()),
         (plugins.join("password-file.wasm"), PASSWORD_FILE),
         (plugins.join("acl-file.wasm"), ACL_FILE),
@@ -188,10 +178,7 @@ mod tests {
     fn a_folder_of_somebody_else_is_refused_and_untouched() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("notes.txt"), "mine").unwrap();
-        assert!(matches!(
-            Folder::prepare(folder.path()),
-            Err(Failure::Refused(_))
-        ));
+        assert!(matches!(Folder::prepare(folder.path()), Err(Failure::Refused(_))));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
@@ -204,10 +191,7 @@ mod tests {
         fs::remove_file(dir.join("plugins/acl-file.wasm")).unwrap();
         let again = Folder::prepare(&dir).unwrap();
         assert_eq!(fs::read_to_string(dir.join("acl.toml")).unwrap(), "# mine");
-        assert_eq!(
-            fs::read(dir.join("plugins/acl-file.wasm")).unwrap(),
-            ACL_FILE
-        );
+        assert_eq!(fs::read(dir.join("plugins/acl-file.wasm")).unwrap(), ACL_FILE);
         assert!(first.new && !again.new);
         assert_eq!(first.password, again.password);
         for (name, mode) in [("", 0o700), ("passwords", 0o600), ("demo.password", 0o600)] {

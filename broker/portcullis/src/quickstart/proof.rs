@@ -38,11 +38,7 @@ impl Proof<'_> {
         let mut all = true;
         all &= step("refused without password", self.refused(None)).await;
         let wrong = format!("{}x", self.folder.password);
-        all &= step(
-            "refused with a wrong password",
-            self.refused(Some((USER, &wrong))),
-        )
-        .await;
+        all &= step("refused with a wrong password", self.refused(Some((USER, &wrong)))).await;
         let stranger = Some(("nobody", self.folder.password.as_str()));
         all &= step("refused as an unknown user", self.refused(stranger)).await;
         match self.connect("quickstart").await {
@@ -86,9 +82,7 @@ impl Proof<'_> {
         let began = Instant::now();
         while self.generations()? <= before {
             if began.elapsed() > SWAP_WAIT {
-                return Err(seen_instead(&format!(
-                    "generation {before} after {SWAP_WAIT:?}"
-                )));
+                return Err(seen_instead(&format!("generation {before} after {SWAP_WAIT:?}")));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -121,11 +115,7 @@ impl Proof<'_> {
 async fn publish_refused(client: &mut Client) -> io::Result<String> {
     let code = client.publish(FORBIDDEN_TOPIC, b"no").await?;
     let seen = format!("PUBACK {} for {FORBIDDEN_TOPIC}", show(code));
-    if code == ReasonCode::NotAuthorized {
-        Ok(seen)
-    } else {
-        Err(seen_instead(&seen))
-    }
+    if code == ReasonCode::NotAuthorized { Ok(seen) } else { Err(seen_instead(&seen)) }
 }
 
 async fn delivered(client: &mut Client, text: &str) -> io::Result<String> {
@@ -146,11 +136,7 @@ async fn delivered(client: &mut Client, text: &str) -> io::Result<String> {
         message.qos as u8
     );
     let same = message.topic == ALLOWED_TOPIC && message.payload == payload.as_bytes();
-    if same && message.qos == QoS::AtLeastOnce {
-        Ok(seen)
-    } else {
-        Err(seen_instead(&seen))
-    }
+    if same && message.qos == QoS::AtLeastOnce { Ok(seen) } else { Err(seen_instead(&seen)) }
 }
 
 async fn step(name: &str, work: impl Future<Output = io::Result<String>>) -> bool {

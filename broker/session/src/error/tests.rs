@@ -7,10 +7,7 @@ use super::Error;
 #[test]
 fn every_error_has_its_code_and_a_sentence() {
     for (error, code) in [
-        (
-            Error::ReceiveMaximumExceeded,
-            ReasonCode::ReceiveMaximumExceeded,
-        ),
+        (Error::ReceiveMaximumExceeded, ReasonCode::ReceiveMaximumExceeded),
         (Error::TopicAliasInvalid, ReasonCode::TopicAliasInvalid),
         (Error::TopicAliasUnknown, ReasonCode::ProtocolError),
         (Error::NoTopic, ReasonCode::ProtocolError),

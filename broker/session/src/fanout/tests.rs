@@ -13,11 +13,8 @@ use crate::Message;
 
 #[test]
 fn a_frame_per_version_and_none_left_from_the_last_message() {
-    let (topic, now, mut frames) = (
-        TopicName::new("a/b").unwrap(),
-        Instant::now(),
-        Frames::default(),
-    );
+    let (topic, now, mut frames) =
+        (TopicName::new("a/b").unwrap(), Instant::now(), Frames::default());
     for payload in [&b"first"[..], b"second"] {
         let mut fanout = Fanout::new(
             &topic,
@@ -26,10 +23,7 @@ fn a_frame_per_version_and_none_left_from_the_last_message() {
             (Some(7), now),
             &mut frames,
         );
-        for (version, expiry) in [
-            (ProtocolVersion::V311, None),
-            (ProtocolVersion::V5, Some(7)),
-        ] {
+        for (version, expiry) in [(ProtocolVersion::V311, None), (ProtocolVersion::V5, Some(7))] {
             let frame = fanout.plain_frame(version).to_vec();
             assert_eq!(fanout.plain_frame(version), frame);
             let Ok(Decoded::Packet(Packet::Publish(publish), length)) =
@@ -39,10 +33,7 @@ fn a_frame_per_version_and_none_left_from_the_last_message() {
             };
             assert_eq!(length, frame.len());
             assert_eq!((publish.topic, publish.payload), ("a/b", payload));
-            assert_eq!(
-                (publish.qos, publish.retain, publish.dup),
-                (QoS::AtMostOnce, false, false)
-            );
+            assert_eq!((publish.qos, publish.retain, publish.dup), (QoS::AtMostOnce, false, false));
             assert_eq!(publish.message_expiry_interval, expiry);
         }
     }
@@ -52,26 +43,15 @@ fn a_frame_per_version_and_none_left_from_the_last_message() {
 
 #[test]
 fn the_message_is_made_once() {
-    let (topic, now, mut frames) = (
-        TopicName::new("a").unwrap(),
-        Instant::now(),
-        Frames::default(),
-    );
+    let (topic, now, mut frames) =
+        (TopicName::new("a").unwrap(), Instant::now(), Frames::default());
     let parts: (&[u8], &[u8]) = (b"p", b"q");
-    let mut fanout = Fanout::new(
-        &topic,
-        parts,
-        (QoS::AtLeastOnce, true),
-        (Some(9), now),
-        &mut frames,
-    );
+    let mut fanout =
+        Fanout::new(&topic, parts, (QoS::AtLeastOnce, true), (Some(9), now), &mut frames);
     let message = Arc::clone(fanout.message());
     assert!(Arc::ptr_eq(&message, fanout.message()));
     assert_eq!((message.forwarded(), message.payload()), parts);
-    assert_eq!(
-        (message.qos(), message.retain()),
-        (fanout.qos(), fanout.retain())
-    );
+    assert_eq!((message.qos(), message.retain()), (fanout.qos(), fanout.retain()));
     assert_eq!(message.expiry_left_seconds(now), Some(9));
 }
 

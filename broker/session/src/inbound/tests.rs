@@ -9,17 +9,8 @@ use crate::{Attachment, Error, QueueFull, QueueLimits, Session, SessionLimits};
 /// Receive Maximum is 2.
 #[track_caller]
 fn check(version: ProtocolVersion, script: &str, expect: &str) {
-    let queue = QueueLimits {
-        messages: 1,
-        bytes: 1,
-        when_full: QueueFull::DropOldest,
-    };
-    let limits = SessionLimits {
-        queue,
-        window_max: 1,
-        receive_maximum: 2,
-        topic_alias_maximum: 0,
-    };
+    let queue = QueueLimits { messages: 1, bytes: 1, when_full: QueueFull::DropOldest };
+    let limits = SessionLimits { queue, window_max: 1, receive_maximum: 2, topic_alias_maximum: 0 };
     let attachment = Attachment {
         version,
         receive_maximum: 1,
@@ -30,10 +21,7 @@ fn check(version: ProtocolVersion, script: &str, expect: &str) {
     session.attach(&attachment, limits);
     let mut answers = String::new();
     for word in script.split(' ') {
-        let id = word
-            .get(1..)
-            .and_then(|id| id.parse().ok())
-            .and_then(PacketId::new);
+        let id = word.get(1..).and_then(|id| id.parse().ok()).and_then(PacketId::new);
         match (&word[..1], id) {
             ("p", Some(id)) => answers.push(match session.handle_publish_exactly_once(id) {
                 Ok(Inbound::New) => 'N',
@@ -82,17 +70,8 @@ fn exactly_once_within_receive_maximum() {
 
 #[test]
 fn an_empty_set_keeps_little() {
-    let queue = QueueLimits {
-        messages: 1,
-        bytes: 1,
-        when_full: QueueFull::DropOldest,
-    };
-    let limits = SessionLimits {
-        queue,
-        window_max: 1,
-        receive_maximum: 2,
-        topic_alias_maximum: 0,
-    };
+    let queue = QueueLimits { messages: 1, bytes: 1, when_full: QueueFull::DropOldest };
+    let limits = SessionLimits { queue, window_max: 1, receive_maximum: 2, topic_alias_maximum: 0 };
     let mut session = Session::new(limits, true);
     let ids = || (1..=u16::MAX).filter_map(PacketId::new);
     for id in ids() {

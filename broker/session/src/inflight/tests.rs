@@ -14,12 +14,7 @@ fn id(value: u16) -> PacketId {
 
 fn owed(qos: QoS) -> Owed {
     let message = Message::new(TopicName::new("a").unwrap(), b"", b"", qos);
-    Owed {
-        message: Arc::new(message),
-        qos,
-        retain: false,
-        subscription_identifiers: [].into(),
-    }
+    Owed { message: Arc::new(message), qos, retain: false, subscription_identifiers: [].into() }
 }
 
 /// Identifiers 1, 2, ... with these levels.
@@ -44,11 +39,7 @@ fn show(inflight: &Inflight) -> String {
             Awaiting::Received(_) => "r",
             Awaiting::Completed => "c",
         };
-        format!(
-            "{}{awaiting}{}",
-            entry.packet_id.get(),
-            if entry.sent { "" } else { "!" }
-        )
+        format!("{}{awaiting}{}", entry.packet_id.get(), if entry.sent { "" } else { "!" })
     });
     entries.collect::<Vec<_>>().join(" ")
 }
@@ -61,10 +52,7 @@ fn each_acknowledgement_ends_only_what_awaits_it() {
     assert!(!window.complete(id(2), acknowledged));
     assert!(!window.complete(id(9), |_| true));
     assert!(!window.released(id(1)) && !window.released(id(9)));
-    assert!(
-        window.released(id(3)) && window.released(id(3)),
-        "a repeated PUBREC is fine"
-    );
+    assert!(window.released(id(3)) && window.released(id(3)), "a repeated PUBREC is fine");
     assert!(window.complete(id(4), acknowledged) && !window.complete(id(4), acknowledged));
     assert_eq!(show(&window), "1a 2r 3c");
     assert!(window.complete(id(3), |awaiting| matches!(awaiting, Awaiting::Completed)));

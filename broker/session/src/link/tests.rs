@@ -7,11 +7,7 @@ use super::{Link, TooLarge};
 use crate::{Attachment, QueueFull, QueueLimits, SessionLimits};
 
 fn link(version: ProtocolVersion, packet: Option<u32>, aliases: (u16, u16)) -> Link {
-    let queue = QueueLimits {
-        messages: 1,
-        bytes: 1,
-        when_full: QueueFull::DropOldest,
-    };
+    let queue = QueueLimits { messages: 1, bytes: 1, when_full: QueueFull::DropOldest };
     let limits = SessionLimits {
         queue,
         window_max: 10,
@@ -70,21 +66,11 @@ fn the_smaller_of_both_sides_limits_holds() {
         (V5, (5, 5), true),
         (V311, (5, 5), false),
     ] {
-        assert_eq!(
-            link(version, None, aliases).sets_aliases(),
-            sets,
-            "{version:?} {aliases:?}"
-        );
+        assert_eq!(link(version, None, aliases).sets_aliases(), sets, "{version:?} {aliases:?}");
     }
     assert_eq!(link(V5, None, (0, 0)).window, 7);
-    assert_eq!(
-        link(V5, None, (0, 0)).packet_bytes_max,
-        codec::PACKET_BYTES_MAX
-    );
-    assert_eq!(
-        link(V5, Some(u32::MAX), (0, 0)).packet_bytes_max,
-        codec::PACKET_BYTES_MAX
-    );
+    assert_eq!(link(V5, None, (0, 0)).packet_bytes_max, codec::PACKET_BYTES_MAX);
+    assert_eq!(link(V5, Some(u32::MAX), (0, 0)).packet_bytes_max, codec::PACKET_BYTES_MAX);
     assert_eq!(link(V5, Some(9), (0, 0)).packet_bytes_max, 9);
 }
 

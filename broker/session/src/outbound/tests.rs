@@ -25,22 +25,13 @@ impl Bench {
     /// A persistent session without connection: window 2, queue of 3 messages and 1,000 bytes.
     pub(crate) fn new(when_full: QueueFull) -> Self {
         let limits = SessionLimits {
-            queue: QueueLimits {
-                messages: 3,
-                bytes: 1_000,
-                when_full,
-            },
+            queue: QueueLimits { messages: 3, bytes: 1_000, when_full },
             window_max: 2,
             receive_maximum: 2,
             topic_alias_maximum: 0,
         };
         let session = Session::new(limits, true);
-        Self {
-            session,
-            limits,
-            now: Instant::now(),
-            frames: Frames::default(),
-        }
+        Self { session, limits, now: Instant::now(), frames: Frames::default() }
     }
 
     pub(crate) fn attach(&mut self, version: ProtocolVersion, packet_max: Option<u32>) -> String {
@@ -100,28 +91,18 @@ fn id(value: u16) -> PacketId {
 #[test]
 fn window_then_queue_then_policy() {
     for (policy, last, acknowledged) in [
-        (
-            QueueFull::DropOldest,
-            Delivered::QueuedDropping(1),
-            "P3 P4 P5",
-        ),
+        (QueueFull::DropOldest, Delivered::QueuedDropping(1), "P3 P4 P5"),
         (QueueFull::DropNewest, Delivered::Dropped(Full), "P3 P4 P5"),
         (QueueFull::Disconnect, Delivered::Disconnect, "P3 P4 P5"),
     ] {
         let mut bench = Bench::new(policy);
         assert_eq!(bench.attach(V5, None), "");
-        for expect in [Delivered::Sent; 2]
-            .into_iter()
-            .chain([Delivered::Queued; 3])
-        {
+        for expect in [Delivered::Sent; 2].into_iter().chain([Delivered::Queued; 3]) {
             assert_eq!(bench.deliver(1, 5, None), expect);
         }
         assert_eq!(bench.deliver(1, 5, None), last);
         assert_eq!((bench.session.in_flight(), bench.session.queued()), (2, 3));
-        assert_eq!(
-            (bench.session.dropped(), bench.written().as_str()),
-            (1, "P1 P2")
-        );
+        assert_eq!((bench.session.dropped(), bench.written().as_str()), (1, "P1 P2"));
         let mut sent = Vec::new();
         for value in 1..=5 {
             assert!(bench.session.handle_puback(id(value), bench.now));
@@ -137,19 +118,13 @@ fn window_then_queue_then_policy() {
 fn a_client_that_is_away() {
     let mut bench = Bench::new(QueueFull::Disconnect);
     assert_eq!(bench.deliver(0, 5, None), Delivered::Dropped(NotConnected));
-    for expect in [Delivered::Queued; 3]
-        .into_iter()
-        .chain([Delivered::Dropped(Full)])
-    {
+    for expect in [Delivered::Queued; 3].into_iter().chain([Delivered::Dropped(Full)]) {
         assert_eq!(bench.deliver(2, 5, None), expect, "nobody to disconnect");
     }
     assert_eq!(bench.attach(V311, None), "P1 P2");
     let mut passing = Bench::new(QueueFull::DropOldest);
     passing.session.set_persistent(false);
-    assert_eq!(
-        passing.deliver(1, 5, None),
-        Delivered::Dropped(NotConnected)
-    );
+    assert_eq!(passing.deliver(1, 5, None), Delivered::Dropped(NotConnected));
 }
 
 #[test]
@@ -168,31 +143,15 @@ fn exactly_once_step_by_step() {
         );
         assert!(bench.session.handle_pubrec(id(1), success, now));
         assert!(bench.session.handle_pubrec(id(1), success, now));
-        assert_eq!(
-            bench.written(),
-            "R1 R1",
-            "PUBREC frees no place in the window"
-        );
+        assert_eq!(bench.written(), "R1 R1", "PUBREC frees no place in the window");
         assert!(bench.session.handle_pubcomp(id(1), now));
         assert_eq!(bench.written(), "P3", "PUBCOMP does");
         assert!(!bench.session.handle_pubrec(id(9), success, now));
         assert_eq!(bench.written(), if version == V5 { "R9?" } else { "R9" });
         bench.deliver(2, 5, None);
-        assert!(
-            bench
-                .session
-                .handle_pubrec(id(2), ReasonCode::QuotaExceeded, now)
-        );
-        assert_eq!(
-            bench.written(),
-            "P4",
-            "so does a failing PUBREC, without PUBREL"
-        );
-        assert!(
-            !bench
-                .session
-                .handle_pubrec(id(2), ReasonCode::QuotaExceeded, now)
-        );
+        assert!(bench.session.handle_pubrec(id(2), ReasonCode::QuotaExceeded, now));
+        assert_eq!(bench.written(), "P4", "so does a failing PUBREC, without PUBREL");
+        assert!(!bench.session.handle_pubrec(id(2), ReasonCode::QuotaExceeded, now));
         assert_eq!(bench.written(), "");
     }
 }
@@ -205,31 +164,17 @@ fn in_flight_messages_go_out_again_in_order_and_releases_at_once() {
     for qos in [2, 1, 2, 2] {
         bench.deliver(qos, 5, None);
     }
-    bench
-        .session
-        .handle_pubrec(id(4), ReasonCode::Success, bench.now);
+    bench.session.handle_pubrec(id(4), ReasonCode::Success, bench.now);
     assert_eq!(bench.written(), "P1 P2 P3 P4 R4");
     bench.session.detach();
     bench.deliver(1, 5, None);
     bench.limits.window_max = 2;
-    assert_eq!(
-        bench.attach(V5, None),
-        "R4 P1d",
-        "PUBREL counts as not acknowledged"
-    );
+    assert_eq!(bench.attach(V5, None), "R4 P1d", "PUBREL counts as not acknowledged");
     assert!(bench.session.handle_pubcomp(id(4), bench.now));
     assert_eq!(bench.written(), "P2d");
     assert!(bench.session.handle_puback(id(2), bench.now));
-    assert_eq!(
-        bench.written(),
-        "P3d",
-        "the queue waits until all are sent again"
-    );
-    assert!(
-        bench
-            .session
-            .handle_pubrec(id(1), ReasonCode::QuotaExceeded, bench.now)
-    );
+    assert_eq!(bench.written(), "P3d", "the queue waits until all are sent again");
+    assert!(bench.session.handle_pubrec(id(1), ReasonCode::QuotaExceeded, bench.now));
     assert_eq!(bench.written(), "P5");
 }
 
@@ -241,21 +186,13 @@ fn expiry() {
     }
     assert_eq!(bench.deliver(1, 5, None), Delivered::Dropped(Full));
     bench.now += Duration::from_secs(5);
-    assert_eq!(
-        bench.deliver(1, 5, None),
-        Delivered::Queued,
-        "an expired one gave its place"
-    );
+    assert_eq!(bench.deliver(1, 5, None), Delivered::Queued, "an expired one gave its place");
     assert_eq!(bench.session.dropped(), 2);
     bench.now += Duration::from_secs(60);
     assert_eq!(bench.attach(V5, None), "P1 P2");
     assert_eq!((bench.session.dropped(), bench.session.queued()), (3, 0));
     bench.session.detach();
-    assert_eq!(
-        bench.attach(V5, None),
-        "P1d P2d",
-        "begun deliveries are finished"
-    );
+    assert_eq!(bench.attach(V5, None), "P1d P2d", "begun deliveries are finished");
 }
 
 #[test]
@@ -264,20 +201,13 @@ fn maximum_packet_size() {
     bench.attach(V5, Some(20));
     // Fixed header 2, topic 3, property length 1; packet identifier 2 above QoS 0.
     for (qos, fits) in [(0, 14), (1, 12), (2, 12)] {
-        assert_eq!(
-            bench.deliver(qos, fits + 1, None),
-            Delivered::Dropped(TooLarge)
-        );
+        assert_eq!(bench.deliver(qos, fits + 1, None), Delivered::Dropped(TooLarge));
         assert_eq!(bench.deliver(qos, fits, None), Delivered::Sent);
     }
     bench.written();
     assert_eq!(bench.session.in_flight(), 2);
     bench.session.detach();
-    assert_eq!(
-        bench.attach(V5, Some(19)),
-        "R4",
-        "[MQTT-3.1.2-24] also when sent again"
-    );
+    assert_eq!(bench.attach(V5, Some(19)), "R4", "[MQTT-3.1.2-24] also when sent again");
     assert_eq!((bench.session.in_flight(), bench.session.dropped()), (1, 5));
     assert!(bench.session.handle_pubcomp(id(4), bench.now));
     assert_eq!(bench.session.in_flight(), 0);
@@ -292,11 +222,7 @@ fn too_much_output_holds_back_and_taking_it_goes_on() {
     assert_eq!(bench.deliver(1, 5, None), Delivered::Queued);
     assert!(!bench.session.is_caught_up());
     assert_eq!(bench.written(), "P0");
-    assert_eq!(
-        bench.written(),
-        "P1",
-        "nothing in flight would have brought it"
-    );
+    assert_eq!(bench.written(), "P1", "nothing in flight would have brought it");
     assert!(bench.session.is_caught_up());
 }
 

@@ -14,15 +14,8 @@ fn ids(in_use: &BTreeSet<u16>) -> impl Iterator<Item = PacketId> + '_ {
 #[track_caller]
 fn check(last: u16, in_use: &[u16], expect: Option<u16>) {
     let in_use = in_use.iter().copied().collect();
-    let mut given = PacketIds {
-        last,
-        free_ahead: 0,
-    };
-    assert_eq!(
-        given.next(ids(&in_use)).map(PacketId::get),
-        expect,
-        "after {last}"
-    );
+    let mut given = PacketIds { last, free_ahead: 0 };
+    assert_eq!(given.next(ids(&in_use)).map(PacketId::get), expect, "after {last}");
 }
 
 #[test]

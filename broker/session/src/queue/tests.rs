@@ -14,13 +14,8 @@ use crate::{Message, inflight::Owed};
 /// Ten bytes with its topic, unless `bytes` says more.
 fn owed(name: &str, bytes: usize, expiry: Option<u32>, now: Instant) -> Owed {
     let payload = vec![0; bytes - name.len()];
-    let message = Message::new(
-        TopicName::new(name).unwrap(),
-        b"",
-        &payload,
-        QoS::AtLeastOnce,
-    )
-    .with_expiry(expiry, now);
+    let message = Message::new(TopicName::new(name).unwrap(), b"", &payload, QoS::AtLeastOnce)
+        .with_expiry(expiry, now);
     Owed {
         message: Arc::new(message),
         qos: QoS::AtLeastOnce,
@@ -30,17 +25,11 @@ fn owed(name: &str, bytes: usize, expiry: Option<u32>, now: Instant) -> Owed {
 }
 
 fn limits(messages: usize, bytes: usize, when_full: QueueFull) -> QueueLimits {
-    QueueLimits {
-        messages,
-        bytes,
-        when_full,
-    }
+    QueueLimits { messages, bytes, when_full }
 }
 
 fn names(queue: &mut Queue) -> String {
-    std::iter::from_fn(|| queue.pop())
-        .map(|owed| owed.message.topic().to_string())
-        .collect()
+    std::iter::from_fn(|| queue.pop()).map(|owed| owed.message.topic().to_string()).collect()
 }
 
 /// Pushes messages `a`, `b`, ... of these sizes; what became of the last one, and what waits then.
@@ -61,30 +50,10 @@ fn check(sizes: &[usize], limits: QueueLimits, expect: Enqueued, waiting: &str) 
 fn bounds_and_policies() {
     use Enqueued::{Queued, Refused};
     use QueueFull::{Disconnect, DropNewest, DropOldest};
-    check(
-        &[10, 10],
-        limits(2, 20, DropOldest),
-        Queued { dropped: 0 },
-        "ab",
-    );
-    check(
-        &[10, 10, 10],
-        limits(2, 100, DropOldest),
-        Queued { dropped: 1 },
-        "bc",
-    );
-    check(
-        &[10, 10, 10],
-        limits(9, 20, DropOldest),
-        Queued { dropped: 1 },
-        "bc",
-    );
-    check(
-        &[10, 10, 20],
-        limits(9, 20, DropOldest),
-        Queued { dropped: 2 },
-        "c",
-    );
+    check(&[10, 10], limits(2, 20, DropOldest), Queued { dropped: 0 }, "ab");
+    check(&[10, 10, 10], limits(2, 100, DropOldest), Queued { dropped: 1 }, "bc");
+    check(&[10, 10, 10], limits(9, 20, DropOldest), Queued { dropped: 1 }, "bc");
+    check(&[10, 10, 20], limits(9, 20, DropOldest), Queued { dropped: 2 }, "c");
     check(&[10, 10, 21], limits(9, 20, DropOldest), Refused, "ab");
     check(&[10, 10, 10], limits(2, 100, DropNewest), Refused, "ab");
     check(&[10, 10, 10], limits(9, 29, DropNewest), Refused, "ab");

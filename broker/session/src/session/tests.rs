@@ -63,11 +63,7 @@ fn revoked_messages_are_not_sent() {
         bench.deliver(qos, 5, None);
     }
     bench.written();
-    assert_eq!(
-        bench.session.retain_messages(|_| false),
-        1,
-        "two are on their way"
-    );
+    assert_eq!(bench.session.retain_messages(|_| false), 1, "two are on their way");
     bench.session.detach();
     let attachment = Attachment {
         version: ProtocolVersion::V5,
@@ -78,10 +74,6 @@ fn revoked_messages_are_not_sent() {
     bench.session.attach(&attachment, bench.limits);
     assert_eq!(bench.session.retain_messages(|_| false), 2);
     bench.session.pump(bench.now);
-    assert_eq!(
-        bench.written(),
-        "R2",
-        "the identifier is let go on both sides"
-    );
+    assert_eq!(bench.written(), "R2", "the identifier is let go on both sides");
     assert_eq!((bench.session.in_flight(), bench.session.dropped()), (1, 3));
 }

@@ -17,16 +17,7 @@ fn subscription(filter: &str, identifier: u32) -> Subscription {
 
 #[test]
 fn as_a_map_by_filter() {
-    let filters = [
-        "a",
-        "a/b",
-        "a/+",
-        "#",
-        "$share/g/a",
-        "$share/h/a",
-        "$share/g/#",
-        "b",
-    ];
+    let filters = ["a", "a/b", "a/+", "#", "$share/g/a", "$share/h/a", "$share/g/#", "b"];
     let mut random = fastrand::Rng::with_seed(3);
     let (mut list, mut map) = (Subscriptions::default(), BTreeMap::new());
     for number in 0..5_000 {
@@ -34,17 +25,11 @@ fn as_a_map_by_filter() {
         let filter = SubscriptionFilter::parse(text).unwrap();
         let old = if random.bool() {
             let old = list.insert(subscription(text, number));
-            assert_eq!(
-                old.as_ref().and_then(|old| old.identifier),
-                map.insert(text, number)
-            );
+            assert_eq!(old.as_ref().and_then(|old| old.identifier), map.insert(text, number));
             old
         } else {
             let old = list.remove(&filter);
-            assert_eq!(
-                old.as_ref().and_then(|old| old.identifier),
-                map.remove(text)
-            );
+            assert_eq!(old.as_ref().and_then(|old| old.identifier), map.remove(text));
             old
         };
         assert!(old.is_none_or(|old| old.filter == filter));

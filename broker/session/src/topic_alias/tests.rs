@@ -24,11 +24,7 @@ fn inbound_aliases_within_the_maximum() {
         let mut aliases = InboundAliases::new(maximum);
         let unset = expect.and(Err(Error::TopicAliasUnknown));
         assert_eq!(aliases.topic(alias), unset, "{alias} of {maximum} before");
-        assert_eq!(
-            aliases.set(alias, name("a/b")),
-            expect,
-            "{alias} of {maximum}"
-        );
+        assert_eq!(aliases.set(alias, name("a/b")), expect, "{alias} of {maximum}");
         assert_eq!(aliases.topic(alias).cloned(), expect.map(|()| name("a/b")));
     }
 }
@@ -47,19 +43,11 @@ fn outbound_alias_is_used_only_once_confirmed() {
     let mut aliases = OutboundAliases::new(2);
     let (first, second, third) = (name("plant/1"), name("plant/2"), name("plant/3"));
     assert_eq!(aliases.resolve(&first), Alias::Set(1));
-    assert_eq!(
-        aliases.resolve(&second),
-        Alias::Set(1),
-        "the first was never written"
-    );
+    assert_eq!(aliases.resolve(&second), Alias::Set(1), "the first was never written");
     aliases.confirm(&second, Alias::Set(1));
     assert_eq!(aliases.resolve(&second), Alias::Use(1));
     assert_eq!(aliases.resolve(&first), Alias::Set(2));
     aliases.confirm(&first, Alias::Set(2));
     assert_eq!(aliases.resolve(&third), Alias::None, "all are given");
-    assert_eq!(
-        aliases.resolve(&name("a/b")),
-        Alias::None,
-        "would gain nothing"
-    );
+    assert_eq!(aliases.resolve(&name("a/b")), Alias::None, "would gain nothing");
 }

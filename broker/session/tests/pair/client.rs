@@ -96,14 +96,7 @@ impl Client {
         }
         while let Some(&(topic, number, qos)) = self.waiting.front() {
             let packet_id = self.next_id();
-            let owed = Owed {
-                packet_id,
-                topic,
-                number,
-                qos,
-                released: false,
-                sent: true,
-            };
+            let owed = Owed { packet_id, topic, number, qos, released: false, sent: true };
             if qos == QoS::AtMostOnce {
                 write(&owed, false, self.version, out);
                 self.waiting.pop_front();
@@ -151,8 +144,7 @@ impl Client {
                     Some(_) => ReasonCode::Success,
                     None => ReasonCode::PacketIdentifierNotFound,
                 };
-                self.acknowledgements
-                    .push_back((PacketType::PubComp, release.packet_id, code));
+                self.acknowledgements.push_back((PacketType::PubComp, release.packet_id, code));
             }
             Packet::PubAck(ack) => self.complete(ack.packet_id, out),
             Packet::PubComp(ack) => self.complete(ack.packet_id, out),
@@ -160,10 +152,7 @@ impl Client {
                 self.complete(ack.packet_id, out);
             }
             Packet::PubRec(ack) => {
-                let owed = self
-                    .in_flight
-                    .iter_mut()
-                    .find(|owed| owed.packet_id == ack.packet_id);
+                let owed = self.in_flight.iter_mut().find(|owed| owed.packet_id == ack.packet_id);
                 owed.expect("PUBREC for a message in flight").released = true;
                 let (kind, code) = (PacketType::PubRel, ReasonCode::Success);
                 encode_acknowledgement(kind, ack.packet_id, code, self.version, out);
@@ -177,11 +166,7 @@ impl Client {
             self.aliases.insert(alias, publish.topic.to_owned());
         }
         let topic = match publish.topic_alias {
-            Some(alias) => self
-                .aliases
-                .get(&alias)
-                .expect("an alias that arrived")
-                .clone(),
+            Some(alias) => self.aliases.get(&alias).expect("an alias that arrived").clone(),
             None => publish.topic.to_owned(),
         };
         let number = number(publish.payload);
@@ -190,16 +175,8 @@ impl Client {
         };
         self.unacknowledged.insert(packet_id);
         let count = self.unacknowledged.len();
-        assert!(
-            count <= self.receive_maximum,
-            "{count} above {}",
-            self.receive_maximum
-        );
-        let code = if refuse {
-            ReasonCode::QuotaExceeded
-        } else {
-            ReasonCode::Success
-        };
+        assert!(count <= self.receive_maximum, "{count} above {}", self.receive_maximum);
+        let code = if refuse { ReasonCode::QuotaExceeded } else { ReasonCode::Success };
         let repeated = self.unreleased.contains_key(&packet_id);
         let (kind, code) = match publish.qos {
             QoS::AtLeastOnce => (PacketType::PubAck, code),
@@ -213,10 +190,7 @@ impl Client {
         match publish.qos {
             QoS::ExactlyOnce if repeated => {
                 let (_, held) = &self.unreleased[&packet_id];
-                assert_eq!(
-                    *held, number,
-                    "a new message under an identifier not released"
-                );
+                assert_eq!(*held, number, "a new message under an identifier not released");
             }
             QoS::ExactlyOnce => {
                 self.unreleased.insert(packet_id, (topic.clone(), number));
@@ -229,12 +203,8 @@ impl Client {
     }
 
     fn complete(&mut self, packet_id: PacketId, out: &mut Vec<u8>) {
-        let at = self
-            .in_flight
-            .iter()
-            .position(|owed| owed.packet_id == packet_id);
-        self.in_flight
-            .remove(at.expect("an acknowledgement for a message in flight"));
+        let at = self.in_flight.iter().position(|owed| owed.packet_id == packet_id);
+        self.in_flight.remove(at.expect("an acknowledgement for a message in flight"));
         self.quota = (self.quota + 1).min(self.server_receive_maximum);
         self.send(out);
     }
@@ -261,11 +231,6 @@ impl Client {
 fn write(owed: &Owed, dup: bool, version: ProtocolVersion, out: &mut Vec<u8>) {
     let (topic, payload) = (topic_name(owed.topic), payload(owed.number, 0));
     let packet_id = (owed.qos != QoS::AtMostOnce).then_some(owed.packet_id);
-    let publish = Publish {
-        dup,
-        qos: owed.qos,
-        packet_id,
-        ..Publish::new(&topic, &payload)
-    };
+    let publish = Publish { dup, qos: owed.qos, packet_id, ..Publish::new(&topic, &payload) };
     Packet::Publish(publish).encode(version, out);
 }

@@ -34,38 +34,22 @@ pub(crate) fn payload(number: u32, bytes: usize) -> Vec<u8> {
 impl Ledger {
     pub(crate) fn publish(&mut self, topic: u8, qos: QoS, may_be_lost: bool) -> u32 {
         let number = u32::try_from(self.messages.len()).expect("few");
-        self.messages.push(Published {
-            topic,
-            qos,
-            may_be_lost,
-            received: 0,
-            refused: false,
-        });
+        self.messages.push(Published { topic, qos, may_be_lost, received: 0, refused: false });
         number
     }
 
     /// The application at the far end got it.
     pub(crate) fn receive(&mut self, topic: &str, qos: QoS, number: u32) {
         let message = &mut self.messages[number as usize];
-        assert_eq!(
-            (topic, qos),
-            (&*topic_name(message.topic), message.qos),
-            "message {number}"
-        );
+        assert_eq!((topic, qos), (&*topic_name(message.topic), message.qos), "message {number}");
         message.received += 1;
         let again = message.received > 1;
-        assert!(
-            !again || qos == QoS::AtLeastOnce,
-            "message {number} came twice with {qos:?}"
-        );
+        assert!(!again || qos == QoS::AtLeastOnce, "message {number} came twice with {qos:?}");
         if again || message.may_be_lost || message.refused {
             return;
         }
         let newest = self.newest.entry((message.topic, qos)).or_default();
-        assert!(
-            number >= *newest,
-            "message {number} came first after {newest}: {message:?}"
-        );
+        assert!(number >= *newest, "message {number} came first after {newest}: {message:?}");
         *newest = number;
     }
 
@@ -78,10 +62,7 @@ impl Ledger {
     pub(crate) fn settle(&self) {
         for (number, message) in self.messages.iter().enumerate() {
             let excused = message.qos == QoS::AtMostOnce || message.may_be_lost || message.refused;
-            assert!(
-                excused || message.received > 0,
-                "message {number} was lost: {message:?}"
-            );
+            assert!(excused || message.received > 0, "message {number} was lost: {message:?}");
         }
     }
 }

@@ -25,11 +25,7 @@ const SEEDS: u64 = 10_000;
 
 #[test]
 fn nothing_lost_nothing_twice_nothing_out_of_order() {
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .map(|text| text.parse::<u64>().unwrap())
-    };
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     if let Some(seed) = number("SIM_SEED") {
         let summary = world::World::new(seed, true).run();
         println!("{summary:?}");
@@ -47,16 +43,7 @@ fn nothing_lost_nothing_twice_nothing_out_of_order() {
     }
     println!("{total:?}");
     // A simulation in which nothing happens proves nothing.
-    assert!(
-        total.cuts > 0 && total.repeated_down > 0 && total.repeated_up > 0,
-        "{total:?}"
-    );
-    assert!(
-        total.aliased > 0 && total.windows_full > 0 && total.refused > 0,
-        "{total:?}"
-    );
-    assert!(
-        total.dropped > 0 && total.releases_repeated > 0,
-        "{total:?}"
-    );
+    assert!(total.cuts > 0 && total.repeated_down > 0 && total.repeated_up > 0, "{total:?}");
+    assert!(total.aliased > 0 && total.windows_full > 0 && total.refused > 0, "{total:?}");
+    assert!(total.dropped > 0 && total.releases_repeated > 0, "{total:?}");
 }

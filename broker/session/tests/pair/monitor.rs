@@ -54,10 +54,7 @@ impl Monitor {
     }
 
     pub(crate) fn watch(&mut self, packet: &Packet<'_>, bytes: usize) {
-        assert!(
-            bytes <= self.allowed.packet_bytes_max,
-            "{bytes} bytes: {packet:?}"
-        );
+        assert!(bytes <= self.allowed.packet_bytes_max, "{bytes} bytes: {packet:?}");
         match packet {
             Packet::Publish(publish) => self.watch_publish(publish),
             Packet::PubRel(release) => {
@@ -85,11 +82,7 @@ impl Monitor {
         };
         if publish.dup {
             assert!(!first, "DUP at the first sending of {number}");
-            assert_eq!(
-                self.in_use.get(&packet_id),
-                Some(&number),
-                "another message's identifier"
-            );
+            assert_eq!(self.in_use.get(&packet_id), Some(&number), "another message's identifier");
             self.repeated += 1;
         } else {
             assert!(first, "{number} sent again without DUP [MQTT-3.3.1-1]");
@@ -98,10 +91,7 @@ impl Monitor {
         }
         self.unacknowledged.insert(packet_id);
         let (now, most) = (self.unacknowledged.len(), self.allowed.window);
-        assert!(
-            now <= most,
-            "{now} in flight, allowed are {most} [MQTT-3.3.4-9]"
-        );
+        assert!(now <= most, "{now} in flight, allowed are {most} [MQTT-3.3.4-9]");
         self.windows_full += u64::from(now == most);
     }
 
@@ -109,17 +99,10 @@ impl Monitor {
         let Some(alias) = publish.topic_alias else {
             return publish.topic.to_owned();
         };
-        assert!(
-            (1..=self.allowed.alias_maximum).contains(&alias),
-            "alias {alias}"
-        );
+        assert!((1..=self.allowed.alias_maximum).contains(&alias), "alias {alias}");
         if publish.topic.is_empty() {
             self.aliased += 1;
-            return self
-                .aliases
-                .get(&alias)
-                .expect("an alias that was set")
-                .clone();
+            return self.aliases.get(&alias).expect("an alias that was set").clone();
         }
         self.aliases.insert(alias, publish.topic.to_owned());
         publish.topic.to_owned()

@@ -27,8 +27,7 @@ impl Wire {
         version: ProtocolVersion,
         mut handle: impl FnMut(Packet<'_>, usize),
     ) {
-        self.arrived
-            .extend(self.transit.drain(..bytes.min(self.transit.len())));
+        self.arrived.extend(self.transit.drain(..bytes.min(self.transit.len())));
         let mut taken = 0;
         while taken < self.arrived.len() {
             match decode(&self.arrived[taken..], version, usize::MAX).expect("valid bytes") {

@@ -69,11 +69,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64, told: bool) -> Self {
         let mut random = Rng::with_seed(seed);
-        let version = if random.bool() {
-            ProtocolVersion::V5
-        } else {
-            ProtocolVersion::V311
-        };
+        let version = if random.bool() { ProtocolVersion::V5 } else { ProtocolVersion::V311 };
         let limits = SessionLimits {
             queue: QueueLimits {
                 messages: usize::MAX,
@@ -85,11 +81,7 @@ impl World {
             receive_maximum: random.u16(1..12),
             topic_alias_maximum: random.u16(0..3),
         };
-        let allowed = Allowed {
-            window: 0,
-            packet_bytes_max: usize::MAX,
-            alias_maximum: 0,
-        };
+        let allowed = Allowed { window: 0, packet_bytes_max: usize::MAX, alias_maximum: 0 };
         Self {
             session: Session::new(limits, true),
             client: Client::new(version, random.bool(), 1),
@@ -159,10 +151,7 @@ impl World {
             _ => usize::from(large) * 80,
         };
         let number = self.down.publish(topic, qos, expiry.is_some() || large);
-        let (name, payload) = (
-            TopicName::new(&topic_name(topic)).unwrap(),
-            payload(number, bytes),
-        );
+        let (name, payload) = (TopicName::new(&topic_name(topic)).unwrap(), payload(number, bytes));
         let mut frames = Frames::default();
         let parts: (&[u8], &[u8]) = (&[], &payload);
         let mut fanout = Fanout::new(&name, parts, (qos, false), (expiry, self.now), &mut frames);
@@ -293,9 +282,7 @@ impl World {
                 self.monitor.complete(ack.packet_id);
             }
             Packet::PubRec(ack) => {
-                let known = self
-                    .session
-                    .handle_pubrec(ack.packet_id, ack.reason_code, now);
+                let known = self.session.handle_pubrec(ack.packet_id, ack.reason_code, now);
                 assert!(known, "{ack:?}");
                 if ack.reason_code.is_failure() {
                     self.monitor.complete(ack.packet_id);
@@ -319,16 +306,10 @@ impl World {
         let topic = self.random.u8(0..4);
         self.tell(|| format!("topic {topic} is revoked"));
         let revoked = topic_name(topic);
-        for message in self
-            .down
-            .messages
-            .iter_mut()
-            .filter(|message| message.topic == topic)
-        {
+        for message in self.down.messages.iter_mut().filter(|message| message.topic == topic) {
             message.may_be_lost = true;
         }
-        self.session
-            .retain_messages(|message| message.topic().as_str() != revoked);
+        self.session.retain_messages(|message| message.topic().as_str() != revoked);
     }
 
     fn cut(&mut self) {
@@ -372,12 +353,8 @@ impl World {
         let window = attachment.receive_maximum.min(self.limits.window_max);
         self.monitor.connect(Allowed {
             window: window.into(),
-            packet_bytes_max: attachment
-                .maximum_packet_size
-                .map_or(usize::MAX, |max| max as usize),
-            alias_maximum: attachment
-                .topic_alias_maximum
-                .min(self.limits.topic_alias_maximum),
+            packet_bytes_max: attachment.maximum_packet_size.map_or(usize::MAX, |max| max as usize),
+            alias_maximum: attachment.topic_alias_maximum.min(self.limits.topic_alias_maximum),
         });
         self.session.attach(attachment, self.limits);
         self.connected = true;
@@ -388,8 +365,7 @@ impl World {
         self.session.pump(self.now);
         let mut out = Vec::new();
         self.client.receive_maximum = attachment.receive_maximum.into();
-        self.client
-            .connect(self.limits.receive_maximum.into(), &mut out);
+        self.client.connect(self.limits.receive_maximum.into(), &mut out);
         self.to_server.send(&out);
     }
 

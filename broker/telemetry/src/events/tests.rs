@@ -64,82 +64,38 @@ fn an_event_is_one_line_whatever_the_client_calls_itself() {
         }
         .emit(metrics);
     });
-    let [line] = lines.as_slice() else {
-        panic!("{lines:?}")
-    };
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
     assert!(line.starts_with("INFO message=client connected"), "{line}");
     assert!(line.contains(" client_id=\"a\\u{d}\\u{a}\\u{1b}[31mWARN forged\" principal=user "));
     assert!(!line.contains(['\r', '\n', '\u{1b}']), "{line:?}");
-    assert!(
-        text.contains("portcullis_connections_opened_total{listener=\"mqtt\"} 1\n"),
-        "{text}"
-    );
+    assert!(text.contains("portcullis_connections_opened_total{listener=\"mqtt\"} 1\n"), "{text}");
 }
 
 #[test]
 fn denials_are_all_counted_and_sparsely_logged() {
     let (lines, text) = lines_of(|metrics| {
         for _ in 0..500 {
-            PublishDenied {
-                client_id: "a",
-                topic: "b c",
-                cause: &"no rule",
-            }
-            .emit(metrics);
-            MessageDropped {
-                reason: "queue_full",
-                count: 2,
-            }
-            .emit(metrics);
+            PublishDenied { client_id: "a", topic: "b c", cause: &"no rule" }.emit(metrics);
+            MessageDropped { reason: "queue_full", count: 2 }.emit(metrics);
         }
     });
-    assert!(
-        text.contains("portcullis_publish_denied_total 500\n"),
-        "{text}"
-    );
+    assert!(text.contains("portcullis_publish_denied_total 500\n"), "{text}");
     assert!(text.contains("portcullis_messages_dropped_total{reason=\"queue_full\"} 1000\n"));
-    let denied = lines
-        .iter()
-        .filter(|line| line.contains("publish denied"))
-        .count() as u64;
+    let denied = lines.iter().filter(|line| line.contains("publish denied")).count() as u64;
     // The loop may cross into a next second, or on a stalled machine into one more.
-    assert!(
-        (LINES_PER_SECOND..=3 * LINES_PER_SECOND).contains(&denied),
-        "{denied}"
-    );
-    assert!(
-        lines
-            .iter()
-            .any(|line| line.contains("topic=\"b c\"") && line.starts_with("DEBUG"))
-    );
+    assert!((LINES_PER_SECOND..=3 * LINES_PER_SECOND).contains(&denied), "{denied}");
+    assert!(lines.iter().any(|line| line.contains("topic=\"b c\"") && line.starts_with("DEBUG")));
 }
 
 #[test]
 fn ends_are_counted_by_reason() {
     let (lines, text) = lines_of(|metrics| {
         let remote = "[::1]:5".parse().unwrap();
-        Disconnected {
-            client_id: "a",
-            remote,
-            reason: "network",
-            by_client: true,
-        }
-        .emit(metrics);
-        ProtocolViolation {
-            client_id: None,
-            remote,
-            error: &"bad\nbytes",
-        }
-        .emit(metrics);
+        Disconnected { client_id: "a", remote, reason: "network", by_client: true }.emit(metrics);
+        ProtocolViolation { client_id: None, remote, error: &"bad\nbytes" }.emit(metrics);
     });
-    assert!(
-        text.contains("portcullis_connections_closed_total{reason=\"network\"} 1\n"),
-        "{text}"
-    );
-    assert!(
-        text.contains("portcullis_protocol_violations_total 1\n"),
-        "{text}"
-    );
+    assert!(text.contains("portcullis_connections_closed_total{reason=\"network\"} 1\n"), "{text}");
+    assert!(text.contains("portcullis_protocol_violations_total 1\n"), "{text}");
     assert_eq!(lines.len(), 2);
     assert!(lines[1].starts_with("WARN "), "{}", lines[1]);
     assert!(lines[1].ends_with("cause=bad\\u{a}bytes"), "{}", lines[1]);

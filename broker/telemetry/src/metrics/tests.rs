@@ -24,10 +24,7 @@ fn text_holds_what_was_counted() {
         "# HELP portcullis_sessions Sessions.",
         "portcullis_sessions 5.0",
     ] {
-        assert!(
-            text.lines().any(|found| found == line),
-            "no line {line:?} in\n{text}"
-        );
+        assert!(text.lines().any(|found| found == line), "no line {line:?} in\n{text}");
     }
     assert!(text.ends_with("# EOF\n"));
     assert_eq!(text.matches("# EOF").count(), 1);
@@ -41,35 +38,21 @@ fn labels_of_a_snapshot_are_escaped() {
     snapshot.labelled_counter("portcullis_plugin_calls", "Calls", &labels, 2.0);
     snapshot.labelled_counter("portcullis_plugin_calls", "Calls", &[("plugin", "d")], 4.0);
     let text = metrics.encode_snapshot(&snapshot);
-    assert!(
-        text.contains("portcullis_plugin_calls_total{plugin=\"a\\\"b\\nc\"} 2.0\n"),
-        "{text}"
-    );
-    assert!(
-        text.contains("portcullis_plugin_calls_total{plugin=\"d\"} 4.0\n"),
-        "{text}"
-    );
+    assert!(text.contains("portcullis_plugin_calls_total{plugin=\"a\\\"b\\nc\"} 2.0\n"), "{text}");
+    assert!(text.contains("portcullis_plugin_calls_total{plugin=\"d\"} 4.0\n"), "{text}");
     assert_eq!(text.matches("# TYPE portcullis_plugin_calls ").count(), 1);
 }
 
 #[test]
 fn every_metric_is_in_the_catalogue_once() {
     let metrics = Metrics::new();
-    let mut names: Vec<_> = metrics
-        .catalogue()
-        .iter()
-        .map(|entry| &entry.name)
-        .collect();
+    let mut names: Vec<_> = metrics.catalogue().iter().map(|entry| &entry.name).collect();
     let described = names.len();
     names.sort();
     names.dedup();
     assert_eq!(names.len(), described);
     for entry in metrics.catalogue() {
         assert!(entry.name.starts_with("portcullis_"), "{}", entry.name);
-        assert!(
-            !entry.help.is_empty() && !entry.help.ends_with('.'),
-            "{}",
-            entry.help
-        );
+        assert!(!entry.help.is_empty() && !entry.help.ends_with('.'), "{}", entry.help);
     }
 }

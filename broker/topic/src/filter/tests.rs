@@ -37,21 +37,14 @@ fn invalid_filters_name_the_level() {
         assert_eq!(TopicFilter::new(text), Err(expect), "{text:?}");
     }
     let long = "x".repeat(65_536);
-    assert_eq!(
-        TopicFilter::check(&long),
-        Err(InvalidTopic::TooLong { bytes: 65_536 })
-    );
+    assert_eq!(TopicFilter::check(&long), Err(InvalidTopic::TooLong { bytes: 65_536 }));
 }
 
 #[test]
 fn wildcards_are_seen() {
-    for (text, expect) in [
-        ("a", false),
-        ("a/b/", false),
-        ("+", true),
-        ("a/+/b", true),
-        ("a/#", true),
-    ] {
+    for (text, expect) in
+        [("a", false), ("a/b/", false), ("+", true), ("a/+/b", true), ("a/#", true)]
+    {
         assert_eq!(filter(text).has_wildcard(), expect, "{text:?}");
     }
 }
@@ -61,16 +54,8 @@ fn wildcards_are_seen() {
 fn matches_as_the_specification_says() {
     for (text, topic, expect) in [
         ("sport/tennis/player1/#", "sport/tennis/player1", true),
-        (
-            "sport/tennis/player1/#",
-            "sport/tennis/player1/ranking",
-            true,
-        ),
-        (
-            "sport/tennis/player1/#",
-            "sport/tennis/player1/score/wimbledon",
-            true,
-        ),
+        ("sport/tennis/player1/#", "sport/tennis/player1/ranking", true),
+        ("sport/tennis/player1/#", "sport/tennis/player1/score/wimbledon", true),
         ("sport/tennis/player1/#", "sport/tennis/player10", false),
         ("sport/#", "sport", true),
         ("#", "a/b/c", true),
@@ -186,14 +171,8 @@ fn the_relations_are_those_of_the_sets() {
         .collect();
     for (left, left_set) in &sets {
         for (right, right_set) in &sets {
-            let covers = left_set
-                .iter()
-                .zip(right_set)
-                .all(|(left, right)| right & !left == 0);
-            let overlaps = left_set
-                .iter()
-                .zip(right_set)
-                .any(|(left, right)| left & right != 0);
+            let covers = left_set.iter().zip(right_set).all(|(left, right)| right & !left == 0);
+            let overlaps = left_set.iter().zip(right_set).any(|(left, right)| left & right != 0);
             assert_eq!(left.covers(right), covers, "{left} covers {right}");
             assert_eq!(left.overlaps(right), overlaps, "{left} overlaps {right}");
         }
@@ -209,10 +188,8 @@ fn the_relations_hold_at_depth_four() {
     texts.retain(|text| TopicFilter::check(text).is_ok());
     let sampled: Vec<TopicFilter> = texts.iter().step_by(7).map(|text| filter(text)).collect();
     for left in &sampled {
-        let selected: Vec<&String> = topics
-            .iter()
-            .filter(|topic| naive_matches(left, topic))
-            .collect();
+        let selected: Vec<&String> =
+            topics.iter().filter(|topic| naive_matches(left, topic)).collect();
         for right in &sampled {
             let covered = selected.iter().all(|topic| naive_matches(right, topic));
             let overlap = selected.iter().any(|topic| naive_matches(right, topic));

@@ -79,10 +79,7 @@ impl Eq for Key {}
 /// Comparing level by level is comparing bytes with `/` before all others: a topic has no U+0000
 /// [MQTT-4.7.3-2], so 0 is free to stand for `/`.
 pub(super) fn compare(left: &str, right: &str) -> Ordering {
-    let differing = left
-        .bytes()
-        .zip(right.bytes())
-        .find(|(left, right)| left != right);
+    let differing = left.bytes().zip(right.bytes()).find(|(left, right)| left != right);
     match differing {
         Some((b'/', _)) => Ordering::Less,
         Some((_, b'/')) => Ordering::Greater,

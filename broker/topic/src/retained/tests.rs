@@ -35,16 +35,11 @@ fn pages(
     loop {
         let start = found.len();
         count += 1;
-        after = tree.page(
-            &filter(text),
-            after.as_ref(),
-            limit,
-            visit_limit,
-            &mut |topic, message| {
+        after =
+            tree.page(&filter(text), after.as_ref(), limit, visit_limit, &mut |topic, message| {
                 assert_eq!(topic.as_str(), message);
                 found.push(message.clone());
-            },
-        );
+            });
         assert!(found.len() - start <= limit.max(1));
         if after.is_none() {
             return (found, count);
@@ -54,31 +49,17 @@ fn pages(
 
 #[track_caller]
 fn check(tree: &RetainedTree<String>, text: &str, expect: &[&str]) {
-    assert_eq!(
-        pages(tree, text, usize::MAX, usize::MAX).0,
-        expect,
-        "{text:?}"
-    );
-    assert_eq!(
-        pages(tree, text, 1, usize::MAX).0,
-        expect,
-        "{text:?} one by one"
-    );
+    assert_eq!(pages(tree, text, usize::MAX, usize::MAX).0, expect, "{text:?}");
+    assert_eq!(pages(tree, text, 1, usize::MAX).0, expect, "{text:?} one by one");
     assert_eq!(pages(tree, text, 0, 0).0, expect, "{text:?} one visit each");
 }
 
 #[test]
 fn order_is_by_level() {
-    let ordered = [
-        "/", "/a", "a", "a/", "a//", "a/b", "a/b/c", "a/b-c", "a-b", "a-b/c", "aa", "b",
-    ];
+    let ordered = ["/", "/a", "a", "a/", "a//", "a/b", "a/b/c", "a/b-c", "a-b", "a-b/c", "aa", "b"];
     for (index, left) in ordered.iter().enumerate() {
         for (other, right) in ordered.iter().enumerate() {
-            assert_eq!(
-                compare(left, right),
-                index.cmp(&other),
-                "{left:?} {right:?}"
-            );
+            assert_eq!(compare(left, right), index.cmp(&other), "{left:?} {right:?}");
         }
     }
     assert_eq!(compare("a/b", "a\u{1}"), Ordering::Less);
@@ -100,9 +81,7 @@ fn filters_select_in_order() {
     check(&tree, "+", &["!x", "%", "a", "a-b", "~"]);
     check(&tree, "/+", &["/"]);
     check(&tree, "$SYS/#", &["$SYS", "$SYS/x"]);
-    let all = [
-        "/", "!x", "%", "a", "a/", "a/b", "a/b/c", "a-b", "b/b", "b/x/c", "c/y", "~",
-    ];
+    let all = ["/", "!x", "%", "a", "a/", "a/b", "a/b/c", "a-b", "b/b", "b/x/c", "c/y", "~"];
     check(&tree, "#", &all);
     check(&tree, "+/#", &all);
 }
@@ -110,14 +89,8 @@ fn filters_select_in_order() {
 #[test]
 fn messages_are_replaced_and_taken_out() {
     let mut tree = tree(&["a", "a/b", "b"]);
-    assert_eq!(
-        tree.insert(&name("a"), String::from("new")),
-        Some(String::from("a"))
-    );
-    assert_eq!(
-        (tree.len(), tree.get("a").map(String::as_str)),
-        (3, Some("new"))
-    );
+    assert_eq!(tree.insert(&name("a"), String::from("new")), Some(String::from("a")));
+    assert_eq!((tree.len(), tree.get("a").map(String::as_str)), (3, Some("new")));
     assert_eq!(tree.get("a/"), None);
     assert_eq!(tree.remove("a"), Some(String::from("new")));
     assert_eq!(tree.remove("a"), None);
@@ -173,9 +146,7 @@ fn the_cursor_survives_the_removal_of_its_topic() {
     assert_eq!(after, Some(name("a/2")));
     tree.remove("a/2");
     let mut found = Vec::new();
-    tree.page(&filter("a/+"), after.as_ref(), 9, 9, &mut |topic, _| {
-        found.push(topic.to_string())
-    });
+    tree.page(&filter("a/+"), after.as_ref(), 9, 9, &mut |topic, _| found.push(topic.to_string()));
     assert_eq!(found, ["a/3"]);
 }
 

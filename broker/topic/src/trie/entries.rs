@@ -44,11 +44,7 @@ impl<K: Copy + Eq + Hash, V> Entries<K, V> {
             Self::One(pair) => Self::Few(vec![pair, (key, value)]),
             Self::Few(mut list) => {
                 list.push((key, value));
-                if list.len() <= FEW_MAX {
-                    Self::Few(list)
-                } else {
-                    Self::indexed(list, hasher)
-                }
+                if list.len() <= FEW_MAX { Self::Few(list) } else { Self::indexed(list, hasher) }
             }
             Self::Many(mut many) => {
                 many.places.insert(key, many.list.len());
@@ -74,14 +70,7 @@ impl<K: Copy + Eq + Hash, V> Entries<K, V> {
                 // Half the bound, so that a subscriber who comes and goes at the bound does not
                 // build an index each time.
                 let few = many.list.len() <= FEW_MAX / 2;
-                (
-                    removed,
-                    if few {
-                        Self::few(many.list)
-                    } else {
-                        Self::Many(many)
-                    },
-                )
+                (removed, if few { Self::few(many.list) } else { Self::Many(many) })
             }
         };
         *self = left;
@@ -93,10 +82,7 @@ impl<K: Copy + Eq + Hash, V> Entries<K, V> {
             Self::Empty => None,
             Self::One(pair) => Some(pair).filter(|(known, _)| known == key),
             Self::Few(list) => list.iter_mut().find(|(known, _)| known == key),
-            Self::Many(many) => many
-                .places
-                .get(key)
-                .and_then(|place| many.list.get_mut(*place)),
+            Self::Many(many) => many.places.get(key).and_then(|place| many.list.get_mut(*place)),
         };
         pair.map(|(_, value)| value)
     }
@@ -111,11 +97,7 @@ impl<K: Copy + Eq + Hash, V> Entries<K, V> {
 
     fn indexed(list: Vec<(K, V)>, hasher: &RandomState) -> Self {
         let mut places = HashMap::with_capacity_and_hasher(list.len(), hasher.clone());
-        places.extend(
-            list.iter()
-                .enumerate()
-                .map(|(place, (key, _))| (*key, place)),
-        );
+        places.extend(list.iter().enumerate().map(|(place, (key, _))| (*key, place)));
         Self::Many(Box::new(Indexed { list, places }))
     }
 }

@@ -35,15 +35,9 @@ fn check(filters: &[&str], topic: &str, expect: &[&str]) {
 
 #[test]
 fn each_matching_filter_is_given_once() {
-    let all = [
-        "#", "+", "a", "a/#", "a/+", "a/b", "+/b", "+/+", "a/b/#", "/", "+/", "/+", "b",
-    ];
+    let all = ["#", "+", "a", "a/#", "a/+", "a/b", "+/b", "+/+", "a/b/#", "/", "+/", "/+", "b"];
     check(&all, "a", &["#", "+", "a", "a/#"]);
-    check(
-        &all,
-        "a/b",
-        &["#", "a/#", "a/+", "a/b", "+/b", "+/+", "a/b/#"],
-    );
+    check(&all, "a/b", &["#", "a/#", "a/+", "a/b", "+/b", "+/+", "a/b/#"]);
     check(&all, "/", &["#", "/", "+/", "/+", "+/+"]);
     check(&all, "a/b/c", &["#", "a/#", "a/b/#"]);
     check(&all, "c", &["#", "+"]);
@@ -120,9 +114,8 @@ fn wide_and_deep_trees_are_matched_without_recursion() {
 fn the_plus_bomb_finds_each_filter_once() {
     let mut trie = Trie::new();
     for bits in 0..1_usize << 12 {
-        let levels: Vec<_> = (0..12)
-            .map(|bit| if bits >> bit & 1 == 0 { "a" } else { "+" })
-            .collect();
+        let levels: Vec<_> =
+            (0..12).map(|bit| if bits >> bit & 1 == 0 { "a" } else { "+" }).collect();
         trie.insert(&filter(&(levels.join("/") + "/#")), bits, bits);
     }
     let topic = ["a"; 12].join("/");

@@ -74,10 +74,7 @@ impl Good {
 }
 
 fn attributes(pairs: &[(String, String)]) -> Vec<Attribute> {
-    pairs
-        .iter()
-        .map(|(name, value)| Attribute::new(name.as_str(), value.as_str()))
-        .collect()
+    pairs.iter().map(|(name, value)| Attribute::new(name.as_str(), value.as_str())).collect()
 }
 
 #[cfg(test)]

@@ -99,17 +99,12 @@ impl Rule {
         } else {
             PluginRule::deny(activity, self.filter.as_str())
         };
-        let rule = rule
-            .retain(condition(self.retain))
-            .shared(condition(self.shared));
+        let rule = rule.retain(condition(self.retain)).shared(condition(self.shared));
         let rule = match &self.qos {
             Some(levels) => rule.qos(qos_set(levels)),
             None => rule,
         };
-        PluginRule {
-            share_name: self.share_name.clone(),
-            ..rule
-        }
+        PluginRule { share_name: self.share_name.clone(), ..rule }
     }
 }
 
@@ -135,9 +130,7 @@ impl Default for Settings {
 }
 
 fn qos_set(levels: &[u8]) -> QosSet {
-    levels.iter().fold(QosSet::empty(), |set, level| {
-        set | QosSet::from_bits_truncate(1 << level)
-    })
+    levels.iter().fold(QosSet::empty(), |set, level| set | QosSet::from_bits_truncate(1 << level))
 }
 
 const fn condition(value: Option<bool>) -> Condition {

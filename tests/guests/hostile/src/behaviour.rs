@@ -84,10 +84,7 @@ impl Behaviour {
             Self::LongList => return Ok(Some(many_groups(bytes / 8))),
             Self::BadPrincipal => return Ok(Some(Outcome::allow("ali\0ce\nbob"))),
             Self::LowReasonCode => {
-                return Ok(Some(Outcome::Deny(Denial {
-                    reason_code: 0,
-                    reason: None,
-                })));
+                return Ok(Some(Outcome::Deny(Denial { reason_code: 0, reason: None })));
             }
             Self::LogFlood => forever(|| log::info(&"x".repeat(1_024))),
             Self::LogLong => log::info(&"x".repeat(bytes)),
@@ -167,10 +164,7 @@ fn grow(bytes: usize) -> Option<Outcome> {
         }
     }
     let _ = bytes;
-    Some(Outcome::deny(
-        reason_code::QUOTA_EXCEEDED,
-        "memory.grow was refused",
-    ))
+    Some(Outcome::deny(reason_code::QUOTA_EXCEEDED, "memory.grow was refused"))
 }
 
 /// Makes a page that was just grown cost real memory.
@@ -205,11 +199,7 @@ fn recurse(depth: u64) -> u64 {
 }
 
 fn many_groups(count: usize) -> Outcome {
-    Grant {
-        groups: vec![String::new(); count],
-        ..Grant::new("hostile")
-    }
-    .into()
+    Grant { groups: vec![String::new(); count], ..Grant::new("hostile") }.into()
 }
 
 /// Past the SDK, which would ask in parts.

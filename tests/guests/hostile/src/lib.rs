@@ -61,9 +61,7 @@ impl Authenticator for Hostile {
         if !connection.client_id.starts_with(&self.0.client_prefix) {
             return Ok(Outcome::Next);
         }
-        Ok(self
-            .attack(Hook::Authenticate)?
-            .unwrap_or_else(|| Outcome::allow("hostile")))
+        Ok(self.attack(Hook::Authenticate)?.unwrap_or_else(|| Outcome::allow("hostile")))
     }
 }
 

@@ -11,11 +11,7 @@ fn compile(link: &str, client: &str, answer: Answer) -> Permissions {
 }
 
 fn numbered(number: usize) -> Permissions {
-    compile(
-        "acl",
-        "c",
-        rules([rule(Effect::Allow, &format!("a/{number}"))]),
-    )
+    compile("acl", "c", rules([rule(Effect::Allow, &format!("a/{number}"))]))
 }
 
 #[test]
@@ -23,10 +19,7 @@ fn equal_sets_are_kept_once() {
     let shared = SharedPermissions::default();
     let set = || rules([rule(Effect::Allow, "a/#"), rule(Effect::Deny, "b/+")]);
     let first = shared.share(compile("acl", "one", set()));
-    assert!(Arc::ptr_eq(
-        &first,
-        &shared.share(compile("acl", "two", set()))
-    ));
+    assert!(Arc::ptr_eq(&first, &shared.share(compile("acl", "two", set()))));
 }
 
 #[test]
@@ -34,10 +27,7 @@ fn sets_that_differ_in_anything_are_kept_apart() {
     let shared = SharedPermissions::default();
     let with_ttl = |seconds| {
         let rules = vec![rule(Effect::Allow, "a")];
-        Answer::Permissions(PermissionSet {
-            rules,
-            ttl_seconds: Some(seconds),
-        })
+        Answer::Permissions(PermissionSet { rules, ttl_seconds: Some(seconds) })
     };
     let kept = [
         compile("acl", "c", rules([rule(Effect::Allow, "a")])),
@@ -53,10 +43,7 @@ fn sets_that_differ_in_anything_are_kept_apart() {
             "acl",
             "c",
             rules([
-                crate::Rule {
-                    qos: crate::QoSSet(0),
-                    ..rule(Effect::Allow, "a")
-                },
+                crate::Rule { qos: crate::QoSSet(0), ..rule(Effect::Allow, "a") },
                 rule(Effect::Allow, "a"),
             ]),
         ),
@@ -93,13 +80,8 @@ fn sets_that_nobody_uses_are_forgotten() {
 #[test]
 fn no_more_than_the_bound_are_remembered() {
     let shared = SharedPermissions::default();
-    let alive: Vec<_> = (0..SETS_MAX + 10)
-        .map(|number| shared.share(numbered(number)))
-        .collect();
+    let alive: Vec<_> = (0..SETS_MAX + 10).map(|number| shared.share(numbered(number))).collect();
     assert_eq!(shared.sets.lock().expect("lock").by_hash.len(), SETS_MAX);
     assert!(Arc::ptr_eq(&alive[0], &shared.share(numbered(0))));
-    assert!(!Arc::ptr_eq(
-        &alive[SETS_MAX + 5],
-        &shared.share(numbered(SETS_MAX + 5))
-    ));
+    assert!(!Arc::ptr_eq(&alive[SETS_MAX + 5], &shared.share(numbered(SETS_MAX + 5))));
 }

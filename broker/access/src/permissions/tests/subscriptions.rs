@@ -36,39 +36,19 @@ fn a_leading_wildcard_does_not_reach_topics_of_the_broker() {
     let set = one([allow("#")]);
     assert_eq!(subscribe(&set, "#"), Ok(false));
     assert_eq!(subscribe(&set, "$SYS/#"), Err(NotAuthorized::NoRule));
-    assert_eq!(
-        subscribe(&set, "$share/g/$SYS/#"),
-        Err(NotAuthorized::NoRule)
-    );
+    assert_eq!(subscribe(&set, "$share/g/$SYS/#"), Err(NotAuthorized::NoRule));
     assert_eq!(publish(&set, "$SYS/x"), Err(NotAuthorized::NoRule));
     // For the same reason no delivery through `#` could meet this deny.
-    assert_eq!(
-        subscribe(&one([deny("$SYS/#"), allow("#")]), "#"),
-        Ok(false)
-    );
+    assert_eq!(subscribe(&one([deny("$SYS/#"), allow("#")]), "#"), Ok(false));
 }
 
 #[test]
 fn only_a_deny_that_can_come_first_costs_a_check() {
-    let shared_only = Rule {
-        shared: Condition::Yes,
-        ..deny("a/x")
-    };
-    let qos_2_only = Rule {
-        qos: QoSSet(0b100),
-        ..deny("a/x")
-    };
-    let publish_only = Rule {
-        activity: Activity {
-            publish: true,
-            subscribe: false,
-        },
-        ..deny("a/x")
-    };
-    let allow_shared = Rule {
-        shared: Condition::Yes,
-        ..allow("a/x")
-    };
+    let shared_only = Rule { shared: Condition::Yes, ..deny("a/x") };
+    let qos_2_only = Rule { qos: QoSSet(0b100), ..deny("a/x") };
+    let publish_only =
+        Rule { activity: Activity { publish: true, subscribe: false }, ..deny("a/x") };
+    let allow_shared = Rule { shared: Condition::Yes, ..allow("a/x") };
     for (set, checked) in [
         (vec![deny("a/x"), allow("a/#")], true),
         (vec![deny("+/x"), allow("a/#")], true),
@@ -98,11 +78,7 @@ fn only_a_deny_that_can_come_first_costs_a_check() {
             && set.first().is_some_and(|rule| rule.effect == Effect::Deny)
         {
             let answers = [rules([allow("a/#")]), rules(first.iter().cloned())];
-            assert_eq!(
-                subscribe(&permissions(&answers), "a/#"),
-                Ok(checked),
-                "{set:?}"
-            );
+            assert_eq!(subscribe(&permissions(&answers), "a/#"), Ok(checked), "{set:?}");
         }
     }
 }

@@ -7,11 +7,7 @@ use crate::{QoSSet, RefusalKind, Rule};
 
 #[test]
 fn variables_are_filled_in() {
-    let template = [
-        allow("up/${clientid}/+"),
-        deny("x/${username}"),
-        allow("dev-${clientid}/#"),
-    ];
+    let template = [allow("up/${clientid}/+"), deny("x/${username}"), allow("dev-${clientid}/#")];
     let set = compile_for("c 1", "al-ice", &[rules(template)]).expect("compiles");
     assert_eq!(publish(&set, "up/c 1/t"), Ok(()));
     assert_eq!(publish(&set, "dev-c 1/t"), Ok(()));
@@ -27,17 +23,12 @@ fn variables_are_filled_in() {
 
 #[test]
 fn unsafe_values_drop_an_allow_and_refuse_at_a_deny() {
-    for value in [
-        "", "+", "#", "a/b", "/", "a+", "a#b", "a\0", "a\n", "\u{7f}", "\u{85}",
-    ] {
+    for value in ["", "+", "#", "a/b", "/", "a+", "a#b", "a\0", "a\n", "\u{7f}", "\u{85}"] {
         for (client, principal, variable) in [(value, "p", "clientid"), ("c", value, "username")] {
             let filter = format!("x/${{{variable}}}/y");
             let set = [allow(&filter), allow("open")];
             let set = compile_for(client, principal, &[rules(set)]).expect("compiles");
-            assert_eq!(
-                publish(&set, &format!("x/{value}/y")),
-                Err(NotAuthorized::NoRule)
-            );
+            assert_eq!(publish(&set, &format!("x/{value}/y")), Err(NotAuthorized::NoRule));
             assert_eq!(publish(&set, "x/x/y"), Err(NotAuthorized::NoRule));
             assert_eq!(publish(&set, "open"), Ok(()));
             let set = [rules([allow("#")]), rules([allow("open"), deny(&filter)])];
@@ -53,16 +44,10 @@ fn unsafe_values_drop_an_allow_and_refuse_at_a_deny() {
 fn a_client_named_like_the_topics_of_the_broker_does_not_reach_them() {
     for name in ["$SYS", "$share", "$"] {
         let set = compile_for(name, "p", &[rules([allow("${clientid}/#")])]).expect("compiles");
-        assert_eq!(
-            publish(&set, &format!("{name}/x")),
-            Err(NotAuthorized::NoRule)
-        );
+        assert_eq!(publish(&set, &format!("{name}/x")), Err(NotAuthorized::NoRule));
         assert_eq!(subscribe(&set, "$SYS/#"), Err(NotAuthorized::NoRule));
         let refusal = compile_for(name, "p", &[rules([deny("${clientid}/#")])]);
-        assert_eq!(
-            refusal.expect_err("compiled").kind,
-            RefusalKind::UnsafeVariable
-        );
+        assert_eq!(refusal.expect_err("compiled").kind, RefusalKind::UnsafeVariable);
         // Further behind, `$` is a character like any other.
         let set = compile_for(name, "p", &[rules([allow("x/${clientid}")])]).expect("compiles");
         assert_eq!(publish(&set, &format!("x/{name}")), Ok(()));
@@ -71,10 +56,7 @@ fn a_client_named_like_the_topics_of_the_broker_does_not_reach_them() {
 
 #[test]
 fn a_rule_that_cannot_be_read_is_a_failure_of_its_link() {
-    let share = |name: &str| Rule {
-        share_name: Some(name.to_owned()),
-        ..allow("a")
-    };
+    let share = |name: &str| Rule { share_name: Some(name.to_owned()), ..allow("a") };
     for (bad, word) in [
         (allow(""), ""),
         (allow("a/#/b"), ""),
@@ -89,18 +71,9 @@ fn a_rule_that_cannot_be_read_is_a_failure_of_its_link() {
         (share("a/b"), "share-name"),
         (share("+"), "share-name"),
         (share("${username}"), "share-name"),
-        (
-            Rule {
-                qos: QoSSet(0),
-                ..deny("a/#/b")
-            },
-            "",
-        ),
+        (Rule { qos: QoSSet(0), ..deny("a/#/b") }, ""),
     ] {
-        let answers = [
-            rules([allow("#")]),
-            rules([allow("ok"), bad.clone(), allow("#")]),
-        ];
+        let answers = [rules([allow("#")]), rules([allow("ok"), bad.clone(), allow("#")])];
         // An unsafe value does not hide that the rule is wrong.
         for client in ["dev-1", "a/b"] {
             let refusal = compile_for(client, "p", &answers).expect_err("compiled");

@@ -37,9 +37,8 @@ fn identifier() -> impl Strategy<Value = u32> {
 }
 
 fn reason_code(packet_type: PacketType) -> impl Strategy<Value = ReasonCode> {
-    let allowed: Vec<_> = (0..=255)
-        .filter_map(|value| reason_code::decode(value, packet_type).ok())
-        .collect();
+    let allowed: Vec<_> =
+        (0..=255).filter_map(|value| reason_code::decode(value, packet_type).ok()).collect();
     prop::sample::select(allowed)
 }
 
@@ -130,20 +129,14 @@ prop_compose! {
 }
 
 fn acknowledgement(packet_type: PacketType) -> impl Strategy<Value = Acknowledgement> {
-    (
-        packet_id(),
-        reason_code(packet_type),
-        of(text()),
-        user_properties(),
+    (packet_id(), reason_code(packet_type), of(text()), user_properties()).prop_map(
+        |(packet_id, reason_code, reason_string, user_properties)| Acknowledgement {
+            packet_id,
+            reason_code,
+            reason_string,
+            user_properties,
+        },
     )
-        .prop_map(
-            |(packet_id, reason_code, reason_string, user_properties)| Acknowledgement {
-                packet_id,
-                reason_code,
-                reason_string,
-                user_properties,
-            },
-        )
 }
 
 fn filter() -> impl Strategy<Value = Result<SubscriptionFilter, String>> {

@@ -13,19 +13,13 @@ fn verifies(stored: &str, password: &[u8]) {
 #[track_caller]
 fn malformed(stored: &str) {
     let error = StoredHash::parse(stored).unwrap_err();
-    assert!(
-        matches!(error, HashError::Malformed(_)),
-        "{stored}: {error:?}"
-    );
+    assert!(matches!(error, HashError::Malformed(_)), "{stored}: {error:?}");
 }
 
 #[track_caller]
 fn too_costly(stored: &str) {
     let error = StoredHash::parse(stored).unwrap_err();
-    assert!(
-        matches!(error, HashError::TooCostly(_)),
-        "{stored}: {error:?}"
-    );
+    assert!(matches!(error, HashError::TooCostly(_)), "{stored}: {error:?}");
 }
 
 /// Every cut of a stored hash is refused before a password is looked at.
@@ -81,11 +75,7 @@ fn argon2id() {
     malformed(&format!("$argon2id$v=19$m=64,t=0,p=1${tail}"));
     malformed(&format!("$argon2id$v=19$m=064,t=2,p=1${tail}"));
     malformed(&format!("$argon2id$v=19$m=64,t=2,p=1,x=1${tail}"));
-    malformed(&format!(
-        "$argon2id$v=19$m=64,t=2,p=1${}${}",
-        phc(b"short"),
-        phc(&[7; 32])
-    ));
+    malformed(&format!("$argon2id$v=19$m=64,t=2,p=1${}${}", phc(b"short"), phc(&[7; 32])));
     malformed("$argon2id$v=19$m=64,t=2,p=1$$");
 }
 
@@ -103,20 +93,12 @@ fn bcrypt_and_its_72_bytes() {
     let parsed = StoredHash::parse(&full).unwrap();
     assert!(!parsed.verify(&[b'a'; 73]).unwrap());
     assert!(!parsed.verify(&[b'a'; 100]).unwrap());
-    assert!(
-        !StoredHash::parse(&stored)
-            .unwrap()
-            .verify(b"correct horse\0x")
-            .unwrap()
-    );
+    assert!(!StoredHash::parse(&stored).unwrap().verify(b"correct horse\0x").unwrap());
     no_cut_is_accepted(&stored);
     too_costly(&stored.replace("$04$", "$15$"));
     malformed(&stored.replace("$04$", "$03$"));
     malformed(&stored.replace("$04$", "$4$"));
-    assert!(matches!(
-        StoredHash::parse("$2x$04$"),
-        Err(HashError::Unsupported(_))
-    ));
+    assert!(matches!(StoredHash::parse("$2x$04$"), Err(HashError::Unsupported(_))));
 }
 
 #[test]
@@ -145,10 +127,7 @@ fn pbkdf2_phc() {
     malformed(&stored.replace("l=32", "l=64"));
     let mut hash = [0; 64];
     pbkdf2::pbkdf2_hmac::<Sha512>(PASSWORD, SALT, 1000, &mut hash);
-    verifies(
-        &format!("$pbkdf2-sha512$i=1000${}${}", phc(SALT), phc(&hash)),
-        PASSWORD,
-    );
+    verifies(&format!("$pbkdf2-sha512$i=1000${}${}", phc(SALT), phc(&hash)), PASSWORD);
     too_costly(&stored.replace("i=1000", "i=2000001"));
     malformed(&stored.replace("i=1000", "i=0"));
     malformed(&stored.replace("i=1000", "i=+1"));
@@ -157,10 +136,7 @@ fn pbkdf2_phc() {
 #[test]
 fn mosquitto() {
     let salt = STANDARD.encode(b"twelve bytes");
-    let digest = Sha512::new()
-        .chain_update(PASSWORD)
-        .chain_update(b"twelve bytes")
-        .finalize();
+    let digest = Sha512::new().chain_update(PASSWORD).chain_update(b"twelve bytes").finalize();
     let stored = format!("$6${salt}${}", STANDARD.encode(digest));
     verifies(&stored, PASSWORD);
     no_cut_is_accepted(&stored);
@@ -175,19 +151,9 @@ fn mosquitto() {
 
 #[test]
 fn plain_text_and_strangers_are_not_hashes() {
-    for stored in [
-        "",
-        "secret",
-        "$",
-        "$1$salt$hash",
-        "$5$a$b",
-        "$argon2i$v=19$m=64,t=1,p=1$a$b",
-    ] {
+    for stored in ["", "secret", "$", "$1$salt$hash", "$5$a$b", "$argon2i$v=19$m=64,t=1,p=1$a$b"] {
         let error = StoredHash::parse(stored).unwrap_err();
-        assert!(
-            matches!(error, HashError::Unsupported(_)),
-            "{stored}: {error:?}"
-        );
+        assert!(matches!(error, HashError::Unsupported(_)), "{stored}: {error:?}");
     }
     malformed(&format!("$6${}", "x".repeat(2000)));
 }
