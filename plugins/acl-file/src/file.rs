@@ -31,10 +31,7 @@ fn read_document(document: DeTable<'_>) -> Result<Vec<ScopedRule>, Wrong> {
             return Err(value::unknown_key(&key, &["rules"]));
         }
         let DeValue::Array(array) = value.get_ref() else {
-            return Err(Wrong::at(
-                value.span().start,
-                "`rules` are tables: write [[rules]]",
-            ));
+            return Err(Wrong::at(value.span().start, "`rules` are tables: write [[rules]]"));
         };
         if array.len() > RULES_MAX {
             let text = format!("{} rules; at most {RULES_MAX} are allowed", array.len());
@@ -116,12 +113,7 @@ impl FoundKeys {
             Some(Shared::Any(condition)) => rule.shared(condition),
             Some(Shared::Named(name)) => rule.share_name(name),
         };
-        Ok(ScopedRule {
-            rule,
-            user: self.user,
-            group: self.group,
-            client_id: self.client_id,
-        })
+        Ok(ScopedRule { rule, user: self.user, group: self.group, client_id: self.client_id })
     }
 }
 
@@ -130,11 +122,7 @@ fn activity(key: &Located<'_>, value: &Value<'_>) -> Result<Activity, Wrong> {
         "publish" => Ok(Activity::PUBLISH),
         "subscribe" => Ok(Activity::SUBSCRIBE),
         "all" => Ok(Activity::PUBLISH | Activity::SUBSCRIBE),
-        _ => Err(value::wrong_type(
-            key,
-            value,
-            "\"publish\", \"subscribe\" or \"all\"",
-        )),
+        _ => Err(value::wrong_type(key, value, "\"publish\", \"subscribe\" or \"all\"")),
     }
 }
 
@@ -172,17 +160,8 @@ const fn condition(value: bool) -> Condition {
 
 /// What the contract allows in one answer.
 const RULES_MAX: usize = 10_000;
-const KEYS: [&str; 9] = [
-    "allow",
-    "deny",
-    "topic",
-    "user",
-    "group",
-    "client_id",
-    "qos",
-    "retain",
-    "shared",
-];
+const KEYS: [&str; 9] =
+    ["allow", "deny", "topic", "user", "group", "client_id", "qos", "retain", "shared"];
 
 #[cfg(test)]
 mod tests;

@@ -42,27 +42,15 @@ impl List {
             .filter(|scoped| scoped.is_about(subject))
             .map(|scoped| scoped.rule.clone())
             .collect();
-        if rules.is_empty() {
-            Answer::Next
-        } else {
-            Answer::rules(rules)
-        }
+        if rules.is_empty() { Answer::Next } else { Answer::rules(rules) }
     }
 }
 
 impl ScopedRule {
     fn is_about(&self, subject: &Subject) -> bool {
-        self.user
-            .as_ref()
-            .is_none_or(|user| *user == subject.principal)
-            && self
-                .group
-                .as_ref()
-                .is_none_or(|group| subject.groups.contains(group))
-            && self
-                .client_id
-                .as_ref()
-                .is_none_or(|client_id| *client_id == subject.client_id)
+        self.user.as_ref().is_none_or(|user| *user == subject.principal)
+            && self.group.as_ref().is_none_or(|group| subject.groups.contains(group))
+            && self.client_id.as_ref().is_none_or(|client_id| *client_id == subject.client_id)
     }
 }
 

@@ -16,19 +16,15 @@ pub(crate) fn check(topic: &str) -> Result<(), String> {
         return Err("`topic` holds a NUL character".to_owned());
     }
     if topic == "$share" || topic.starts_with("$share/") {
-        return Err(
-            "`topic` starts with $share/: write the filter behind the share name, and \
+        return Err("`topic` starts with $share/: write the filter behind the share name, and \
                     `shared = \"NAME\"`"
-                .to_owned(),
-        );
+            .to_owned());
     }
     check_variables(topic)?;
     let mut levels = topic.split('/').peekable();
     while let Some(level) = levels.next() {
         if level.contains(['+', '#']) && level.len() > 1 {
-            return Err(format!(
-                "`topic`: the wildcard in `{level}` has to stand alone"
-            ));
+            return Err(format!("`topic`: the wildcard in `{level}` has to stand alone"));
         }
         if level == "#" && levels.peek().is_some() {
             return Err("`topic`: `#` has to be the last level".to_owned());

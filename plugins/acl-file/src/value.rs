@@ -21,20 +21,12 @@ pub(crate) struct Wrong {
 
 impl Wrong {
     pub(crate) fn at(offset: usize, text: impl Into<String>) -> Self {
-        Self {
-            offset,
-            text: text.into(),
-        }
+        Self { offset, text: text.into() }
     }
 
     /// With the number, from 1, of the line.
     pub(crate) fn sentence(&self, text: &str) -> String {
-        let line = text
-            .bytes()
-            .take(self.offset)
-            .filter(|byte| *byte == b'\n')
-            .count()
-            + 1;
+        let line = text.bytes().take(self.offset).filter(|byte| *byte == b'\n').count() + 1;
         format!("line {line}: {}", self.text)
     }
 }
@@ -56,11 +48,7 @@ pub(crate) fn text<'v>(key: &Located<'_>, value: &'v Value<'_>) -> Result<&'v st
 /// Another type, or empty.
 pub(crate) fn name(key: &Located<'_>, value: &Value<'_>) -> Result<String, Wrong> {
     match text(key, value)? {
-        "" => Err(wrong_type(
-            key,
-            value,
-            "not empty; leave the key out to mean everyone",
-        )),
+        "" => Err(wrong_type(key, value, "not empty; leave the key out to mean everyone")),
         name => Ok(name.to_owned()),
     }
 }
@@ -77,17 +65,10 @@ pub(crate) fn flag(key: &Located<'_>, value: &Value<'_>) -> Result<bool, Wrong> 
 }
 
 pub(crate) fn wrong_type(key: &Located<'_>, value: &Value<'_>, expected: &str) -> Wrong {
-    Wrong::at(
-        value.span().start,
-        format!("`{}` is {expected}", key.get_ref()),
-    )
+    Wrong::at(value.span().start, format!("`{}` is {expected}", key.get_ref()))
 }
 
 pub(crate) fn unknown_key(key: &Located<'_>, known: &[&str]) -> Wrong {
-    let text = format!(
-        "unknown key `{}`; known are {}",
-        key.get_ref(),
-        known.join(", ")
-    );
+    let text = format!("unknown key `{}`; known are {}", key.get_ref(), known.join(", "));
     Wrong::at(key.span().start, text)
 }

@@ -37,21 +37,16 @@ export!(AllowLoopback with authenticator);
 
 /// An address that cannot be read is not of this machine.
 fn is_loopback(address: &str) -> bool {
-    address
-        .parse::<IpAddr>()
-        .is_ok_and(|address| address.to_canonical().is_loopback())
+    address.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// User name, else client identifier, else `anonymous`.
 fn claimed_name(connection: &Connection) -> &str {
-    [
-        connection.username.as_deref(),
-        Some(connection.client_id.as_str()),
-    ]
-    .into_iter()
-    .flatten()
-    .find(|name| !name.is_empty())
-    .unwrap_or("anonymous")
+    [connection.username.as_deref(), Some(connection.client_id.as_str())]
+        .into_iter()
+        .flatten()
+        .find(|name| !name.is_empty())
+        .unwrap_or("anonymous")
 }
 
 #[cfg(test)]

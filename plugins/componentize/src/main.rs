@@ -47,10 +47,7 @@ fn build(root: &Path, core: &Path, guest: &Guest) -> Result<Vec<u8>> {
             module
         }
     };
-    let mut component = ComponentEncoder::default()
-        .validate(true)
-        .module(&module)?
-        .encode()?;
+    let mut component = ComponentEncoder::default().validate(true).module(&module)?.encode()?;
     let hash = source_hash::hash(root, guest)?;
     source_hash::append_custom_section(&mut component, SECTION, hash.as_bytes());
     Ok(component)
@@ -74,9 +71,8 @@ fn claim(wit: &Path, contract: Contract) -> Result<(Resolve, WorldId)> {
 /// Adds the contract under the given version.
 fn push(resolve: &mut Resolve, wit: &Path, version: &str) -> Result<PackageId> {
     let mut sources = SourceMap::new();
-    let mut paths = fs::read_dir(wit)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<Vec<PathBuf>>>()?;
+    let mut paths =
+        fs::read_dir(wit)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
     paths.sort();
     for path in paths {
         let text = fs::read_to_string(&path)?.replace(CURRENT, version);

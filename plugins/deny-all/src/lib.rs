@@ -17,10 +17,7 @@ impl Plugin for DenyAll {
 
 impl Authenticator for DenyAll {
     fn authenticate(&self, _: &Connection, _: &Credentials) -> Result<Outcome, Error> {
-        Ok(Outcome::deny(
-            reason_code::NOT_AUTHORIZED,
-            "no plugin allowed this client",
-        ))
+        Ok(Outcome::deny(reason_code::NOT_AUTHORIZED, "no plugin allowed this client"))
     }
 }
 
@@ -32,16 +29,9 @@ mod tests {
 
     #[test]
     fn refuses_whoever_comes() {
-        let credentials = Credentials {
-            password: Some(b"right".to_vec()),
-            ..Credentials::default()
-        };
-        let outcome = DenyAll
-            .authenticate(&Connection::default(), &credentials)
-            .unwrap();
-        assert_eq!(
-            outcome,
-            Outcome::deny(0x87, "no plugin allowed this client")
-        );
+        let credentials =
+            Credentials { password: Some(b"right".to_vec()), ..Credentials::default() };
+        let outcome = DenyAll.authenticate(&Connection::default(), &credentials).unwrap();
+        assert_eq!(outcome, Outcome::deny(0x87, "no plugin allowed this client"));
     }
 }

@@ -71,11 +71,7 @@ impl<H: PasswordHost> Gate<H> {
         )?;
         let example_hash =
             example_hash.ok_or_else(|| Error::misconfigured("passwords: the file has no user"))?;
-        Ok(Self {
-            host,
-            settings,
-            example_hash,
-        })
+        Ok(Self { host, settings, example_hash })
     }
 
     /// Checks every line and returns the number of users. The file is read part by part, and a name
@@ -119,9 +115,7 @@ impl<H: PasswordHost> Gate<H> {
         match found.as_slice() {
             [] => self.judge_unknown(password),
             [line] => self.judge_known(username, line, password),
-            _ => Err(Error::misconfigured(
-                "passwords: the user stands on more than one line",
-            )),
+            _ => Err(Error::misconfigured("passwords: the user stands on more than one line")),
         }
     }
 
@@ -147,16 +141,10 @@ impl<H: PasswordHost> Gate<H> {
     }
 
     fn verify(&self, hash: &str, password: &[u8]) -> Result<bool, Error> {
-        self.host
-            .verify(hash, password)
-            .map_err(|error| match error {
-                VerifyError::Busy => {
-                    Error::unavailable("too many password verifications wait already")
-                }
-                VerifyError::Hash(why) => {
-                    Error::misconfigured(format!("passwords: the hash {why}"))
-                }
-            })
+        self.host.verify(hash, password).map_err(|error| match error {
+            VerifyError::Busy => Error::unavailable("too many password verifications wait already"),
+            VerifyError::Hash(why) => Error::misconfigured(format!("passwords: the hash {why}")),
+        })
     }
 
     fn check_entry(&self, number: u64, entry: &entry::Entry<'_>) -> Result<(), Error> {
@@ -165,14 +153,8 @@ impl<H: PasswordHost> Gate<H> {
             .map_err(|why| wrong_line(number, &format!("the hash {why}")))?;
         match self.host.lookup(entry.user)?.len() {
             1 => Ok(()),
-            0 => Err(wrong_line(
-                number,
-                "is not found by the index of the broker",
-            )),
-            count => Err(wrong_line(
-                number,
-                &format!("has a user who stands on {count} lines"),
-            )),
+            0 => Err(wrong_line(number, "is not found by the index of the broker")),
+            count => Err(wrong_line(number, &format!("has a user who stands on {count} lines"))),
         }
     }
 }

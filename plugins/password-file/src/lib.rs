@@ -38,10 +38,7 @@ impl Authenticator for PasswordFile {
         connection: &Connection,
         credentials: &Credentials,
     ) -> Result<Outcome, Error> {
-        self.0.judge(
-            connection.username.as_deref(),
-            credentials.password.as_deref(),
-        )
+        self.0.judge(connection.username.as_deref(), credentials.password.as_deref())
     }
 }
 

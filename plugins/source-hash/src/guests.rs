@@ -41,42 +41,15 @@ pub enum Contract {
 
 /// Every prebuilt component.
 pub const GUESTS: &[Guest] = &[
-    plugin(
-        "acl-file",
-        "plugins/acl-file",
-        "plugins/prebuilt/acl-file.wasm",
-    ),
-    plugin(
-        "allow-loopback",
-        "plugins/allow-loopback",
-        "plugins/prebuilt/allow-loopback.wasm",
-    ),
-    plugin(
-        "deny-all",
-        "plugins/deny-all",
-        "plugins/prebuilt/deny-all.wasm",
-    ),
-    plugin(
-        "password-file",
-        "plugins/password-file",
-        "plugins/prebuilt/password-file.wasm",
-    ),
-    plugin(
-        "good",
-        "tests/guests/good",
-        "tests/guests/prebuilt/good.wasm",
-    ),
-    plugin(
-        "hostile",
-        "tests/guests/hostile",
-        "tests/guests/prebuilt/hostile.wasm",
-    ),
+    plugin("acl-file", "plugins/acl-file", "plugins/prebuilt/acl-file.wasm"),
+    plugin("allow-loopback", "plugins/allow-loopback", "plugins/prebuilt/allow-loopback.wasm"),
+    plugin("deny-all", "plugins/deny-all", "plugins/prebuilt/deny-all.wasm"),
+    plugin("password-file", "plugins/password-file", "plugins/prebuilt/password-file.wasm"),
+    plugin("good", "tests/guests/good", "tests/guests/prebuilt/good.wasm"),
+    plugin("hostile", "tests/guests/hostile", "tests/guests/prebuilt/hostile.wasm"),
     Guest {
         name: "lies",
-        source: Source::Text {
-            file: "tests/guests/wat/lies.wat",
-            contract: Contract::Current,
-        },
+        source: Source::Text { file: "tests/guests/wat/lies.wat", contract: Contract::Current },
         output: "tests/guests/prebuilt/lies.wasm",
     },
     Guest {
@@ -114,9 +87,5 @@ pub const GUESTS: &[Guest] = &[
 ];
 
 const fn plugin(name: &'static str, folder: &'static str, output: &'static str) -> Guest {
-    Guest {
-        name,
-        source: Source::Crate { folder },
-        output,
-    }
+    Guest { name, source: Source::Crate { folder }, output }
 }

@@ -24,11 +24,7 @@ pub fn hash(root: &Path, guest: &Guest) -> io::Result<String> {
             digest.update(part);
         }
     }
-    Ok(digest
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The files that determine a component, by their name from the repository's root with `/`, in byte
@@ -39,12 +35,8 @@ pub fn hash(root: &Path, guest: &Guest) -> io::Result<String> {
 pub fn files(root: &Path, guest: &Guest) -> io::Result<BTreeMap<String, PathBuf>> {
     let mut files = BTreeMap::new();
     let shared = ["plugins/Cargo.lock", "plugins/componentize/src", "wit"];
-    let of_crates = [
-        "plugins/Cargo.toml",
-        "plugins/build",
-        "plugin-sdk/Cargo.toml",
-        "plugin-sdk/src",
-    ];
+    let of_crates =
+        ["plugins/Cargo.toml", "plugins/build", "plugin-sdk/Cargo.toml", "plugin-sdk/src"];
     for name in shared {
         collect(root, name, &mut files)?;
     }
@@ -72,9 +64,7 @@ fn collect(root: &Path, name: &str, files: &mut BTreeMap<String, PathBuf>) -> io
         // Names in this repository are text; another one would be a stray file that must not go
         // unseen.
         let Some(entry) = entry.to_str() else {
-            return Err(io::Error::other(format!(
-                "{name}: file name {entry:?} is not UTF-8"
-            )));
+            return Err(io::Error::other(format!("{name}: file name {entry:?} is not UTF-8")));
         };
         if entry != "tests.rs" && entry != "tests" && !entry.starts_with('.') {
             collect(root, &format!("{name}/{entry}"), files)?;

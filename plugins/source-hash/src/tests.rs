@@ -23,11 +23,7 @@ fn cut_and_foreign_bytes_hold_no_section() {
     let mut component = EMPTY_COMPONENT.to_vec();
     append_custom_section(&mut component, "a", b"data");
     for end in 0..component.len() {
-        assert_eq!(
-            find_custom_section(&component[..end], "a"),
-            None,
-            "cut at {end}"
-        );
+        assert_eq!(find_custom_section(&component[..end], "a"), None, "cut at {end}");
     }
     assert_eq!(find_custom_section(b"#!/bin/sh\n", "a"), None);
 }
@@ -35,16 +31,8 @@ fn cut_and_foreign_bytes_hold_no_section() {
 #[test]
 fn every_component_has_its_own_name_and_output() {
     for (index, guest) in GUESTS.iter().enumerate() {
-        assert!(
-            guest.output.ends_with(&format!("/{}.wasm", guest.name)),
-            "{guest:?}"
-        );
-        assert!(
-            GUESTS[index + 1..]
-                .iter()
-                .all(|other| other.name != guest.name),
-            "{guest:?}"
-        );
+        assert!(guest.output.ends_with(&format!("/{}.wasm", guest.name)), "{guest:?}");
+        assert!(GUESTS[index + 1..].iter().all(|other| other.name != guest.name), "{guest:?}");
     }
 }
 
@@ -52,18 +40,11 @@ fn every_component_has_its_own_name_and_output() {
 fn the_files_of_a_plugin_are_its_own_the_sdk_and_the_contract() {
     let guest = &GUESTS[0];
     let files = files(&root(), guest).unwrap();
-    for name in [
-        "plugins/acl-file/src/lib.rs",
-        "plugin-sdk/src/export.rs",
-        "wit/types.wit",
-    ] {
+    for name in ["plugins/acl-file/src/lib.rs", "plugin-sdk/src/export.rs", "wit/types.wit"] {
         assert!(files.contains_key(name), "{name}");
     }
     for name in files.keys() {
-        assert!(
-            !name.ends_with("/tests.rs") && !name.contains("password-file"),
-            "{name}"
-        );
+        assert!(!name.ends_with("/tests.rs") && !name.contains("password-file"), "{name}");
     }
 }
 
@@ -77,17 +58,9 @@ fn one_changed_byte_changes_the_hash() {
         fs::copy(path, target).unwrap();
     }
     let before = hash(&copy, guest).unwrap();
-    assert_eq!(
-        before,
-        hash(&root(), guest).unwrap(),
-        "the folder does not matter"
-    );
+    assert_eq!(before, hash(&root(), guest).unwrap(), "the folder does not matter");
     let contract = copy.join("wit/types.wit");
-    fs::write(
-        &contract,
-        [fs::read(&contract).unwrap(), b"\n".to_vec()].concat(),
-    )
-    .unwrap();
+    fs::write(&contract, [fs::read(&contract).unwrap(), b"\n".to_vec()].concat()).unwrap();
     let after = hash(&copy, guest).unwrap();
     fs::remove_dir_all(&copy).unwrap();
     assert_ne!(before, after);

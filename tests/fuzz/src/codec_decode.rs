@@ -76,10 +76,7 @@ fn check_publish(publish: &Publish<'_>) {
     } else {
         topic::TopicName::check(publish.topic).expect("a decoded topic is valid");
     }
-    assert_eq!(
-        publish.user_properties.iter().count(),
-        publish.user_properties.len()
-    );
+    assert_eq!(publish.user_properties.iter().count(), publish.user_properties.len());
     let mut forwarded = Vec::new();
     publish.encode_forwarded(&mut forwarded);
     let kept = Publish::from_parts(publish.topic, &forwarded, publish.payload)
@@ -88,9 +85,6 @@ fn check_publish(publish: &Publish<'_>) {
     assert_eq!(kept.response_topic, publish.response_topic);
     assert_eq!(kept.correlation_data, publish.correlation_data);
     assert_eq!(kept.content_type, publish.content_type);
-    assert_eq!(
-        kept.payload_format_indicator,
-        publish.payload_format_indicator
-    );
+    assert_eq!(kept.payload_format_indicator, publish.payload_format_indicator);
     assert_eq!(kept.payload, publish.payload);
 }

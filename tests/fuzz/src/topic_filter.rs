@@ -87,11 +87,7 @@ fn check_matches(filters: &[TopicFilter], topics: &[TopicName]) {
         assert_eq!(filter.has_wildcard(), filter.as_str().contains(['+', '#']));
         for topic in topics {
             let expected = matches(filter.as_str(), topic.as_str());
-            assert_eq!(
-                filter.matches(topic.as_str()),
-                expected,
-                "{filter:?} on {topic:?}"
-            );
+            assert_eq!(filter.matches(topic.as_str()), expected, "{filter:?} on {topic:?}");
         }
     }
 }
@@ -107,14 +103,8 @@ fn check_relations(filters: &[TopicFilter], topics: &[TopicName]) {
             for topic in topics {
                 let by_one = one.matches(topic.as_str());
                 let by_other = other.matches(topic.as_str());
-                assert!(
-                    !covers || !by_other || by_one,
-                    "{one:?} covers {other:?}, {topic:?}"
-                );
-                assert!(
-                    overlaps || !(by_one && by_other),
-                    "{one:?} {other:?} share {topic:?}"
-                );
+                assert!(!covers || !by_other || by_one, "{one:?} covers {other:?}, {topic:?}");
+                assert!(overlaps || !(by_one && by_other), "{one:?} {other:?} share {topic:?}");
             }
         }
     }
@@ -145,10 +135,7 @@ fn compare(
     topics: &[TopicName],
     is_there: impl Fn(usize) -> bool,
 ) {
-    assert_eq!(
-        trie.len(),
-        (0..filters.len()).filter(|&key| is_there(key)).count()
-    );
+    assert_eq!(trie.len(), (0..filters.len()).filter(|&key| is_there(key)).count());
     for topic in topics {
         let mut found = Vec::new();
         trie.for_each_match(topic.as_str(), &mut |key, value| {

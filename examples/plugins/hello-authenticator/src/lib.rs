@@ -42,11 +42,7 @@ impl Authenticator for Hello {
         }
         host::log::info(&format!("hello, {name}"));
         // From here on the client *is* `name`: permissions are decided by this principal.
-        Ok(Grant {
-            groups: self.groups.clone(),
-            ..Grant::new(name.as_str())
-        }
-        .into())
+        Ok(Grant { groups: self.groups.clone(), ..Grant::new(name.as_str()) }.into())
     }
 }
 
@@ -55,11 +51,7 @@ export!(Hello with authenticator);
 
 /// In a component the host compares in constant time; native tests have no host.
 fn same(a: &[u8], b: &[u8]) -> bool {
-    if cfg!(target_arch = "wasm32") {
-        host::crypto::constant_time_equal(a, b)
-    } else {
-        a == b
-    }
+    if cfg!(target_arch = "wasm32") { host::crypto::constant_time_equal(a, b) } else { a == b }
 }
 
 #[cfg(test)]
@@ -68,11 +60,7 @@ mod tests {
 
     #[test]
     fn the_greeting_lets_in() {
-        check(
-            Some("alice"),
-            Some("hello"),
-            Grant::new("alice").group("friends").into(),
-        );
+        check(Some("alice"), Some("hello"), Grant::new("alice").group("friends").into());
     }
 
     #[test]
@@ -89,22 +77,11 @@ mod tests {
 
     #[track_caller]
     fn check(username: Option<&str>, password: Option<&str>, expected: Outcome) {
-        let hello = Hello {
-            greeting: "hello".to_owned(),
-            groups: vec!["friends".to_owned()],
-        };
-        let connection = Connection {
-            username: username.map(str::to_owned),
-            ..Connection::default()
-        };
+        let hello = Hello { greeting: "hello".to_owned(), groups: vec!["friends".to_owned()] };
+        let connection =
+            Connection { username: username.map(str::to_owned), ..Connection::default() };
         let password = password.map(|password| password.as_bytes().to_vec());
-        let credentials = Credentials {
-            password,
-            ..Credentials::default()
-        };
-        assert_eq!(
-            hello.authenticate(&connection, &credentials).unwrap(),
-            expected
-        );
+        let credentials = Credentials { password, ..Credentials::default() };
+        assert_eq!(hello.authenticate(&connection, &credentials).unwrap(), expected);
     }
 }

@@ -29,21 +29,9 @@ const FILE: &str = r##"
 fn rules_are_chosen_by_principal_group_and_client_id() {
     check(FILE, "bob", &[], "x", &["secret/#"]);
     check(FILE, "alice", &[], "x", &["secret/#", "plant/#"]);
-    check(
-        FILE,
-        "alice",
-        &[],
-        "press-1",
-        &["secret/#", "plant/#", "one"],
-    );
+    check(FILE, "alice", &[], "press-1", &["secret/#", "plant/#", "one"]);
     check(FILE, "bob", &[], "press-1", &["secret/#"]);
-    check(
-        FILE,
-        "bob",
-        &["writers", "readers"],
-        "x",
-        &["secret/#", "log/#"],
-    );
+    check(FILE, "bob", &["writers", "readers"], "x", &["secret/#", "log/#"]);
     check(FILE, "Alice", &["Readers"], "PRESS-1", &["secret/#"]);
 }
 

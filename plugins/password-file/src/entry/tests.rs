@@ -4,11 +4,7 @@ use super::*;
 
 #[test]
 fn a_user_and_a_hash() {
-    accept(
-        "alice:$7$101$c2FsdA==$aGFzaA==",
-        "alice",
-        "$7$101$c2FsdA==$aGFzaA==",
-    );
+    accept("alice:$7$101$c2FsdA==$aGFzaA==", "alice", "$7$101$c2FsdA==$aGFzaA==");
     accept("Zoë Q:$6$s$h", "Zoë Q", "$6$s$h");
     accept("a:b:c", "a", "b:c");
 }
@@ -31,10 +27,7 @@ fn everything_else_is_refused() {
     refuse(b"alice:\xFF", "is not UTF-8");
     for user in [" alice", "alice ", "al\u{7}ice", "\u{FEFF}alice"] {
         let line = format!("{user}:hash");
-        refuse(
-            line.as_bytes(),
-            "has white space around the user, or a control character in it",
-        );
+        refuse(line.as_bytes(), "has white space around the user, or a control character in it");
     }
 }
 

@@ -20,16 +20,11 @@ impl PasswordHost for Memory {
     fn lookup(&self, user: &str) -> Result<Vec<Vec<u8>>, Error> {
         let start = format!("{user}:");
         let lines = self.file.split(|byte| *byte == b'\n');
-        Ok(lines
-            .filter(|line| line.starts_with(start.as_bytes()))
-            .map(<[u8]>::to_vec)
-            .collect())
+        Ok(lines.filter(|line| line.starts_with(start.as_bytes())).map(<[u8]>::to_vec).collect())
     }
 
     fn check_hash(&self, hash: &str) -> Result<(), String> {
-        hash.starts_with("plain$")
-            .then_some(())
-            .ok_or_else(|| "is malformed: test".to_owned())
+        hash.starts_with("plain$").then_some(()).ok_or_else(|| "is malformed: test".to_owned())
     }
 
     fn verify(&self, hash: &str, password: &[u8]) -> Result<bool, VerifyError> {
@@ -37,9 +32,8 @@ impl PasswordHost for Memory {
             return Err(VerifyError::Busy);
         }
         self.verified.borrow_mut().push(hash.to_owned());
-        let stored = hash
-            .strip_prefix("plain$")
-            .ok_or_else(|| VerifyError::Hash("is bad".to_owned()))?;
+        let stored =
+            hash.strip_prefix("plain$").ok_or_else(|| VerifyError::Hash("is bad".to_owned()))?;
         Ok(stored.as_bytes() == password)
     }
 }
@@ -48,45 +42,22 @@ const FILE: &str = "# users\nalice:plain$wonderland\nbob:plain$builder\n";
 
 #[test]
 fn the_right_password_makes_the_username_the_principal() {
-    assert_eq!(
-        judge(Some("alice"), Some("wonderland")),
-        Outcome::allow("alice")
-    );
+    assert_eq!(judge(Some("alice"), Some("wonderland")), Outcome::allow("alice"));
     assert_eq!(judge(Some("bob"), Some("builder")), Outcome::allow("bob"));
 }
 
 #[test]
 fn wrong_and_missing_passwords_are_bad_credentials() {
-    for password in [
-        Some("builder"),
-        Some("wonderland "),
-        Some("plain$wonderland"),
-        Some(""),
-        None,
-    ] {
-        assert_eq!(
-            judge(Some("alice"), password),
-            Outcome::bad_credentials(),
-            "{password:?}"
-        );
+    for password in [Some("builder"), Some("wonderland "), Some("plain$wonderland"), Some(""), None]
+    {
+        assert_eq!(judge(Some("alice"), password), Outcome::bad_credentials(), "{password:?}");
     }
 }
 
 #[test]
 fn unknown_users_are_bad_credentials() {
-    for user in [
-        "mallory",
-        "",
-        "alic",
-        "alice:plain$wonderland",
-        "# users",
-        "#",
-    ] {
-        assert_eq!(
-            judge(Some(user), Some("wonderland")),
-            Outcome::bad_credentials(),
-            "{user}"
-        );
+    for user in ["mallory", "", "alic", "alice:plain$wonderland", "# users", "#"] {
+        assert_eq!(judge(Some(user), Some("wonderland")), Outcome::bad_credentials(), "{user}");
     }
 }
 
@@ -108,18 +79,9 @@ fn an_unknown_user_costs_as_much_as_a_known_one_and_never_gets_in() {
 #[test]
 fn an_unknown_user_can_be_left_to_the_next_link() {
     let gate = gate(FILE, UnknownUser::Next);
-    assert_eq!(
-        gate.judge(Some("mallory"), Some(b"x")).unwrap(),
-        Outcome::Next
-    );
-    assert_eq!(
-        gate.judge(Some("alice"), Some(b"x")).unwrap(),
-        Outcome::bad_credentials()
-    );
-    assert_eq!(
-        gate.judge(Some("mallory"), None).unwrap(),
-        Outcome::bad_credentials()
-    );
+    assert_eq!(gate.judge(Some("mallory"), Some(b"x")).unwrap(), Outcome::Next);
+    assert_eq!(gate.judge(Some("alice"), Some(b"x")).unwrap(), Outcome::bad_credentials());
+    assert_eq!(gate.judge(Some("mallory"), None).unwrap(), Outcome::bad_credentials());
 }
 
 #[test]
@@ -140,16 +102,10 @@ fn a_good_file_passes() {
 #[test]
 fn one_wrong_line_refuses_the_file() {
     check("alice:plain$x\n\nbob:plain$x\n", "line 2: is blank");
-    check(
-        "alice:plain$x\nbob\n",
-        "line 2: has no colon between user and hash",
-    );
+    check("alice:plain$x\nbob\n", "line 2: has no colon between user and hash");
     check("alice:plain$x\nbob:\n", "line 2: has an empty hash");
     check("alice:plain$x\n:plain$x\n", "line 2: has an empty user");
-    check(
-        "alice:plain$x\nbob:$6$cut",
-        "line 2: the hash is malformed: test",
-    );
+    check("alice:plain$x\nbob:$6$cut", "line 2: the hash is malformed: test");
     check(
         "alice:plain$x\nbob:plain$x\nalice:plain$y\n",
         "line 1: has a user who stands on 2 lines",
@@ -160,20 +116,13 @@ fn one_wrong_line_refuses_the_file() {
 fn a_file_without_users_does_not_open() {
     for file in ["", "# nobody\n", "#"] {
         let error = Gate::open(memory(file), Settings::default()).unwrap_err();
-        assert_eq!(
-            error,
-            Error::misconfigured("passwords: the file has no user"),
-            "{file:?}"
-        );
+        assert_eq!(error, Error::misconfigured("passwords: the file has no user"), "{file:?}");
     }
     assert!(Gate::open(memory("\n"), Settings::default()).is_err());
 }
 
 fn memory(file: &str) -> Memory {
-    Memory {
-        file: file.as_bytes().to_vec(),
-        ..Memory::default()
-    }
+    Memory { file: file.as_bytes().to_vec(), ..Memory::default() }
 }
 
 fn gate(file: &str, unknown_user: UnknownUser) -> Gate<Memory> {
@@ -181,9 +130,7 @@ fn gate(file: &str, unknown_user: UnknownUser) -> Gate<Memory> {
 }
 
 fn judge(username: Option<&str>, password: Option<&str>) -> Outcome {
-    gate(FILE, UnknownUser::Deny)
-        .judge(username, password.map(str::as_bytes))
-        .unwrap()
+    gate(FILE, UnknownUser::Deny).judge(username, password.map(str::as_bytes)).unwrap()
 }
 
 #[track_caller]

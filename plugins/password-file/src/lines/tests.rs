@@ -7,11 +7,7 @@ fn lines_do_not_depend_on_the_parts() {
     let file = b"one\ntwo\r\n\nfour";
     for part in 1..file.len() + 1 {
         let lines = collect(file, part).unwrap();
-        assert_eq!(
-            lines,
-            ["1:one", "2:two", "3:", "4:four"],
-            "parts of {part} bytes"
-        );
+        assert_eq!(lines, ["1:one", "2:two", "3:", "4:four"], "parts of {part} bytes");
     }
 }
 
@@ -26,13 +22,7 @@ fn a_line_end_at_the_end_makes_no_further_line() {
 fn reading_stops_when_told() {
     let mut seen = 0;
     for_each(
-        |offset, _| {
-            Ok(if offset < 100 {
-                b"line\n".to_vec()
-            } else {
-                Vec::new()
-            })
-        },
+        |offset, _| Ok(if offset < 100 { b"line\n".to_vec() } else { Vec::new() }),
         |number, _| {
             seen = number;
             Ok(number < 3)
@@ -46,10 +36,7 @@ fn reading_stops_when_told() {
 fn a_line_without_end_is_refused_before_it_fills_the_memory() {
     for part in [1_000, 200_000] {
         let error = collect(&[b'x'; 100_000], part).unwrap_err();
-        assert_eq!(
-            error,
-            Error::misconfigured("passwords: line 1: is longer than 4096 bytes")
-        );
+        assert_eq!(error, Error::misconfigured("passwords: line 1: is longer than 4096 bytes"));
     }
 }
 
