@@ -70,7 +70,8 @@ impl Core {
     pub(crate) fn end_session(&self, handle: &SessionHandle) {
         self.sessions.remove(handle);
         self.timers.disarm(handle.id);
-        let subscriptions = std::mem::take(&mut handle.state.lock().session.subscriptions);
+        let _routing = handle.routing.lock();
+        let subscriptions = handle.state.lock().discard();
         let filters = subscriptions.iter().map(|subscription| &subscription.filter);
         self.router.unsubscribe_all(handle.id, filters);
     }

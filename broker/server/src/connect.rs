@@ -16,6 +16,7 @@ use codec::{ConnAck, Connect, Decoded, Packet, ProtocolVersion, ReasonCode, deco
 use session::WillMessage;
 use telemetry::events::{ConnectRefused, Connected};
 use tokio::{io::AsyncReadExt, net::TcpStream};
+use zeroize::Zeroize;
 
 use crate::{
     broker::Core,
@@ -147,8 +148,10 @@ async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
                 .map_err(|error| Refused::Malformed { error, version: claimed_version(&bytes) });
             match decoded? {
                 Decoded::Packet(Packet::Connect(connect), taken) => {
-                    bytes.drain(..taken);
-                    return Ok(First { connect, assigned: false, rest: bytes });
+                    let rest = bytes.get(taken..).unwrap_or_default().to_vec();
+                    // They held the password.
+                    bytes.zeroize();
+                    return Ok(First { connect, assigned: false, rest });
                 }
                 Decoded::Packet(..) => return Err(Refused::NotConnect),
                 Decoded::Incomplete { .. } => {}
@@ -384,6 +387,7 @@ fn open_session(
         session_expiry_interval: connack
             .session_expiry_interval
             .unwrap_or(connect.session_expiry_interval),
+        session_expiry_requested: connect.session_expiry_interval,
         since_unix: core.now_unix(),
     };
     let opened = core
@@ -401,12 +405,13 @@ fn open_session(
         core.end_session(replaced);
     }
     if let Some(old_will) = &opened.old_will {
-        will::publish(core, old_will, authenticated.permissions(), opened.handle.id);
+        will::publish(core, old_will, authenticated.permissions(), &opened.handle);
     }
     if opened.session_present {
         // What was subscribed and queued under older permissions is judged by the present ones before any of it flows.
-        judge_again(core, &opened.handle, authenticated.permissions());
-        let expired = opened.handle.state.lock().session.pump(Instant::now());
+        judge_again(core, &opened.handle);
+        let limits = live.session_limits();
+        let expired = opened.handle.resume(arrival.connection_id, connect, limits);
         let (reason, count) = ("expired", expired as u64);
         telemetry::events::MessageDropped { reason, count }.emit(&core.metrics);
     }
@@ -431,6 +436,7 @@ impl Admitted {
             stream: arrival.stream,
             connection_id: arrival.connection_id,
             version: self.connect.version,
+            answer_bytes_max: packet_bytes_max(&self.connect),
             handle: self.opened.handle,
             authenticated: self.authenticated,
             remote: arrival.remote,

@@ -247,6 +247,11 @@ impl Tree {
 }
 
 impl Route {
+    /// Sessions and groups in it.
+    pub(crate) fn len(&self) -> usize {
+        self.targets.len() + self.groups.len()
+    }
+
     /// Whether nobody is there.
     pub(crate) fn is_empty(&self) -> bool {
         self.targets.is_empty() && self.groups.is_empty()

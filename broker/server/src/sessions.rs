@@ -1,7 +1,7 @@
 //! Every session by client identifier, with or without a connection; takeover.
 //!
-//! Locks: one session's state, and one shard of the map. The map is locked first where both are needed
-//! ([`Sessions::open`], [`Sessions::remove`]); nothing else holds two.
+//! Locks: a shard of the map, then a session's state ([`Sessions::open`], [`Sessions::remove`]); or a
+//! session's routing, then its state or the router, one after the other. Nothing else holds two.
 
 use std::{
     sync::{
@@ -15,9 +15,10 @@ use std::{
 use access::{Authenticated, Permissions};
 use codec::{Connect, ReasonCode};
 use dashmap::{DashMap, Entry};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use session::{
-    Attachment, Delivered, DeliveryOptions, Fanout, Session, SessionLimits, WillMessage,
+    Attachment, Delivered, DeliveryOptions, Fanout, Session, SessionLimits, Subscriptions,
+    WillMessage,
 };
 
 use crate::retained::RetainedCursor;
@@ -29,6 +30,10 @@ pub(crate) struct SessionHandle {
     pub(crate) client_id: Arc<str>,
     /// The session belongs to this principal; nobody else resumes it or takes it over.
     pub(crate) principal: Arc<str>,
+    /// Held by whoever changes the session's subscriptions or their place in the router, from the
+    /// first look at the state to the last change of the router: so the router never holds what an
+    /// older permission or a connection that was taken over had to say.
+    pub(crate) routing: Mutex<()>,
     pub(crate) state: Mutex<State>,
 }
 
@@ -69,7 +74,10 @@ pub(crate) struct Facts {
     pub(crate) protocol: codec::ProtocolVersion,
     pub(crate) keep_alive_seconds: u16,
     pub(crate) clean_start: bool,
+    /// Session Expiry Interval in force.
     pub(crate) session_expiry_interval: u32,
+    /// What CONNECT asked for: DISCONNECT may not turn a zero there into something else.
+    pub(crate) session_expiry_requested: u32,
     pub(crate) since_unix: u64,
 }
 
@@ -124,6 +132,7 @@ impl Sessions {
                 let old_will = state.will_at_takeover(resumes);
                 state.evict();
                 if resumes {
+                    // Nothing flows before it was judged by the new permissions: see `resume`.
                     state.take(open);
                     drop(state);
                     let (session_present, replaced) = (true, None);
@@ -153,8 +162,10 @@ impl Sessions {
         };
         let client_id = Arc::clone(&open.authenticated.subject().client_id);
         let principal = Arc::clone(&open.authenticated.identity().principal);
+        state.attach(open.connect, open.limits);
         state.take(open);
-        Arc::new(SessionHandle { id, client_id, principal, state: Mutex::new(state) })
+        let (routing, state) = (Mutex::new(()), Mutex::new(state));
+        Arc::new(SessionHandle { id, client_id, principal, routing, state })
     }
 
     /// Takes an ended session out of the map, unless another stands in its place.
@@ -178,8 +189,6 @@ impl Sessions {
 impl State {
     /// The connection of `open` has the session from now on.
     fn take(&mut self, open: Open<'_>) {
-        self.session.attach(&Attachment::from(open.connect), open.limits);
-        self.session.set_persistent(open.facts.session_expiry_interval > 0);
         self.connection = Some(ConnectionSlot {
             connection_id: open.connection_id,
             waker: None,
@@ -191,6 +200,21 @@ impl State {
         self.will_due = None;
         self.expires = None;
         *self.facts = open.facts;
+    }
+
+    /// Lets go of everything that an ended session was owed: routes that publishers remember keep
+    /// it alive for a while. Returns its subscriptions, which are to leave the router.
+    pub(crate) fn discard(&mut self) -> Subscriptions {
+        self.ended = true;
+        self.retained = Vec::new();
+        self.permissions = Arc::default();
+        self.session.discard()
+    }
+
+    /// Messages flow to the connection from now on.
+    fn attach(&mut self, connect: &Connect, limits: SessionLimits) {
+        self.session.attach(&Attachment::from(connect), limits);
+        self.session.set_persistent(self.facts.session_expiry_interval > 0);
     }
 
     /// Whether there is something to go on with.
@@ -226,6 +250,30 @@ impl State {
 }
 
 impl SessionHandle {
+    /// The state, if this connection has the session; every packet of a client goes through here, so
+    /// that nothing of a connection that was taken over reaches the session of its successor.
+    pub(crate) fn own(&self, connection_id: u64) -> Option<MutexGuard<'_, State>> {
+        let state = self.state.lock();
+        let slot = state.connection.as_ref();
+        let ours = slot.is_some_and(|slot| slot.connection_id == connection_id);
+        ours.then_some(state)
+    }
+
+    /// Lets a resumed session flow, once it is judged. Returns how many messages were dropped
+    /// because they had expired.
+    pub(crate) fn resume(
+        &self,
+        connection_id: u64,
+        connect: &Connect,
+        limits: SessionLimits,
+    ) -> usize {
+        let Some(mut state) = self.own(connection_id) else {
+            return 0;
+        };
+        state.attach(connect, limits);
+        state.session.pump(Instant::now())
+    }
+
     /// Delivers a message; the connection, if it must be woken for it, joins `wakes`.
     pub(crate) fn deliver(
         &self,

@@ -46,7 +46,7 @@ pub(crate) fn ask_and_publish(
     tokio::spawn(async move {
         let _slot = core.refresh_slots.acquire().await;
         match core.gate.refresh(&authenticated).await.0 {
-            Ok(current) => publish(&core, &will, current.permissions(), handle.id),
+            Ok(current) => publish(&core, &will, current.permissions(), &handle),
             Err(refusal) => tracing::warn!(
                 event = "will_refused",
                 client_id = %telemetry::Escaped(&handle.client_id),
@@ -58,11 +58,16 @@ pub(crate) fn ask_and_publish(
 }
 
 /// Publishes a Will Message if it is still permitted. `publisher` is the session that it belonged to.
-pub(crate) fn publish(core: &Core, will: &WillMessage, permissions: &Permissions, publisher: u64) {
+pub(crate) fn publish(
+    core: &Core,
+    will: &WillMessage,
+    permissions: &Permissions,
+    publisher: &SessionHandle,
+) {
     let message = &will.message;
     let topic = message.topic();
     if let Err(denied) = permit(will, permissions) {
-        PublishDenied { client_id: "(will)", topic: topic.as_str(), cause: &denied }
+        PublishDenied { client_id: &publisher.client_id, topic: topic.as_str(), cause: &denied }
             .emit(&core.metrics);
         return;
     }
@@ -76,13 +81,14 @@ pub(crate) fn publish(core: &Core, will: &WillMessage, permissions: &Permissions
         &mut frames,
     );
     let mut counts = Counts::new(&core.metrics);
-    if message.retain()
-        && core.retained.apply(fanout.message(), &core.live.load().limits.sizes).is_err()
-    {
-        counts.dropped("retained_full", 1);
+    if message.retain() {
+        let sizes = &core.live.load().limits.sizes;
+        if core.retained.apply(fanout.message(), &publisher.client_id, sizes).is_err() {
+            counts.dropped("retained_full", 1);
+        }
     }
     let mut wakes = Vec::new();
-    let route = core.router.route(topic.as_str(), publisher);
+    let route = core.router.route(topic.as_str(), publisher.id);
     route.deliver(&mut fanout, now, &mut wakes, &mut counts);
     for waker in wakes {
         waker.wake();

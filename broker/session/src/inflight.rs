@@ -49,11 +49,11 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// Its packet goes out on the present connection.
-    fn mark_sent(&mut self, counts: (&mut u32, &mut u32)) {
+    fn mark_sent(&mut self, unsent: &mut u32, encoded: &mut u32) {
         if !self.sent {
             self.sent = true;
-            *counts.0 -= 1;
-            *counts.1 += 1;
+            *unsent -= 1;
+            *encoded += 1;
         }
     }
 }
@@ -141,7 +141,7 @@ impl Inflight {
         match entry.awaiting {
             Awaiting::Acknowledged(_) => false,
             Awaiting::Received(_) | Awaiting::Completed => {
-                entry.mark_sent((&mut self.unsent, &mut self.encoded));
+                entry.mark_sent(&mut self.unsent, &mut self.encoded);
                 entry.awaiting = Awaiting::Completed;
                 // The client has it, whatever we thought.
                 entry.begun = true;
@@ -207,7 +207,7 @@ impl Inflight {
         }
         for entry in &mut self.entries {
             if !entry.sent && matches!(entry.awaiting, Awaiting::Completed) {
-                entry.mark_sent((&mut self.unsent, &mut self.encoded));
+                entry.mark_sent(&mut self.unsent, &mut self.encoded);
                 send(entry.packet_id);
             }
         }
@@ -230,7 +230,7 @@ impl Inflight {
 
     pub(crate) fn mark_sent(&mut self, at: usize) {
         if let Some(entry) = self.entries.get_mut(at) {
-            entry.mark_sent((&mut self.unsent, &mut self.encoded));
+            entry.mark_sent(&mut self.unsent, &mut self.encoded);
         }
     }
 

@@ -109,6 +109,12 @@ impl Session {
         }
     }
 
+    /// The session is over: nothing is owed any more. Returns the subscriptions.
+    pub fn discard(&mut self) -> Subscriptions {
+        let over = Self::new(self.limits, false);
+        std::mem::replace(self, over).subscriptions
+    }
+
     /// Whether messages are kept while the client is away.
     pub fn set_persistent(&mut self, persistent: bool) {
         self.persistent = persistent;
