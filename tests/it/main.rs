@@ -25,6 +25,7 @@ mod shared;
 mod shutdown;
 mod slow_reader;
 mod subscribe;
+mod takeover;
 mod tidy;
 mod topic_alias;
 mod will;
