@@ -77,6 +77,7 @@ fn release(connection: &Connection, close: &Close) -> Option<Box<WillMessage>> {
         return None;
     }
     state.connection = None;
+    handle.set_connected(false);
     state.session.detach();
     state.facts.since_unix = core.now_unix();
     let will = state.will.take().filter(|_| close.sends_will());
@@ -107,7 +108,7 @@ fn release(connection: &Connection, close: &Close) -> Option<Box<WillMessage>> {
 fn send_will(connection: &Connection, will: Box<WillMessage>) {
     let Connection { core, handle, authenticated, .. } = connection;
     if connection.may_read(Instant::now()) {
-        will::publish(core, &will, authenticated.permissions(), handle.id);
+        will::publish(core, &will, authenticated, handle);
     } else {
         will::ask_and_publish(core, handle, Arc::clone(authenticated), will);
     }

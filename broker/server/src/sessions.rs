@@ -1,12 +1,13 @@
 //! Every session by client identifier, with or without a connection; takeover.
 //!
 //! Locks: one session's state, and one shard of the map. The map is locked first where both are needed
-//! ([`Sessions::open`], [`Sessions::remove`]); nothing else holds two.
+//! ([`Sessions::open`], [`Sessions::remove`]); nothing else holds two. The count of sessions is locked for a moment
+//! within either.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::Waker,
     time::Instant,
@@ -29,6 +30,8 @@ pub(crate) struct SessionHandle {
     pub(crate) client_id: Arc<str>,
     /// The session belongs to this principal; nobody else resumes it or takes it over.
     pub(crate) principal: Arc<str>,
+    /// Whether a connection has it, for those who need not lock to know.
+    connected: AtomicBool,
     pub(crate) state: Mutex<State>,
 }
 
@@ -79,6 +82,7 @@ pub(crate) struct Open<'a> {
     pub(crate) connect: &'a Connect,
     pub(crate) authenticated: &'a Arc<Authenticated>,
     pub(crate) limits: SessionLimits,
+    pub(crate) sizes: &'a limits::Sizes,
     pub(crate) will: Option<Box<WillMessage>>,
     pub(crate) facts: Facts,
 }
@@ -93,23 +97,31 @@ pub(crate) struct Opened {
     pub(crate) replaced: Option<Arc<SessionHandle>>,
 }
 
-/// The session belongs to another principal.
+/// Why there is no session for a client.
 #[derive(Debug)]
-pub(crate) struct ForeignSession;
+pub(crate) enum NotOpened {
+    /// It belongs to another principal.
+    Foreign,
+    /// There are as many as there may be.
+    Full(limits::SizeExceeded),
+}
 
 /// All sessions.
 #[derive(Default)]
 pub(crate) struct Sessions {
     by_client: DashMap<Arc<str>, Arc<SessionHandle>>,
     last_id: AtomicU64,
+    count: Mutex<limits::SessionCount>,
 }
 
 impl Sessions {
     /// Resumes, takes over or makes the session of a client, in one step per client identifier.
-    pub(crate) fn open(&self, open: Open<'_>) -> Result<Opened, ForeignSession> {
+    pub(crate) fn open(&self, open: Open<'_>) -> Result<Opened, NotOpened> {
         let client_id = Arc::clone(&open.authenticated.subject().client_id);
         match self.by_client.entry(client_id) {
             Entry::Vacant(vacant) => {
+                let principal = &open.authenticated.identity().principal;
+                self.count.lock().begin(principal, open.sizes).map_err(NotOpened::Full)?;
                 let handle = self.make(open);
                 vacant.insert(Arc::clone(&handle));
                 Ok(Opened { handle, session_present: false, old_will: None, replaced: None })
@@ -117,12 +129,13 @@ impl Sessions {
             Entry::Occupied(mut occupied) => {
                 let old = Arc::clone(occupied.get());
                 if old.principal != open.authenticated.identity().principal {
-                    return Err(ForeignSession);
+                    return Err(NotOpened::Foreign);
                 }
                 let mut state = old.state.lock();
                 let resumes = !open.connect.clean_start && state.can_resume();
                 let old_will = state.will_at_takeover(resumes);
                 state.evict();
+                old.set_connected(resumes);
                 if resumes {
                     state.take(open);
                     drop(state);
@@ -154,12 +167,16 @@ impl Sessions {
         let client_id = Arc::clone(&open.authenticated.subject().client_id);
         let principal = Arc::clone(&open.authenticated.identity().principal);
         state.take(open);
-        Arc::new(SessionHandle { id, client_id, principal, state: Mutex::new(state) })
+        let (connected, state) = (AtomicBool::new(true), Mutex::new(state));
+        Arc::new(SessionHandle { id, client_id, principal, connected, state })
     }
 
     /// Takes an ended session out of the map, unless another stands in its place.
     pub(crate) fn remove(&self, handle: &SessionHandle) {
-        self.by_client.remove_if(&handle.client_id, |_, current| current.id == handle.id);
+        let is_it = |_: &Arc<str>, current: &Arc<SessionHandle>| current.id == handle.id;
+        if self.by_client.remove_if(&handle.client_id, is_it).is_some() {
+            self.count.lock().ended(&handle.principal);
+        }
     }
 
     pub(crate) fn get(&self, client_id: &str) -> Option<Arc<SessionHandle>> {
@@ -272,7 +289,12 @@ impl SessionHandle {
     }
 
     pub(crate) fn is_connected(&self) -> bool {
-        self.state.lock().connection.is_some()
+        self.connected.load(Ordering::Acquire)
+    }
+
+    /// Said under the lock of the state, wherever its connection changes.
+    pub(crate) fn set_connected(&self, connected: bool) {
+        self.connected.store(connected, Ordering::Release);
     }
 
     pub(crate) fn is_ended(&self) -> bool {
