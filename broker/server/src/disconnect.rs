@@ -70,6 +70,7 @@ fn release(connection: &Connection, close: &Close) -> Option<Box<WillMessage>> {
     // Taken over: the session and its Will Message are in other hands.
     let mut state = handle.own(connection.connection_id)?;
     state.connection = None;
+    handle.set_connected(false);
     state.session.detach();
     state.facts.since_unix = core.now_unix();
     let will = state.will.take().filter(|_| close.sends_will());
@@ -100,7 +101,7 @@ fn release(connection: &Connection, close: &Close) -> Option<Box<WillMessage>> {
 fn send_will(connection: &Connection, will: Box<WillMessage>) {
     let Connection { core, handle, authenticated, .. } = connection;
     if connection.may_read(Instant::now()) {
-        will::publish(core, &will, authenticated.permissions(), handle);
+        will::publish(core, &will, authenticated, handle);
     } else {
         will::ask_and_publish(core, handle, Arc::clone(authenticated), will);
     }

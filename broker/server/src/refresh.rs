@@ -143,7 +143,8 @@ impl Connection {
             }
             Err(refusal) => {
                 let client_id = telemetry::Escaped(&self.handle.client_id);
-                tracing::debug!(%client_id, %refusal, "no permissions");
+                let cause = telemetry::EscapedDisplay(&refusal);
+                tracing::debug!(%client_id, %cause, "no permissions");
                 self.refresh.due = now + if self.refresh.denied { RETRY_DENIED } else { RETRY };
             }
         }
@@ -154,16 +155,12 @@ impl Connection {
 
     fn ask(&self) -> BoxFuture<'static, Answer> {
         let (core, authenticated) = (Arc::clone(&self.core), Arc::clone(&self.authenticated));
-        Box::pin(async move {
-            // After a swap every client asks at once: in turn, so that no pool is flooded into refusing.
-            let _slot = core.refresh_slots.acquire().await;
-            core.gate.refresh(&authenticated).await.0
-        })
+        Box::pin(async move { core.refresh(&authenticated).await })
     }
 
     fn adopt(&mut self, authenticated: Authenticated, now: Instant) {
         let changed = self.refresh.denied
-            || !Arc::ptr_eq(authenticated.permissions(), self.authenticated.permissions());
+            || !authenticated.permissions().has_same_rules(self.authenticated.permissions());
         self.refresh.renew(&authenticated, now);
         self.authenticated = Arc::new(authenticated);
         let permissions = Arc::clone(self.authenticated.permissions());

@@ -1,12 +1,13 @@
 //! Every session by client identifier, with or without a connection; takeover.
 //!
 //! Locks: a shard of the map, then a session's state ([`Sessions::open`], [`Sessions::remove`]); or a
-//! session's routing, then its state or the router, one after the other. Nothing else holds two.
+//! session's routing, then its state or the router, one after the other. The count of sessions is
+//! locked for a moment within either. Nothing else holds two.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::Waker,
     time::Instant,
@@ -34,6 +35,8 @@ pub(crate) struct SessionHandle {
     /// first look at the state to the last change of the router: so the router never holds what an
     /// older permission or a connection that was taken over had to say.
     pub(crate) routing: Mutex<()>,
+    /// Whether a connection has it, for those who need not lock to know.
+    connected: AtomicBool,
     pub(crate) state: Mutex<State>,
 }
 
@@ -87,6 +90,7 @@ pub(crate) struct Open<'a> {
     pub(crate) connect: &'a Connect,
     pub(crate) authenticated: &'a Arc<Authenticated>,
     pub(crate) limits: SessionLimits,
+    pub(crate) sizes: &'a limits::Sizes,
     pub(crate) will: Option<Box<WillMessage>>,
     pub(crate) facts: Facts,
 }
@@ -101,23 +105,31 @@ pub(crate) struct Opened {
     pub(crate) replaced: Option<Arc<SessionHandle>>,
 }
 
-/// The session belongs to another principal.
+/// Why there is no session for a client.
 #[derive(Debug)]
-pub(crate) struct ForeignSession;
+pub(crate) enum NotOpened {
+    /// It belongs to another principal.
+    Foreign,
+    /// There are as many as there may be.
+    Full(limits::SizeExceeded),
+}
 
 /// All sessions.
 #[derive(Default)]
 pub(crate) struct Sessions {
     by_client: DashMap<Arc<str>, Arc<SessionHandle>>,
     last_id: AtomicU64,
+    count: Mutex<limits::SessionCount>,
 }
 
 impl Sessions {
     /// Resumes, takes over or makes the session of a client, in one step per client identifier.
-    pub(crate) fn open(&self, open: Open<'_>) -> Result<Opened, ForeignSession> {
+    pub(crate) fn open(&self, open: Open<'_>) -> Result<Opened, NotOpened> {
         let client_id = Arc::clone(&open.authenticated.subject().client_id);
         match self.by_client.entry(client_id) {
             Entry::Vacant(vacant) => {
+                let principal = &open.authenticated.identity().principal;
+                self.count.lock().begin(principal, open.sizes).map_err(NotOpened::Full)?;
                 let handle = self.make(open);
                 vacant.insert(Arc::clone(&handle));
                 Ok(Opened { handle, session_present: false, old_will: None, replaced: None })
@@ -125,12 +137,13 @@ impl Sessions {
             Entry::Occupied(mut occupied) => {
                 let old = Arc::clone(occupied.get());
                 if old.principal != open.authenticated.identity().principal {
-                    return Err(ForeignSession);
+                    return Err(NotOpened::Foreign);
                 }
                 let mut state = old.state.lock();
                 let resumes = !open.connect.clean_start && state.can_resume();
                 let old_will = state.will_at_takeover(resumes);
                 state.evict();
+                old.set_connected(resumes);
                 if resumes {
                     // Nothing flows before it was judged by the new permissions: see `resume`.
                     state.take(open);
@@ -165,12 +178,16 @@ impl Sessions {
         state.attach(open.connect, open.limits);
         state.take(open);
         let (routing, state) = (Mutex::new(()), Mutex::new(state));
-        Arc::new(SessionHandle { id, client_id, principal, routing, state })
+        let connected = AtomicBool::new(true);
+        Arc::new(SessionHandle { id, client_id, principal, routing, connected, state })
     }
 
     /// Takes an ended session out of the map, unless another stands in its place.
     pub(crate) fn remove(&self, handle: &SessionHandle) {
-        self.by_client.remove_if(&handle.client_id, |_, current| current.id == handle.id);
+        let is_it = |_: &Arc<str>, current: &Arc<SessionHandle>| current.id == handle.id;
+        if self.by_client.remove_if(&handle.client_id, is_it).is_some() {
+            self.count.lock().ended(&handle.principal);
+        }
     }
 
     pub(crate) fn get(&self, client_id: &str) -> Option<Arc<SessionHandle>> {
@@ -320,7 +337,12 @@ impl SessionHandle {
     }
 
     pub(crate) fn is_connected(&self) -> bool {
-        self.state.lock().connection.is_some()
+        self.connected.load(Ordering::Acquire)
+    }
+
+    /// Said under the lock of the state, wherever its connection changes.
+    pub(crate) fn set_connected(&self, connected: bool) {
+        self.connected.store(connected, Ordering::Release);
     }
 
     pub(crate) fn is_ended(&self) -> bool {

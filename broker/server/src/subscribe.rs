@@ -24,10 +24,16 @@ impl Connection {
         let routing = handle.routing.lock();
         drop(self.own()?);
         let identifier = subscribe.subscription_identifier;
-        let reason_codes = subscribe
-            .requests
-            .into_iter()
-            .map(|request| self.subscribe(request, identifier).unwrap_or_else(|code| code))
+        // What no session could hold is not even looked at: a packet has room for more than 200,000 filters.
+        let most = self.core.live.load().limits.sizes.subscriptions_per_client;
+        let requests = subscribe.requests.into_iter().enumerate();
+        let reason_codes = requests
+            .map(|(place, request)| {
+                if place >= most {
+                    return ReasonCode::QuotaExceeded;
+                }
+                self.subscribe(request, identifier).unwrap_or_else(|code| code)
+            })
             .collect();
         drop(routing);
         let suback = SubAck {
