@@ -158,7 +158,7 @@ mod tests {
     fn only_root_and_the_user_of_the_broker_own_what_decides() {
         let (folder, _) = folder();
         let owner = fs::metadata(folder.path()).unwrap().uid();
-        assert_eq!(problems(folder.path(), WRITERS, User(owner)), [String::new(); 0]);
+        assert_eq!(problems(folder.path(), WRITERS, User(owner)), Vec::<String>::new());
         // As root, the files of these tests are root's, which every broker trusts.
         if owner != 0 {
             let [problem] = problems(folder.path(), WRITERS, User(owner + 1)).try_into().unwrap();
@@ -173,6 +173,6 @@ mod tests {
     #[test]
     fn what_is_not_there_has_no_wrong_mode() {
         let none = Path::new("/nowhere/at/all");
-        assert_eq!(problems(none, WRITERS, User::running()), [String::new(); 0]);
+        assert_eq!(problems(none, WRITERS, User::running()), Vec::<String>::new());
     }
 }
