@@ -13,6 +13,7 @@
 mod concurrency;
 mod connect;
 mod flow;
+mod fuzz;
 mod handle;
 mod limits;
 mod malformed;

@@ -84,7 +84,16 @@ fn denials_are_all_counted_and_sparsely_logged() {
     let denied = lines.iter().filter(|line| line.contains("publish denied")).count() as u64;
     // The loop may cross into a next second, or on a stalled machine into one more.
     assert!((LINES_PER_SECOND..=3 * LINES_PER_SECOND).contains(&denied), "{denied}");
-    assert!(lines.iter().any(|line| line.contains("topic=\"b c\"") && line.starts_with("DEBUG")));
+    // Where an operator who asks why a device was refused sees it: not at debug.
+    let expect = "cause=no rule";
+    assert!(lines.iter().any(|line| {
+        line.starts_with("WARN ") && line.contains("topic=\"b c\"") && line.contains(expect)
+    }));
+    let (lines, _) = lines_of(|metrics| {
+        SubscribeDenied { client_id: "a", filter: "b/#", cause: &"no rule" }.emit(metrics);
+    });
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    assert!(line.starts_with("WARN ") && line.contains(expect), "{line}");
 }
 
 #[test]
