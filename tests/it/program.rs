@@ -4,13 +4,18 @@
 //! Each test has its own folder and free ports. What is under test must have been built before:
 //! a binary that is not there is a failed test that names the command.
 
+mod check;
 mod clients;
 mod eventually;
 mod folder;
 mod http;
 mod knock;
 mod mosquitto;
+mod passwd;
+mod plugin_check;
 mod process;
+mod quickstart;
+mod signals;
 
 /// Whether the figures of the issue are wanted instead of the sample that every run can afford:
 /// `PORTCULLIS_PROOF=1`.
