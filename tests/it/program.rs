@@ -4,6 +4,7 @@
 //! Each test has its own folder and free ports. What is under test must have been built before:
 //! a binary that is not there is a failed test that names the command.
 
+mod admin_api;
 mod check;
 mod clients;
 mod eventually;
