@@ -18,6 +18,7 @@ mod handle;
 mod limits;
 mod malformed;
 mod permissions;
+mod program;
 mod publish;
 mod refusal;
 mod retained;

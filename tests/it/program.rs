@@ -5,23 +5,18 @@
 //! a binary that is not there is a failed test that names the command.
 
 mod admin_api;
-mod bundled;
 mod check;
+mod clients;
 mod eventually;
-mod fail_closed;
 mod folder;
-mod hostile;
 mod http;
-mod hot_reload;
 mod knock;
 mod mosquitto;
 mod passwd;
 mod plugin_check;
 mod process;
 mod quickstart;
-mod scripts;
 mod signals;
-mod traffic;
 
 /// Whether the figures of the issue are wanted instead of the sample that every run can afford:
 /// `PORTCULLIS_PROOF=1`.

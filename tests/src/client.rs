@@ -384,6 +384,17 @@ impl Client {
         .await
     }
 
+    /// The next packet is the PUBREC of this identifier; returns its code.
+    #[track_caller]
+    pub fn pubrec(&mut self, packet_id: u16) -> impl Future<Output = ReasonCode> {
+        let (at, name) = (Location::caller(), self.name.clone());
+        let wanted = format!("PUBREC {packet_id}");
+        self.wait(wanted.clone(), move |packet| match packet {
+            Packet::PubRec(ack) if ack.packet_id.get() == packet_id => ack.reason_code,
+            other => panic!("{name} at {at}: {other:?} instead of {wanted}"),
+        })
+    }
+
     /// Ends the connection in order.
     pub async fn leave(mut self) {
         self.send(packets::disconnect(ReasonCode::Success)).await;

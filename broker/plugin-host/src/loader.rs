@@ -118,6 +118,10 @@ impl Loader {
         }
         self.started = true;
         self.swap();
+        // Only now it is known where their `[files]` lie; what changed there meanwhile is looked
+        // for once.
+        self.watch.set(self.folders(), false);
+        self.changed.notify_one();
     }
 
     /// Runs until the host is dropped.

@@ -79,6 +79,12 @@ impl Folder {
         self.write("portcullis.toml", &format!("data_dir = \"data\"\n{more}\n{common}"));
     }
 
+    /// Adds tables to the configuration.
+    pub(super) fn configure_more(&self, more: &str) {
+        let config = fs::read_to_string(self.config()).expect("the configuration can be read");
+        self.write("portcullis.toml", format!("{config}\n{more}"));
+    }
+
     /// Writes a file in one step: nobody sees half of it.
     pub(super) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.path(name);

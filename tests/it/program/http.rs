@@ -46,7 +46,7 @@ impl Api {
         Self { address, token: token.to_owned() }
     }
 
-    /// The same API with another token.
+    /// The same API with another token; an empty one is not sent at all.
     pub(super) fn with_token(&self, token: &str) -> Self {
         Self::new(self.address, token)
     }
@@ -76,7 +76,13 @@ impl Api {
         self.ask("DELETE", path, None).await
     }
 
-    async fn ask(&self, method: &str, path: &str, body: Option<(&str, &[u8])>) -> Answer {
+    /// Any request, with type and bytes of its body.
+    pub(super) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<(&str, &[u8])>,
+    ) -> Answer {
         let exchange = self.exchange(method, path, body);
         let answer = tokio::time::timeout(WAIT, exchange).await;
         answer.unwrap_or_else(|_| panic!("{method} {path}: no answer within {WAIT:?}"))
@@ -84,12 +90,13 @@ impl Api {
 
     async fn exchange(&self, method: &str, path: &str, body: Option<(&str, &[u8])>) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.expect("the admin API listens");
-        let mut request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\
-             Connection: close\r\n",
-            self.address, self.token
-        )
-        .into_bytes();
+        let mut request =
+            format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address)
+                .into_bytes();
+        if !self.token.is_empty() {
+            let token = format!("Authorization: Bearer {}\r\n", self.token);
+            request.extend_from_slice(token.as_bytes());
+        }
         let (kind, content) = body.unzip();
         if let Some(kind) = kind {
             request.extend_from_slice(format!("Content-Type: {kind}\r\n").as_bytes());

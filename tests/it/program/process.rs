@@ -107,6 +107,11 @@ impl Running {
         read(&self.stderr)
     }
 
+    /// Sends a signal.
+    pub(super) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("a signal to an own child");
+    }
+
     /// Waits for its end.
     pub(super) async fn ended(mut self) -> Ended {
         let status = eventually("a command ends", async || {
