@@ -17,6 +17,7 @@ mod handle;
 mod limits;
 mod malformed;
 mod permissions;
+mod program;
 mod publish;
 mod refusal;
 mod retained;

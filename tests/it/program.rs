@@ -4,23 +4,16 @@
 //! Each test has its own folder and free ports. What is under test must have been built before:
 //! a binary that is not there is a failed test that names the command.
 
-mod admin_api;
 mod bundled;
-mod check;
 mod eventually;
 mod fail_closed;
 mod folder;
 mod hostile;
-mod http;
 mod hot_reload;
+mod http;
 mod knock;
-mod mosquitto;
-mod passwd;
-mod plugin_check;
 mod process;
-mod quickstart;
-mod scripts;
-mod signals;
+mod round_trips;
 mod traffic;
 
 /// Whether the figures of the issue are wanted instead of the sample that every run can afford:
