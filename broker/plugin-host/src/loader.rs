@@ -118,6 +118,9 @@ impl Loader {
         }
         self.started = true;
         self.swap();
+        // Only now it is known where the [files] are; what changed there meanwhile is looked at.
+        self.watch.set(self.folders(), false);
+        self.changed.notify_one();
     }
 
     /// Runs until the host is dropped.
