@@ -57,9 +57,7 @@ impl Default for LoginBackoffConfig {
 
 /// This pair has to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{failures} logins failed or are undecided from this address as this user: no further try yet"
-)]
+#[error("{failures} logins of this user or client from this address failed or are undecided")]
 pub struct BackedOff {
     /// From when the next try is heard.
     pub until: Instant,
@@ -85,7 +83,8 @@ pub enum Claimant<'a> {
 ///
 /// A try counts as failed from [`LoginBackoff::attempt`] on until it is settled by one of `failed`,
 /// `succeeded` and `undecided`: else as many guesses as fit into the time of one decision would be
-/// heard at once.
+/// heard at once. A pair that has not failed yet may have 32 more: devices that share one user name
+/// behind one address come back together.
 #[derive(Debug)]
 pub struct LoginBackoff {
     config: LoginBackoffConfig,
@@ -100,6 +99,9 @@ struct Failures {
     pending: u32,
     begun: Instant,
 }
+
+/// Undecided tries that a pair without a failure may have beside its free ones.
+const TOGETHER_MAX: u32 = 32;
 
 impl LoginBackoff {
     /// Nobody has failed yet.
@@ -165,10 +167,13 @@ impl LoginBackoff {
         let Some(known) = self.pairs.get(pair) else {
             return Ok(());
         };
-        let failures = known.count.saturating_add(known.pending);
+        // A fleet that shares one user name and comes back at once has done nothing wrong yet.
+        let allowance = if known.count == 0 { TOGETHER_MAX } else { 0 };
+        let pending = known.pending.saturating_sub(allowance);
+        let failures = known.count.saturating_add(pending);
         let after = |at: Instant, failures| at.checked_add(self.delay(failures)).unwrap_or(now);
         let mut until = after(known.last, known.count);
-        if known.pending > 0 {
+        if pending > 0 {
             until = until.max(after(known.begun, failures));
         }
         if now < until { Err(BackedOff { until, failures }) } else { Ok(()) }

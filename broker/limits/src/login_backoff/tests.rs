@@ -128,16 +128,17 @@ fn other_numbers_apply_at_once() {
 fn parallel_tries_are_no_way_around_the_wait() {
     let (mut backoff, now) = backoff();
     let heard = (0..140).filter(|_| backoff.attempt(address(HERE), ALICE, now).is_ok()).count();
-    assert_eq!(heard, 4);
+    assert_eq!(heard, 32 + 4);
     // Whoever else is free.
     assert_eq!(backoff.attempt(address(HERE), Claimant::User("bob"), now), Ok(()));
     for _ in 0..heard {
         backoff.failed(address(HERE), ALICE, now);
     }
-    let until = now + Duration::from_secs(1);
-    let waits = Err(BackedOff { until, failures: 4 });
+    let until = now + Duration::from_secs(60);
+    let waits = Err(BackedOff { until, failures: 36 });
     assert_eq!(backoff.attempt(address(HERE), ALICE, now), waits);
     assert_eq!(backoff.attempt(address(HERE), ALICE, until), Ok(()));
+    assert!(backoff.attempt(address(HERE), ALICE, until).is_err(), "one at a time from now on");
 }
 
 #[test]
@@ -164,13 +165,13 @@ fn a_try_without_verdict_was_none() {
 #[test]
 fn success_leaves_what_is_being_decided() {
     let (mut backoff, now) = backoff();
-    for _ in 0..4 {
+    for _ in 0..36 {
         backoff.attempt(address(HERE), ALICE, now).unwrap();
     }
     backoff.succeeded(address(HERE), ALICE);
     assert_eq!(backoff.attempt(address(HERE), ALICE, now), Ok(()));
     assert!(backoff.attempt(address(HERE), ALICE, now).is_err());
-    for _ in 0..4 {
+    for _ in 0..36 {
         backoff.succeeded(address(HERE), ALICE);
     }
     assert_eq!(backoff.pairs.len(), 0);

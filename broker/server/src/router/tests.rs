@@ -86,7 +86,7 @@ fn session(sessions: &Sessions, client_id: &str) -> Arc<SessionHandle> {
 }
 
 fn subscription(filter: &str, qos: QoS, identifier: Option<u32>) -> Subscription {
-    let filter = SubscriptionFilter::new(filter).unwrap();
+    let filter = SubscriptionFilter::parse(filter).unwrap();
     Subscription { filter, options: SubscriptionOptions::new(qos), identifier }
 }
 
@@ -117,9 +117,9 @@ fn only_a_change_costs_others_their_routes() {
     }
     assert_eq!(router.len(), 4);
     let before = router.generation();
-    router.unsubscribe(a.id, &SubscriptionFilter::new("other").unwrap());
-    router.unsubscribe(a.id, &SubscriptionFilter::new("$share/h/t/#").unwrap());
+    router.unsubscribe(a.id, &SubscriptionFilter::parse("other").unwrap());
+    router.unsubscribe(a.id, &SubscriptionFilter::parse("$share/h/t/#").unwrap());
     assert_eq!(router.generation(), before);
-    router.unsubscribe(a.id, &SubscriptionFilter::new("$share/g/t/#").unwrap());
+    router.unsubscribe(a.id, &SubscriptionFilter::parse("$share/g/t/#").unwrap());
     assert_eq!((router.generation(), router.len()), (before + 1, 3));
 }
