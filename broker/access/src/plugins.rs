@@ -31,6 +31,8 @@ pub struct PluginInfo {
     pub generation: Option<String>,
     /// How many generations of it have gone live since start.
     pub generations: u64,
+    /// How many times its files did not go live since start.
+    pub load_failures: u64,
     /// What the component says of itself: name, version.
     pub described: Option<(String, String)>,
     /// Hooks that it exports.
@@ -48,6 +50,8 @@ pub struct PluginInfo {
     pub calls: u64,
     /// Calls that came to no decision.
     pub failures: u64,
+    /// The same by kind, every kind.
+    pub failure_kinds: Vec<(crate::PluginFailureKind, u64)>,
     /// Microseconds spent in calls.
     pub call_microseconds: u64,
 }

@@ -114,6 +114,16 @@ fn of_plugins(snapshot: &mut Snapshot, state: &AdminState) {
                 plugin.generations as f64,
             ),
             (
+                "portcullis_plugin_loads",
+                "Times that files of the plugin were judged, whether they went live or not",
+                (plugin.generations + plugin.load_failures) as f64,
+            ),
+            (
+                "portcullis_plugin_load_failures",
+                "Times that files of the plugin did not go live; what was live before stayed",
+                plugin.load_failures as f64,
+            ),
+            (
                 "portcullis_plugin_calls",
                 "Calls of the plugin; starts anew with each generation",
                 plugin.calls as f64,
@@ -130,6 +140,14 @@ fn of_plugins(snapshot: &mut Snapshot, state: &AdminState) {
             ),
         ] {
             snapshot.labelled_counter(metric, help, &[("plugin", name)], value);
+        }
+        for (kind, count) in &plugin.failure_kinds {
+            snapshot.labelled_counter(
+                "portcullis_plugin_call_failures",
+                "Calls that came to no decision, by kind; starts anew with each generation",
+                &[("plugin", name), ("kind", &kind.to_string())],
+                *count as f64,
+            );
         }
     }
 }

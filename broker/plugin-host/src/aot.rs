@@ -1,13 +1,14 @@
 //! The cache of machine code in `DATA_DIR/aot`: never anything but a shortcut.
 //!
 //! Loading machine code is trusting it, so each file carries an HMAC under a key that lies in the
-//! same private folder; whatever does not verify is compiled again. Nothing is ever loaded from the
-//! plugin folder.
+//! same private folder; whatever does not verify is compiled again. A folder or a key of somebody
+//! else is not used at all: who knows the key writes machine code for us. Nothing is ever loaded
+//! from the plugin folder.
 
 use std::{
     fs, io,
     io::{Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -18,8 +19,8 @@ use wasmtime::component::Component;
 
 use crate::engine::HostEngine;
 
-/// Files kept; the oldest go first.
-const FILES_MAX: usize = 64;
+/// Files kept, and bytes of them together; what was not used for longest goes first.
+const KEPT: Kept = Kept { files: 64, bytes: 512 << 20 };
 const MAC_BYTES: usize = 32;
 /// The block size of SHA-256: a key of this length is used as it is.
 const KEY_BYTES: usize = 64;
@@ -33,10 +34,14 @@ pub(crate) struct AotCache {
 }
 
 impl AotCache {
-    /// A cache in `folder`, which is made with mode 0700. An error is worth a warning, not a stop.
+    /// A cache in `folder`, which is made with mode 0700; one that others can use is refused. An
+    /// error is worth a warning, not a stop.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+        let metadata = fs::symlink_metadata(folder)?;
+        let kind = (metadata.is_dir(), "a folder");
+        private(folder, &metadata, kind, 0o700, effective_user()?)?;
+        clear_up(folder)?;
         let key = read_or_make_key(&folder.join("key"))?;
         Ok(Self { folder: Some((folder.to_owned(), key)) })
     }
@@ -70,6 +75,8 @@ impl AotCache {
     fn read(&self, name: &str) -> Option<Vec<u8>> {
         let (folder, key) = self.folder.as_ref()?;
         let file = fs::File::open(folder.join(name)).ok()?;
+        // Used today: others go first. Not worth more than a try.
+        let _ = file.set_modified(SystemTime::now());
         let mut bytes = Vec::new();
         file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
         let code = bytes.split_off_checked(MAC_BYTES)?;
@@ -89,7 +96,7 @@ impl AotCache {
         file.write_all(&mac(key, name, code).finalize().into_bytes())?;
         file.write_all(code)?;
         fs::rename(&temporary, folder.join(name))?;
-        evict(folder)
+        evict(folder, KEPT)
     }
 }
 
@@ -117,15 +124,51 @@ fn deserialize(engine: &HostEngine, code: &[u8]) -> wasmtime::Result<Component> 
 }
 
 fn read_or_make_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
-    if let Ok(bytes) = fs::read(path)
-        && let Ok(key) = <[u8; KEY_BYTES]>::try_from(bytes)
-    {
-        return Ok(key);
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => {
+            let kind = (metadata.is_file(), "a regular file");
+            private(path, &metadata, kind, 0o600, effective_user()?)?;
+            if let Ok(key) = <[u8; KEY_BYTES]>::try_from(fs::read(path)?) {
+                return Ok(key);
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
     let mut key = [0; KEY_BYTES];
     getrandom::fill(&mut key).map_err(io::Error::other)?;
     private_file(path)?.write_all(&key)?;
     Ok(key)
+}
+
+/// Refuses what is not ours alone.
+fn private(
+    path: &Path,
+    metadata: &fs::Metadata,
+    (is_kind, kind): (bool, &str),
+    mode: u32,
+    user: u32,
+) -> io::Result<()> {
+    let shown = path.display();
+    let found = metadata.mode() & 0o7777;
+    let problem = if !is_kind {
+        format!("{shown}: is not {kind}; remove it")
+    } else if metadata.uid() != user {
+        format!("{shown}: belongs to user {}, not to {user}; remove it", metadata.uid())
+    } else if found != mode {
+        format!("{shown}: has mode {found:04o}, must have {mode:04o}; remove it")
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, problem))
+}
+
+/// The user that this process acts as: the second number behind `Uid:`.
+fn effective_user() -> io::Result<u32> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
+        .ok_or_else(|| io::Error::other("/proc/self/status does not tell the user"))
 }
 
 fn private_file(path: &Path) -> io::Result<fs::File> {
@@ -136,19 +179,41 @@ fn private_file(path: &Path) -> io::Result<fs::File> {
     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-fn evict(folder: &Path) -> io::Result<()> {
+/// Bounds of the folder.
+#[derive(Clone, Copy)]
+struct Kept {
+    files: usize,
+    bytes: u64,
+}
+
+/// Files that a process left behind when it ended in the middle of a write.
+fn clear_up(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "tmp") {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+fn evict(folder: &Path, kept: Kept) -> io::Result<()> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "cwasm") {
-            let modified = fs::metadata(&path)?.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            files.push((modified, path));
+            let metadata = fs::symlink_metadata(&path)?;
+            let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            files.push((modified, path, metadata.len()));
         }
     }
     files.sort();
-    let surplus = files.len().saturating_sub(FILES_MAX);
-    for (_, path) in files.into_iter().take(surplus) {
-        fs::remove_file(path)?;
+    let mut bytes: u64 = 0;
+    for (number, (_, path, size)) in files.into_iter().rev().enumerate() {
+        bytes = bytes.saturating_add(size);
+        if number >= kept.files || bytes > kept.bytes {
+            fs::remove_file(path)?;
+        }
     }
     Ok(())
 }
@@ -166,8 +231,76 @@ impl SplitOffChecked for Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        os::unix::fs::{PermissionsExt, chown, symlink},
+        time::Duration,
+    };
+
     use super::*;
     use crate::{engine, tests::guest};
+
+    #[track_caller]
+    fn refused(folder: &Path, expected: &str) {
+        let error = AotCache::open(folder).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn a_folder_or_key_that_others_can_use_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let aot = folder.path().join("aot");
+        let key = aot.join("key");
+        AotCache::open(&aot).unwrap();
+        mode(&aot, 0o750);
+        refused(&aot, "has mode 0750, must have 0700");
+        mode(&aot, 0o700);
+        mode(&key, 0o640);
+        refused(&aot, "has mode 0640, must have 0600");
+        mode(&key, 0o600);
+        AotCache::open(&aot).unwrap();
+        let elsewhere = folder.path().join("elsewhere");
+        fs::rename(&key, &elsewhere).unwrap();
+        symlink(&elsewhere, &key).unwrap();
+        refused(&aot, "key: is not a regular file");
+        fs::remove_file(&key).unwrap();
+        symlink(&aot, folder.path().join("link")).unwrap();
+        refused(&folder.path().join("link"), "link: is not a folder");
+        if effective_user().unwrap() == 0 {
+            chown(&aot, Some(12345), None).unwrap();
+            refused(&aot, "belongs to user 12345, not to 0");
+        }
+    }
+
+    #[test]
+    fn what_a_torn_write_left_goes_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let aot = folder.path().join("aot");
+        AotCache::open(&aot).unwrap();
+        fs::write(aot.join(".x.cwasm.tmp"), "half").unwrap();
+        AotCache::open(&aot).unwrap();
+        assert!(!aot.join(".x.cwasm.tmp").exists());
+        assert!(aot.join("key").exists());
+    }
+
+    #[test]
+    fn bytes_are_bounded_and_what_is_used_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = AotCache::open(&folder.path().join("aot")).unwrap();
+        let aot = &cache.folder.as_ref().unwrap().0;
+        let hour = Duration::from_secs(3600);
+        for (hours, name) in [(3, "a.cwasm"), (2, "b.cwasm"), (1, "c.cwasm")] {
+            cache.write(name, &[0; 100]).unwrap();
+            let file = fs::File::options().write(true).open(aot.join(name)).unwrap();
+            file.set_modified(SystemTime::now() - hour * hours).unwrap();
+        }
+        assert!(cache.read("a.cwasm").is_some());
+        evict(aot, Kept { files: 64, bytes: 300 }).unwrap();
+        let there = ["a.cwasm", "b.cwasm", "c.cwasm"].map(|name| aot.join(name).exists());
+        assert_eq!(there, [true, false, true]);
+    }
 
     #[test]
     fn files_are_private_and_damage_is_compiled_over() {
@@ -199,11 +332,12 @@ mod tests {
     #[test]
     fn the_oldest_files_go() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = AotCache::open(folder.path()).unwrap();
-        for number in 0..FILES_MAX + 5 {
+        let aot = folder.path().join("aot");
+        let cache = AotCache::open(&aot).unwrap();
+        for number in 0..KEPT.files + 5 {
             cache.write(&format!("{number}.cwasm"), b"code").unwrap();
         }
-        let left = fs::read_dir(folder.path()).unwrap();
-        assert_eq!(left.count(), FILES_MAX + 1, "the files and the key");
+        let left = fs::read_dir(aot).unwrap();
+        assert_eq!(left.count(), KEPT.files + 1, "the files and the key");
     }
 }

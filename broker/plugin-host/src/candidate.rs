@@ -6,11 +6,16 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
-    os::unix::fs::MetadataExt,
+    fs,
+    io::{self, Read},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{MetadataExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
 };
 
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
 use crate::{component, manifest::Manifest};
@@ -33,8 +38,8 @@ pub(crate) struct Places {
 
 /// What was found for a name.
 pub(crate) enum Found {
-    /// No `NAME.wasm`.
-    Missing,
+    /// No `NAME.wasm`; what the files looked like when it was not there.
+    Missing(Stamp),
     /// The files changed while they were read.
     Unstable,
     /// A picture of the files.
@@ -77,24 +82,36 @@ pub(crate) struct Unusable {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp(Vec<(PathBuf, Option<FileStamp>)>);
 
-type FileStamp = (u64, i64, i64, u64);
+/// What can change about a file from outside. The time of change is in it because whoever writes in
+/// place can set the other one back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileStamp {
+    size_bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+    inode: (u64, u64),
+}
+
+impl FileStamp {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        Some(Self {
+            size_bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            inode: (metadata.dev(), metadata.ino()),
+        })
+    }
+}
 
 impl Stamp {
     /// Of these files now; one that is not there counts as absent.
     pub(crate) fn of(paths: impl IntoIterator<Item = PathBuf>) -> Self {
-        let stamp = |path: &Path| {
-            let metadata = fs::metadata(path).ok()?;
-            Some((metadata.len(), metadata.mtime(), metadata.mtime_nsec(), metadata.ino()))
+        let stamped = |path: PathBuf| {
+            let stamp = FileStamp::of(&path);
+            (path, stamp)
         };
-        Self(
-            paths
-                .into_iter()
-                .map(|path| {
-                    let stamp = stamp(&path);
-                    (path, stamp)
-                })
-                .collect(),
-        )
+        Self(paths.into_iter().map(stamped).collect())
     }
 
     /// The files that it is about.
@@ -107,6 +124,11 @@ impl Stamp {
         let mut stamp = self.clone();
         stamp.0.extend(Self::of(more.iter().cloned()).0);
         stamp
+    }
+
+    /// Whether this one of them was not there, and still is not.
+    pub(crate) fn is_absent(&self, path: &Path) -> bool {
+        self.0.iter().any(|(known, stamp)| known == path && stamp.is_none()) && absent(path)
     }
 
     /// The same files again.
@@ -132,12 +154,13 @@ impl Places {
         self.dir.join(format!("{name}.toml"))
     }
 
-    /// Takes a picture. `engine` goes into the identity.
-    pub(crate) fn read(&self, name: &str, engine: &[u8; 32]) -> Found {
+    /// Takes a picture. `engine` goes into the identity. `uploaded` stands for `NAME.wasm`, whether
+    /// that is there or not.
+    pub(crate) fn read(&self, name: &str, engine: &[u8; 32], uploaded: Option<&[u8]>) -> Found {
         let own = || [self.wasm(name), self.manifest(name)];
         let before = Stamp::of(own());
-        if matches!(before.0.first(), Some((path, None)) if absent(path)) {
-            return Found::Missing;
+        if uploaded.is_none() && before.is_absent(&self.wasm(name)) {
+            return Found::Missing(before);
         }
         let (text, manifest) = match self.manifest_of(name) {
             Ok(read) => read,
@@ -152,7 +175,7 @@ impl Places {
         };
         let targets = manifest.files.values().map(|path| self.dir.join(path));
         let stamp = Stamp::of(own().into_iter().chain(targets));
-        let contents = self.contents(name, text.as_deref(), &manifest, engine);
+        let contents = self.contents(name, (text.as_deref(), &manifest), engine, uploaded);
         if stamp.again() != stamp || before.again() != before {
             return Found::Unstable;
         }
@@ -164,7 +187,8 @@ impl Places {
         }))
     }
 
-    fn manifest_of(&self, name: &str) -> Result<(Option<String>, Manifest), Unusable> {
+    /// The text of the manifest and what it says; the defaults without one.
+    pub(crate) fn manifest_of(&self, name: &str) -> Result<(Option<String>, Manifest), Unusable> {
         let path = self.manifest(name);
         if absent(&path) {
             return Ok((None, Manifest::default()));
@@ -182,11 +206,14 @@ impl Places {
     fn contents(
         &self,
         name: &str,
-        manifest_text: Option<&str>,
-        manifest: &Manifest,
+        (manifest_text, manifest): (Option<&str>, &Manifest),
         engine: &[u8; 32],
+        uploaded: Option<&[u8]>,
     ) -> Result<Contents, Unusable> {
-        let wasm = read_whole(&self.wasm(name), component::WASM_BYTES_MAX)?;
+        let wasm = match uploaded {
+            Some(wasm) => wasm.to_vec(),
+            None => read_whole(&self.wasm(name), component::WASM_BYTES_MAX)?,
+        };
         let mut left = FILES_BYTES_MAX;
         let mut files = BTreeMap::new();
         for (file, path) in &manifest.files {
@@ -198,10 +225,13 @@ impl Places {
         Ok(Contents { wasm, files, id })
     }
 
-    /// One of `[files]`: it must lie inside a root after every symbolic link is resolved.
+    /// One of `[files]`: it must lie inside a root after every symbolic link is resolved. The file
+    /// that was opened is judged, not its path: a link can be turned in between.
     fn file(&self, name: &str, path: &Path, bytes_max: u64) -> Result<Vec<u8>, Unusable> {
         let shown = path.display();
-        let real = fs::canonicalize(self.dir.join(path)).map_err(|error| Unusable {
+        let path = self.dir.join(path);
+        let opened = open(&path).and_then(|file| real_path(&file).map(|real| (file, real)));
+        let (file, real) = opened.map_err(|error| Unusable {
             sentence: format!("files.{name} = \"{shown}\": {error}"),
             passing: true,
         })?;
@@ -222,25 +252,44 @@ impl Places {
                 passing: true,
             });
         }
-        read_whole(&real, bytes_max).map_err(|unusable| Unusable {
+        read_opened(file, &real, bytes_max).map_err(|unusable| Unusable {
             sentence: format!("files.{name}: {}", unusable.sentence),
             ..unusable
         })
     }
 }
 
-fn absent(path: &Path) -> bool {
+pub(crate) fn absent(path: &Path) -> bool {
     matches!(fs::metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound)
 }
 
+/// Opens for reading without waiting: a named pipe would wait for its writer for ever. Nothing of
+/// what is opened is read before it is known to be a regular file.
+fn open(path: &Path) -> io::Result<fs::File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+}
+
+/// Where an open file really lies.
+fn real_path(file: &fs::File) -> io::Result<PathBuf> {
+    fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
 fn read_whole(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Unusable> {
+    let file = open(path).map_err(|error| Unusable {
+        sentence: format!("{}: {error}", path.display()),
+        passing: true,
+    })?;
+    read_opened(file, path, bytes_max)
+}
+
+fn read_opened(file: fs::File, path: &Path, bytes_max: u64) -> Result<Vec<u8>, Unusable> {
     let unusable = |sentence: String, passing| Unusable {
         sentence: format!("{}: {sentence}", path.display()),
         passing,
     };
     let io_error = |error: io::Error| unusable(error.to_string(), true);
-    // Before opening: opening a named pipe would wait for its writer.
-    let metadata = fs::metadata(path).map_err(io_error)?;
+    let metadata = file.metadata().map_err(io_error)?;
     if !metadata.is_file() {
         return Err(unusable("is not a regular file".to_owned(), false));
     }
@@ -248,7 +297,14 @@ fn read_whole(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Unusable> {
         let sentence = format!("is {} bytes large; at most {bytes_max} are read", metadata.len());
         return Err(unusable(sentence, false));
     }
-    fs::read(path).map_err(io_error)
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+    // It may have grown since.
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(io_error)?;
+    if bytes.len() as u64 > bytes_max {
+        let sentence = format!("is larger than {bytes_max} bytes; no more are read");
+        return Err(unusable(sentence, false));
+    }
+    Ok(bytes)
 }
 
 fn identity(
@@ -283,3 +339,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests;

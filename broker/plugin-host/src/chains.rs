@@ -25,6 +25,8 @@ pub(crate) struct Standing {
 
 /// One plugin as far as chains care.
 pub(crate) struct Member {
+    /// Built for the first time just now: not in the default chain yet.
+    pub(crate) fresh: bool,
     /// State.
     pub(crate) state: PluginState,
     /// What answers.
@@ -54,7 +56,67 @@ pub(crate) struct Chains<'a> {
     pub(crate) folder_error: Option<&'a str>,
 }
 
+/// What clients can notice of the chains in force. Equal = a swap would change nothing, and it
+/// would cost every client a question for its permissions.
+#[derive(PartialEq)]
+pub(crate) struct InForce(BTreeMap<Option<Arc<str>>, Vec<LinkInForce>>);
+
+struct LinkInForce {
+    name: Arc<str>,
+    control: Control,
+    on_error: OnError,
+    live: Option<Arc<Generation>>,
+    missing: Option<String>,
+}
+
+impl PartialEq for LinkInForce {
+    fn eq(&self, other: &Self) -> bool {
+        let same = match (&self.live, &other.live) {
+            (Some(mine), Some(theirs)) => Arc::ptr_eq(mine, theirs),
+            (None, None) => self.missing == other.missing,
+            _ => false,
+        };
+        let standing = |link: &Self| (link.control, link.on_error);
+        same && self.name == other.name && standing(self) == standing(other)
+    }
+}
+
 impl Chains<'_> {
+    /// What these chains are to clients.
+    pub(crate) fn in_force(
+        &self,
+        default: &Chain,
+        by_listener: &HashMap<Arc<str>, Chain>,
+    ) -> InForce {
+        let named = by_listener.iter().map(|(name, chain)| (Some(Arc::clone(name)), chain));
+        let all = named.chain([(None, default)]);
+        InForce(
+            all.map(|(name, chain)| {
+                let links = chain.links.iter().map(|link| self.link_in_force(link));
+                (name, links.collect())
+            })
+            .collect(),
+        )
+    }
+
+    fn link_in_force(&self, link: &Link) -> LinkInForce {
+        let missing = match &link.state {
+            LinkState::Live { .. } => None,
+            LinkState::Missing(sentence) => Some(sentence.clone()),
+        };
+        let live = || match self.members.get(&*link.name) {
+            Some(member) => member.live.clone(),
+            None => self.deny_all.cloned(),
+        };
+        LinkInForce {
+            name: Arc::clone(&link.name),
+            control: link.control,
+            on_error: link.on_error,
+            live: if missing.is_none() { live() } else { None },
+            missing,
+        }
+    }
+
     /// The default chain and those of listeners.
     pub(crate) fn build(&self, plan: &Plan) -> (Chain, HashMap<Arc<str>, Chain>) {
         let default = match &plan.chain {
@@ -73,7 +135,7 @@ impl Chains<'_> {
         let mut members: Vec<_> = self
             .members
             .iter()
-            .filter(|(_, member)| member.state != PluginState::Disabled)
+            .filter(|(_, member)| member.state != PluginState::Disabled && !member.fresh)
             .collect();
         members.sort_by_key(|(name, member)| (member.standing.order, name.as_str()));
         let mut links: Vec<Link> =

@@ -26,6 +26,7 @@ use crate::{
     manifest::Manifest,
     pool::Pool,
     runtime::Runtime,
+    stats::FailureCounts,
 };
 
 /// Largest argument of a call, and its share of the guest's memory.
@@ -69,6 +70,8 @@ pub(crate) struct Counters {
     pub(crate) calls: AtomicU64,
     /// Calls that came to no decision.
     pub(crate) failures: AtomicU64,
+    /// The failed ones by kind.
+    pub(crate) kinds: FailureCounts,
     /// Microseconds of wall time in calls.
     pub(crate) microseconds: AtomicU64,
 }
@@ -80,11 +83,26 @@ pub(crate) struct Rejected {
     pub(crate) state: PluginState,
     /// For the operator.
     pub(crate) sentence: String,
+    /// The same files may do another time.
+    pub(crate) passing: bool,
 }
 
 impl Rejected {
     pub(crate) fn failed(sentence: impl Into<String>) -> Self {
-        Self { state: PluginState::Failed, sentence: sentence.into() }
+        Self { state: PluginState::Failed, sentence: sentence.into(), passing: false }
+    }
+
+    /// The rehearsal failed. What a busy host or a peer of the plugin can cause passes.
+    fn rehearsal(failure: &PluginFailure) -> Self {
+        let passing = matches!(
+            failure.kind,
+            PluginFailureKind::Busy
+                | PluginFailureKind::Deadline
+                | PluginFailureKind::CpuBudget
+                | PluginFailureKind::Unavailable
+                | PluginFailureKind::Timeout
+        );
+        Self { passing, ..Self::failed(failure.to_string()) }
     }
 }
 
@@ -146,7 +164,7 @@ impl Generation {
             .map_err(|error| Rejected::failed(format!("does not fit this host: {error:#}")))?;
         let shadow = Guarded::new(rehearse(factory.clone()));
         let (described, instance) =
-            shadow.await.map_err(|failure| Rejected::failed(failure.to_string()))?;
+            shadow.await.map_err(|failure| Rejected::rehearsal(&failure))?;
         let pool = Pool::new(&manifest.limits, manifest.isolation);
         pool.park(instance);
         Ok(Arc::new(Self {
@@ -191,6 +209,7 @@ impl Generation {
         let failed = answer.as_ref().err();
         if let Some(error) = failed {
             counters.failures.fetch_add(1, Ordering::Relaxed);
+            counters.kinds.add(error.kind);
             tracing::debug!(plugin = &*self.name, generation = &*self.short, %error, "call failed");
         }
         self.runtime.stats.called(elapsed, failed.map(|failure| failure.kind));
@@ -287,10 +306,8 @@ async fn compile(
         let missing =
             manifest.and_then(|manifest| capability::missing_grant(&prepared.imports, &manifest));
         if let Some(sentence) = missing {
-            return Err(Rejected {
-                state: PluginState::WaitingForGrant,
-                sentence: sentence.to_owned(),
-            });
+            let state = PluginState::WaitingForGrant;
+            return Err(Rejected { state, ..Rejected::failed(sentence) });
         }
         let component =
             runtime.aot.load(runtime.engine, &prepared.bytes).map_err(Rejected::failed)?;

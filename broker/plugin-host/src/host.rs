@@ -1,6 +1,6 @@
 //! The door: starting the host, and managing plugins as the admin API does.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use access::{
     BoxFuture, Gate, PluginError, PluginInfo, PluginManager, PluginState, UploadedPlugin,
@@ -19,6 +19,8 @@ use crate::{
 
 /// Orders that wait; more make their askers wait.
 const ORDERS_MAX: usize = 64;
+/// How long an asker waits for a build. A compiler has no deadline of its own.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// The plugin host. Its loader ends when the last handle is dropped; calls in progress end by
 /// themselves.
@@ -35,7 +37,7 @@ pub enum StartError {
     /// wasmtime does not start.
     #[error("{0}")]
     Engine(String),
-    /// What admins disabled is not known, and must not be guessed.
+    /// What admins disabled and which plugins there were is not known, and must not be guessed.
     #[error("{path}: {error}")]
     Remembered {
         /// The file.
@@ -49,12 +51,10 @@ impl PluginHost {
     /// Loads everything that is in the folder, puts the chains into `gate`, and goes on watching.
     /// Needs a tokio runtime with time; compiles on its blocking threads.
     pub async fn start(config: Config, gate: Arc<Gate>) -> Result<Arc<Self>, StartError> {
-        let aot = config.data_dir.join("aot");
-        let runtime = Arc::new(Runtime::new(Some(&aot)).map_err(StartError::Engine)?);
-        let remembered = Remembered::open(&config.data_dir).map_err(|error| {
-            let path = config.data_dir.join("plugins-state.json").display().to_string();
-            StartError::Remembered { path, error }
-        })?;
+        let data_dir = config.data_dir.clone();
+        let opened = tokio::task::spawn_blocking(move || open(&data_dir)).await;
+        let (runtime, remembered) =
+            opened.map_err(|error| StartError::Engine(error.to_string()))??;
         let stats = Arc::clone(&runtime.stats);
         let mut loader = Loader::new(&config, runtime, gate, remembered);
         loader.load_all(&config.deny_all).await;
@@ -91,9 +91,24 @@ impl PluginHost {
         Box::pin(async move {
             let ended = || PluginError::Internal("the plugin loader has ended".to_owned());
             self.orders.send(order).await.map_err(|_| ended())?;
-            verdict.await.map_err(|_| ended())?
+            match tokio::time::timeout(ANSWER_WITHIN, verdict).await {
+                Ok(verdict) => verdict.map_err(|_| ended())?,
+                Err(_) => Err(PluginError::Internal(format!(
+                    "not decided within {} s; it goes on, and the state of the plugin will tell",
+                    ANSWER_WITHIN.as_secs()
+                ))),
+            }
         })
     }
+}
+
+fn open(data_dir: &Path) -> Result<(Arc<Runtime>, Remembered), StartError> {
+    let runtime = Runtime::new(Some(&data_dir.join("aot"))).map_err(StartError::Engine)?;
+    let remembered = Remembered::open(data_dir).map_err(|error| {
+        let path = data_dir.join(Remembered::FILE).display().to_string();
+        StartError::Remembered { path, error }
+    })?;
+    Ok((Arc::new(runtime), remembered))
 }
 
 impl PluginManager for PluginHost {

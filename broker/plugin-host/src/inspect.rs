@@ -1,15 +1,17 @@
 //! Looking at a plugin without a broker: for the command line.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use crate::{
-    candidate::{Found, Places, valid_name},
+    candidate::{Found, Places, absent, valid_name},
     capability::log::LogRate,
     component,
     generation::Generation,
+    remembered::Remembered,
     runtime::Runtime,
 };
 
@@ -56,9 +58,9 @@ pub async fn check_plugin(
     }
     let runtime = Arc::new(Runtime::new(None).map_err(|error| vec![error])?);
     let places = Places { dir: dir.to_owned(), file_roots: file_roots.to_vec() };
-    let reading = match places.read(name, &runtime.engine.hash) {
+    let reading = match places.read(name, &runtime.engine.hash, None) {
         Found::Reading(reading) => reading,
-        Found::Missing => {
+        Found::Missing(_) => {
             return Err(vec![format!("{}: is not there", places.wasm(name).display())]);
         }
         Found::Unstable => return Err(vec![format!("{name}: its files are being written")]),
@@ -88,6 +90,43 @@ pub async fn check_plugin(
         generation.map_err(|rejected| vec![format!("{name}: {}", rejected.sentence)])?;
     inspection.described = Some(generation.described.clone());
     Ok(inspection)
+}
+
+/// Why plugins would refuse everybody although each for itself is in order: a chain names one that
+/// is switched off, or one that the broker knows from before is gone. `named` = what chains name.
+/// Blocking; writes nothing. Each sentence begins with a file.
+pub fn check_standing(dir: &Path, data_dir: &Path, named: &BTreeSet<String>) -> Vec<String> {
+    let state = data_dir.join(Remembered::FILE);
+    let remembered = match Remembered::open(data_dir) {
+        Ok(remembered) => remembered,
+        Err(error) => return vec![format!("{}: {error}", state.display())],
+    };
+    let places = Places { dir: dir.to_owned(), file_roots: Vec::new() };
+    let mut problems = Vec::new();
+    for name in named {
+        if remembered.is_disabled(name) {
+            let state = state.display();
+            problems.push(format!("{state}: an admin disabled {name}, but a chain names it"));
+        }
+        // A manifest that cannot be read is told of by `check_plugin`.
+        if places.manifest_of(name).is_ok_and(|(_, manifest)| !manifest.enabled) {
+            let file = places.manifest(name);
+            let file = file.display();
+            problems.push(format!("{file}: enabled = false, but a chain names {name}"));
+        }
+    }
+    for (name, known) in remembered.known().iter().filter(|(_, known)| !known.disabled) {
+        let gone = if absent(&places.wasm(name)) {
+            places.wasm(name)
+        } else if known.has_manifest && absent(&places.manifest(name)) {
+            places.manifest(name)
+        } else {
+            continue;
+        };
+        let gone = gone.display();
+        problems.push(format!("{gone}: is gone, so the link of {name} refuses until it is back"));
+    }
+    problems
 }
 
 fn outside(wasm: &[u8]) -> Result<Inspection, String> {

@@ -44,6 +44,6 @@ mod tests;
 
 pub use config::Config;
 pub use host::{PluginHost, StartError};
-pub use inspect::{Inspection, check_plugin, componentize, inspect};
+pub use inspect::{Inspection, check_plugin, check_standing, componentize, inspect};
 pub use manifest::{Isolation, Limits, Manifest, ManifestError};
 pub use stats::Stats;

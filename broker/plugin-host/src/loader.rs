@@ -1,10 +1,14 @@
 //! One task that owns which generation of which plugin is live.
 //!
-//! Notices changes (watcher, rescan, orders of the admin API), waits until files are quiet, builds
-//! a generation and swaps the whole chain in one step. Whatever fails before the swap leaves the
-//! generation that is live alone; what vanishes fails closed.
+//! Notices changes (watcher, rescan, orders of the admin API), waits until files are quiet, has a
+//! generation built and swaps the whole chain in one step. Whatever fails before the swap leaves
+//! the generation that is live alone; what vanishes fails closed. It never waits for a build: those
+//! are jobs beside it (`loader/jobs.rs`), and the newest of a plugin wins. What their results mean
+//! for a plugin is decided in `loader/judge.rs`.
 
 mod entry;
+mod jobs;
+mod judge;
 mod orders;
 mod scan;
 
@@ -15,19 +19,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use access::{Gate, PluginState};
+use access::{Gate, PluginError, PluginInfo};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
-use self::{entry::Entry, scan::Scan};
+use self::{
+    entry::Entry,
+    jobs::{HowToRead, Jobs},
+    orders::Answer,
+    scan::{Scan, Seen},
+};
 pub(crate) use self::{
     entry::{Row, View},
     orders::Order,
 };
 use crate::{
-    candidate::{Found, Places, Reading, Stamp},
-    chains::{Chains, Plan},
+    candidate::{Places, Stamp},
+    chains::{Chains, InForce, Plan},
     config::Config,
-    generation::{Generation, Rejected},
+    generation::Generation,
     remembered::Remembered,
     runtime::Runtime,
     watch::FolderWatch,
@@ -37,6 +47,11 @@ use crate::{
 const LOOK_EVERY_MIN: Duration = Duration::from_millis(10);
 /// Events of one change come in bursts.
 const BURST: Duration = Duration::from_millis(20);
+/// Looks at files that will not settle before an order gives up.
+const UNSTABLE_READS_MAX: u32 = 20;
+
+const NO_WASM: &str = "its file was removed";
+const NO_MANIFEST: &str = "its manifest was removed";
 
 /// The state of all plugins.
 pub(crate) struct Loader {
@@ -56,12 +71,23 @@ pub(crate) struct Loader {
     /// Passing trouble of this process, such as no free file descriptors: nothing is concluded from
     /// it.
     scan_error: Option<String>,
-    watch: FolderWatch,
+    /// Decisions of today that a restart would not know.
+    memory_error: Option<String>,
+    /// Locked off the async threads only.
+    watch: Arc<Mutex<FolderWatch>>,
+    watch_error: Option<String>,
     changed: Arc<Notify>,
     /// What lies there at the start is loaded at once; later changes must be quiet first.
     started: bool,
+    /// The folder could be looked at once.
+    looked: bool,
     /// Files that differ from what was loaded, and since when they look like this.
     unsettled: BTreeMap<String, (Stamp, Instant)>,
+    jobs: Jobs,
+    /// What stands in the gate; `None` = nothing of ours yet.
+    in_force: Option<InForce>,
+    /// Answers that are given when the chains that they speak of are in force.
+    verdicts: Vec<(Answer, Result<PluginInfo, PluginError>)>,
 }
 
 impl Loader {
@@ -72,6 +98,10 @@ impl Loader {
         remembered: Remembered,
     ) -> Self {
         let changed = Arc::new(Notify::new());
+        // Whoever is not found again is missing, not forgotten.
+        let known = remembered.known().iter();
+        let entries = known.map(|(name, known)| (name.clone(), Entry::remembered(known)));
+        let entries = entries.collect();
         Self {
             runtime,
             gate,
@@ -84,16 +114,22 @@ impl Loader {
             require_manifest: config.require_manifest,
             quiet_period: config.quiet_period,
             rescan_interval: config.rescan_interval,
-            entries: BTreeMap::new(),
+            entries,
             remembered,
             deny_all: None,
             deny_all_error: None,
             folder_error: None,
             scan_error: None,
-            watch: FolderWatch::new(Arc::clone(&changed)),
+            memory_error: None,
+            watch: Arc::new(Mutex::new(FolderWatch::new(Arc::clone(&changed)))),
+            watch_error: None,
             changed,
             started: false,
+            looked: false,
             unsettled: BTreeMap::new(),
+            jobs: Jobs::new(),
+            in_force: None,
+            verdicts: Vec::new(),
         }
     }
 
@@ -112,15 +148,18 @@ impl Loader {
             }
         }
         // Watching first: what changes while things are loaded is noticed afterwards.
-        self.watch.set(BTreeSet::from([self.places.dir.clone()]), true);
+        self.watch(BTreeSet::from([self.places.dir.clone()]), true).await;
         for name in self.scan().await {
-            self.load(&name, true).await;
+            self.load(&name, true, None);
+        }
+        while let Some(done) = self.jobs.next().await {
+            self.done(done);
         }
         self.started = true;
-        self.swap();
+        self.publish().await;
         // Only now it is known where their `[files]` lie; what changed there meanwhile is looked
         // for once.
-        self.watch.set(self.folders(), false);
+        self.watch(self.folders(), false).await;
         self.changed.notify_one();
     }
 
@@ -133,50 +172,60 @@ impl Loader {
         let changed = Arc::clone(&self.changed);
         loop {
             let unsettled = !self.unsettled.is_empty();
+            let retry = self.next_retry();
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(order) => self.obey(order).await,
                     None => return,
                 },
+                Some(done) = self.jobs.next(), if !self.jobs.is_idle() => {
+                    self.done(done);
+                    self.publish().await;
+                    self.watch(self.folders(), false).await;
+                }
                 () = changed.notified() => {
                     tokio::time::sleep(BURST).await;
                     self.look().await;
                 }
                 _ = rescan.tick() => {
-                    self.watch.set(self.folders(), true);
+                    self.watch(self.folders(), true).await;
                     self.entries.values_mut().for_each(Entry::rescan);
                     self.look().await;
                 }
                 () = tokio::time::sleep(look_every), if unsettled => self.look().await,
+                () = tokio::time::sleep(retry.unwrap_or_default()), if retry.is_some() => {
+                    self.retry();
+                }
             }
         }
     }
 
-    /// Loads what changed and has been quiet for long enough.
+    /// Closes the links of what vanished, and has loaded what changed and has been quiet for long
+    /// enough.
     async fn look(&mut self) {
-        let folder_error = self.folder_error.clone();
-        for name in self.scan().await {
-            self.load(&name, false).await;
-            self.swap();
+        let changed = self.scan().await;
+        // Also when nothing changed: the folder may have become unreadable.
+        self.publish().await;
+        for name in changed {
+            self.load(&name, false, None);
         }
-        if self.folder_error != folder_error {
-            self.swap();
-        }
-        self.watch.set(self.folders(), false);
+        self.watch(self.folders(), false).await;
     }
 
-    /// Names whose files differ from what was loaded and are quiet.
+    /// Names whose files differ from what was loaded and are quiet. What vanished is dealt with on
+    /// the way; the caller publishes.
     async fn scan(&mut self) -> Vec<String> {
         let known = self
             .entries
             .iter()
             .map(|(name, entry)| (name.clone(), entry.targets.clone()))
             .collect();
-        let stamps = match scan::scan(self.places.clone(), known).await {
-            Scan::Stamps(stamps) => {
+        let seen = match scan::scan(self.places.clone(), known).await {
+            Scan::Seen(seen) => {
                 self.folder_error = None;
                 self.scan_error = None;
-                stamps
+                self.first_look(&seen);
+                seen
             }
             Scan::Unreadable(error) => {
                 if self.folder_error.as_deref() != Some(&error) {
@@ -191,157 +240,117 @@ impl Loader {
                 return Vec::new();
             }
         };
-        self.quiet(stamps)
+        let quiet = self.quiet(seen);
+        quiet.into_iter().filter_map(|(name, seen)| self.still_there(name, seen)).collect()
     }
 
-    fn quiet(&mut self, stamps: BTreeMap<String, Stamp>) -> Vec<String> {
+    /// Whoever is there at the first look that succeeds has its link at once: a chain without it
+    /// might let in whom it refuses.
+    fn first_look(&mut self, seen: &BTreeMap<String, Seen>) {
+        if std::mem::replace(&mut self.looked, true) {
+            return;
+        }
+        for name in seen.keys() {
+            self.entries.entry(name.clone()).or_insert_with(Entry::there_at_start);
+        }
+    }
+
+    fn quiet(&mut self, seen: BTreeMap<String, Seen>) -> Vec<(String, Seen)> {
         let now = Instant::now();
         let mut quiet = Vec::new();
         let mut unsettled = BTreeMap::new();
-        for (name, stamp) in stamps {
+        for (name, seen) in seen {
             let settled = self.entries.get(&name).and_then(|entry| entry.settled.as_ref());
-            if settled == Some(&stamp) {
+            if settled == Some(&seen.stamp) {
                 continue;
             }
             let since = match self.unsettled.remove(&name) {
-                Some((before, since)) if before == stamp => since,
+                Some((before, since)) if before == seen.stamp => since,
                 _ => now,
             };
-            if !self.started || now.duration_since(since) >= self.quiet_period {
-                quiet.push(name);
+            let is_quiet = !self.started || now.duration_since(since) >= self.quiet_period;
+            // What is being read is judged first, and what was uploaded is not in the folder yet.
+            let vanished = self.vanished_why(&name, &seen).is_some();
+            let busy = self.jobs.get(&name).is_some_and(|job| job.reading || job.is_upload());
+            if is_quiet && (vanished || !busy) {
+                quiet.push((name, seen));
             } else {
-                unsettled.insert(name, (stamp, since));
+                unsettled.insert(name, (seen.stamp, since));
             }
         }
         self.unsettled = unsettled;
         quiet
     }
 
-    /// Reads, checks and builds one plugin. With `force`, also what was tried before with the same
-    /// bytes. Changes the entry only; the caller swaps.
-    async fn load(&mut self, name: &str, force: bool) {
-        let places = self.places.clone();
-        let (engine, owned) = (self.runtime.engine.hash, name.to_owned());
-        let reading = tokio::task::spawn_blocking(move || places.read(&owned, &engine)).await;
-        let reading = match reading {
-            Ok(Found::Reading(reading)) => *reading,
-            Ok(Found::Missing) => return self.vanished(name, "its file was removed"),
-            Ok(Found::Unstable) => {
-                // Seen again at the next look.
-                let stamp = Stamp::of(std::iter::empty());
-                self.unsettled.insert(name.to_owned(), (stamp, Instant::now()));
-                return;
-            }
-            Err(error) => {
-                tracing::error!(plugin = name, %error, "reading a plugin failed");
-                return;
-            }
-        };
-        if let Some(place) = self.admit(name, &reading) {
-            self.build(name, reading, place, force).await;
-        }
-    }
-
-    /// Everything that is decided before a component is compiled. `None` = it ends here.
-    fn admit(&mut self, name: &str, reading: &Reading) -> Option<crate::manifest::Manifest> {
-        let require_manifest = self.require_manifest;
-        let disabled = self.remembered.is_disabled(name);
-        let entry = self.entries.entry(name.to_owned()).or_insert_with(Entry::new);
-        entry.saw(reading);
-        if !reading.has_manifest && entry.had_manifest {
-            self.vanished(name, "its manifest was removed");
-            return None;
-        }
-        entry.had_manifest = reading.has_manifest;
-        if disabled || reading.manifest.as_ref().is_some_and(|manifest| !manifest.enabled) {
-            entry.disable(reading);
-            return None;
-        }
-        let problem = if !crate::candidate::valid_name(name) {
-            Some("a plugin's name is 1 to 64 letters, digits, '-' and '_'".to_owned())
-        } else if let Err(unusable) = &reading.contents {
-            entry.try_again = unusable.passing;
-            Some(unusable.sentence.clone())
-        } else {
-            None
-        };
-        if let Some(problem) = problem {
-            self.rejected(name, reading, &Rejected::failed(problem));
-            return None;
-        }
-        if require_manifest && !reading.has_manifest {
-            let sentence = "has no manifest, and require_manifest is set".to_owned();
-            let state = PluginState::WaitingForGrant;
-            self.rejected(name, reading, &Rejected { state, sentence });
-            return None;
-        }
-        reading.manifest.clone()
-    }
-
-    async fn build(
-        &mut self,
-        name: &str,
-        mut reading: Reading,
-        manifest: crate::manifest::Manifest,
-        force: bool,
-    ) {
-        let unread = Err(crate::candidate::Unusable { sentence: String::new(), passing: true });
-        let Ok(contents) = std::mem::replace(&mut reading.contents, unread) else {
-            return;
-        };
-        let Some(entry) = self.entries.get_mut(name) else {
-            return;
-        };
-        let id = contents.id.clone();
-        if entry.generation().is_some_and(|live| live.id == id) {
-            entry.back_to_live();
-            return;
-        }
-        if !force && entry.rejected_id.as_deref() == Some(&id) {
-            return;
-        }
-        let log = Arc::clone(&entry.log);
-        match Generation::build(&self.runtime, name, contents, manifest, log).await {
-            Ok(generation) => {
-                self.runtime.stats.loaded();
-                tracing::info!(plugin = name, generation = &*generation.short, "plugin is live");
-                if let Some(entry) = self.entries.get_mut(name) {
-                    entry.live(generation);
-                }
-            }
-            Err(rejected) => {
-                if let Some(entry) = self.entries.get_mut(name) {
-                    entry.rejected_id = Some(id);
-                }
-                self.rejected(name, &reading, &rejected);
+    fn still_there(&mut self, name: String, seen: Seen) -> Option<String> {
+        match self.vanished_why(&name, &seen) {
+            None => Some(name),
+            Some(why) => {
+                self.vanished(&name, why, seen.stamp, seen.no_wasm);
+                None
             }
         }
     }
 
-    fn rejected(&mut self, name: &str, reading: &Reading, rejected: &Rejected) {
-        self.runtime.stats.load_failed();
-        if let Some(entry) = self.entries.get_mut(name) {
-            let stays = entry.rejected(reading, rejected);
-            let error = &rejected.sentence;
-            tracing::warn!(plugin = name, error, stays, "plugin did not go live");
+    fn vanished_why(&self, name: &str, seen: &Seen) -> Option<&'static str> {
+        let entry = self.entries.get(name)?;
+        if seen.no_wasm {
+            return Some(NO_WASM);
+        }
+        (seen.no_manifest && entry.had_manifest).then_some(NO_MANIFEST)
+    }
+
+    /// Reads, checks and builds one plugin beside the loader. With `force`, also what was tried
+    /// before with the same bytes, and files that change are waited for.
+    fn load(&mut self, name: &str, force: bool, answer: Option<Answer>) {
+        self.unsettled.remove(name);
+        // At the start nobody waits for writers: their links are closed until they are done.
+        let reads_max = if force && self.started { UNSTABLE_READS_MAX } else { 1 };
+        let how = self.how_to_read(reads_max);
+        self.jobs.read(name, force, None, how);
+        if let Some(job) = self.jobs.get(name) {
+            job.answers.extend(answer);
         }
     }
 
-    fn vanished(&mut self, name: &str, why: &str) {
-        let Some(entry) = self.entries.get_mut(name) else {
-            return;
-        };
-        if entry.state == PluginState::Disabled {
-            self.entries.remove(name);
-            return;
-        }
-        let targets = entry.targets.clone();
-        entry.removed(why);
-        entry.settled = Some(scan::stamp(&self.places, name, &targets));
-        tracing::warn!(plugin = name, why, "plugin is gone; its link fails closed");
+    fn how_to_read(&self, reads_max: u32) -> HowToRead {
+        let (engine, pause) = (self.runtime.engine.hash, self.quiet_period);
+        HowToRead { places: self.places.clone(), engine, reads_max, pause }
     }
 
-    /// Puts the chains in force and tells the admin API. Called after every change of entries.
+    /// Builds that failed in a way that may pass.
+    fn retry(&mut self) {
+        let now = Instant::now();
+        let due = self.entries.iter_mut().filter_map(|(name, entry)| {
+            entry.retry_at().filter(|at| *at <= now)?;
+            entry.retry_begins(now);
+            Some(name.clone())
+        });
+        let due: Vec<String> = due.collect();
+        for name in due {
+            if self.jobs.get(&name).is_none() {
+                self.load(&name, false, None);
+            }
+        }
+    }
+
+    fn next_retry(&self) -> Option<Duration> {
+        let next = self.entries.values().filter_map(Entry::retry_at).min()?;
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    /// Puts the chains in force, tells the admin API, and answers. Called after every change of
+    /// entries; a change that no client can notice swaps nothing.
+    async fn publish(&mut self) {
+        // The disk first: what was live once fails closed from then on.
+        self.remember().await;
+        self.swap();
+        for (answer, verdict) in self.verdicts.drain(..) {
+            // An asker that went away does not undo the order.
+            let _ = answer.send(verdict);
+        }
+    }
+
     fn swap(&mut self) {
         let members = self.entries.iter().map(|(name, entry)| (name.clone(), entry.member()));
         let members = members.collect();
@@ -353,25 +362,61 @@ impl Loader {
         let (default, by_listener) = chains.build(&self.plan);
         // The view first: who sees the new chain also sees what is in it.
         self.view.store(Arc::new(self.snapshot()));
-        self.gate.swap(default, by_listener);
+        let in_force = chains.in_force(&default, &by_listener);
+        if self.in_force.as_ref() != Some(&in_force) {
+            self.gate.swap(default, by_listener);
+            self.in_force = Some(in_force);
+        }
+    }
+
+    async fn remember(&mut self) {
+        let decided = self.entries.iter().filter(|(_, entry)| !entry.fresh);
+        let known = decided.map(|(name, entry)| (name.clone(), entry.known()));
+        self.remembered.set_known(known.collect());
+        let error = self.remembered.save().await.err();
+        let error = error.map(|error| format!("{}: cannot be written: {error}", Remembered::FILE));
+        if let Some(error) =
+            error.as_ref().filter(|error| self.memory_error.as_ref() != Some(error))
+        {
+            tracing::error!("{error}");
+        }
+        self.memory_error = error;
+    }
+
+    /// Which folders are watched from now on. Talks to the watcher's thread, so off the async
+    /// threads.
+    async fn watch(&mut self, folders: BTreeSet<PathBuf>, again: bool) {
+        let watch = Arc::clone(&self.watch);
+        let set = tokio::task::spawn_blocking(move || {
+            let mut watch = watch.lock();
+            watch.set(folders, again);
+            watch.error().map(str::to_owned)
+        });
+        self.watch_error = set.await.unwrap_or_else(|error| Some(error.to_string()));
     }
 
     fn snapshot(&self) -> View {
+        let decided = self.entries.iter().filter(|(_, entry)| !entry.fresh);
         let rows: BTreeMap<String, Row> =
-            self.entries.iter().map(|(name, entry)| (name.clone(), entry.row(name))).collect();
+            decided.map(|(name, entry)| (name.clone(), entry.row(name))).collect();
         let mut not_ready: Vec<String> = self.folder_error.iter().cloned().collect();
         not_ready.extend(rows.iter().filter_map(|(name, row)| row.not_ready(name)));
         let named = self.plan.chain.iter().chain(self.plan.listener_chains.values()).flatten();
         let named: BTreeSet<&String> = named.collect();
         for name in named {
-            if !rows.contains_key(name) && name != crate::chains::DENY_ALL {
-                not_ready.push(format!("a chain names {name:?}, but no plugin has this name"));
+            match rows.get(name) {
+                Some(row) => not_ready.extend(row.not_ready_when_named(name)),
+                None if name == crate::chains::DENY_ALL => {}
+                None => {
+                    not_ready.push(format!("a chain names {name:?}, but no plugin has this name"));
+                }
             }
         }
         let mut warnings: Vec<String> = rows.iter().filter_map(|(n, row)| row.warning(n)).collect();
         warnings.extend(self.deny_all_error.iter().map(|error| format!("deny-all: {error}")));
         warnings.extend(self.scan_error.iter().cloned());
-        warnings.extend(self.watch.error().map(str::to_owned));
+        warnings.extend(self.memory_error.iter().cloned());
+        warnings.extend(self.watch_error.iter().cloned());
         if self.entries.values().all(|entry| entry.generation().is_none()) {
             warnings.push("no plugin is live: every client is refused".to_owned());
         }
@@ -385,3 +430,6 @@ impl Loader {
         parents.chain([self.places.dir.clone()]).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -126,18 +126,32 @@ impl Manifest {
     }
 }
 
-const CONTROLS: [(&str, Control); 4] = [
+/// Words of `control`.
+pub(crate) const CONTROLS: [(&str, Control); 4] = [
     ("sufficient", Control::Sufficient),
     ("required", Control::Required),
     ("requisite", Control::Requisite),
     ("optional", Control::Optional),
 ];
-const ON_ERRORS: [(&str, OnError); 2] = [("deny", OnError::Deny), ("next", OnError::Next)];
+/// Words of `on_error`.
+pub(crate) const ON_ERRORS: [(&str, OnError); 2] =
+    [("deny", OnError::Deny), ("next", OnError::Next)];
 const ISOLATIONS: [(&str, Isolation); 2] =
     [("pooled", Isolation::Pooled), ("per-call", Isolation::PerCall)];
 
-const ORDER_MAX: i64 = 1_000_000;
+/// Bound of `order`, either way.
+pub(crate) const ORDER_MAX: i64 = 1_000_000;
 const FILES_MAX: usize = 16;
+
+/// What a word means.
+pub(crate) fn choice_of<T: Copy>(allowed: &[(&str, T)], word: &str) -> Option<T> {
+    allowed.iter().find(|(name, _)| *name == word).map(|(_, value)| *value)
+}
+
+/// The word for a value; every value has one.
+pub(crate) fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'static str {
+    words.iter().find(|(_, known)| known == value).map_or("", |(word, _)| *word)
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -197,8 +211,7 @@ impl Source<'_> {
         let Some(raw) = raw else {
             return Ok(T::default());
         };
-        let found = allowed.iter().find(|(name, _)| name == raw.get_ref());
-        found.map(|(_, value)| *value).ok_or_else(|| {
+        choice_of(allowed, raw.get_ref()).ok_or_else(|| {
             let names: Vec<_> = allowed.iter().map(|(name, _)| format!("{name:?}")).collect();
             let names = names.join(", ");
             let message = format!("{key} = {:?}: must be one of {names}", raw.get_ref());

@@ -1,40 +1,79 @@
-//! Decisions of admins that outlive a restart: which plugins they disabled.
+//! What outlives a restart: which plugins admins disabled, and which plugins there are, so that one
+//! whose files vanish while the broker is down fails closed as it would while it is up.
 //! `DATA_DIR/plugins-state.json`, 0600.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     io::Write,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
+use access::{Control, OnError};
 use serde::{Deserialize, Serialize};
+
+use crate::{
+    chains::Standing,
+    manifest::{self, ORDER_MAX},
+};
 
 /// The file and what it holds.
 #[derive(Debug)]
 pub(crate) struct Remembered {
     path: PathBuf,
     disabled: BTreeSet<String>,
+    known: BTreeMap<String, Known>,
+    /// What stands on disk; differs after a write that failed.
+    stored: File,
 }
 
-#[derive(Default, Deserialize, Serialize)]
+/// What is remembered of a plugin that was in the folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// It had a manifest: without that it is not the same plugin.
+    pub(crate) has_manifest: bool,
+    /// Switched off by its manifest or an admin: nobody misses its files.
+    pub(crate) disabled: bool,
+    /// Where it stood.
+    pub(crate) standing: Standing,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     disabled: BTreeSet<String>,
+    /// Absent in files of the first version.
+    #[serde(default)]
+    known: BTreeMap<String, KnownText>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(deny_unknown_fields)]
+struct KnownText {
+    has_manifest: bool,
+    disabled: bool,
+    order: i64,
+    control: String,
+    on_error: String,
 }
 
 impl Remembered {
+    /// Name of the file.
+    pub(crate) const FILE: &str = "plugins-state.json";
+
     /// Reads the file; none is an empty one. A damaged one is an error: it could enable what an
-    /// admin disabled.
+    /// admin disabled, or let a plugin go missing.
     pub(crate) fn open(data_dir: &Path) -> io::Result<Self> {
-        let path = data_dir.join("plugins-state.json");
-        let file = match fs::read(&path) {
+        let path = data_dir.join(Self::FILE);
+        let stored = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => File::default(),
             Err(error) => return Err(error),
         };
-        Ok(Self { path, disabled: file.disabled })
+        let known = stored.known.iter().map(|(name, text)| Ok((name.clone(), text.read(name)?)));
+        let known = known.collect::<io::Result<_>>()?;
+        Ok(Self { path, disabled: stored.disabled.clone(), known, stored })
     }
 
     /// Whether an admin disabled it.
@@ -42,20 +81,70 @@ impl Remembered {
         self.disabled.contains(name)
     }
 
-    /// Remembers it, on disk first.
-    pub(crate) fn set_disabled(&mut self, name: &str, disabled: bool) -> io::Result<()> {
-        let mut changed = self.disabled.clone();
+    /// Every plugin that was there.
+    pub(crate) fn known(&self) -> &BTreeMap<String, Known> {
+        &self.known
+    }
+
+    /// In memory; [`Remembered::save`] follows.
+    pub(crate) fn set_disabled(&mut self, name: &str, disabled: bool) {
         match disabled {
-            true => changed.insert(name.to_owned()),
-            false => changed.remove(name),
+            true => self.disabled.insert(name.to_owned()),
+            false => self.disabled.remove(name),
         };
-        if changed == self.disabled {
+    }
+
+    /// In memory; [`Remembered::save`] follows.
+    pub(crate) fn set_known(&mut self, known: BTreeMap<String, Known>) {
+        self.known = known;
+    }
+
+    /// Writes what differs from the disk, off the async threads.
+    pub(crate) async fn save(&mut self) -> io::Result<()> {
+        let known = self.known.iter().map(|(name, known)| (name.clone(), KnownText::of(known)));
+        let file = File { disabled: self.disabled.clone(), known: known.collect() };
+        if file == self.stored {
             return Ok(());
         }
-        let text = serde_json::to_vec_pretty(&File { disabled: changed.clone() })?;
-        write_private(&self.path, &text)?;
-        self.disabled = changed;
+        let (path, text) = (self.path.clone(), serde_json::to_vec_pretty(&file)?);
+        tokio::task::spawn_blocking(move || write_private(&path, &text))
+            .await
+            .map_err(io::Error::other)??;
+        self.stored = file;
         Ok(())
+    }
+}
+
+impl KnownText {
+    fn of(known: &Known) -> Self {
+        Self {
+            has_manifest: known.has_manifest,
+            disabled: known.disabled,
+            order: known.standing.order,
+            control: manifest::word(&manifest::CONTROLS, &known.standing.control).to_owned(),
+            on_error: manifest::word(&manifest::ON_ERRORS, &known.standing.on_error).to_owned(),
+        }
+    }
+
+    fn read(&self, name: &str) -> io::Result<Known> {
+        let damaged = |what: &str| {
+            let message = format!("known.{name}.{what}: is not what this program writes");
+            io::Error::new(io::ErrorKind::InvalidData, message)
+        };
+        let control: Option<Control> = manifest::choice_of(&manifest::CONTROLS, &self.control);
+        let on_error: Option<OnError> = manifest::choice_of(&manifest::ON_ERRORS, &self.on_error);
+        if self.order.unsigned_abs() > ORDER_MAX.unsigned_abs() {
+            return Err(damaged("order"));
+        }
+        Ok(Known {
+            has_manifest: self.has_manifest,
+            disabled: self.disabled,
+            standing: Standing {
+                order: self.order,
+                control: control.ok_or_else(|| damaged("control"))?,
+                on_error: on_error.ok_or_else(|| damaged("on_error"))?,
+            },
+        })
     }
 }
 
@@ -83,8 +172,10 @@ pub(crate) fn write_private(path: &Path, contents: &[u8]) -> io::Result<()> {
     if written.is_err() {
         // The first error is the one to tell.
         let _ = fs::remove_file(&temporary);
+        return written;
     }
-    written
+    // The new name must survive a power loss too.
+    fs::File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
@@ -93,23 +184,70 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn survives_and_is_private() {
+    fn known() -> Known {
+        let standing = Standing { order: -3, control: Control::Requisite, on_error: OnError::Next };
+        Known { has_manifest: true, disabled: false, standing }
+    }
+
+    #[tokio::test]
+    async fn survives_and_is_private() {
         let folder = tempfile::tempdir().unwrap();
         let mut remembered = Remembered::open(folder.path()).unwrap();
         assert!(!remembered.is_disabled("a"));
-        remembered.set_disabled("a", true).unwrap();
+        remembered.set_disabled("a", true);
+        remembered.set_known(BTreeMap::from([("p".to_owned(), known())]));
+        remembered.save().await.unwrap();
         let again = Remembered::open(folder.path()).unwrap();
         assert!(again.is_disabled("a"));
+        assert_eq!(again.known()["p"], known());
         let mode = fs::metadata(&again.path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary is left");
     }
 
+    #[tokio::test]
+    async fn what_did_not_reach_the_disk_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let mut remembered = Remembered::open(&data).unwrap();
+        remembered.set_disabled("a", true);
+        assert!(remembered.save().await.is_err(), "there is no folder");
+        assert!(remembered.is_disabled("a"), "it holds all the same");
+        fs::create_dir(&data).unwrap();
+        remembered.save().await.unwrap();
+        assert!(Remembered::open(&data).unwrap().is_disabled("a"));
+    }
+
+    #[test]
+    fn a_file_of_the_first_version_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(Remembered::FILE), "{\"disabled\": [\"a\"]}").unwrap();
+        let remembered = Remembered::open(folder.path()).unwrap();
+        assert!(remembered.is_disabled("a"));
+        assert!(remembered.known().is_empty());
+    }
+
     #[test]
     fn damage_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("plugins-state.json"), "{\"disab").unwrap();
-        assert!(Remembered::open(folder.path()).is_err());
+        let good = r#"{"disabled": [], "known": {"p": {"has_manifest": true, "disabled": false,
+            "order": 1, "control": "required", "on_error": "deny"}}}"#;
+        let damaged = [
+            "",
+            "{\"disab",
+            "{}",
+            &good[..good.len() - 1],
+            &good.replace("required", "requirex"),
+            &good.replace("\"deny\"", "\"dent\""),
+            &good.replace("has_manifest", "has_manifesu"),
+            &good.replace(": 1,", ": 100000000,"),
+        ];
+        let path = folder.path().join(Remembered::FILE);
+        for text in damaged {
+            fs::write(&path, text).unwrap();
+            assert!(Remembered::open(folder.path()).is_err(), "{text}");
+        }
+        fs::write(&path, good).unwrap();
+        Remembered::open(folder.path()).unwrap();
     }
 }

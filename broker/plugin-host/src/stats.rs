@@ -17,7 +17,27 @@ pub struct Stats {
     calls: AtomicU64,
     call_nanoseconds: AtomicU64,
     log_bytes_dropped: AtomicU64,
-    failures: [AtomicU64; KINDS.len()],
+    failures: FailureCounts,
+}
+
+/// Failures by kind.
+#[derive(Debug, Default)]
+pub(crate) struct FailureCounts([AtomicU64; KINDS.len()]);
+
+impl FailureCounts {
+    /// One more.
+    pub(crate) fn add(&self, failure: PluginFailureKind) {
+        for (kind, count) in KINDS.iter().zip(&self.0) {
+            if *kind == failure {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Every kind, in a fixed order.
+    pub(crate) fn by_kind(&self) -> impl Iterator<Item = (PluginFailureKind, u64)> + '_ {
+        KINDS.into_iter().zip(&self.0).map(|(kind, count)| (kind, count.load(Ordering::Relaxed)))
+    }
 }
 
 /// Every kind of failure, in the order in which [`Stats::failures`] tells them.
@@ -63,10 +83,7 @@ impl Stats {
 
     /// Calls that came to no decision, by kind.
     pub fn failures(&self) -> impl Iterator<Item = (PluginFailureKind, u64)> + '_ {
-        KINDS
-            .into_iter()
-            .zip(&self.failures)
-            .map(|(kind, count)| (kind, count.load(Ordering::Relaxed)))
+        self.failures.by_kind()
     }
 
     pub(crate) fn loaded(&self) {
@@ -85,11 +102,8 @@ impl Stats {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let nanoseconds = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
         self.call_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
-        let Some(failure) = failure else { return };
-        for (kind, count) in KINDS.iter().zip(&self.failures) {
-            if *kind == failure {
-                count.fetch_add(1, Ordering::Relaxed);
-            }
+        if let Some(failure) = failure {
+            self.failures.add(failure);
         }
     }
 }

@@ -26,6 +26,7 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
         for name in &names {
             check_plugin(config, name, &mut problems).await;
         }
+        check_standing(config, &mut problems);
         check_modes(config, &names, &mut problems);
     }
     if let (Some(config), true) = (&config, problems.is_empty()) {
@@ -99,6 +100,15 @@ async fn check_plugin(config: &Config, name: &str, problems: &mut Vec<String>) {
     if let Err(found) = plugin_host::check_plugin(dir, name, &config.plugins.file_roots).await {
         problems.extend(found.iter().map(|problem| with_file(problem, name, dir)));
     }
+}
+
+/// What the broker would remember or a manifest would say against a plugin that stands in a chain.
+fn check_standing(config: &Config, problems: &mut Vec<String>) {
+    let chains = config.listeners.iter().filter_map(|listener| listener.chain.as_ref());
+    let chains = chains.chain(config.plugins.chain.as_ref());
+    let named = chains.flatten().map(|name| name.value.clone()).collect();
+    let dir = &config.plugins.dir.value;
+    problems.extend(plugin_host::check_standing(dir, &config.data_dir, &named));
 }
 
 /// Problems of manifests name their file already; others name the plugin.

@@ -11,8 +11,8 @@ use std::{
 
 use access::{
     Activity, Answer, BoxFuture, Chain, Condition, Control, Effect, Gate, Identity, Link,
-    LinkState, PermissionSet, Permissions, PluginError, PluginInfo, PluginManager, PluginState,
-    QoSSet, Rule, Subject, UploadedPlugin,
+    LinkState, PermissionSet, Permissions, PluginError, PluginFailureKind, PluginInfo,
+    PluginManager, PluginState, QoSSet, Rule, Subject, UploadedPlugin,
 };
 use codec::{ProtocolVersion, ReasonCode};
 use server::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, Totals};
@@ -193,6 +193,7 @@ fn plugin(name: &str) -> PluginInfo {
         state: PluginState::LiveOld,
         generation: Some("0123abcd".to_owned()),
         generations: 2,
+        load_failures: 3,
         described: Some(("ACL".to_owned(), "1.0".to_owned())),
         hooks: vec!["authorizer".to_owned()],
         imports: vec!["log".to_owned()],
@@ -201,6 +202,7 @@ fn plugin(name: &str) -> PluginInfo {
         error: Some("the newest file is no component".to_owned()),
         calls: 10,
         failures: 1,
+        failure_kinds: vec![(PluginFailureKind::Deadline, 1)],
         call_microseconds: 2_500_000,
     }
 }

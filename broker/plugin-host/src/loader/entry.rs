@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
 };
 
 use access::{PluginInfo, PluginState};
@@ -14,14 +15,24 @@ use crate::{
     chains::{DENY_ALL, Member, Standing},
     generation::{Generation, Rejected},
     manifest::Manifest,
+    remembered::Known,
     runtime::Runtime,
+    stats::FailureCounts,
 };
+
+/// Before a build whose failure may pass is tried again: first, doubled each time, at most.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(300);
 
 /// State of one plugin.
 pub(super) struct Entry {
+    /// Nothing was decided about it yet: a plugin that is being built for the first time has no
+    /// link, so that dropping one into the folder refuses nobody meanwhile.
+    pub(super) fresh: bool,
     pub(super) state: PluginState,
     live: Option<Arc<Generation>>,
     generations: u64,
+    pub(super) load_failures: u64,
     error: Option<String>,
     /// Of the last manifest that could be read.
     standing: Standing,
@@ -31,26 +42,53 @@ pub(super) struct Entry {
     pub(super) settled: Option<Stamp>,
     /// The last failure may pass by itself: judge the files again at the next rescan.
     pub(super) try_again: bool,
+    /// The last build failed in a way that may pass: when to build again, and how long was waited.
+    retry: Option<(Instant, Duration)>,
     /// What was tried last and failed.
     pub(super) rejected_id: Option<String>,
     pub(super) had_manifest: bool,
+    /// An admin disabled it; says nothing in another state.
+    pub(super) disabled_by_admin: bool,
     pub(super) log: Arc<LogRate>,
 }
 
 impl Entry {
     pub(super) fn new() -> Self {
         Self {
+            fresh: true,
             state: PluginState::Failed,
             live: None,
             generations: 0,
-            error: None,
+            load_failures: 0,
+            error: Some("it is not built yet".to_owned()),
             standing: standing(&Manifest::default()),
             targets: Vec::new(),
             settled: None,
             try_again: false,
+            retry: None,
             rejected_id: None,
             had_manifest: false,
+            disabled_by_admin: false,
             log: Arc::new(LogRate::new()),
+        }
+    }
+
+    /// It was there before the restart; nothing answers for it until its files were seen.
+    pub(super) fn remembered(known: &Known) -> Self {
+        let state = match known.disabled {
+            true => PluginState::Disabled,
+            false => PluginState::Removed,
+        };
+        let (standing, had_manifest) = (known.standing, known.has_manifest);
+        Self { fresh: false, state, standing, had_manifest, ..Self::new() }
+    }
+
+    /// What a restart must know.
+    pub(super) fn known(&self) -> Known {
+        Known {
+            has_manifest: self.had_manifest,
+            disabled: self.state == PluginState::Disabled,
+            standing: self.standing,
         }
     }
 
@@ -81,6 +119,43 @@ impl Entry {
         }
     }
 
+    /// It was stored by the admin API: the files are to be compared with that at the next look.
+    pub(super) fn stored(&mut self) {
+        self.settled = None;
+        self.rejected_id = None;
+        self.retry = None;
+    }
+
+    /// It was there at the first look: its link refuses until it is built.
+    pub(super) fn there_at_start() -> Self {
+        Self { fresh: false, ..Self::new() }
+    }
+
+    /// Its files could not be read as one picture. Whatever answered before still does.
+    pub(super) fn unstable(&mut self) {
+        if self.state == PluginState::Failed {
+            self.error = Some("its files are being written".to_owned());
+        }
+    }
+
+    /// Builds that failed may be tried again after a while, each time a longer one.
+    pub(super) fn retry_later(&mut self, now: Instant) {
+        let pause = self.retry.map_or(RETRY_FIRST, |(_, before)| (before * 2).min(RETRY_MAX));
+        self.retry = now.checked_add(pause).map(|at| (at, pause));
+    }
+
+    /// A retry that begins is not due again until it failed or was given up.
+    pub(super) fn retry_begins(&mut self, now: Instant) {
+        if let (Some((at, _)), Some(later)) = (&mut self.retry, now.checked_add(RETRY_MAX)) {
+            *at = later;
+        }
+    }
+
+    /// When it is to be built again.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.retry.map(|(at, _)| at)
+    }
+
     pub(super) fn live(&mut self, generation: Arc<Generation>) {
         self.standing = standing(&generation.manifest);
         self.live = Some(generation);
@@ -91,45 +166,65 @@ impl Entry {
 
     /// The files are those of the live generation (again).
     pub(super) fn back_to_live(&mut self) {
+        self.fresh = false;
         self.state = PluginState::Live;
         self.error = None;
         self.rejected_id = None;
+        self.retry = None;
     }
 
     /// Returns whether an earlier generation stays live.
-    pub(super) fn rejected(&mut self, reading: &Reading, rejected: &Rejected) -> bool {
+    pub(super) fn rejected(&mut self, manifest: Option<&Manifest>, rejected: &Rejected) -> bool {
+        self.fresh = false;
+        self.load_failures += 1;
+        if !rejected.passing {
+            self.retry = None;
+        }
         self.error = Some(rejected.sentence.clone());
         let stays = self.live.is_some();
         if stays {
             self.state = PluginState::LiveOld;
         } else {
             self.state = rejected.state;
-            if let Some(manifest) = &reading.manifest {
+            if let Some(manifest) = manifest {
                 self.standing = standing(manifest);
             }
         }
         stays
     }
 
-    pub(super) fn disable(&mut self, reading: &Reading) {
+    /// `by_admin` = not by its manifest alone.
+    pub(super) fn disable(&mut self, manifest: Option<&Manifest>, by_admin: bool) {
+        self.fresh = false;
         self.state = PluginState::Disabled;
+        self.disabled_by_admin = by_admin;
         self.live = None;
         self.error = None;
         self.rejected_id = None;
-        if let Some(manifest) = &reading.manifest {
+        self.retry = None;
+        if let Some(manifest) = manifest {
             self.standing = standing(manifest);
         }
     }
 
+    /// Its files are gone, and nobody misses them as long as it is disabled.
+    pub(super) fn removed_while_disabled(&mut self, why: &str, by_admin: bool) {
+        self.disable(None, by_admin);
+        self.error = Some(why.to_owned());
+    }
+
     pub(super) fn removed(&mut self, why: &str) {
+        self.fresh = false;
         self.state = PluginState::Removed;
         self.live = None;
         self.rejected_id = None;
+        self.retry = None;
         self.error = Some(why.to_owned());
     }
 
     pub(super) fn member(&self) -> Member {
         Member {
+            fresh: self.fresh,
             state: self.state,
             live: self.live.clone(),
             standing: self.standing,
@@ -145,6 +240,7 @@ impl Entry {
                 state: self.state,
                 generation: live.map(|live| live.id.clone()),
                 generations: self.generations,
+                load_failures: self.load_failures,
                 described: live.map(|live| live.described.clone()),
                 hooks: live.map(|live| live.hook_names.clone()).unwrap_or_default(),
                 imports: live.map(|live| live.imports.clone()).unwrap_or_default(),
@@ -153,6 +249,7 @@ impl Entry {
                 error: self.error.clone(),
                 calls: 0,
                 failures: 0,
+                failure_kinds: FailureCounts::default().by_kind().collect(),
                 call_microseconds: 0,
             },
             live: self.live.clone(),
@@ -203,9 +300,16 @@ impl Row {
         if let Some(live) = &self.live {
             info.calls = live.counters.calls.load(Ordering::Relaxed);
             info.failures = live.counters.failures.load(Ordering::Relaxed);
+            info.failure_kinds = live.counters.kinds.by_kind().collect();
             info.call_microseconds = live.counters.microseconds.load(Ordering::Relaxed);
         }
         info
+    }
+
+    /// Why a chain that names it is not whole though the plugin itself is in order.
+    pub(super) fn not_ready_when_named(&self, name: &str) -> Option<String> {
+        (self.info.state == PluginState::Disabled)
+            .then(|| format!("a chain names {name:?}, but this plugin is disabled"))
     }
 
     /// Its state.

@@ -1,14 +1,21 @@
-//! What the admin API may ask of the loader. One order at a time; the answer comes after the swap
-//! or the rejection.
+//! What the admin API may ask of the loader. The answer comes after the swap or the rejection; an
+//! order that has something built does not hold up those behind it.
+
+use std::sync::Arc;
 
 use access::{PluginError, PluginInfo, PluginState, UploadedPlugin};
 use tokio::sync::oneshot;
 
-use super::Loader;
-use crate::{candidate::valid_name, chains::Plan, component, remembered::write_private};
-
-/// Looks at files that will not settle before an order gives up.
-const UNSTABLE_READS_MAX: u32 = 20;
+use super::{Loader, NO_MANIFEST, UNSTABLE_READS_MAX, entry::Entry, jobs, jobs::Built};
+use crate::{
+    candidate::{Found, Reading, valid_name},
+    capability::log::LogRate,
+    chains::Plan,
+    component,
+    generation::Rejected,
+    manifest::Manifest,
+    remembered::Remembered,
+};
 
 /// The answer to an order about one plugin.
 pub(crate) type Answer = oneshot::Sender<Result<PluginInfo, PluginError>>;
@@ -30,71 +37,151 @@ pub(crate) enum Order {
 }
 
 impl Loader {
-    /// An asker that went away does not undo the order.
     pub(super) async fn obey(&mut self, order: Order) {
         match order {
-            Order::Upload(plugin, answer) => {
-                let _ = answer.send(self.upload(plugin).await);
-            }
-            Order::Reload(name, answer) => {
-                let _ = answer.send(self.reload(&name).await);
-            }
-            Order::Disable(name, answer) => {
-                let _ = answer.send(self.set_disabled(&name, true).await);
-            }
-            Order::Enable(name, answer) => {
-                let _ = answer.send(self.set_disabled(&name, false).await);
-            }
+            Order::Upload(plugin, answer) => self.upload(plugin, answer).await,
+            Order::Reload(name, answer) => self.reload(&name, answer),
+            Order::Disable(name, answer) => self.disable(&name, answer).await,
+            Order::Enable(name, answer) => self.enable(&name, answer).await,
             Order::Forget(name, answer) => {
                 let _ = answer.send(self.forget(&name).await);
             }
             Order::Plan(plan, answer) => {
                 self.plan = plan;
-                self.swap();
+                self.publish().await;
                 let _ = answer.send(());
             }
         }
-        self.watch.set(self.folders(), false);
+        self.publish().await;
+        self.watch(self.folders(), false).await;
     }
 
-    async fn upload(&mut self, plugin: UploadedPlugin) -> Result<PluginInfo, PluginError> {
+    fn answer(&mut self, answer: Answer, verdict: Result<PluginInfo, PluginError>) {
+        self.verdicts.push((answer, verdict));
+    }
+
+    /// Built from the bytes that were sent and the manifest that is there; stored only when that
+    /// worked, so that a restart finds what is live.
+    async fn upload(&mut self, plugin: UploadedPlugin, answer: Answer) {
         let UploadedPlugin { name, wasm } = plugin;
         if !valid_name(&name) {
-            return Err(PluginError::Invalid(format!(
-                "name {name:?}: must be 1 to 64 letters, digits, '-' and '_'"
-            )));
+            let error = format!("name {name:?}: must be 1 to 64 letters, digits, '-' and '_'");
+            return self.answer(answer, Err(PluginError::Invalid(error)));
         }
-        let path = self.places.wasm(&name);
-        let stored = tokio::task::spawn_blocking(move || {
-            // What cannot be a plugin at all must not replace one on disk.
-            component::prepare(&wasm)
-                .map_err(|error| PluginError::Invalid(format!("the component {error}")))?;
-            write_private(&path, &wasm)
-                .map_err(|error| PluginError::Internal(format!("{}: {error}", path.display())))
-        });
-        stored.await.unwrap_or_else(|error| {
-            Err(PluginError::Invalid(format!("the component cannot be read: {error}")))
-        })?;
-        self.reload(&name).await
+        if self.is_uploading(&name) {
+            return self.answer(answer, Err(uploading(&name)));
+        }
+        let wasm = Arc::new(wasm);
+        let bytes = Arc::clone(&wasm);
+        let looked = tokio::task::spawn_blocking(move || component::prepare(&bytes).map(drop));
+        let looked = looked.await.unwrap_or_else(|error| Err(format!("cannot be read: {error}")));
+        if let Err(error) = looked {
+            let error = PluginError::Invalid(format!("the component {error}"));
+            return self.answer(answer, Err(error));
+        }
+        let how = self.how_to_read(UNSTABLE_READS_MAX);
+        self.jobs.read(&name, true, Some(wasm), how);
+        if let Some(job) = self.jobs.get(&name) {
+            job.answers.push(answer);
+        }
     }
 
-    async fn reload(&mut self, name: &str) -> Result<PluginInfo, PluginError> {
-        if !self.entries.contains_key(name) && !self.places.wasm(name).exists() {
-            return Err(PluginError::NotFound(name.to_owned()));
-        }
-        for _ in 0..UNSTABLE_READS_MAX {
-            self.unsettled.remove(name);
-            self.load(name, true).await;
-            if !self.unsettled.contains_key(name) {
-                self.swap();
-                return self.verdict(name);
+    pub(super) fn upload_was_read(&mut self, name: &str, found: Result<Found, String>) {
+        let reading = match found {
+            Ok(Found::Reading(reading)) => Ok(*reading),
+            Ok(Found::Unstable | Found::Missing(_)) => {
+                Err(Rejected::failed("its files are being written"))
             }
-            tokio::time::sleep(self.quiet_period).await;
+            Err(error) => Err(Rejected::failed(error)),
+        };
+        let admitted = reading.and_then(|reading| self.admit_upload(name, reading));
+        match admitted {
+            Ok(plan) => self.jobs.build(name, plan, Arc::clone(&self.runtime), &self.places),
+            Err(rejected) => self.upload_rejected(name, &rejected),
         }
-        Err(PluginError::Rejected(format!("{name}: its files are still being written")))
     }
 
-    fn verdict(&self, name: &str) -> Result<PluginInfo, PluginError> {
+    fn admit_upload(&mut self, name: &str, reading: Reading) -> Result<jobs::Plan, Rejected> {
+        let entry = self.entries.get(name);
+        if !reading.has_manifest && entry.is_some_and(|entry| entry.had_manifest) {
+            return Err(Rejected::failed(NO_MANIFEST));
+        }
+        if let Some(rejected) = self.problem(name, &reading) {
+            return Err(rejected);
+        }
+        let contents = reading.contents.map_err(|unusable| Rejected::failed(unusable.sentence))?;
+        let manifest: Manifest = reading.manifest.unwrap_or_default();
+        let live = entry.and_then(Entry::generation);
+        Ok(jobs::Plan {
+            same: live.filter(|live| live.id == contents.id).map(Arc::clone),
+            log: entry.map_or_else(|| Arc::new(LogRate::new()), |entry| Arc::clone(&entry.log)),
+            has_manifest: reading.has_manifest,
+            contents,
+            manifest,
+        })
+    }
+
+    pub(super) fn upload_was_built(&mut self, name: &str, built: Built) {
+        let generation = match built.generation {
+            Ok(generation) => generation,
+            Err(rejected) => return self.upload_rejected(name, &rejected),
+        };
+        let entry = self.entries.entry(name.to_owned()).or_insert_with(Entry::new);
+        entry.stored();
+        if self.jobs.get(name).is_some_and(|job| job.overtaken) {
+            // What it was built with is not what is there now: from the files once more.
+            let answers = self.jobs.take(name).map(|job| job.answers).unwrap_or_default();
+            self.load(name, true, None);
+            if let Some(job) = self.jobs.get(name) {
+                job.answers = answers;
+            }
+            return;
+        }
+        entry.had_manifest = built.has_manifest;
+        entry.log = built.log;
+        let by_admin = self.remembered.is_disabled(name);
+        if by_admin || !built.manifest.enabled {
+            entry.disable(Some(&built.manifest), by_admin);
+        } else if entry.generation().is_some_and(|live| Arc::ptr_eq(live, &generation)) {
+            entry.back_to_live();
+        } else {
+            self.went_live(name, generation);
+        }
+        self.finish(name);
+    }
+
+    /// Nothing was stored: the files in the folder and what answers are as before.
+    fn upload_rejected(&mut self, name: &str, rejected: &Rejected) {
+        self.runtime.stats.load_failed();
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.load_failures += 1;
+            // The upload may have taken the place of a load.
+            entry.settled = None;
+            self.changed.notify_one();
+        }
+        let error = &rejected.sentence;
+        tracing::warn!(plugin = name, error, "an uploaded plugin did not go live");
+        let answers = self.jobs.take(name).map(|job| job.answers).unwrap_or_default();
+        for answer in answers {
+            self.answer(answer, Err(PluginError::Rejected(format!("{name}: {error}"))));
+        }
+    }
+
+    fn is_uploading(&mut self, name: &str) -> bool {
+        self.jobs.get(name).is_some_and(|job| job.is_upload())
+    }
+
+    fn reload(&mut self, name: &str, answer: Answer) {
+        if !valid_name(name) && !self.entries.contains_key(name) {
+            return self.answer(answer, Err(PluginError::NotFound(name.to_owned())));
+        }
+        if self.is_uploading(name) {
+            return self.answer(answer, Err(uploading(name)));
+        }
+        self.load(name, true, Some(answer));
+    }
+
+    pub(super) fn verdict(&self, name: &str) -> Result<PluginInfo, PluginError> {
         let entry = self.entries.get(name);
         let info = entry.map(|entry| entry.row(name).info());
         let info = info.ok_or_else(|| PluginError::NotFound(name.to_owned()))?;
@@ -110,38 +197,76 @@ impl Loader {
         }
     }
 
-    async fn set_disabled(
-        &mut self,
-        name: &str,
-        disabled: bool,
-    ) -> Result<PluginInfo, PluginError> {
+    /// In force before anything is read or written: whoever disables a plugin may be in a hurry.
+    async fn disable(&mut self, name: &str, answer: Answer) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return self.answer(answer, Err(PluginError::NotFound(name.to_owned())));
+        };
+        entry.disable(None, true);
+        self.overtake(name);
+        self.remembered.set_disabled(name, true);
+        self.swap();
+        let verdict = match self.remembered.save().await {
+            Ok(()) => self.verdict(name),
+            Err(error) => Err(PluginError::Internal(format!(
+                "{name} is disabled, but a restart would not know: {}: {error}",
+                Remembered::FILE
+            ))),
+        };
+        self.answer(answer, verdict);
+    }
+
+    async fn enable(&mut self, name: &str, answer: Answer) {
         if !self.entries.contains_key(name) {
-            return Err(PluginError::NotFound(name.to_owned()));
+            return self.answer(answer, Err(PluginError::NotFound(name.to_owned())));
         }
-        self.remembered
-            .set_disabled(name, disabled)
-            .map_err(|error| PluginError::Internal(format!("plugins-state.json: {error}")))?;
-        self.reload(name).await
+        if self.is_uploading(name) {
+            return self.answer(answer, Err(uploading(name)));
+        }
+        let before = self.remembered.is_disabled(name);
+        self.remembered.set_disabled(name, false);
+        if let Err(error) = self.remembered.save().await {
+            self.remembered.set_disabled(name, before);
+            let error = format!("{}: {error}", Remembered::FILE);
+            return self.answer(answer, Err(PluginError::Internal(error)));
+        }
+        self.load(name, true, Some(answer));
     }
 
     async fn forget(&mut self, name: &str) -> Result<(), PluginError> {
         let Some(entry) = self.entries.get(name) else {
             return Err(PluginError::NotFound(name.to_owned()));
         };
-        if entry.state != PluginState::Removed {
+        let gone = matches!(entry.state, PluginState::Removed | PluginState::Disabled);
+        if self.is_uploading(name) {
+            return Err(uploading(name));
+        }
+        let path = self.places.wasm(name);
+        // Where only the manifest is gone, forgetting would let the component in without one.
+        let absent = tokio::task::spawn_blocking(move || crate::candidate::absent(&path)).await;
+        if !gone || !absent.unwrap_or(false) {
             return Err(PluginError::Invalid(format!(
-                "{name}: only a plugin whose file is gone can be forgotten; disable it instead"
+                "{name}: only a plugin whose {name}.wasm is gone can be forgotten; disable it \
+                 instead, or remove the file"
             )));
         }
-        self.remembered
-            .set_disabled(name, false)
-            .map_err(|error| PluginError::Internal(format!("plugins-state.json: {error}")))?;
-        self.entries.remove(name);
-        // Where only the manifest was gone, the component is a new plugin without one.
-        if self.places.wasm(name).exists() {
-            self.load(name, true).await;
+        let before = self.remembered.is_disabled(name);
+        let entry = self.entries.remove(name);
+        self.remembered.set_disabled(name, false);
+        self.remember().await;
+        if let Some(error) = &self.memory_error {
+            // It would be back after a restart.
+            let error = PluginError::Internal(error.clone());
+            self.remembered.set_disabled(name, before);
+            self.entries.extend(entry.map(|entry| (name.to_owned(), entry)));
+            return Err(error);
         }
-        self.swap();
+        self.finish(name);
+        self.publish().await;
         Ok(())
     }
+}
+
+fn uploading(name: &str) -> PluginError {
+    PluginError::Invalid(format!("{name}: another upload of it is in progress; try again"))
 }

@@ -10,12 +10,22 @@ use crate::candidate::{Places, Stamp};
 
 /// What a look found.
 pub(super) enum Scan {
-    /// Every name, known or new, with the stamp of its files.
-    Stamps(BTreeMap<String, Stamp>),
+    /// Every name, known or new, with what its files look like.
+    Seen(BTreeMap<String, Seen>),
     /// The folder is not there or not readable: nothing in it may answer.
     Unreadable(String),
     /// This process lacks something, such as file descriptors: nothing is known, nothing changes.
     NoResources(String),
+}
+
+/// The files of one plugin from outside.
+pub(super) struct Seen {
+    /// Sizes and times.
+    pub(super) stamp: Stamp,
+    /// There is no `NAME.wasm`.
+    pub(super) no_wasm: bool,
+    /// There is no `NAME.toml`.
+    pub(super) no_manifest: bool,
 }
 
 /// `known` = names with the `[files]` of their manifests.
@@ -23,7 +33,7 @@ pub(super) async fn scan(places: Places, known: BTreeMap<String, Vec<PathBuf>>) 
     let shown = places.dir.display().to_string();
     let found = tokio::task::spawn_blocking(move || look(&places, &known)).await;
     match found {
-        Ok(Ok(stamps)) => Scan::Stamps(stamps),
+        Ok(Ok(seen)) => Scan::Seen(seen),
         Ok(Err(error)) if is_ours(&error) => {
             Scan::NoResources(format!("{shown} cannot be looked at now: {error}"))
         }
@@ -32,16 +42,17 @@ pub(super) async fn scan(places: Places, known: BTreeMap<String, Vec<PathBuf>>) 
     }
 }
 
-/// The stamp of one plugin's files, as [`scan`] would find it.
-pub(super) fn stamp(places: &Places, name: &str, targets: &[PathBuf]) -> Stamp {
-    let own = [places.wasm(name), places.manifest(name)];
-    Stamp::of(own.into_iter().chain(targets.iter().cloned()))
+fn seen(places: &Places, name: &str, targets: &[PathBuf]) -> Seen {
+    let (wasm, manifest) = (places.wasm(name), places.manifest(name));
+    let own = [wasm.clone(), manifest.clone()];
+    let stamp = Stamp::of(own.into_iter().chain(targets.iter().cloned()));
+    Seen { no_wasm: stamp.is_absent(&wasm), no_manifest: stamp.is_absent(&manifest), stamp }
 }
 
 fn look(
     places: &Places,
     known: &BTreeMap<String, Vec<PathBuf>>,
-) -> io::Result<BTreeMap<String, Stamp>> {
+) -> io::Result<BTreeMap<String, Seen>> {
     let mut names: BTreeSet<String> = known.keys().cloned().collect();
     for entry in fs::read_dir(&places.dir)? {
         let name = entry?.file_name();
@@ -55,8 +66,8 @@ fn look(
         .into_iter()
         .map(|name| {
             let targets = known.get(&name).map(Vec::as_slice).unwrap_or_default();
-            let stamp = stamp(places, &name, targets);
-            (name, stamp)
+            let seen = seen(places, &name, targets);
+            (name, seen)
         })
         .collect())
 }

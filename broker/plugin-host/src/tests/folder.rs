@@ -37,6 +37,13 @@ impl Bench {
         self.host = Some(PluginHost::start(config, Arc::clone(&self.gate)).await.unwrap());
     }
 
+    /// Ends the host and starts another over the same folders.
+    pub(super) async fn restart(&mut self) {
+        self.host = None;
+        self.gate = Arc::new(Gate::new(|| Duration::ZERO));
+        self.start().await;
+    }
+
     pub(super) fn host(&self) -> &PluginHost {
         self.host.as_ref().unwrap()
     }

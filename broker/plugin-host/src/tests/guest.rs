@@ -63,7 +63,14 @@ impl Guest {
         self
     }
 
-    /// `self-test` never ends.
+    /// `init` says `unavailable("nope")`.
+    pub(crate) fn init_unavailable(mut self) -> Self {
+        let kind = REFUSAL + 4;
+        self.init = format!("(i32.store8 (i32.const {kind}) (i32.const 0)) (i32.const {REFUSAL})");
+        self
+    }
+
+    /// `self-test` traps.
     pub(crate) fn self_test_traps(mut self) -> Self {
         self.self_test = "unreachable".to_owned();
         self

@@ -76,10 +76,106 @@ async fn uploads() {
     let bad = Guest::allow().init_refuses().component();
     let error = host.upload(upload("p", bad)).await.unwrap_err();
     assert_eq!(error, PluginError::Rejected("p: misconfigured: init: nope".to_owned()));
-    assert_eq!(bench.info("p").state, PluginState::LiveOld);
+    assert_eq!(bench.info("p").state, PluginState::Live, "nothing was stored");
+    assert_eq!(bench.info("p").load_failures, 1);
     assert_eq!(bench.principal().await.unwrap(), "p");
     assert_eq!(host.reload("q").await.unwrap_err(), PluginError::NotFound("q".to_owned()));
     assert_eq!(fs::read_dir(bench.path("")).unwrap().count(), 1, "no temporary is left");
+}
+
+#[tokio::test]
+async fn an_upload_that_fails_leaves_the_folder_as_it_was() {
+    let mut bench = Bench::new();
+    bench.write("p.wasm", Guest::allow_as("good").component());
+    bench.start().await;
+    let bad = |name: &str| UploadedPlugin {
+        name: name.to_owned(),
+        wasm: Guest::allow().init_refuses().component(),
+    };
+    for name in ["p", "new"] {
+        let error = bench.host().upload(bad(name)).await.unwrap_err();
+        assert_eq!(error, PluginError::Rejected(format!("{name}: misconfigured: init: nope")));
+    }
+    assert!(bench.host().get("new").is_none());
+    assert_eq!(bench.names(), ["p", "deny-all"]);
+    assert!(bench.host().not_ready().is_empty());
+    bench.restart().await;
+    assert_eq!(bench.names(), ["p", "deny-all"]);
+    assert_eq!(bench.principal().await.unwrap(), "good", "the last good file is still on disk");
+}
+
+#[tokio::test]
+async fn an_upload_does_not_undo_what_happened_meanwhile() {
+    let mut bench = Bench::new();
+    bench.write("p.wasm", Guest::allow_as("old").component());
+    bench.start().await;
+    let wasm = Guest::allow_as("new").component();
+    let upload = UploadedPlugin { name: "p".to_owned(), wasm };
+    let (uploaded, disabled) = tokio::join!(bench.host().upload(upload), bench.host().disable("p"));
+    assert_eq!(disabled.unwrap().state, PluginState::Disabled);
+    assert_eq!(uploaded.unwrap().state, PluginState::Disabled);
+    assert_eq!(bench.names(), ["deny-all"]);
+    assert_eq!(bench.host().enable("p").await.unwrap().state, PluginState::Live);
+    assert_eq!(bench.principal().await.unwrap(), "new");
+}
+
+#[tokio::test]
+async fn enabling_does_not_let_in_what_lost_its_manifest() {
+    let mut bench = Bench::new();
+    for name in ["p", "q"] {
+        bench.write(&format!("{name}.wasm"), Guest::allow_as(name).component());
+        bench.write(&format!("{name}.toml"), "control = \"required\"");
+    }
+    bench.start().await;
+    for name in ["p", "q"] {
+        bench.host().disable(name).await.unwrap();
+    }
+    fs::remove_file(bench.path("p.toml")).unwrap();
+    fs::remove_file(bench.path("q.wasm")).unwrap();
+    for name in ["p", "q"] {
+        bench.until("noticed", |bench| bench.info(name).error.is_some()).await;
+        assert_eq!(bench.info(name).state, PluginState::Disabled);
+    }
+    for name in ["p", "q"] {
+        let error = bench.host().enable(name).await.unwrap_err();
+        assert!(matches!(error, PluginError::Rejected(_)), "{error}");
+        assert_eq!(bench.info(name).state, PluginState::Removed);
+    }
+    assert_eq!(bench.names(), ["p", "q", "deny-all"]);
+    assert!(bench.principal().await.is_err());
+}
+
+#[tokio::test]
+async fn a_chain_that_names_a_disabled_plugin_is_not_ready() {
+    let mut bench = Bench::new();
+    for name in ["a", "b", "c"] {
+        bench.write(&format!("{name}.wasm"), Guest::allow_as(name).component());
+    }
+    bench.write("b.toml", "enabled = false");
+    let mut config = bench.config();
+    config.chain = Some(vec!["a".to_owned(), "b".to_owned()]);
+    bench.start_with(config).await;
+    let reasons = bench.host().not_ready();
+    assert_eq!(reasons, ["a chain names \"b\", but this plugin is disabled"]);
+    bench.host().disable("a").await.unwrap();
+    assert_eq!(bench.host().not_ready().len(), 2);
+    bench.host().disable("c").await.unwrap();
+    assert_eq!(bench.host().not_ready().len(), 2, "no chain names it");
+
+    let named = ["a", "b"].map(str::to_owned).into();
+    let data = bench.folder.path().join("data");
+    let problems = crate::check_standing(&bench.path(""), &data, &named);
+    assert!(
+        problems[0].ends_with("json: an admin disabled a, but a chain names it"),
+        "{problems:?}"
+    );
+    assert!(problems[1].ends_with("b.toml: enabled = false, but a chain names b"), "{problems:?}");
+    assert_eq!(problems.len(), 2);
+    bench.host().enable("a").await.unwrap();
+    fs::remove_file(bench.path("a.wasm")).unwrap();
+    let problems = crate::check_standing(&bench.path(""), &data, &Default::default());
+    assert!(problems[0].contains("a.wasm: is gone"), "{problems:?}");
+    assert_eq!(problems.len(), 1);
 }
 
 #[track_caller]

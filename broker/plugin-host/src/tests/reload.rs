@@ -49,7 +49,11 @@ async fn a_folder_that_is_not_there_fails_closed_until_it_is() {
 
     fs::create_dir(bench.path("")).unwrap();
     bench.write("a.wasm", Guest::allow_as("a").component());
-    bench.until("ready", |bench| bench.names() == ["a", "deny-all"]).await;
+    bench
+        .until("ready", |bench| {
+            bench.names() == ["a", "deny-all"] && bench.host().not_ready().is_empty()
+        })
+        .await;
 
     fs::rename(bench.path(""), bench.folder.path().join("elsewhere")).unwrap();
     bench.until("unreadable", |bench| !bench.host().not_ready().is_empty()).await;
@@ -130,9 +134,114 @@ async fn a_manifest_that_vanishes_is_a_plugin_that_vanishes() {
     bench.until_state("p", PluginState::Live).await;
     fs::remove_file(bench.path("p.toml")).unwrap();
     bench.until_state("p", PluginState::Removed).await;
+    let refused = bench.host().forget("p").await;
+    assert!(matches!(refused, Err(PluginError::Invalid(_))), "{refused:?}");
+    assert_eq!(bench.info("p").state, PluginState::Removed, "never in without its manifest");
+    fs::remove_file(bench.path("p.wasm")).unwrap();
     bench.host().forget("p").await.unwrap();
-    assert_eq!(bench.info("p").state, PluginState::Live, "a plugin without a manifest");
-    assert_eq!(bench.chain().links[0].control, access::Control::Sufficient);
+    assert_eq!(bench.names(), ["deny-all"]);
+}
+
+#[tokio::test]
+async fn a_disabled_plugin_whose_manifest_vanishes_is_not_let_in() {
+    let mut bench = Bench::new();
+    bench.write("p.wasm", Guest::allow_as("p").component());
+    bench.write("p.toml", "enabled = false");
+    let mut config = bench.config();
+    config.rescan_interval = Duration::from_millis(50);
+    bench.start_with(config).await;
+    assert_eq!(bench.info("p").state, PluginState::Disabled);
+    fs::remove_file(bench.path("p.toml")).unwrap();
+    bench.until_state("p", PluginState::Removed).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(bench.info("p").state, PluginState::Removed, "nor at the next look");
+    assert!(bench.principal().await.unwrap_err().contains("manifest was removed"));
+    bench.write("p.toml", "enabled = false");
+    bench.until_state("p", PluginState::Disabled).await;
+    fs::remove_file(bench.path("p.wasm")).unwrap();
+    bench.until("gone", |bench| bench.info("p").error.is_some()).await;
+    assert_eq!(bench.names(), ["deny-all"], "nobody misses what is switched off");
+}
+
+#[tokio::test]
+async fn what_was_live_before_a_restart_is_missed_after_it() {
+    let mut bench = Bench::new();
+    bench.write("a.wasm", Guest::allow_as("a").component());
+    bench.write("a.toml", "control = \"required\"\norder = 1");
+    bench.write("b.wasm", Guest::allow_as("b").component());
+    bench.write("b.toml", "control = \"requisite\"\non_error = \"next\"\norder = 2");
+    bench.write("off.wasm", Guest::allow_as("off").component());
+    bench.write("off.toml", "enabled = false");
+    bench.start().await;
+    fs::remove_file(bench.path("a.toml")).unwrap();
+    fs::remove_file(bench.path("b.wasm")).unwrap();
+    fs::remove_file(bench.path("off.toml")).unwrap();
+    bench.restart().await;
+    assert_eq!(bench.names(), ["a", "b", "off", "deny-all"]);
+    for name in ["a", "b", "off"] {
+        assert_eq!(bench.info(name).state, PluginState::Removed, "{name}");
+    }
+    let chain = bench.chain();
+    assert_eq!(chain.links[0].control, access::Control::Required);
+    assert_eq!(chain.links[1].control, access::Control::Requisite);
+    assert_eq!(chain.links[1].on_error, access::OnError::Next);
+    assert_eq!(bench.host().not_ready().len(), 3);
+    bench.host().forget("b").await.unwrap();
+    bench.restart().await;
+    assert_eq!(bench.names(), ["a", "off", "deny-all"], "forgotten is forgotten");
+    fs::write(bench.folder.path().join("data/plugins-state.json"), "{").unwrap();
+    bench.host = None;
+    let started = crate::PluginHost::start(bench.config(), Arc::clone(&bench.gate)).await;
+    assert!(started.is_err(), "a damaged memory is no empty one");
+}
+
+#[tokio::test]
+async fn what_may_pass_is_built_again() {
+    let mut bench = Bench::new();
+    bench.write("passes.wasm", Guest::allow().init_unavailable().component());
+    bench.write("stays.wasm", Guest::allow().init_refuses().component());
+    bench.start().await;
+    assert!(bench.info("passes").error.unwrap().contains("unavailable"));
+    bench.until("again", |bench| bench.info("passes").load_failures >= 3).await;
+    assert_eq!(bench.info("stays").load_failures, 1, "its fault is its own");
+}
+
+#[tokio::test]
+async fn a_look_that_changes_nothing_swaps_nothing() {
+    let mut bench = Bench::new();
+    bench.write("p.wasm", Guest::allow_as("p").component());
+    bench.write("q.wasm", reads_file().component());
+    bench.write("q.toml", "[files]\nnope = \"data.txt\"");
+    let mut config = bench.config();
+    config.rescan_interval = Duration::from_millis(40);
+    bench.start_with(config).await;
+    let swaps = bench.gate.generation();
+    // A file that is not there may come without a notice, so every rescan tries again.
+    bench.until("rescans", |bench| bench.info("q").load_failures >= 4).await;
+    assert_eq!(bench.gate.generation(), swaps);
+    bench.write("p.wasm", b"garbage");
+    bench.until_state("p", PluginState::LiveOld).await;
+    assert!(bench.host().warnings().iter().any(|warning| warning.contains("neither")));
+    assert_eq!(bench.gate.generation(), swaps, "clients notice nothing of a rejection");
+    bench.write("p.wasm", Guest::allow_as("new").component());
+    bench.until_state("p", PluginState::Live).await;
+    assert_eq!(bench.gate.generation(), swaps + 1);
+}
+
+#[tokio::test]
+async fn a_named_file_that_is_deleted_leaves_the_old_generation_visibly() {
+    let mut bench = Bench::new();
+    bench.write("p.wasm", reads_file().component());
+    bench.write("p.toml", "[files]\nnope = \"data.txt\"");
+    bench.write("data.txt", "one");
+    bench.start().await;
+    fs::remove_file(bench.path("data.txt")).unwrap();
+    bench.until_state("p", PluginState::LiveOld).await;
+    let info = bench.info("p");
+    assert_eq!(info.load_failures, 1);
+    assert!(info.error.unwrap().contains("data.txt"));
+    assert!(bench.host().warnings().iter().any(|warning| warning.contains("data.txt")));
+    assert_eq!(bench.principal().await.unwrap(), "p");
 }
 
 #[tokio::test]
