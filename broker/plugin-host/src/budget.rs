@@ -1,9 +1,10 @@
 //! What one guest call may use: CPU time, wall time, memory. Knows nothing of which plugin or hook
 //! it is.
 //!
-//! The guest is looked at when the epoch ticks. CPU time is the thread's CPU clock between ticks,
-//! so that a loaded machine does not kill innocent guests; the wall deadline is an epoch trap plus
-//! a time limit on host calls that wait.
+//! The guest is looked at when the epoch ticks and when it asks the host to wait: those are the
+//! places where it gives its thread up, so that no CPU time goes uncharged. CPU time is the thread's
+//! CPU clock, so that a loaded machine does not kill innocent guests; the wall deadline is an epoch
+//! trap plus a time limit on host calls that wait.
 
 use std::{
     cell::Cell,
@@ -21,6 +22,28 @@ pub(crate) struct Budget {
     pub(crate) wall: Duration,
 }
 
+impl Budget {
+    /// The wall clock starts now.
+    pub(crate) fn from_now(self) -> Allowance {
+        Allowance { cpu: self.cpu, wall: self.wall, deadline: Instant::now() + self.wall }
+    }
+}
+
+/// A budget whose wall clock runs: entries that belong to one call share the deadline.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowance {
+    cpu: Duration,
+    wall: Duration,
+    deadline: Instant,
+}
+
+impl Allowance {
+    /// The same deadline with other CPU time.
+    pub(crate) fn with_cpu(self, cpu: Duration) -> Self {
+        Self { cpu, ..self }
+    }
+}
+
 /// Why the host stopped a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
@@ -33,36 +56,35 @@ pub(crate) enum Stop {
 /// The running account of one store.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    budget: Budget,
-    deadline: Instant,
+    allowance: Allowance,
     cpu_used: Duration,
     stopped: Option<Stop>,
 }
 
 impl Meter {
-    /// An account that starts now.
-    pub(crate) fn new(budget: Budget) -> Self {
-        Self {
-            budget,
-            deadline: Instant::now() + budget.wall,
-            cpu_used: Duration::ZERO,
-            stopped: None,
-        }
+    /// An account of which nothing is used yet.
+    pub(crate) fn new(allowance: Allowance) -> Self {
+        Self { allowance, cpu_used: Duration::ZERO, stopped: None }
     }
 
     /// Starts the account again. The store's epoch deadline must be set by the caller.
-    pub(crate) fn arm(&mut self, budget: Budget) {
-        *self = Self::new(budget);
+    pub(crate) fn arm(&mut self, allowance: Allowance) {
+        *self = Self::new(allowance);
     }
 
     /// When host calls that wait must give up.
     pub(crate) fn deadline(&self) -> Instant {
-        self.deadline
+        self.allowance.deadline
     }
 
-    /// What the guest was given.
+    /// CPU and wall time that the guest was given.
     pub(crate) fn budget(&self) -> Budget {
-        self.budget
+        Budget { cpu: self.allowance.cpu, wall: self.allowance.wall }
+    }
+
+    /// CPU time that was charged.
+    pub(crate) fn cpu_used(&self) -> Duration {
+        self.cpu_used
     }
 
     /// Why the host stopped it, if it did.
@@ -75,31 +97,46 @@ impl Meter {
         self.stopped = Some(stop);
     }
 
+    /// Charges the CPU time since the poll began or was last charged. Must be called before
+    /// everything that may give the thread up, or the time until there is never charged.
+    pub(crate) fn charge(&mut self) -> Result<(), Stop> {
+        let now = thread_cpu();
+        let since = CHARGED_UNTIL.with(|until| until.replace(now));
+        self.cpu_used += now.saturating_sub(since);
+        if self.cpu_used >= self.allowance.cpu {
+            self.stopped = Some(Stop::Cpu);
+            return Err(Stop::Cpu);
+        }
+        Ok(())
+    }
+
     /// Called when the epoch deadline is reached, that is at most once a tick.
     pub(crate) fn tick(&mut self) -> UpdateDeadline {
-        let now = thread_cpu();
-        let since = POLL_STARTED.with(|started| started.replace(now));
-        self.cpu_used += now.saturating_sub(since);
-        if self.cpu_used >= self.budget.cpu {
-            self.stopped = Some(Stop::Cpu);
+        if self.charge().is_err() {
             return UpdateDeadline::Interrupt;
         }
-        if Instant::now() >= self.deadline {
+        if Instant::now() >= self.allowance.deadline {
             self.stopped = Some(Stop::Deadline);
             return UpdateDeadline::Interrupt;
         }
         UpdateDeadline::Yield(1)
     }
+
+    /// Called by host calls that wait, before they do.
+    pub(crate) fn before_wait(&mut self) -> wasmtime::Result<()> {
+        self.charge().map_err(|_| wasmtime::Error::msg("the CPU budget is used up"))
+    }
 }
 
 thread_local! {
-    /// Thread CPU time at which the poll in progress began or was last charged.
-    static POLL_STARTED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    /// Thread CPU time up to which the poll in progress is charged, or somebody else's.
+    static CHARGED_UNTIL: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// Must be called at the start of each poll of a future that runs a guest.
-pub(crate) fn poll_begins() {
-    POLL_STARTED.with(|started| started.set(thread_cpu()));
+/// From here on CPU time of this thread is the next account's. Must be called at the start of each
+/// poll of a future that runs a guest.
+pub(crate) fn charge_from_here() {
+    CHARGED_UNTIL.with(|until| until.set(thread_cpu()));
 }
 
 fn thread_cpu() -> Duration {
@@ -107,22 +144,29 @@ fn thread_cpu() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// Memory and tables of one store, all its memories together.
+/// Memory and tables of one store, all its memories and all its tables together.
 #[derive(Debug)]
 pub(crate) struct MemoryCap {
     bytes_max: usize,
     bytes: usize,
     last_growth: usize,
+    elements: usize,
+    last_elements: usize,
     hit: bool,
 }
 
-/// Elements per table: QuickJS and SpiderMonkey need nearly 8,000.
-const TABLE_ELEMENTS_MAX: usize = 10_000;
+/// Elements of all tables: QuickJS and SpiderMonkey need nearly 8,000.
+pub(crate) const TABLE_ELEMENTS_MAX: usize = 10_000;
+/// Core instances, tables and memories of one store. A component made from a core module has a shim
+/// and a fixup module beside it, with a table; QuickJS has three memories.
+pub(crate) const CORE_INSTANCES_MAX: u32 = 32;
+pub(crate) const TABLES_MAX: u32 = 32;
+pub(crate) const MEMORIES_MAX: u32 = 4;
 
 impl MemoryCap {
     /// A cap for a new store.
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, bytes: 0, last_growth: 0, hit: false }
+        Self { bytes_max, bytes: 0, last_growth: 0, elements: 0, last_elements: 0, hit: false }
     }
 
     /// Whether the guest ever wanted more than the cap.
@@ -170,11 +214,36 @@ impl ResourceLimiter for MemoryCap {
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS_MAX)
+        let growth = desired.saturating_sub(current);
+        let total = self.elements.saturating_add(growth);
+        if total > TABLE_ELEMENTS_MAX {
+            return Ok(false);
+        }
+        self.elements = total;
+        self.last_elements = growth;
+        Ok(true)
+    }
+
+    fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.elements = self.elements.saturating_sub(self.last_elements);
+        self.last_elements = 0;
+        Ok(())
+    }
+
+    fn instances(&self) -> usize {
+        CORE_INSTANCES_MAX as usize
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_MAX as usize
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_MAX as usize
     }
 }
 
@@ -191,6 +260,36 @@ mod tests {
         assert!(cap.worn_out());
         assert!(!cap.memory_growing(1 << 16, 2 << 16, None).unwrap());
         assert!(cap.hit());
+    }
+
+    #[test]
+    fn tables_share_one_cap() {
+        let mut cap = MemoryCap::new(1 << 16);
+        assert!(cap.table_growing(0, 7_690, None).unwrap());
+        assert!(cap.table_growing(0, 2_000, None).unwrap());
+        assert!(!cap.table_growing(0, 400, None).unwrap());
+        assert!(cap.table_growing(2_000, 2_300, None).unwrap());
+        cap.table_grow_failed(wasmtime::Error::msg("no")).unwrap();
+        assert!(cap.table_growing(2_000, 2_300, None).unwrap());
+        assert!(!cap.table_growing(0, usize::MAX, None).unwrap());
+    }
+
+    #[test]
+    fn every_charge_counts_from_the_last() {
+        let budget = Budget { cpu: Duration::from_millis(20), wall: Duration::from_secs(60) };
+        let mut meter = Meter::new(budget.from_now());
+        charge_from_here();
+        let mut charges = 0;
+        while meter.charge().is_ok() {
+            charges += 1;
+            let start = thread_cpu();
+            while thread_cpu() - start < Duration::from_millis(1) {}
+        }
+        assert!((10..=20).contains(&charges), "{charges}");
+        assert_eq!(meter.stopped(), Some(Stop::Cpu));
+        meter.arm(budget.from_now());
+        charge_from_here();
+        assert!(meter.charge().is_ok());
     }
 
     #[test]

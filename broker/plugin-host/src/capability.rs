@@ -31,6 +31,8 @@ pub(crate) struct Lent {
     pub(crate) files: files::FileSet,
     /// Log rate, shared by all generations of the plugin.
     pub(crate) log: Arc<log::LogRate>,
+    /// Its share of the password threads, if it verifies passwords.
+    pub(crate) passwords: Option<password_threads::PasswordShare>,
     /// What all plugins share.
     pub(crate) runtime: Arc<Runtime>,
 }

@@ -12,6 +12,8 @@ pub(crate) const WASM_BYTES_MAX: u64 = 32 << 20;
 /// Our package and the version this host implements.
 const PACKAGE: &str = "portcullis:plugin";
 const VERSION: &str = "0.1.0";
+/// Starts the name of every package of ours, those of later hosts included.
+const OURS: &str = "portcullis:";
 
 /// Interfaces that the host lends.
 const LENT: [&str; 7] = ["types", "log", "config", "files", "clock", "random", "crypto"];
@@ -134,7 +136,8 @@ fn foreign_import(name: &str) -> String {
     format!("imports {name}, which this host does not have; it lends only {PACKAGE}@{VERSION}")
 }
 
-/// Extra exports are tolerated: some languages leave their own.
+/// Extra exports are tolerated: some languages leave their own. One of ours that this host does not
+/// know is not: it would be a hook that nobody asks, and what it forbids would be allowed.
 fn acceptable_exports(names: &[String]) -> Result<Vec<String>, String> {
     let mut hooks = Vec::new();
     let mut plugin = false;
@@ -142,7 +145,10 @@ fn acceptable_exports(names: &[String]) -> Result<Vec<String>, String> {
         match our_interface(name)? {
             Some("plugin") => plugin = true,
             Some(interface) if HOOKS.contains(&interface) => hooks.push(interface.to_owned()),
-            Some(_) | None => {}
+            Some("types") => {}
+            Some(_) => return Err(unknown_hook(name)),
+            None if name.starts_with(OURS) => return Err(unknown_hook(name)),
+            None => {}
         }
     }
     if !plugin {
@@ -153,6 +159,11 @@ fn acceptable_exports(names: &[String]) -> Result<Vec<String>, String> {
         return Err(format!("exports no hook that this host knows ({known})"));
     }
     Ok(hooks)
+}
+
+fn unknown_hook(name: &str) -> String {
+    let known = HOOKS.join(", ");
+    format!("exports {name}, a hook that this host does not know; it knows {known}")
 }
 
 /// `portcullis:plugin/log@0.1.3` is `log`; another package is `None`; another version is an error.

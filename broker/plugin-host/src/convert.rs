@@ -18,7 +18,12 @@ use crate::{
 
 /// Rules in one answer.
 const RULES_MAX: usize = 10_000;
-/// Bytes of text in one answer.
+/// What a grant may hold: it is kept as long as the connection, and groups are asked for again with
+/// every set of permissions.
+const GROUPS_MAX: usize = 256;
+const ATTRIBUTES_MAX: usize = 64;
+const GRANT_BYTES_MAX: usize = 16 << 10;
+/// Bytes of text in one set of rules.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 pub(crate) fn connection(from: &Connection) -> types::Connection {
@@ -167,8 +172,17 @@ fn grant(from: wit::Grant) -> Result<Grant, PluginFailure> {
         + list(&from.groups)
         + attribute_bytes(&from.attributes)
         + attribute_bytes(&from.user_properties);
-    if bytes > ANSWER_BYTES_MAX {
-        return Err(too_large(&format!("a grant of {bytes} bytes")));
+    let counts = [
+        (from.groups.len(), GROUPS_MAX, "groups"),
+        (from.attributes.len(), ATTRIBUTES_MAX, "attributes"),
+        (from.user_properties.len(), ATTRIBUTES_MAX, "User Properties"),
+        (bytes, GRANT_BYTES_MAX, "bytes"),
+    ];
+    for (count, most, what) in counts {
+        if count > most {
+            let message = format!("granted {count} {what}; at most {most} are taken");
+            return Err(failure(PluginFailureKind::TooLarge, message));
+        }
     }
     if from.principal.as_ref().is_some_and(String::is_empty) {
         return Err(failure(PluginFailureKind::Internal, "named an empty principal"));

@@ -14,11 +14,13 @@ use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy,
 };
 
+use crate::budget::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
+
 /// How often the epoch advances: the grain of CPU budgets and deadlines.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 
 /// Instances alive at once over all plugins.
-const INSTANCES_MAX: u32 = 1024;
+pub(crate) const INSTANCES_MAX: u32 = 1024;
 
 /// Upper bound of a plugin's memory in bytes; manifests may not ask for more.
 pub(crate) const MEMORY_BYTES_MAX: usize = 64 << 20;
@@ -101,6 +103,11 @@ fn pooling(reservation: Option<u64>) -> Config {
         .total_memories(INSTANCES_MAX * 3)
         .total_tables(INSTANCES_MAX * 4)
         .total_stacks(INSTANCES_MAX)
+        // One component may not take what many share.
+        .max_core_instances_per_component(CORE_INSTANCES_MAX)
+        .max_memories_per_component(MEMORIES_MAX)
+        .max_tables_per_component(TABLES_MAX)
+        .table_elements(TABLE_ELEMENTS_MAX)
         .max_memory_size(MEMORY_BYTES_MAX)
         .linear_memory_keep_resident(256 << 10)
         .pagemap_scan(Enabled::Auto);

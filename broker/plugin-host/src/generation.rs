@@ -13,10 +13,11 @@ use std::{
 };
 
 use access::{PluginFailure, PluginFailureKind, PluginState};
+use telemetry::Escaped;
 use wasmtime::component::{Component, InstancePre, types::ComponentItem};
 
 use crate::{
-    budget::Budget,
+    budget::{self, Allowance, Budget},
     candidate::Contents,
     capability::{self, Lent, files::FileSet, log::LogRate},
     component, convert,
@@ -37,8 +38,10 @@ const REQUEST_MEMORY_SHARE: usize = 4;
 const DESCRIBE: Budget = Budget { cpu: Duration::from_millis(100), wall: Duration::from_secs(5) };
 /// `self-test`: the place for checks that cost time.
 const SELF_TEST: Budget = Budget { cpu: Duration::from_secs(5), wall: Duration::from_secs(30) };
-/// `init` may use this many times the CPU of a call, since it runs once per instance.
+/// `init` in the shadow instance may use this many times the CPU of a call.
 const INIT_CPU_FACTOR: u32 = 10;
+/// Later ones, which run inside somebody's call, may use this many times what it used there.
+const INIT_AGAIN_FACTOR: u32 = 3;
 
 /// A generation that went through all checks.
 pub(crate) struct Generation {
@@ -59,7 +62,7 @@ pub(crate) struct Generation {
     /// Calls since it went live.
     pub(crate) counters: Counters,
     factory: Factory,
-    pool: Pool,
+    pool: Arc<Pool>,
     runtime: Arc<Runtime>,
 }
 
@@ -114,25 +117,32 @@ struct Factory {
     lent: Arc<Lent>,
     memory_bytes: usize,
     call: Budget,
-    /// Calls must be admitted by the password threads.
-    verifies_passwords: bool,
+    /// CPU time of making an instance, `init` included.
+    making_cpu: Duration,
 }
 
 impl Factory {
-    fn init_budget(&self) -> Budget {
-        Budget { cpu: self.call.cpu.saturating_mul(INIT_CPU_FACTOR), wall: self.call.wall }
-    }
-
     /// An instance that is ready for calls.
-    async fn make(&self) -> Result<Instance, PluginFailure> {
-        let mut instance = self.raw().await?;
-        instance.init(self.init_budget()).await?;
+    /// An instance for a call, inside the call's deadline.
+    async fn make(&self, call: Allowance) -> Result<Instance, PluginFailure> {
+        let mut instance = self.raw(call.with_cpu(self.making_cpu)).await?;
+        instance.init().await?;
+        // What it used so far is not the call's.
+        budget::charge_from_here();
         Ok(instance)
     }
 
-    async fn raw(&self) -> Result<Instance, PluginFailure> {
-        let limits = (self.memory_bytes, self.init_budget());
-        Instance::new(&self.pre, &self.hooks, Arc::clone(&self.lent), limits).await
+    /// Before `init`. When the engine is full of instances that wait for calls, they make room.
+    async fn raw(&self, allowance: Allowance) -> Result<Instance, PluginFailure> {
+        let limits = (self.memory_bytes, allowance);
+        let attempt = || Instance::new(&self.pre, &self.hooks, Arc::clone(&self.lent), limits);
+        match attempt().await {
+            Err(failure) if failure.kind == PluginFailureKind::Busy => {
+                self.lent.runtime.pools.free_idle();
+                attempt().await
+            }
+            made => made,
+        }
     }
 }
 
@@ -158,14 +168,17 @@ impl Generation {
         let name: Arc<str> = name.into();
         let short: Arc<str> = id.get(..12).unwrap_or(&id).into();
         let mut lent = lent(runtime, Arc::clone(&name), Arc::clone(&short), &manifest);
+        lent.passwords =
+            imports_verify_password(&compiled.component).then(|| runtime.passwords.share());
         lent.files = FileSet::new(files);
         lent.log = log;
-        let factory = link(runtime, &compiled, &manifest, Arc::new(lent))
+        let mut factory = link(runtime, &compiled, &manifest, Arc::new(lent))
             .map_err(|error| Rejected::failed(format!("does not fit this host: {error:#}")))?;
         let shadow = Guarded::new(rehearse(factory.clone()));
-        let (described, instance) =
+        let Rehearsed { described, instance, making_cpu } =
             shadow.await.map_err(|failure| Rejected::rehearsal(&failure))?;
-        let pool = Pool::new(&manifest.limits, manifest.isolation);
+        factory.making_cpu = making_cpu_again(manifest.limits.cpu, making_cpu);
+        let pool = Pool::new(&manifest.limits, manifest.isolation, &runtime.pools);
         pool.park(instance);
         Ok(Arc::new(Self {
             name,
@@ -192,7 +205,9 @@ impl Generation {
         let lent = lent(runtime, DESCRIBED.into(), DESCRIBED.into(), &manifest);
         let factory = link(runtime, &compiled, &manifest, Arc::new(lent))
             .map_err(|error| Rejected::failed(format!("does not fit this host: {error:#}")))?;
-        let described = Guarded::new(async move { factory.raw().await?.describe(DESCRIBE).await });
+        let described = Guarded::new(async move {
+            factory.raw(DESCRIBE.from_now()).await?.describe(DESCRIBE.from_now()).await
+        });
         described.await.map_err(|failure| Rejected::failed(format!("describe: {failure}")))
     }
 
@@ -206,14 +221,21 @@ impl Generation {
         counters.calls.fetch_add(1, Ordering::Relaxed);
         let microseconds = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         counters.microseconds.fetch_add(microseconds, Ordering::Relaxed);
-        let failed = answer.as_ref().err();
-        if let Some(error) = failed {
-            counters.failures.fetch_add(1, Ordering::Relaxed);
-            counters.kinds.add(error.kind);
-            tracing::debug!(plugin = &*self.name, generation = &*self.short, %error, "call failed");
+        self.runtime.stats.called(elapsed);
+        if let Err(error) = &answer {
+            self.refused(error);
         }
-        self.runtime.stats.called(elapsed, failed.map(|failure| failure.kind));
         answer
+    }
+
+    /// Counts a call that failed, also one whose answer is not taken.
+    pub(crate) fn refused(&self, error: &PluginFailure) {
+        self.counters.failures.fetch_add(1, Ordering::Relaxed);
+        self.counters.kinds.add(error.kind);
+        self.runtime.stats.failed(error.kind);
+        let (kind, error) = (error.kind, Escaped(&error.message));
+        let (plugin, generation) = (&*self.name, &*self.short);
+        tracing::debug!(plugin, generation, ?kind, %error, "call failed");
     }
 
     async fn ask_uncounted(self: &Arc<Self>, request: Request) -> Result<Reply, PluginFailure> {
@@ -224,11 +246,14 @@ impl Generation {
             return Err(failure(PluginFailureKind::TooLarge, message));
         }
         // Before the deadline clock starts: a wait for others' passwords is not this call's fault.
-        let admission = match self.factory.verifies_passwords {
-            true => Some(self.runtime.passwords.admit().await.map_err(|_| {
-                failure(PluginFailureKind::Busy, "too many passwords wait to be verified")
-            })?),
-            false => None,
+        // Only logins wait: what a client may do is asked for clients that are connected already.
+        let admission = match (&self.factory.lent.passwords, &request) {
+            (Some(passwords), Request::Authenticate(_)) => {
+                Some(passwords.admit().await.map_err(|_| {
+                    failure(PluginFailureKind::Busy, "too many passwords wait to be verified")
+                })?)
+            }
+            _ => None,
         };
         let place = self.pool.enter().await.map_err(|_| {
             let places = self.manifest.limits.concurrency;
@@ -246,11 +271,12 @@ impl Generation {
     /// The instance is out of the pool while it runs: whatever ends the call other than well loses
     /// it.
     async fn enter(&self, request: &Request) -> Result<Reply, PluginFailure> {
+        let allowance = self.factory.call.from_now();
         let mut instance = match self.pool.take() {
             Some(instance) => instance,
-            None => self.factory.make().await?,
+            None => self.factory.make(allowance).await?,
         };
-        let answer = instance.ask(request, self.factory.call).await?;
+        let answer = instance.ask(request, allowance).await?;
         self.pool.park(instance);
         answer
     }
@@ -260,10 +286,28 @@ impl Generation {
         self.pool.trim();
     }
 
+    /// An instance outside of the pool.
+    #[cfg(test)]
+    pub(crate) async fn fresh(&self) -> Result<Instance, PluginFailure> {
+        self.factory.make(self.factory.call.from_now()).await
+    }
+
+    /// As after a call.
+    #[cfg(test)]
+    pub(crate) fn park(&self, instance: Instance) {
+        self.pool.park(instance);
+    }
+
+    /// Takes what a login needs, without a wait.
+    #[cfg(test)]
+    pub(crate) fn admit_at_once(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        self.factory.lent.passwords.as_ref()?.admit_at_once()
+    }
+
     /// Whether its calls are admitted by the password threads first.
     #[cfg(test)]
     pub(crate) fn verifies_passwords(&self) -> bool {
-        self.factory.verifies_passwords
+        self.factory.lent.passwords.is_some()
     }
 
     /// Instances that wait for a call.
@@ -271,6 +315,12 @@ impl Generation {
     pub(crate) fn idle(&self) -> usize {
         self.pool.idle()
     }
+}
+
+/// CPU time of making an instance inside a call: what went live must be able to be made again, and
+/// may not cost calls much more than it did at first.
+fn making_cpu_again(call: Duration, used: Duration) -> Duration {
+    used.saturating_mul(INIT_AGAIN_FACTOR).clamp(call, call.saturating_mul(INIT_CPU_FACTOR))
 }
 
 /// Stands in the log for a component that is only looked at.
@@ -290,6 +340,7 @@ fn lent(
         config: manifest.config.clone(),
         files: FileSet::default(),
         log: Arc::new(LogRate::new()),
+        passwords: None,
         runtime: Arc::clone(runtime),
     }
 }
@@ -332,7 +383,7 @@ fn link(
         lent,
         memory_bytes: manifest.limits.memory_bytes,
         call: Budget { cpu: manifest.limits.cpu, wall: manifest.limits.deadline },
-        verifies_passwords: imports_verify_password(&compiled.component),
+        making_cpu: manifest.limits.cpu.saturating_mul(INIT_CPU_FACTOR),
     })
 }
 
@@ -348,18 +399,46 @@ fn imports_verify_password(component: &Component) -> bool {
     })
 }
 
+/// What the shadow instance showed.
+struct Rehearsed {
+    described: (String, String),
+    instance: Instance,
+    making_cpu: Duration,
+}
+
 /// The shadow instance: what fails here never goes live.
-async fn rehearse(factory: Factory) -> Result<((String, String), Instance), PluginFailure> {
+async fn rehearse(factory: Factory) -> Result<Rehearsed, PluginFailure> {
     let named = |step: &'static str| {
         move |error: PluginFailure| PluginFailure {
             kind: error.kind,
             message: format!("{step}: {}", error.message),
         }
     };
-    let mut instance = factory.raw().await.map_err(named("instantiate"))?;
-    let (name, version) = instance.describe(DESCRIBE).await.map_err(named("describe"))?;
-    instance.init(factory.init_budget()).await.map_err(named("init"))?;
-    instance.self_test(SELF_TEST).await.map_err(named("self-test"))?;
+    let making = Budget { cpu: factory.making_cpu, wall: factory.call.wall };
+    let mut instance = factory.raw(making.from_now()).await.map_err(named("instantiate"))?;
+    let (name, version) =
+        instance.describe(DESCRIBE.from_now()).await.map_err(named("describe"))?;
+    budget::charge_from_here();
+    instance.arm(making.from_now());
+    let making_cpu = instance.init().await.map_err(named("init"))?;
+    instance.self_test(SELF_TEST.from_now()).await.map_err(named("self-test"))?;
     let printable = crate::failure::printable;
-    Ok(((printable(&name), printable(&version)), instance))
+    let described = (printable(&name), printable(&version));
+    Ok(Rehearsed { described, instance, making_cpu })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn making_an_instance_again_may_cost_what_it_did() {
+        let check = |used, expected| {
+            let again = making_cpu_again(Duration::from_millis(50), Duration::from_millis(used));
+            assert_eq!(again, Duration::from_millis(expected));
+        };
+        check(0, 50);
+        check(20, 60);
+        check(499, 500);
+    }
 }

@@ -40,7 +40,7 @@ impl<T: Send + 'static> Future for Guarded<T> {
         let Some(call) = self.call.as_mut() else {
             return Poll::Ready(Err(host_failure()));
         };
-        budget::poll_begins();
+        budget::charge_from_here();
         let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
         let result = match polled {
             Ok(Poll::Pending) => return Poll::Pending,

@@ -26,7 +26,7 @@ impl Authenticator for Hook {
         Box::pin(async move {
             let arguments = (convert::connection(connection), convert::credentials(credentials));
             match self.0.ask(Request::Authenticate(Box::new(arguments))).await? {
-                Reply::Outcome(outcome) => convert::outcome(outcome),
+                Reply::Outcome(outcome) => self.counted(convert::outcome(outcome)),
                 Reply::Answer(_) => Err(wrong_reply()),
             }
         })
@@ -41,10 +41,20 @@ impl Authorizer for Hook {
         Box::pin(async move {
             let subject = Box::new(convert::subject(subject));
             match self.0.ask(Request::Permissions(subject)).await? {
-                Reply::Answer(answer) => convert::answer(answer),
+                Reply::Answer(answer) => self.counted(convert::answer(answer)),
                 Reply::Outcome(_) => Err(wrong_reply()),
             }
         })
+    }
+}
+
+impl Hook {
+    /// An answer that is not taken is a failure of the call like any other.
+    fn counted<T>(&self, taken: Result<T, PluginFailure>) -> Result<T, PluginFailure> {
+        if let Err(error) = &taken {
+            self.0.refused(error);
+        }
+        taken
     }
 }
 

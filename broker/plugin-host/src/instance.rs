@@ -12,7 +12,7 @@ use zeroize::Zeroize;
 
 use crate::{
     bindings::exports::portcullis::plugin::{authenticator, authorizer, plugin},
-    budget::{Budget, MemoryCap, Meter},
+    budget::{Allowance, MemoryCap, Meter},
     capability::Lent,
     failure::{classify, failure, reported},
 };
@@ -101,15 +101,17 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    /// Instantiates inside `budget` and type-checks every hook. `init` has not run yet.
+    /// Instantiates inside its limits (memory in bytes, time) and type-checks every hook. `init` has
+    /// not run yet.
     pub(crate) async fn new(
         pre: &InstancePre<State>,
         hooks: &Hooks,
         lent: Arc<Lent>,
-        limits: (usize, Budget),
+        limits: (usize, Allowance),
     ) -> Result<Self, PluginFailure> {
-        let (memory_bytes, budget) = limits;
-        let state = State { meter: Meter::new(budget), memory: MemoryCap::new(memory_bytes), lent };
+        let (memory_bytes, allowance) = limits;
+        let meter = Meter::new(allowance);
+        let state = State { meter, memory: MemoryCap::new(memory_bytes), lent };
         let mut store = Store::new(pre.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(CROSSING_BYTES_MAX);
@@ -149,24 +151,28 @@ impl Instance {
     /// `describe`: name and version.
     pub(crate) async fn describe(
         &mut self,
-        budget: Budget,
+        allowance: Allowance,
     ) -> Result<(String, String), PluginFailure> {
-        self.arm(budget);
+        self.arm(allowance);
         let info = self.plugin.call_describe(&mut self.store).await;
         let info = info.map_err(|error| self.classify(&error))?;
         Ok((info.name, info.version))
     }
 
-    /// `init`.
-    pub(crate) async fn init(&mut self, budget: Budget) -> Result<(), PluginFailure> {
-        self.arm(budget);
+    /// `init`, on the account of the instantiation. Returns the CPU time that both took.
+    pub(crate) async fn init(&mut self) -> Result<Duration, PluginFailure> {
+        self.store.set_epoch_deadline(1);
         let done = self.plugin.call_init(&mut self.store).await;
-        done.map_err(|error| self.classify(&error))?.map_err(reported)
+        done.map_err(|error| self.classify(&error))?.map_err(reported)?;
+        let meter = &mut self.store.data_mut().meter;
+        // What is over the budget since the last tick is less than a tick, and the work is done.
+        let _ = meter.charge();
+        Ok(meter.cpu_used())
     }
 
     /// `self-test`.
-    pub(crate) async fn self_test(&mut self, budget: Budget) -> Result<(), PluginFailure> {
-        self.arm(budget);
+    pub(crate) async fn self_test(&mut self, allowance: Allowance) -> Result<(), PluginFailure> {
+        self.arm(allowance);
         let done = self.plugin.call_self_test(&mut self.store).await;
         done.map_err(|error| self.classify(&error))?.map_err(reported)
     }
@@ -176,9 +182,9 @@ impl Instance {
     pub(crate) async fn ask(
         &mut self,
         request: &Request,
-        budget: Budget,
+        allowance: Allowance,
     ) -> Result<Result<Reply, PluginFailure>, PluginFailure> {
-        self.arm(budget);
+        self.arm(allowance);
         self.calls = self.calls.saturating_add(1);
         match request {
             Request::Authenticate(arguments) => {
@@ -204,8 +210,9 @@ impl Instance {
             && !self.store.data().memory.worn_out()
     }
 
-    fn arm(&mut self, budget: Budget) {
-        self.store.data_mut().meter.arm(budget);
+    /// Starts a new account.
+    pub(crate) fn arm(&mut self, allowance: Allowance) {
+        self.store.data_mut().meter.arm(allowance);
         self.store.set_epoch_deadline(1);
     }
 

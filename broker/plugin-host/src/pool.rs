@@ -1,12 +1,19 @@
 //! Warm instances of one generation: how many may run, which wait, which are kept. Knows nothing of
 //! guests.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
+    engine::INSTANCES_MAX,
     instance::Instance,
     manifest::{Isolation, Limits},
     turnstile::{Full, Turnstile},
@@ -19,23 +26,54 @@ const WAITING_PER_PLACE: usize = 4;
 /// Idle time after which all but one instance are dropped.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
+/// Instances of all pools that wait: the other half of what the engine has is for calls that run.
+const IDLE_TOTAL_MAX: usize = INSTANCES_MAX as usize / 2;
+
+/// All pools of a host: they share the instances that the engine can hold.
+#[derive(Default)]
+pub(crate) struct Pools {
+    pools: Mutex<Vec<Weak<Pool>>>,
+    idle: AtomicUsize,
+}
+
+impl Pools {
+    fn add(&self, pool: &Arc<Pool>) {
+        let mut pools = self.pools.lock();
+        pools.retain(|pool| pool.strong_count() > 0);
+        pools.push(Arc::downgrade(pool));
+    }
+
+    /// Drops every instance that waits: somebody's call needs the place.
+    pub(crate) fn free_idle(&self) {
+        let pools: Vec<_> = self.pools.lock().iter().filter_map(Weak::upgrade).collect();
+        for pool in pools {
+            let idle = std::mem::take(&mut *pool.idle.lock());
+            self.idle.fetch_sub(idle.len(), Ordering::Relaxed);
+        }
+    }
+}
+
 /// The pool of one generation.
 pub(crate) struct Pool {
     turnstile: Turnstile,
     /// A stack: the warmest on top, so that the surplus grows old and goes.
     idle: Mutex<Vec<Instance>>,
     isolation: Isolation,
+    all: Arc<Pools>,
 }
 
 impl Pool {
     /// An empty pool.
-    pub(crate) fn new(limits: &Limits, isolation: Isolation) -> Self {
+    pub(crate) fn new(limits: &Limits, isolation: Isolation, all: &Arc<Pools>) -> Arc<Self> {
         let waiting_max = limits.concurrency * WAITING_PER_PLACE;
-        Self {
+        let pool = Arc::new(Self {
             turnstile: Turnstile::new(limits.concurrency, waiting_max, WAIT_MAX),
             idle: Mutex::new(Vec::new()),
             isolation,
-        }
+            all: Arc::clone(all),
+        });
+        all.add(&pool);
+        pool
     }
 
     /// A place to run in; waits a bounded time.
@@ -45,7 +83,9 @@ impl Pool {
 
     /// Takes a warm instance out: until it is parked again, it is lost.
     pub(crate) fn take(&self) -> Option<Instance> {
-        self.idle.lock().pop()
+        let instance = self.idle.lock().pop()?;
+        self.all.idle.fetch_sub(1, Ordering::Relaxed);
+        Some(instance)
     }
 
     /// Puts an instance back after a call that ended well.
@@ -55,7 +95,13 @@ impl Pool {
             return;
         }
         instance.parked = now;
-        self.idle.lock().push(instance);
+        let mut idle = self.idle.lock();
+        // One may always stay, so that a busy plugin does not make every other one cold.
+        if !idle.is_empty() && self.all.idle.load(Ordering::Relaxed) >= IDLE_TOTAL_MAX {
+            return;
+        }
+        self.all.idle.fetch_add(1, Ordering::Relaxed);
+        idle.push(instance);
     }
 
     /// Drops instances that were not needed for a while; one stays.
@@ -69,6 +115,7 @@ impl Pool {
                 .unwrap_or_else(|| idle.len().saturating_sub(1));
             idle.drain(..keep_from).collect()
         };
+        self.all.idle.fetch_sub(surplus.len(), Ordering::Relaxed);
         // Unmapping memory takes time: not under the lock.
         drop(surplus);
     }
@@ -77,5 +124,11 @@ impl Pool {
     #[cfg(test)]
     pub(crate) fn idle(&self) -> usize {
         self.idle.lock().len()
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.all.idle.fetch_sub(self.idle.get_mut().len(), Ordering::Relaxed);
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     capability::password_threads::PasswordThreads,
     engine::{self, HostEngine},
     instance::State,
+    pool::Pools,
     stats::Stats,
 };
 
@@ -23,7 +24,9 @@ pub(crate) struct Runtime {
     /// Cached machine code.
     pub(crate) aot: AotCache,
     /// Where passwords are verified.
-    pub(crate) passwords: PasswordThreads,
+    pub(crate) passwords: Arc<PasswordThreads>,
+    /// Where instances wait for calls.
+    pub(crate) pools: Arc<Pools>,
     /// Counters.
     pub(crate) stats: Arc<Stats>,
 }
@@ -45,7 +48,8 @@ impl Runtime {
             engine,
             linker: linker(engine).map_err(|error| format!("host interfaces: {error:#}"))?,
             aot,
-            passwords: PasswordThreads::new(),
+            passwords: Arc::new(PasswordThreads::new()),
+            pools: Arc::default(),
             stats: Arc::default(),
         })
     }

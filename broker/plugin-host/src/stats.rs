@@ -98,13 +98,15 @@ impl Stats {
         self.log_bytes_dropped.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn called(&self, elapsed: Duration, failure: Option<PluginFailureKind>) {
+    pub(crate) fn called(&self, elapsed: Duration) {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let nanoseconds = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
         self.call_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
-        if let Some(failure) = failure {
-            self.failures.add(failure);
-        }
+    }
+
+    /// A call, counted already, came to no decision; or its answer is not taken.
+    pub(crate) fn failed(&self, failure: PluginFailureKind) {
+        self.failures.add(failure);
     }
 }
 
@@ -115,11 +117,13 @@ mod tests {
     #[test]
     fn failures_are_counted_by_kind() {
         let stats = Stats::default();
-        stats.called(Duration::from_micros(3), None);
-        stats.called(Duration::from_micros(4), Some(PluginFailureKind::Busy));
+        stats.called(Duration::from_micros(3));
+        stats.called(Duration::from_micros(4));
+        stats.failed(PluginFailureKind::Busy);
+        stats.failed(PluginFailureKind::TooLarge);
         assert_eq!(stats.calls(), 2);
         assert_eq!(stats.call_time(), Duration::from_micros(7));
         let busy: Vec<_> = stats.failures().filter(|(_, count)| *count > 0).collect();
-        assert_eq!(busy, [(PluginFailureKind::Busy, 1)]);
+        assert_eq!(busy, [(PluginFailureKind::TooLarge, 1), (PluginFailureKind::Busy, 1)]);
     }
 }

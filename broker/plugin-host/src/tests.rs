@@ -1,8 +1,10 @@
 //! Tests over the whole host, with guests written in WebAssembly text.
 
 mod calls;
+mod encodings;
 mod folder;
 pub(crate) mod guest;
+mod limits;
 mod manage;
 mod reload;
 mod shipped;

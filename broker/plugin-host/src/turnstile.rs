@@ -37,7 +37,18 @@ impl Turnstile {
 
     /// A place, held until dropped. May be cancelled.
     pub(crate) async fn enter(&self) -> Result<OwnedSemaphorePermit, Full> {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+        self.enter_many(1).await
+    }
+
+    /// Without a wait.
+    #[cfg(test)]
+    pub(crate) fn enter_at_once(&self, places: u32) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_many_owned(places).ok()
+    }
+
+    /// So many places at once; not more than there are.
+    pub(crate) async fn enter_many(&self, places: u32) -> Result<OwnedSemaphorePermit, Full> {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_many_owned(places) {
             return Ok(place);
         }
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.waiting_max {
@@ -45,7 +56,7 @@ impl Turnstile {
             return Err(Full);
         }
         let _leave = Leave(&self.waiting);
-        let place = Arc::clone(&self.places).acquire_owned();
+        let place = Arc::clone(&self.places).acquire_many_owned(places);
         match tokio::time::timeout(self.wait_max, place).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) | Err(_) => Err(Full),

@@ -4,7 +4,7 @@
 use portcullis_plugin::{Error, Outcome};
 use serde::Deserialize;
 
-use crate::{entry, lines};
+use crate::{cost, entry, lines};
 
 /// What the plugin needs from its host.
 pub(crate) trait PasswordHost {
@@ -50,49 +50,78 @@ pub(crate) enum UnknownUser {
 pub(crate) struct Gate<H> {
     host: H,
     settings: Settings,
-    /// The first hash of the file: an unknown user's password is verified against it, and the
-    /// result thrown away, so that the time of the answer does not tell who exists.
+    /// The costliest hash near the start of the file: an unknown user's password is verified against
+    /// it, and the result thrown away, so that the time of the answer does not tell who exists.
     example_hash: String,
 }
 
+/// What a check of the whole file found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Checked {
+    /// How many users there are.
+    pub(crate) users: u64,
+    /// The first line whose hash costs more than the example.
+    pub(crate) costlier_line: Option<u64>,
+}
+
+/// Bytes of the file that an example is looked for in: one part, read for every instance.
+const EXAMPLE_BYTES_MAX: usize = 256 * 1024;
+
 impl<H: PasswordHost> Gate<H> {
-    /// Reads the file as far as its first user.
+    /// Reads the start of the file, at least as far as its first user.
     ///
     /// # Errors
     /// The file has no user, or a line before the first one is wrong.
     pub(crate) fn open(host: H, settings: Settings) -> Result<Self, Error> {
-        let mut example_hash = None;
+        let mut example: Option<(u64, String)> = None;
+        let mut bytes = 0;
         lines::for_each(
             |offset, length| host.read(offset, length),
             |number, line| {
-                example_hash = parse(number, line)?.map(|entry| entry.hash.to_owned());
-                Ok(example_hash.is_none())
+                bytes += line.len() + 1;
+                let entry = match parse(number, line) {
+                    Ok(entry) => entry,
+                    // Behind the first user it is for the check of the whole file to say.
+                    Err(_) if example.is_some() => None,
+                    Err(error) => return Err(error),
+                };
+                if let Some(entry) = entry {
+                    let cost = cost::of(entry.hash);
+                    if example.as_ref().is_none_or(|(known, _)| cost > *known) {
+                        example = Some((cost, entry.hash.to_owned()));
+                    }
+                }
+                Ok(example.is_none() || bytes < EXAMPLE_BYTES_MAX)
             },
         )?;
-        let example_hash =
-            example_hash.ok_or_else(|| Error::misconfigured("passwords: the file has no user"))?;
+        let (_, example_hash) =
+            example.ok_or_else(|| Error::misconfigured("passwords: the file has no user"))?;
         Ok(Self { host, settings, example_hash })
     }
 
-    /// Checks every line and returns the number of users. The file is read part by part, and a name
+    /// Checks every line. The file is read part by part, and a name
     /// that stands twice is found by the host's index: the plugin's memory does not grow with the
     /// file.
     ///
     /// # Errors
     /// The first line that is wrong, by its number.
-    pub(crate) fn check_file(&self) -> Result<u64, Error> {
-        let mut users = 0;
+    pub(crate) fn check_file(&self) -> Result<Checked, Error> {
+        let mut checked = Checked { users: 0, costlier_line: None };
+        let example_cost = cost::of(&self.example_hash);
         lines::for_each(
             |offset, length| self.host.read(offset, length),
             |number, line| {
                 if let Some(entry) = parse(number, line)? {
                     self.check_entry(number, &entry)?;
-                    users += 1;
+                    checked.users += 1;
+                    if checked.costlier_line.is_none() && cost::of(entry.hash) > example_cost {
+                        checked.costlier_line = Some(number);
+                    }
                 }
                 Ok(true)
             },
         )?;
-        Ok(users)
+        Ok(checked)
     }
 
     /// Says who may pass.
@@ -134,10 +163,13 @@ impl<H: PasswordHost> Gate<H> {
             _ => return Err(Error::internal("passwords: the index found another line")),
         };
         if self.verify(entry.hash, password)? {
-            Ok(Outcome::allow(username))
-        } else {
-            Ok(Outcome::bad_credentials())
+            return Ok(Outcome::allow(username));
         }
+        // A refusal that came sooner than an unknown user's would tell that this one exists.
+        if cost::of(entry.hash) < cost::of(&self.example_hash) {
+            self.verify(&self.example_hash, password)?;
+        }
+        Ok(Outcome::bad_credentials())
     }
 
     fn verify(&self, hash: &str, password: &[u8]) -> Result<bool, Error> {

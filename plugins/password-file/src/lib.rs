@@ -1,10 +1,12 @@
 //! Names and passwords from a file of lines `user:hash`, in the formats that the host can verify.
 //!
-//! - *Owns* the rules of that file (`entry`, `lines`) and the answers to a CONNECT (`gate`).
+//! - *Owns* the rules of that file (`entry`, `lines`), how dear a hash is (`cost`), and the answers
+//!   to a CONNECT (`gate`).
 //! - *Knows nothing of* hashing: the host verifies, in constant time and on its own CPU budget.
 //! - *Invariant*: a file with one line that cannot be understood is refused as a whole. The file
 //!   never enters the plugin's memory whole, so its size does not matter.
 
+mod cost;
 mod entry;
 mod gate;
 mod lines;
@@ -26,8 +28,14 @@ impl Plugin for PasswordFile {
     }
 
     fn self_test(&self) -> Result<(), Error> {
-        let entries = self.0.check_file()?;
-        host::log::info(&format!("{entries} users"));
+        let checked = self.0.check_file()?;
+        host::log::info(&format!("{} users", checked.users));
+        if let Some(line) = checked.costlier_line {
+            host::log::warn(&format!(
+                "passwords: line {line}: the hash costs more than all near the start of the file; \
+                 answers that take less time tell that a user is not it: move the line up"
+            ));
+        }
         Ok(())
     }
 }

@@ -32,8 +32,12 @@ impl Host for State {
         if password.len() > PASSWORD_BYTES_MAX {
             return Ok(Ok(false));
         }
+        self.meter.before_wait()?;
         let deadline = self.meter.deadline();
-        let passwords = &self.lent.runtime.passwords;
+        let Some(passwords) = &self.lent.passwords else {
+            // Who imports this function has a share.
+            return Ok(Err(Error::Busy));
+        };
         match passwords.verify(parsed, password, deadline).await {
             Ok(verdict) => Ok(Ok(verdict)),
             Err(VerifyError::Hash(error)) => Ok(Err(error.into())),

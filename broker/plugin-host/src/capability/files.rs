@@ -2,7 +2,8 @@
 //! lines.
 //!
 //! The index keeps 16 bytes a line beside the snapshot, so that a password file of a million users
-//! costs no copy of itself and never enters a guest.
+//! costs no copy of itself and never enters a guest. It is built once per file and separator, however
+//! many ask for it.
 
 use std::{
     collections::BTreeMap,
@@ -11,6 +12,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use crate::{
     bindings::portcullis::plugin::files::{Error, Host},
@@ -25,6 +27,8 @@ const LINES_MAX: usize = 64;
 const LINES_BYTES_MAX: usize = 64 << 10;
 /// Different separators that one file is indexed by.
 const INDEXES_MAX: usize = 4;
+/// Lines of one index: 64 MB.
+const INDEX_LINES_MAX: usize = 4_000_000;
 
 /// The files of one generation.
 #[derive(Debug, Default)]
@@ -34,7 +38,12 @@ pub(crate) struct FileSet(BTreeMap<String, Arc<Snapshot>>);
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     contents: Vec<u8>,
-    indexes: Mutex<Vec<(char, Arc<Index>)>>,
+    /// By separator; none of a file that has too many lines for one.
+    indexes: Mutex<Vec<(char, Option<Arc<Index>>)>>,
+    /// One builds, the others wait for what it makes.
+    builder: Arc<Semaphore>,
+    #[cfg(test)]
+    builds: std::sync::atomic::AtomicUsize,
 }
 
 /// Lines by the hash of their key; the hash is keyed, so that nobody can build a file of
@@ -49,7 +58,7 @@ struct Index {
 impl FileSet {
     /// Takes the contents over.
     pub(crate) fn new(contents: BTreeMap<String, Vec<u8>>) -> Self {
-        let snapshot = |contents| Arc::new(Snapshot { contents, indexes: Mutex::default() });
+        let snapshot = |contents| Arc::new(Snapshot::new(contents));
         Self(contents.into_iter().map(|(name, contents)| (name, snapshot(contents))).collect())
     }
 
@@ -61,6 +70,16 @@ impl FileSet {
 }
 
 impl Snapshot {
+    fn new(contents: Vec<u8>) -> Self {
+        Self {
+            contents,
+            indexes: Mutex::default(),
+            builder: Arc::new(Semaphore::new(1)),
+            #[cfg(test)]
+            builds: std::sync::atomic::AtomicUsize::new(0),
+        }
+    }
+
     fn read(&self, offset: u64, length: u32) -> Result<Vec<u8>, Error> {
         if length > READ_BYTES_MAX {
             return Err(Error::TooLarge(format!("length {length}: at most {READ_BYTES_MAX}")));
@@ -70,44 +89,62 @@ impl Snapshot {
         Ok(self.contents.get(start..end).unwrap_or_default().to_vec())
     }
 
-    fn indexed(&self, separator: char) -> Option<Arc<Index>> {
+    /// None = it was not tried yet.
+    fn indexed(&self, separator: char) -> Option<Result<Arc<Index>, Error>> {
         let indexes = self.indexes.lock();
-        let found = indexes.iter().find(|(known, _)| *known == separator);
-        found.map(|(_, index)| Arc::clone(index))
+        match indexes.iter().find(|(known, _)| *known == separator) {
+            Some((_, index)) => Some(index.clone().ok_or_else(too_many_lines)),
+            None if indexes.len() >= INDEXES_MAX => Some(Err(Error::TooLarge(format!(
+                "a file is indexed by at most {INDEXES_MAX} separators"
+            )))),
+            None => None,
+        }
     }
 
-    /// Builds the index if there is none yet. Takes about a second for a hundred megabytes.
+    /// Builds the index if there is none yet; the caller holds the builder's permit. Takes about a
+    /// second for a hundred megabytes.
     fn index(&self, separator: char) -> Result<Arc<Index>, Error> {
         if let Some(index) = self.indexed(separator) {
-            return Ok(index);
+            return index;
         }
-        if self.indexes.lock().len() >= INDEXES_MAX {
-            let text = format!("a file is indexed by at most {INDEXES_MAX} separators");
-            return Err(Error::TooLarge(text));
-        }
-        let built = Arc::new(self.build_index(separator));
-        let mut indexes = self.indexes.lock();
-        // Another call may have been faster.
-        if let Some((_, index)) = indexes.iter().find(|(known, _)| *known == separator) {
-            return Ok(Arc::clone(index));
-        }
-        indexes.push((separator, Arc::clone(&built)));
-        Ok(built)
+        #[cfg(test)]
+        self.builds.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let built = self.build_index(separator).map(Arc::new);
+        self.indexes.lock().push((separator, built.clone()));
+        built.ok_or_else(too_many_lines)
     }
 
-    fn build_index(&self, separator: char) -> Index {
+    /// One call's way to the index, on a thread that may block.
+    async fn index_elsewhere(
+        self: Arc<Self>,
+        separator: char,
+    ) -> Option<Result<Arc<Index>, Error>> {
+        let permit = Arc::clone(&self.builder).acquire_owned().await.ok()?;
+        let build = move || {
+            // Held until the work is done, also when the call that began it is over.
+            let _permit = permit;
+            self.index(separator)
+        };
+        tokio::task::spawn_blocking(build).await.ok()
+    }
+
+    /// None = too many lines.
+    fn build_index(&self, separator: char) -> Option<Index> {
         let hasher = RandomState::new();
         let mut lines = Vec::new();
         let mut offset = 0_u64;
         for line in self.contents.split_inclusive(|byte| *byte == b'\n') {
             if let Some(key) = key_of(line_text(line), separator) {
+                if lines.len() >= INDEX_LINES_MAX {
+                    return None;
+                }
                 lines.push((hasher.hash_one(key), offset));
             }
             offset += line.len() as u64;
         }
         lines.sort_unstable();
         lines.shrink_to_fit();
-        Index { hasher, lines }
+        Some(Index { hasher, lines })
     }
 
     fn lookup(&self, index: &Index, separator: char, key: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
@@ -133,6 +170,11 @@ impl Snapshot {
         }
         Ok(found)
     }
+}
+
+fn too_many_lines() -> Error {
+    let text = format!("a file of more than {INDEX_LINES_MAX} lines with a key is not indexed");
+    Error::TooLarge(text)
 }
 
 /// A line without its end.
@@ -177,13 +219,13 @@ impl Host for State {
             Err(error) => return Ok(Err(error)),
         };
         if let Some(index) = file.indexed(separator) {
-            return Ok(file.lookup(&index, separator, key.as_bytes()));
+            return Ok(index.and_then(|index| file.lookup(&index, separator, key.as_bytes())));
         }
-        let builder = Arc::clone(&file);
-        let building = tokio::task::spawn_blocking(move || builder.index(separator));
+        self.meter.before_wait()?;
+        let building = Arc::clone(&file).index_elsewhere(separator);
         let deadline = tokio::time::Instant::from_std(self.meter.deadline());
         let index = match tokio::time::timeout_at(deadline, building).await {
-            Ok(built) => built.map_err(|_| wasmtime::Error::msg("the index was not built"))?,
+            Ok(built) => built.ok_or_else(|| wasmtime::Error::msg("the index was not built"))?,
             Err(_) => {
                 self.meter.stop(Stop::Deadline);
                 return Err(wasmtime::Error::msg("the deadline passed in files.lookup"));
@@ -246,5 +288,27 @@ mod tests {
             many.index(separator).unwrap();
         }
         assert!(matches!(many.index('e'), Err(Error::TooLarge(_))));
+    }
+
+    #[tokio::test]
+    async fn an_index_is_built_once_however_many_ask() {
+        let file = file(&"a:1\n".repeat(50_000));
+        let asked: Vec<_> =
+            (0..64).map(|_| tokio::spawn(Arc::clone(&file).index_elsewhere(':'))).collect();
+        for asked in asked {
+            assert!(asked.await.unwrap().unwrap().is_ok());
+        }
+        assert_eq!(file.builds.load(std::sync::atomic::Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_file_of_too_many_lines_is_refused_once() {
+        let lines = file(&":\n".repeat(INDEX_LINES_MAX + 1));
+        for _ in 0..2 {
+            let Err(Error::TooLarge(text)) = lines.index(':') else { panic!("indexed") };
+            assert!(text.contains("4000000 lines"), "{text}");
+        }
+        assert_eq!(lines.builds.load(std::sync::atomic::Ordering::SeqCst), 1);
+        assert!(lines.index('x').is_ok(), "no line has such a key");
     }
 }

@@ -1,9 +1,9 @@
-//! Interface `log`: lines of plugins in the broker's log, bounded in rate and cleaned of control
-//! characters.
+//! Interface `log`: lines of plugins in the broker's log, bounded in rate and escaped.
 
 use std::{fmt::Write, time::Instant};
 
 use parking_lot::Mutex;
+use telemetry::Escaped;
 use tracing::Level;
 
 use crate::{
@@ -89,34 +89,23 @@ fn enabled(level: log::Level) -> bool {
     }
 }
 
-/// `message key=value key=value`, one line, cut at its bound.
+/// `message key=value key=value`, one line, cut at its bound. Each text is quoted where it could be
+/// taken for another field: plugins log what clients send.
 fn line(message: &str, fields: &[Field]) -> String {
     let mut line = String::new();
-    escape(&mut line, message);
+    // Writing into a string cannot fail.
+    let _ = write!(line, "{}", Escaped(message));
     for Field { key, value } in fields {
         if line.len() >= LINE_BYTES_MAX {
             break;
         }
-        line.push(' ');
-        escape(&mut line, key);
-        line.push('=');
-        escape(&mut line, value);
+        let _ = write!(line, " {}={}", Escaped(key), Escaped(value));
+    }
+    if line.len() > LINE_BYTES_MAX {
+        line.truncate(line.floor_char_boundary(LINE_BYTES_MAX));
+        line.push('…');
     }
     line
-}
-
-fn escape(line: &mut String, text: &str) {
-    for character in text.chars() {
-        if line.len() >= LINE_BYTES_MAX {
-            return;
-        }
-        if character.is_control() || character == '\u{2028}' || character == '\u{2029}' {
-            // Writing into a string cannot fail.
-            let _ = write!(line, "{}", character.escape_unicode());
-        } else {
-            line.push(character);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -142,8 +131,13 @@ mod tests {
         let field = |key: &str, value: &str| Field { key: key.to_owned(), value: value.to_owned() };
         assert_eq!(
             line("a\r\nb\u{1b}[0m", &[field("k", "v\0")]),
-            "a\\u{d}\\u{a}b\\u{1b}[0m k=v\\u{0}"
+            "\"a\\u{d}\\u{a}b\\u{1b}[0m\" k=\"v\\u{0}\""
         );
+        assert_eq!(line("login", &[field("user", "x role=admin")]), "login user=\"x role=admin\"");
+        assert_eq!(line("login of x role=admin", &[]), "\"login of x role=admin\"");
+        assert_eq!(line("\u{202e}nimda", &[]), "\"\\u{202e}nimda\"");
+        let many: Vec<_> = (0..1000).map(|_| field(&"\u{1b}".repeat(600), "v")).collect();
+        assert!(line("m", &many).len() <= LINE_BYTES_MAX + 4);
         assert!(line(&"x".repeat(1 << 20), &[]).len() <= LINE_BYTES_MAX + 4);
     }
 }

@@ -1,8 +1,8 @@
 //! Stored password hashes: which formats, which costs, and whether a password fits. Pure
 //! computation.
 //!
-//! A hash that was cut must never verify by its rest: PBKDF2 and scrypt outputs are prefixes of
-//! longer ones, so their lengths are fixed here.
+//! A hash that was cut must never verify by its rest, nor be taken for a whole one: PBKDF2 and scrypt
+//! outputs are prefixes of longer ones, so each scheme has exactly one length here.
 
 use base64::{
     Engine,
@@ -59,13 +59,14 @@ enum Scheme {
     SaltedSha512,
 }
 
+/// Memory of one verification, in KiB: a guest names stored hashes as well as the operator does.
+/// How much is filled at once is the business of `password_threads`.
+pub(crate) const KIB_MAX: u32 = 64 << 10;
+
 /// Caps on stored costs: whoever writes the stored hashes must not be able to stop the broker with
-/// them.
-const ARGON2_KIB_MAX: u32 = 256 << 10;
+/// them. All passes over all memory fill 1 GiB, which is about a second.
 const ARGON2_PASSES_MAX: u32 = 16;
 const ARGON2_LANES_MAX: u32 = 16;
-/// Memory times passes: 1 GiB filled is about a second.
-const ARGON2_WORK_KIB_MAX: u32 = 1 << 20;
 const BCRYPT_COST_MAX: u32 = 14;
 const SCRYPT_LOG_N_MAX: u32 = 17;
 const SCRYPT_R_MAX: u32 = 16;
@@ -92,12 +93,23 @@ impl StoredHash {
             ["argon2id", fields @ ..] => argon2id(fields),
             ["2a" | "2b" | "2y", fields @ ..] => bcrypt(fields),
             ["scrypt", fields @ ..] => scrypt(fields),
-            ["pbkdf2-sha256", fields @ ..] => pbkdf2(fields, &[32], pbkdf2_sha256),
-            ["pbkdf2-sha512", fields @ ..] => pbkdf2(fields, &[32, 64], pbkdf2_sha512),
+            ["pbkdf2-sha256", fields @ ..] => pbkdf2(fields, 32, pbkdf2_sha256),
+            ["pbkdf2-sha512", fields @ ..] => pbkdf2(fields, 64, pbkdf2_sha512),
             ["6", fields @ ..] => mosquitto_sha512(fields),
             ["7", fields @ ..] => mosquitto_pbkdf2(fields),
             [scheme, ..] => Err(unsupported(scheme)),
             [] => Err(unsupported("")),
+        }
+    }
+
+    /// Memory that one verification fills, at least 1.
+    pub(crate) fn kib(&self) -> u32 {
+        match &self.scheme {
+            Scheme::Argon2id { params, .. } => params.m_cost(),
+            Scheme::Scrypt { log_n, r, .. } => scrypt_kib(u32::from(*log_n), *r),
+            // bcrypt's tables.
+            Scheme::Bcrypt { .. } => 4,
+            Scheme::Pbkdf2Sha256 { .. } | Scheme::Pbkdf2Sha512 { .. } | Scheme::SaltedSha512 => 1,
         }
     }
 
@@ -161,11 +173,10 @@ fn argon2id(fields: &[&str]) -> Result<StoredHash, HashError> {
         return Err(malformed("argon2id wants $v=19$m=..,t=..,p=..$salt$hash"));
     };
     let [memory, passes, lanes] = parameters(costs, ["m", "t", "p"])?;
-    capped("argon2 m (KiB)", memory, ARGON2_KIB_MAX)?;
+    capped("argon2 m (KiB)", memory, KIB_MAX)?;
     capped("argon2 t", passes, ARGON2_PASSES_MAX)?;
     capped("argon2 p", lanes, ARGON2_LANES_MAX)?;
-    capped("argon2 m times t (KiB)", memory.saturating_mul(passes), ARGON2_WORK_KIB_MAX)?;
-    let (salt, hash) = (phc_salt(salt)?, phc_hash(hash, &[16, 24, 32, 48, 64])?);
+    let (salt, hash) = (phc_salt(salt)?, phc_hash(hash, 32)?);
     let params = argon2::Params::new(memory, passes, lanes, Some(hash.len()))
         .map_err(|error| malformed(&error.to_string()))?;
     Ok(StoredHash { scheme: Scheme::Argon2id { version, params }, salt, hash })
@@ -202,15 +213,16 @@ fn scrypt(fields: &[&str]) -> Result<StoredHash, HashError> {
     capped("scrypt ln", log_n, SCRYPT_LOG_N_MAX)?;
     capped("scrypt r", r, SCRYPT_R_MAX)?;
     capped("scrypt p", p, SCRYPT_P_MAX)?;
-    // 128 * N * r bytes are filled: 256 MiB at most.
-    let bytes = 128_u64.saturating_mul(u64::from(r)) << log_n;
-    if bytes > 256 << 20 {
-        return Err(HashError::TooCostly("scrypt fills more than 256 MiB".to_owned()));
-    }
+    capped("scrypt memory (KiB, from ln and r)", scrypt_kib(log_n, r), KIB_MAX)?;
     let log_n = u8::try_from(log_n).map_err(|_| malformed("scrypt ln"))?;
     scrypt::Params::new(log_n, r, p).map_err(|error| malformed(&error.to_string()))?;
     let scheme = Scheme::Scrypt { log_n, r, p };
-    Ok(StoredHash { scheme, salt: phc_salt(salt)?, hash: phc_hash(hash, &[32, 64])? })
+    Ok(StoredHash { scheme, salt: phc_salt(salt)?, hash: phc_hash(hash, 32)? })
+}
+
+/// 128 * N * r bytes are filled. Both are under their caps.
+fn scrypt_kib(log_n: u32, r: u32) -> u32 {
+    (r << log_n).div_ceil(8)
 }
 
 fn pbkdf2_sha256(iterations: u32) -> Scheme {
@@ -223,7 +235,7 @@ fn pbkdf2_sha512(iterations: u32) -> Scheme {
 
 fn pbkdf2(
     fields: &[&str],
-    lengths: &[usize],
+    hash_bytes: usize,
     scheme: fn(u32) -> Scheme,
 ) -> Result<StoredHash, HashError> {
     let [costs, salt, hash] = fields else {
@@ -236,7 +248,7 @@ fn pbkdf2(
             (parameters(iterations, ["i"])?, Some(parameters(length, ["l"])?))
         }
     };
-    let ([iterations], hash) = (iterations, phc_hash(hash, lengths)?);
+    let ([iterations], hash) = (iterations, phc_hash(hash, hash_bytes)?);
     if length.is_some_and(|[length]| length as usize != hash.len()) {
         return Err(malformed("l= is not the length of the hash"));
     }
@@ -283,13 +295,10 @@ fn phc_salt(text: &str) -> Result<Vec<u8>, HashError> {
     Ok(salt)
 }
 
-fn phc_hash(text: &str, lengths: &[usize]) -> Result<Vec<u8>, HashError> {
+fn phc_hash(text: &str, bytes: usize) -> Result<Vec<u8>, HashError> {
     let hash = STANDARD_NO_PAD.decode(text).map_err(|_| malformed("the hash is not base64"))?;
-    if !lengths.contains(&hash.len()) {
-        return Err(malformed(&format!(
-            "the hash is {} bytes, not one of {lengths:?}",
-            hash.len()
-        )));
+    if hash.len() != bytes {
+        return Err(malformed(&format!("the hash is {} bytes, not {bytes}", hash.len())));
     }
     Ok(hash)
 }

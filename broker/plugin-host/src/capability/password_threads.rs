@@ -1,18 +1,23 @@
-//! Where passwords are verified: as many at once as there are cores, a bounded queue, and the
-//! admission before a call.
+//! Where passwords are verified: as many at once as there are cores and memory for, bounded queues,
+//! and the admission before a call.
 //!
-//! A reconnect storm must not fail calls because others' passwords are being computed, so calls
-//! into plugins that verify passwords are admitted first and their deadline starts only then.
+//! A reconnect storm must not fail calls because others' passwords are being computed, so logins
+//! through plugins that verify passwords are admitted first and their deadline starts only then.
+//! Queues are per generation: a guest that verifies without end makes only its own callers wait.
 
 use std::{
     num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use zeroize::Zeroizing;
 
-use super::password_hash::{HashError, StoredHash};
+use super::password_hash::{HashError, KIB_MAX, StoredHash};
 use crate::turnstile::{Full, Turnstile};
 
 /// Calls, and verifications, that wait.
@@ -21,12 +26,18 @@ const QUEUE_MAX: usize = 256;
 const ADMISSION_WAIT_MAX: Duration = Duration::from_secs(4);
 /// Longest wait of one verification for a core; its call's deadline may be shorter.
 const CORE_WAIT_MAX: Duration = Duration::from_secs(30);
+/// What `portcullis passwd` writes fills this much; every core may.
+const KIB_PER_CORE: usize = 19_456;
 
 /// Shared by all plugins of a host.
 #[derive(Debug)]
 pub(crate) struct PasswordThreads {
-    admission: Turnstile,
+    places: usize,
     cores: Turnstile,
+    /// KiB that verifications may fill, all together.
+    memory: Arc<Semaphore>,
+    /// Generations that verify passwords.
+    shares: AtomicUsize,
 }
 
 /// Why no verdict came.
@@ -42,16 +53,48 @@ pub(crate) enum VerifyError {
 
 impl PasswordThreads {
     pub(crate) fn new() -> Self {
-        let cores = std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
+        Self::with_places(std::thread::available_parallelism().map_or(2, NonZeroUsize::get))
+    }
+
+    fn with_places(places: usize) -> Self {
         Self {
-            admission: Turnstile::new(cores * 2, QUEUE_MAX, ADMISSION_WAIT_MAX),
-            cores: Turnstile::new(cores, QUEUE_MAX, CORE_WAIT_MAX),
+            places,
+            cores: Turnstile::new(places, QUEUE_MAX, CORE_WAIT_MAX),
+            memory: Arc::new(Semaphore::new((places * KIB_PER_CORE).max(KIB_MAX as usize))),
+            shares: AtomicUsize::new(0),
         }
     }
 
-    /// Before a call into a plugin that verifies passwords; held until the call ends.
+    /// The part of one generation.
+    pub(crate) fn share(self: &Arc<Self>) -> PasswordShare {
+        self.shares.fetch_add(1, Ordering::Relaxed);
+        PasswordShare {
+            admission: Turnstile::new(self.places, QUEUE_MAX, ADMISSION_WAIT_MAX),
+            verifying: Turnstile::new(self.places, QUEUE_MAX, CORE_WAIT_MAX),
+            threads: Arc::clone(self),
+        }
+    }
+}
+
+/// What one generation may have of the threads: all of them while nobody else verifies passwords,
+/// else half.
+#[derive(Debug)]
+pub(crate) struct PasswordShare {
+    threads: Arc<PasswordThreads>,
+    admission: Turnstile,
+    verifying: Turnstile,
+}
+
+impl PasswordShare {
+    /// Before a login through a plugin that verifies passwords; held until the call ends.
     pub(crate) async fn admit(&self) -> Result<OwnedSemaphorePermit, Full> {
-        self.admission.enter().await
+        self.admission.enter_many(self.weight()).await
+    }
+
+    /// The same without a wait.
+    #[cfg(test)]
+    pub(crate) fn admit_at_once(&self) -> Option<OwnedSemaphorePermit> {
+        self.admission.enter_at_once(self.weight())
     }
 
     /// Verifies on a thread of its own. `deadline` is that of the call.
@@ -62,14 +105,14 @@ impl PasswordThreads {
         deadline: Instant,
     ) -> Result<bool, VerifyError> {
         let deadline = tokio::time::Instant::from_std(deadline);
-        let core = match tokio::time::timeout_at(deadline, self.cores.enter()).await {
-            Ok(core) => core.map_err(|Full| VerifyError::Busy)?,
+        let room = match tokio::time::timeout_at(deadline, self.room(stored.kib())).await {
+            Ok(room) => room.map_err(|Full| VerifyError::Busy)?,
             Err(_) => return Err(VerifyError::Deadline),
         };
         let (answer, verdict) = oneshot::channel();
         tokio::task::spawn_blocking(move || {
-            // The core stays taken until the work is done, also when nobody waits for it any more.
-            let _core = core;
+            // The room stays taken until the work is done, also when nobody waits for it any more.
+            let _room = room;
             if !answer.is_closed() {
                 // Nobody left to tell is no failure.
                 let _ = answer.send(stored.verify(&password));
@@ -81,10 +124,32 @@ impl PasswordThreads {
             Err(_) => Err(VerifyError::Deadline),
         }
     }
+
+    /// A place in the own share, then a core, then memory: who waits for the later ones is few.
+    async fn room(&self, kib: u32) -> Result<[OwnedSemaphorePermit; 3], Full> {
+        let own = self.verifying.enter_many(self.weight()).await?;
+        let core = self.threads.cores.enter().await?;
+        let memory = Arc::clone(&self.threads.memory).acquire_many_owned(kib);
+        Ok([own, core, memory.await.map_err(|_| Full)?])
+    }
+
+    /// How many of the places of its share one verification takes.
+    fn weight(&self) -> u32 {
+        let alone = self.threads.shares.load(Ordering::Relaxed) <= 1;
+        if alone || self.threads.places < 2 { 1 } else { 2 }
+    }
+}
+
+impl Drop for PasswordShare {
+    fn drop(&mut self) {
+        self.threads.shares.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
 
     fn slow() -> StoredHash {
@@ -93,26 +158,70 @@ mod tests {
         StoredHash::parse(&format!("$pbkdf2-sha256$i=2000000${salt}${hash}")).unwrap()
     }
 
-    #[tokio::test]
-    async fn the_deadline_of_the_call_ends_the_wait() {
-        let threads = PasswordThreads::new();
-        let started = Instant::now();
-        let deadline = started + Duration::from_millis(20);
-        let password = Zeroizing::new(b"x".to_vec());
-        let verdict = threads.verify(slow(), password, deadline).await;
-        assert_eq!(verdict, Err(VerifyError::Deadline));
-        assert!(started.elapsed() < Duration::from_millis(500));
+    /// What a future says at once.
+    async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+        let mut future = Box::pin(future);
+        std::future::poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
     }
 
     #[tokio::test]
-    async fn admission_is_bounded() {
-        let threads = PasswordThreads {
-            admission: Turnstile::new(1, 0, Duration::from_millis(10)),
-            cores: Turnstile::new(1, 0, Duration::from_millis(10)),
-        };
-        let held = threads.admit().await.unwrap();
-        assert!(threads.admit().await.is_err());
-        drop(held);
-        assert!(threads.admit().await.is_ok());
+    async fn the_deadline_of_the_call_ends_the_wait() {
+        let share = Arc::new(PasswordThreads::new()).share();
+        let started = Instant::now();
+        let deadline = started + Duration::from_millis(20);
+        let password = Zeroizing::new(b"x".to_vec());
+        let verdict = share.verify(slow(), password, deadline).await;
+        assert_eq!(verdict, Err(VerifyError::Deadline));
+    }
+
+    #[tokio::test]
+    async fn as_many_are_admitted_as_are_verified() {
+        let share = Arc::new(PasswordThreads::with_places(2)).share();
+        let first = at_once(share.admit()).await.unwrap().unwrap();
+        let second = at_once(share.admit()).await.unwrap().unwrap();
+        assert!(at_once(share.admit()).await.is_none());
+        let rooms = (at_once(share.room(1)).await, at_once(share.room(1)).await);
+        assert!(rooms.0.is_some() && rooms.1.is_some());
+        assert!(at_once(share.room(1)).await.is_none());
+        drop((first, second));
+        assert!(at_once(share.admit()).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn one_generation_does_not_starve_another() {
+        let threads = Arc::new(PasswordThreads::with_places(4));
+        let (flood, logins) = (threads.share(), threads.share());
+        let mut held = Vec::new();
+        while let Some(room) = at_once(flood.room(1)).await {
+            held.push(room.unwrap());
+        }
+        assert_eq!(held.len(), 2, "half");
+        let admitted = at_once(flood.admit()).await.unwrap().unwrap();
+        let again = at_once(flood.admit()).await.unwrap().unwrap();
+        assert!(at_once(flood.admit()).await.is_none());
+        assert!(at_once(logins.admit()).await.is_some());
+        assert!(at_once(logins.room(1)).await.is_some());
+        drop((held, logins, admitted, again));
+        let rooms = [
+            at_once(flood.room(1)).await,
+            at_once(flood.room(1)).await,
+            at_once(flood.room(1)).await,
+        ];
+        assert!(rooms.iter().all(Option::is_some), "all, once it is alone");
+    }
+
+    #[tokio::test]
+    async fn memory_is_shared_too() {
+        let threads = Arc::new(PasswordThreads::with_places(2));
+        let share = threads.share();
+        let large = at_once(share.room(KIB_MAX)).await.unwrap().unwrap();
+        assert!(at_once(share.room(1)).await.is_none());
+        drop(large);
+        assert!(at_once(share.room(1)).await.is_some());
+        assert!(PasswordThreads::with_places(8).memory.available_permits() >= 8 * KIB_PER_CORE);
     }
 }

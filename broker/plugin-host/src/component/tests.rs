@@ -84,3 +84,32 @@ fn a_plugin_without_a_hook_is_refused() {
         "exports no hook that this host knows (authenticator, authorizer)",
     );
 }
+
+#[test]
+fn a_hook_that_this_host_does_not_know_is_refused_by_name() {
+    let with = |extra: &str| {
+        component(&format!(
+            r#"(component (instance $i)
+                (export "portcullis:plugin/plugin@0.1.0" (instance $i))
+                (export "portcullis:plugin/authenticator@0.1.0" (instance $i))
+                {extra})"#
+        ))
+    };
+    let unknown = r#"(export "portcullis:plugin/operation-authorizer@0.1.0" (instance $i))"#;
+    refuses(
+        &with(unknown),
+        "exports portcullis:plugin/operation-authorizer@0.1.0, a hook that this host does not know",
+    );
+    refuses(
+        &with(r#"(export "portcullis:bridge/transformer@0.1.0" (instance $i))"#),
+        "exports portcullis:bridge/transformer@0.1.0, a hook that this host does not know",
+    );
+    for tolerated in [
+        r#"(export "portcullis:plugin/types@0.1.0" (instance $i))"#,
+        r#"(export "acme:leftover/init@1.0.0" (instance $i))"#,
+        r#"(core module $m (func (export "f"))) (core instance $c (instantiate $m))
+           (func $f (canon lift (core func $c "f"))) (export "init" (func $f))"#,
+    ] {
+        assert_eq!(prepare(&with(tolerated)).unwrap().hooks, ["authenticator"], "{tolerated}");
+    }
+}

@@ -30,12 +30,38 @@ fn grants_are_checked() {
     assert!(grant(grant_of("alice")).is_ok());
     assert_eq!(grant(grant_of("")).unwrap_err().kind, PluginFailureKind::Internal);
     assert_eq!(grant(grant_of("a\0")).unwrap_err().kind, PluginFailureKind::Internal);
-    let long = "x".repeat(ANSWER_BYTES_MAX + 1);
+    let long = "x".repeat(GRANT_BYTES_MAX);
     assert_eq!(grant(grant_of(&long)).unwrap_err().kind, PluginFailureKind::TooLarge);
     let mut unsendable = grant_of("alice");
-    let value = "x".repeat(70_000);
+    let value = "a\0".to_owned();
     unsendable.user_properties.push(types::Attribute { name: "n".to_owned(), value });
-    assert!(grant(unsendable).is_err());
+    assert_eq!(grant(unsendable).unwrap_err().kind, PluginFailureKind::Internal);
+}
+
+#[test]
+fn grants_are_bounded() {
+    let attribute = types::Attribute { name: "n".to_owned(), value: "v".to_owned() };
+    let most = wit::Grant {
+        groups: vec![String::new(); GROUPS_MAX],
+        attributes: vec![attribute.clone(); ATTRIBUTES_MAX],
+        user_properties: vec![attribute.clone(); ATTRIBUTES_MAX],
+        ..grant_of("alice")
+    };
+    assert!(grant(most.clone()).is_ok());
+    let refused = |from: wit::Grant, expected: &str| {
+        let failure = grant(from).unwrap_err();
+        assert_eq!(failure.kind, PluginFailureKind::TooLarge);
+        assert_eq!(failure.message, expected);
+    };
+    let mut groups = most.clone();
+    groups.groups.push(String::new());
+    refused(groups, "granted 257 groups; at most 256 are taken");
+    let mut attributes = most.clone();
+    attributes.attributes.push(attribute.clone());
+    refused(attributes, "granted 65 attributes; at most 64 are taken");
+    let mut properties = most.clone();
+    properties.user_properties.push(attribute);
+    refused(properties, "granted 65 User Properties; at most 64 are taken");
 }
 
 #[test]

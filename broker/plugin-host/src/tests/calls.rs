@@ -28,12 +28,17 @@ pub(super) async fn build_with(
     manifest: Manifest,
 ) -> Result<Arc<Generation>, Rejected> {
     let runtime = Arc::new(Runtime::new(None).unwrap());
-    let contents = Contents {
-        wasm: guest.component(),
-        files: BTreeMap::new(),
-        id: "0123456789abcdef".to_owned(),
-    };
-    Generation::build(&runtime, "guest", contents, manifest, Arc::new(LogRate::new())).await
+    build_in(&runtime, guest.component(), manifest).await
+}
+
+pub(super) async fn build_in(
+    runtime: &Arc<Runtime>,
+    wasm: Vec<u8>,
+    manifest: Manifest,
+) -> Result<Arc<Generation>, Rejected> {
+    let id = "0123456789abcdef".to_owned();
+    let contents = Contents { wasm, files: BTreeMap::new(), id };
+    Generation::build(runtime, "guest", contents, manifest, Arc::new(LogRate::new())).await
 }
 
 pub(super) async fn build(guest: &Guest) -> Arc<Generation> {
@@ -63,11 +68,11 @@ pub(super) fn credentials() -> Credentials {
     }
 }
 
-async fn authenticate(generation: &Arc<Generation>) -> Result<Outcome, PluginFailure> {
+pub(super) async fn authenticate(generation: &Arc<Generation>) -> Result<Outcome, PluginFailure> {
     Hook(Arc::clone(generation)).authenticate(&connection(), &credentials()).await
 }
 
-fn allowed_as(outcome: &Outcome) -> Option<&str> {
+pub(super) fn allowed_as(outcome: &Outcome) -> Option<&str> {
     match outcome {
         Outcome::Allow(grant) => grant.principal.as_deref(),
         Outcome::Deny(_) | Outcome::Next => None,

@@ -13,6 +13,9 @@ pub(crate) struct Guest {
     authenticate: String,
     init: String,
     self_test: String,
+    realloc: String,
+    data: String,
+    encoding: StringEncoding,
 }
 
 /// Where `authenticate` answers: result, outcome and grant, field by field (see the canonical ABI).
@@ -31,6 +34,9 @@ impl Guest {
             authenticate: String::new(),
             init: format!("(i32.const {OK})"),
             self_test: format!("(i32.const {OK})"),
+            realloc: "(local.get $at)".to_owned(),
+            data: String::new(),
+            encoding: StringEncoding::UTF8,
         }
     }
 
@@ -54,6 +60,30 @@ impl Guest {
     /// Core imports.
     pub(crate) fn imports(mut self, imports: &str) -> Self {
         self.imports = imports.to_owned();
+        self
+    }
+
+    /// Statements before `init` says that all is well.
+    pub(crate) fn init(mut self, statements: &str) -> Self {
+        self.init = format!("{statements} (i32.const {OK})");
+        self
+    }
+
+    /// What the guest answers when the host asks for memory.
+    pub(crate) fn realloc(mut self, expression: &str) -> Self {
+        self.realloc = expression.to_owned();
+        self
+    }
+
+    /// Bytes in its memory.
+    pub(crate) fn data(mut self, at: usize, bytes: &[u8]) -> Self {
+        self.data += &format!("(data (i32.const {at}) \"{}\")\n", hexadecimal(bytes));
+        self
+    }
+
+    /// How it keeps its texts.
+    pub(crate) fn encoding(mut self, encoding: StringEncoding) -> Self {
+        self.encoding = encoding;
         self
     }
 
@@ -83,7 +113,7 @@ impl Guest {
         let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
         let (package, _) = resolve.push_dir(wit).unwrap();
         let world = resolve.select_world(&[package], Some("authenticator-plugin")).unwrap();
-        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
+        embed_component_metadata(&mut module, &resolve, world, self.encoding).unwrap();
         module
     }
 
@@ -93,8 +123,15 @@ impl Guest {
     }
 
     fn text(&self) -> String {
-        let Self { principal, imports, authenticate, init, self_test } = self;
+        let Self { principal, imports, authenticate, init, self_test, realloc, data, .. } = self;
         let length = principal.len();
+        let encoded = |text: &str| match self.encoding {
+            StringEncoding::UTF16 => {
+                hexadecimal(&text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>())
+            }
+            _ => hexadecimal(text.as_bytes()),
+        };
+        let (principal, nope) = (encoded(principal), encoded("nope"));
         let plugin = "portcullis:plugin/plugin@0.1.0";
         let authenticator = "portcullis:plugin/authenticator@0.1.0";
         format!(
@@ -106,13 +143,14 @@ impl Guest {
   (data (i32.const {refusal}) "\01\00\00\00\02\00\00\00\40\10\00\00\04\00\00\00")
   (data (i32.const 4096) "{principal}")
   (data (i32.const 8192) "{principal}")
-  (data (i32.const 4160) "nope")
+  (data (i32.const 4160) "{nope}")
+  {data}
   (data (i32.const 4192) "\00\10\00\00\{length:02x}\00\00\00\40\10\00\00\04\00\00\00")
   (func $realloc (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
     (local $at i32)
     (local.set $at (i32.and (i32.add (global.get $heap) (i32.const 15)) (i32.const -16)))
     (global.set $heap (i32.add (local.get $at) (local.get 3)))
-    (local.get $at))
+    {realloc})
   (func (export "{plugin}#describe") (result i32) (i32.const 4192))
   (func (export "{plugin}#init") (result i32) {init})
   (func (export "{plugin}#self-test") (result i32) {self_test})
@@ -127,4 +165,50 @@ impl Guest {
             refusal = REFUSAL,
         )
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("\\{byte:02x}")).collect()
+}
+
+/// Adds `count` core instances of a module to a component. They do nothing but be there.
+pub(crate) fn crowd(component: &[u8], module: &str, count: usize) -> Vec<u8> {
+    let mut depth = 0_usize;
+    let mut modules = 0;
+    for payload in wasmparser::Parser::new(0).parse_all(component) {
+        match payload.unwrap() {
+            wasmparser::Payload::ModuleSection { .. } => {
+                modules += usize::from(depth == 0);
+                depth += 1;
+            }
+            wasmparser::Payload::ComponentSection { .. } => depth += 1,
+            wasmparser::Payload::End(_) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    let module = wat::parse_str(module).unwrap();
+    let mut instances = leb128(count);
+    for _ in 0..count {
+        // Instantiate a module, with no arguments.
+        instances.push(0);
+        instances.extend(leb128(modules));
+        instances.push(0);
+    }
+    let mut crowded = component.to_vec();
+    for (section, contents) in [(1, module), (2, instances)] {
+        crowded.push(section);
+        crowded.extend(leb128(contents.len()));
+        crowded.extend(contents);
+    }
+    crowded
+}
+
+fn leb128(mut value: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while value >= 0x80 {
+        bytes.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+    bytes
 }

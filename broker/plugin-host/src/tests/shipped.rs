@@ -3,7 +3,10 @@
 use std::{fs, path::PathBuf};
 
 use access::{Answer, Credentials, Gate, LinkState, Outcome, Password};
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
+};
 
 use super::calls::{connection, credentials};
 use crate::{Config, PluginHost, check_plugin, inspect};
@@ -69,7 +72,7 @@ async fn password_file_and_acl_file() {
     assert_eq!(&*chain.links.last().unwrap().name, "deny-all");
 }
 
-fn subject() -> access::Subject {
+pub(super) fn subject() -> access::Subject {
     access::Subject {
         identity: std::sync::Arc::new(access::Identity {
             principal: "alice".into(),
@@ -101,6 +104,16 @@ async fn checking_without_a_broker() {
     let problems = check_plugin(folder.path(), "password-file", &roots).await.unwrap_err();
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(problems[0].starts_with("password-file: misconfigured: "), "{problems:?}");
+    // What is left of these hashes is the start of what PBKDF2 gives, and would verify.
+    for (scheme, bytes) in [("pbkdf2-sha512", 32), ("pbkdf2-sha256", 31), ("scrypt", 16)] {
+        let costs = if scheme == "scrypt" { "ln=4,r=8,p=1" } else { "i=101" };
+        let (salt, hash) =
+            (STANDARD_NO_PAD.encode([7; 16]), STANDARD_NO_PAD.encode(vec![7; bytes]));
+        let line = format!("alice:${scheme}${costs}${salt}${hash}\n");
+        fs::write(folder.path().join("users"), line).unwrap();
+        let problems = check_plugin(folder.path(), "password-file", &roots).await.unwrap_err();
+        assert!(problems[0].contains("line 1: the hash is malformed"), "{problems:?}");
+    }
     let problems = check_plugin(folder.path(), "password-file", &[]).await.unwrap_err();
     assert!(problems[0].contains("outside of file_roots"), "{problems:?}");
     let problems = check_plugin(folder.path(), "ghost", &roots).await.unwrap_err();
