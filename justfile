@@ -4,11 +4,13 @@
 _list:
     @just --list --unsorted
 
-# Format, lints, licences and advisories, house rules
+# Format, lints, licences and advisories, house rules; needs cargo-deny
 check:
     cargo fmt --all --check
-    cargo clippy --release --workspace --all-targets -- -D warnings
+    cargo fmt --manifest-path plugins/Cargo.toml --all --check
+    cargo clippy --release --locked --workspace --all-targets -- -D warnings
     cargo deny check
+    cargo test --release --locked --workspace --test it tidy::
 
 # Everything: unit, integration, hostile guests, foreign clients; installs what is missing
 test:
@@ -20,7 +22,7 @@ test-one NAME:
 
 # Fuzz TARGET for SECONDS (targets: tests/fuzz/fuzz_targets)
 fuzz TARGET SECONDS="300":
-    cd tests/fuzz && cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}
+    cargo +nightly fuzz run --fuzz-dir tests/fuzz {{TARGET}} -- -max_total_time={{SECONDS}}
 
 # Benchmarks; BENCH picks one
 bench BENCH="":
@@ -38,8 +40,20 @@ plugin *ARGS:
 docs:
     cargo doc --release --workspace --no-deps
 
-# The quickstart's proof, without leaving anything running or on disk
+# The long proofs, half an hour: every figure of the program tests, each fuzz target for 5 minutes, benchmarks, quickstart
 proof:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release --locked -p portcullis
+    PORTCULLIS_PROOF=1 cargo test --release --locked -p portcullis-tests --test it program::
+    for target in tests/fuzz/fuzz_targets/*.rs; do
+        just fuzz "$(basename "$target" .rs)" 300
+    done
+    cargo bench -p portcullis-benches
+    just quickstart-proof
+
+# The quickstart's proof, without leaving anything running or on disk
+quickstart-proof:
     #!/usr/bin/env bash
     set -euo pipefail
     dir=$(mktemp -d)

@@ -13,6 +13,7 @@
 mod concurrency;
 mod connect;
 mod flow;
+mod fuzz;
 mod handle;
 mod limits;
 mod malformed;
@@ -26,6 +27,7 @@ mod shared;
 mod shutdown;
 mod slow_reader;
 mod subscribe;
+mod takeover;
 mod tidy;
 mod topic_alias;
 mod will;

@@ -5,10 +5,14 @@
 //! a binary that is not there is a failed test that names the command.
 
 mod admin_api;
+mod bundled;
 mod check;
 mod clients;
 mod eventually;
+mod fail_closed;
 mod folder;
+mod hostile;
+mod hot_reload;
 mod http;
 mod knock;
 mod mosquitto;
@@ -16,7 +20,9 @@ mod passwd;
 mod plugin_check;
 mod process;
 mod quickstart;
+mod round_trips;
 mod signals;
+mod traffic;
 
 /// Whether the figures of the issue are wanted instead of the sample that every run can afford:
 /// `PORTCULLIS_PROOF=1`.

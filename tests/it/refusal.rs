@@ -98,6 +98,22 @@ async fn reason_string_is_for_who_wants_it() {
     }
 }
 
+/// The two parts of a decision are timed apart; who is not let in is not asked for permissions.
+#[tokio::test]
+async fn both_parts_of_a_decision_are_timed() {
+    let broker = Broker::start().await;
+    let times = |part| broker.counted(&format!("portcullis_{part}_seconds_count"));
+    let client = broker.client(V5, "a").await;
+    assert_eq!((times("authentication"), times("permissions")), (1, 1));
+    broker.swap();
+    broker.refreshed("a").await;
+    assert_eq!((times("authentication"), times("permissions")), (1, 2));
+    client.leave().await;
+    broker.doorman.authenticator(Mood::Denies(ReasonCode::NotAuthorized));
+    broker.knock(Connect::new(V5, "a")).await.connack().await;
+    assert_eq!((times("authentication"), times("permissions")), (2, 2));
+}
+
 /// A plugin that takes its time holds up its client alone, and a client that gives up is no harm.
 #[tokio::test]
 async fn waiting_for_a_plugin_holds_nobody_else() {

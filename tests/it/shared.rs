@@ -1,6 +1,6 @@
 //! Shared subscriptions (section 4.8.2): each message to one member.
 
-use codec::{ProtocolVersion::V5, QoS, ReasonCode};
+use codec::{Connect, ProtocolVersion::V5, QoS, ReasonCode};
 use portcullis_tests::{Broker, User, allow, packets};
 use server::BrokerHandle;
 
@@ -78,6 +78,47 @@ async fn connected_members_come_first() {
     let mut back = broker.enter(connect).await.0;
     back.take("t", "kept").await;
     back.quiet().await;
+}
+
+/// The turns of a member who is away go round among the others.
+#[tokio::test]
+async fn nobody_gets_all_turns_of_the_absent() {
+    let broker = Broker::start().await;
+    let mut away = broker.enter(packets::persistent(V5, "away")).await.0;
+    away.subscribe("$share/g/t", QoS::AtMostOnce).await;
+    let mut members = Vec::new();
+    for number in 0..3 {
+        let mut member = broker.client(V5, &format!("member-{number}")).await;
+        member.subscribe("$share/g/t", QoS::AtMostOnce).await;
+        members.push(member);
+    }
+    away.leave().await;
+    let mut publisher = broker.client(V5, "pub").await;
+    for _ in 0..36 {
+        publisher.publish("t", "x").await;
+    }
+    for member in &mut members {
+        assert_eq!(member.drain().await.len(), 12, "{}", member.name);
+    }
+}
+
+/// What one member cannot take goes to the next.
+#[tokio::test]
+async fn a_member_that_cannot_take_it_passes_it_on() {
+    let broker = Broker::start().await;
+    let small = Connect { maximum_packet_size: Some(40), ..Connect::new(V5, "small") };
+    let mut small = broker.enter(small).await.0;
+    small.subscribe("$share/g/t", QoS::AtLeastOnce).await;
+    let mut large = broker.client(V5, "large").await;
+    large.subscribe("$share/g/t", QoS::AtLeastOnce).await;
+    let mut publisher = broker.client(V5, "pub").await;
+    let text = "x".repeat(100);
+    for _ in 0..6 {
+        publisher.publish("t", &text).await;
+        large.take("t", &text).await;
+    }
+    small.quiet().await;
+    assert_eq!(broker.counted("portcullis_messages_dropped_total"), 0);
 }
 
 /// Permission is for the share name too, and the turn passes members who may not have the topic.

@@ -166,16 +166,30 @@ async fn quotas() {
     let broker = setup.start().await;
     let mut client = broker.client(V5, "a").await;
     let q = QoS::AtMostOnce;
-    let filters =
-        [("a/#", q), ("$share/g/+", q), ("c/#", q), ("d", q), ("e", q), ("f", q), ("d", q)];
-    client.send(packets::subscribe(1, &filters)).await;
     let (granted, full) = (ReasonCode::Success, ReasonCode::QuotaExceeded);
-    let codes = [granted, granted, full, granted, granted, full, granted];
-    client.expect(packets::suback(1, &codes)).await;
+    let filters = [("a/#", q), ("$share/g/+", q), ("c/#", q), ("d", q)];
+    client.send(packets::subscribe(1, &filters)).await;
+    client.expect(packets::suback(1, &[granted, granted, full, granted])).await;
+    client.send(packets::subscribe(1, &[("e", q), ("f", q), ("d", q)])).await;
+    client.expect(packets::suback(1, &[granted, full, granted])).await;
     assert_eq!(broker.broker.totals().subscriptions, 4);
     client.send(packets::unsubscribe(2, &["a/#"])).await;
     client.expect(packets::unsuback(V5, 2, &[granted])).await;
     client.subscribe("c/#", q).await;
+}
+
+/// More filters in one packet than a session may have: the rest is not even judged.
+#[tokio::test]
+async fn filters_of_one_packet_have_a_limit() {
+    let setup = Setup::with(|live| live.limits.sizes.subscriptions_per_client = 2);
+    let broker = setup.start().await;
+    broker.doorman.set_user("a", User::with_rules([deny("no"), allow("#")]));
+    let (q, granted, full) = (QoS::AtMostOnce, ReasonCode::Success, ReasonCode::QuotaExceeded);
+    let mut client = broker.client(V5, "a").await;
+    client.send(packets::subscribe(1, &[("no", q), ("a", q), ("no", q), ("a", q)])).await;
+    let denied = ReasonCode::NotAuthorized;
+    client.expect(packets::suback(1, &[denied, granted, full, full])).await;
+    assert_eq!(broker.counted("portcullis_subscribe_denied_total"), 1);
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! Will Messages (section 3.1.2.5): when they are sent, when not, and that they are permitted.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use access::Grant;
 use codec::{Connect, ProtocolVersion, QoS, ReasonCode, Will};
 use portcullis_tests::{BOTH, Broker, Client, Mood, User, allow, deny, packets};
 use server::BrokerHandle;
@@ -178,6 +179,26 @@ async fn permission_is_checked_when_sent() {
         client.vanish();
         let denied = |_: &server::Broker| broker.counted("portcullis_publish_denied_total") == 1;
         broker.until(denied).await;
+        watcher.quiet().await;
+        assert_eq!(broker.counted("portcullis_wills_published_total"), 0);
+    }
+}
+
+/// Nobody speaks in the name of an identity that has ended, neither at its end nor after a delay.
+#[tokio::test]
+async fn an_identity_that_ended_has_no_will() {
+    for delay in [0, 3] {
+        let broker = Broker::start().await;
+        let mut watcher = watcher(&broker).await;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let grant = Grant { expires_at_unix: Some(now + 2), ..Grant::default() };
+        broker.doorman.set_user("a", User { grant, ..User::default() });
+        let client = broker.enter(delayed(delay)).await.0;
+        if delay > 0 {
+            client.vanish();
+        }
+        let refused = "portcullis_wills_refused_total{reason=\"identity_ended\"}";
+        broker.until(|_| broker.counted(refused) == 1).await;
         watcher.quiet().await;
         assert_eq!(broker.counted("portcullis_wills_published_total"), 0);
     }

@@ -154,8 +154,9 @@ impl Client {
         drop(self);
     }
 
-    /// The next packet; `None` when the broker closed the connection.
-    async fn next<T>(&mut self, take: impl FnOnce(&Packet<'_>) -> T) -> Option<T> {
+    /// The next packet, however long it takes; `None` when the broker closed the connection. May be
+    /// cancelled: nothing is lost.
+    pub async fn next<T>(&mut self, take: impl FnOnce(&Packet<'_>) -> T) -> Option<T> {
         loop {
             match decode(&self.buffer[self.taken..], self.version, PACKET_BYTES_MAX) {
                 Ok(Decoded::Packet(packet, length)) => {

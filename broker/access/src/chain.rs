@@ -95,8 +95,24 @@ impl Link {
     fn authenticator(&self) -> Place<'_, dyn Authenticator> {
         match &self.state {
             LinkState::Live { authenticator: Some(hook), .. } => Place::Asked(hook.as_ref()),
+            // Who must allow but cannot was put there to decide: leaving it out would let in whom
+            // it was to keep out.
+            LinkState::Live { authorizer: Some(_), .. } if self.must_allow() => {
+                Place::Failed(PluginFailure {
+                    kind: PluginFailureKind::Missing,
+                    message: "the link must allow, but its plugin exports no authenticator"
+                        .to_owned(),
+                })
+            }
             LinkState::Live { authorizer: Some(_), .. } => Place::Elsewhere,
             other => Place::Failed(missing(other)),
+        }
+    }
+
+    fn must_allow(&self) -> bool {
+        match self.control {
+            Control::Required | Control::Requisite => true,
+            Control::Sufficient | Control::Optional => false,
         }
     }
 

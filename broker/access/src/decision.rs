@@ -1,6 +1,6 @@
 //! The words a decision is made of, and why a CONNECT was refused.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use codec::ReasonCode;
 
@@ -123,14 +123,18 @@ pub enum Verdict {
     Skipped,
 }
 
-/// Why a CONNECT (or a refresh of permissions) was refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{kind}{}", plugin.as_ref().map(|p| format!(" by {p}")).unwrap_or_default())]
+/// Why a CONNECT (or a refresh of permissions) was refused. `Display` is for the operator alone; it
+/// may hold text of plugins and clients, so it reaches a log only escaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// What kind.
     pub kind: RefusalKind,
     /// The link that settled it, if one did.
     pub plugin: Option<Arc<str>>,
+    /// Generation of that link; empty when there is none.
+    pub generation: Arc<str>,
+    /// A link that could have allowed came to no decision.
+    pub failed: bool,
     /// Reason String that a client may see.
     pub reason: Option<String>,
     /// Detail for the operator only.
@@ -167,9 +171,32 @@ pub enum RefusalKind {
 }
 
 impl Refusal {
-    /// Whether the chain came to a verdict, as opposed to failing to come to one.
+    /// Whether the chain came to a verdict on who asked, as opposed to failing to come to one: who
+    /// counts failed logins counts these. What a plugin denies because it, or what stands behind
+    /// it, is down or busy is none; nor is the end of the chain when a link failed on the way.
     pub fn is_by_verdict(&self) -> bool {
-        !matches!(self.kind, RefusalKind::PluginFailure | RefusalKind::Busy)
+        match self.kind {
+            RefusalKind::PluginFailure
+            | RefusalKind::Busy
+            // Whoever got so far had proved who it is.
+            | RefusalKind::UnsafeVariable => false,
+            RefusalKind::Denied(code) => {
+                !matches!(code, ReasonCode::ServerUnavailable | ReasonCode::ServerBusy)
+            }
+            RefusalKind::NotAllowed | RefusalKind::NoPrincipal => !self.failed,
+            RefusalKind::PrincipalConflict | RefusalKind::Expired => true,
+        }
+    }
+
+    /// A refusal that no link settled.
+    pub(crate) fn by_nobody(kind: RefusalKind, detail: String) -> Self {
+        let generation = Arc::default();
+        Self { kind, plugin: None, generation, failed: false, reason: None, detail }
+    }
+
+    /// A refusal that this plugin settled.
+    pub(crate) fn by_plugin(kind: RefusalKind, plugin: &Arc<str>, detail: String) -> Self {
+        Self { plugin: Some(plugin.clone()), ..Self::by_nobody(kind, detail) }
     }
 
     /// The refusal that a failed link causes.
@@ -187,7 +214,7 @@ impl Refusal {
             | PluginFailureKind::TooLarge
             | PluginFailureKind::Missing => RefusalKind::PluginFailure,
         };
-        Self { kind, plugin: Some(plugin.clone()), reason: None, detail: failure.to_string() }
+        Self { failed: true, ..Self::by_plugin(kind, plugin, failure.to_string()) }
     }
 
     /// The Reason Code for CONNACK (DESIGN section 6).
@@ -204,6 +231,21 @@ impl Refusal {
         }
     }
 }
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kind)?;
+        if let Some(plugin) = &self.plugin {
+            write!(f, " by {plugin}")?;
+            if !self.generation.is_empty() {
+                write!(f, " (generation {})", self.generation)?;
+            }
+        }
+        write!(f, ": {}", self.detail)
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 /// The outcome of a whole chain, with the walk that led to it.
 #[derive(Clone, Debug)]

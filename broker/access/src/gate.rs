@@ -144,13 +144,20 @@ impl Gate {
     /// Asks for the permissions again, with the chain now in force; the identity stays. For the end
     /// of [`Permissions::ttl`] and after a swap. Whether the identity itself has ended
     /// ([`Identity::expires_at_unix`]) is the caller's to watch: the connection ends then.
+    ///
+    /// When nothing changed, the set is the very one that the client had, the one with its own name
+    /// in it too: nobody has to judge again.
     pub async fn refresh(
         &self,
         client: &Authenticated,
     ) -> (Result<Authenticated, Refusal>, Vec<LinkReport>) {
-        let (permissions, walk) = self.permissions(&client.subject).await;
-        let refreshed =
-            permissions.map(|(permissions, generation)| client.refreshed(permissions, generation));
+        let (chain, generation) = self.snapshot(&client.subject.listener);
+        let (result, walk) = authorize(&chain, &client.subject, self.clock).await;
+        let refreshed = result.map(|permissions| {
+            let kept = permissions.or_kept(&client.permissions);
+            let permissions = kept.unwrap_or_else(|new| self.shared.share(new));
+            client.refreshed(permissions, generation)
+        });
         (refreshed, walk)
     }
 

@@ -149,6 +149,25 @@ impl Permissions {
         self.combine(|link| link.delivery_rule(topic, conditions)).is_ok()
     }
 
+    /// Whether both permit the same and say the same when they refuse; the time to live may differ.
+    /// What was judged by one need not be judged again by the other.
+    pub fn has_same_rules(&self, other: &Self) -> bool {
+        let contents = self.links.iter().map(LinkRules::content);
+        Arc::ptr_eq(&self.links, &other.links)
+            || contents.eq(other.links.iter().map(LinkRules::content))
+    }
+
+    /// The same rules in the memory of `before`, if that holds them already; else as they are.
+    pub(crate) fn or_kept(self, before: &Arc<Self>) -> Result<Arc<Self>, Self> {
+        if !self.has_same_rules(before) {
+            return Err(self);
+        }
+        if self.ttl == before.ttl {
+            return Ok(Arc::clone(before));
+        }
+        Ok(Arc::new(Self { links: Arc::clone(&before.links), ..self }))
+    }
+
     /// All that tells two sets apart.
     fn content(&self) -> (Vec<rules::LinkContent<'_>>, Duration) {
         (self.links.iter().map(LinkRules::content).collect(), self.ttl)

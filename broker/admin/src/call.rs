@@ -15,7 +15,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http_body_util::BodyExt;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
 
 use crate::{AdminState, guard::Hosts, problem::Problem, token::TokenHash};
 
@@ -37,6 +40,8 @@ pub(crate) struct Call {
     pub(crate) parts: Parts,
     pub(crate) path: Vec<(String, String)>,
     pub(crate) body: Body,
+    /// When its caller has given up at the latest: nothing is read any more.
+    pub(crate) deadline: Instant,
 }
 
 pub(crate) type Answer = Result<Response, Problem>;
@@ -77,7 +82,8 @@ impl Call {
             return Err(too_large());
         }
         let mut bytes = Vec::new();
-        while let Some(frame) = self.body.frame().await {
+        let late = |_| Problem::timed_out("the body did not arrive in time");
+        while let Some(frame) = timeout_at(self.deadline, self.body.frame()).await.map_err(late)? {
             let frame =
                 frame.map_err(|error| Problem::invalid(format!("the body broke off: {error}")))?;
             let Some(data) = frame.data_ref() else {

@@ -21,8 +21,8 @@ pub struct Config {
     /// Whether `bind` may be an address that is not loopback. HTTP here is not encrypted: tokens
     /// and answers can be read on the way.
     pub allow_remote: bool,
-    /// Names that requests may address the API by, beside `localhost` and loopback addresses. When
-    /// `bind` is not loopback, an empty list permits every name.
+    /// Names that requests may address the API by, beside `localhost`, loopback addresses and the
+    /// one of `bind`. At least one when `bind` is not loopback.
     pub host_names: Vec<String>,
 }
 

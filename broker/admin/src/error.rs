@@ -17,6 +17,16 @@ pub enum Error {
         /// The address.
         bind: SocketAddr,
     },
+    /// Not loopback, and any name would do.
+    #[error(
+        "[admin] names is empty and bind = \"{bind}\" is not a loopback address, so a foreign web \
+         page could send requests under a name of its own: list the host names or IP addresses by \
+         which the admin API is reached, e.g. names = [\"broker.example\"]"
+    )]
+    NamesMissing {
+        /// The address.
+        bind: SocketAddr,
+    },
     /// The address cannot be listened on.
     #[error("the admin API cannot listen on {bind}")]
     Bind {
@@ -47,10 +57,24 @@ pub enum Error {
         /// Its permission bits.
         mode: u32,
     },
+    /// Somebody else owns the token file.
+    #[error(
+        "the admin token file {} belongs to user {owner}, who is neither root nor the user of this \
+         process ({user}): delete it to have a new one made",
+        path.display()
+    )]
+    TokenFileOwner {
+        /// The file.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// Who runs this.
+        user: u32,
+    },
     /// What is in the token file is no token.
     #[error(
-        "the admin token file {} holds no token: one line of 32 to 512 letters, digits, \
-         - . _ ~ + / = is needed; delete the file to have a new one made",
+        "the admin token file {} holds no token, or is no regular file: one line of 32 to 512 \
+         letters, digits, - . _ ~ + / = is needed; delete the file to have a new one made",
         path.display()
     )]
     TokenFileContent {

@@ -20,31 +20,24 @@ use axum::{
 };
 use telemetry::events;
 
-use crate::{call::Shared, problem::Problem, route::Access, token::TokenHash};
+use crate::{call::Shared, problem::Problem, route::Access, token::TokenHash, visitors::Visitor};
 
 /// The address that a request came from; put on it by `listener`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-/// The names that this API answers to. A web page may make a name of its own point to 127.0.0.1
-/// (DNS rebinding); its requests then carry that name.
+/// The names that this API answers to, in lower case, beside loopback addresses. A web page may make
+/// a name of its own point to 127.0.0.1 (DNS rebinding); its requests then carry that name.
 #[derive(Clone, Debug)]
-pub(crate) enum Hosts {
-    /// Bound to an address that others reach, and no names configured.
-    Any,
-    /// Loopback addresses, `localhost` and these, in lower case.
-    Only(Vec<String>),
-}
+pub(crate) struct Hosts(Vec<String>);
 
 impl Hosts {
+    /// `localhost`, the address of `bind`, and these.
     pub(crate) fn new(bind: IpAddr, host_names: &[String]) -> Self {
-        if !bind.to_canonical().is_loopback() && host_names.is_empty() {
-            return Self::Any;
-        }
         let mut names: Vec<_> = host_names.iter().map(|name| plain_host(name)).collect();
         names.push("localhost".to_owned());
         names.push(bind.to_string());
-        Self::Only(names)
+        Self(names)
     }
 
     fn check(&self, parts: &Parts) -> Result<(), Problem> {
@@ -61,17 +54,14 @@ impl Hosts {
     }
 
     fn check_name(&self, host: &str) -> Result<(), Problem> {
-        let Self::Only(names) = self else {
-            return Ok(());
-        };
         let host = plain_host(host);
         let loopback = host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback());
-        if loopback || names.contains(&host) {
+        if loopback || self.0.contains(&host) {
             return Ok(());
         }
         Err(Problem::unknown_host(format!("the admin API is not called {host:?}"))
             .about("Host")
-            .allowed("localhost, a loopback address or one of [admin] host_names"))
+            .allowed("localhost, a loopback address or one of [admin] names"))
     }
 }
 
@@ -141,10 +131,19 @@ pub(crate) fn check_access(shared: &Shared, access: Access, parts: &Parts) -> Re
         return Ok(());
     }
     // The one token of this stage holds every permission.
-    check_token(&shared.token, &parts.headers).inspect_err(|problem| {
-        let peer = parts.extensions.get::<Peer>().copied();
-        report(shared, parts.uri.path(), peer, problem);
-    })
+    match check_token(&shared.token, &parts.headers) {
+        Ok(()) => {
+            if let Some(visitor) = parts.extensions.get::<Visitor>() {
+                visitor.has_token();
+            }
+            Ok(())
+        }
+        Err(problem) => {
+            let peer = parts.extensions.get::<Peer>().copied();
+            report(shared, parts.uri.path(), peer, &problem);
+            Err(problem)
+        }
+    }
 }
 
 fn check_token(token: &TokenHash, headers: &HeaderMap) -> Result<(), Problem> {

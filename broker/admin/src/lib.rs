@@ -7,8 +7,10 @@
 //! are made.
 //!
 //! Invariants: a route without an access rule does not compile; no handler runs before its access
-//! rule was met; every error answer is RFC 9457 problem+json; every body, header, wait and
-//! connection count has a bound.
+//! rule was met; every error answer to a request that could be read is RFC 9457 problem+json (what
+//! is no HTTP, or has headers beyond the bounds, gets hyper's bare 400 or 431); a change is logged
+//! with its outcome even when its caller went away; every body, header, wait and connection count
+//! has a bound, and no number of connections without the token keeps others out.
 
 #![forbid(unsafe_code)]
 
@@ -29,6 +31,7 @@ mod route;
 mod routes;
 mod status;
 mod token;
+mod visitors;
 
 pub use config::{AdminState, Config, ReadyCheck};
 pub use error::Error;

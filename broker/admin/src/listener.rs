@@ -3,7 +3,7 @@
 //! Knows nothing of routes. One task accepts; each connection is a task that ends at the latest
 //! when its age is over.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -20,6 +20,7 @@ use crate::{
     call::Shared,
     guard::{Hosts, Peer},
     openapi, route, routes, token,
+    visitors::{Visitor, Visitors},
 };
 
 /// A running admin API. Dropping it ends it as [`AdminServer::shutdown`] does, without waiting.
@@ -47,13 +48,16 @@ impl AdminServer {
 /// Starts the admin API: reads or makes the token file, then listens.
 ///
 /// # Errors
-/// `bind` is not loopback and `allow_remote` is not set; the token file cannot be used or others
+/// `bind` is not loopback and `allow_remote` or `host_names` are not set; the token file cannot be used or others
 /// can read it; the address is taken.
 pub async fn start(config: Config, state: AdminState) -> Result<AdminServer, Error> {
     let bind = config.bind;
     if !bind.ip().to_canonical().is_loopback() {
         if !config.allow_remote {
             return Err(Error::RemoteNotAllowed { bind });
+        }
+        if config.host_names.is_empty() {
+            return Err(Error::NamesMissing { bind });
         }
         tracing::warn!(%bind, "the admin API listens beyond this machine without encryption");
     }
@@ -74,26 +78,36 @@ pub async fn start(config: Config, state: AdminState) -> Result<AdminServer, Err
     Ok(AdminServer { address, token_created, stop, accepting })
 }
 
-/// Bounds of connections.
+/// Bounds of connections. A stranger is one that has not shown the token.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    /// Open connections; further ones wait in the backlog of the socket.
+    /// Open connections. When there are as many, the oldest stranger gives way to the next one; if
+    /// there is none, that one waits in the backlog of the socket.
     pub(crate) connections: usize,
+    /// Strangers of one address; the oldest gives way.
+    pub(crate) strangers_per_address: usize,
     /// From the first wait for a request to the end of its headers, also between two requests.
     pub(crate) header_read: Duration,
     /// Then the request in progress is the last one.
     pub(crate) age: Duration,
+    /// The same for a stranger.
+    pub(crate) stranger_age: Duration,
     /// How long that last one may take.
     pub(crate) last_request: Duration,
+    /// The same for a stranger.
+    pub(crate) stranger_last_request: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
         Self {
             connections: 64,
+            strangers_per_address: 16,
             header_read: Duration::from_secs(10),
             age: Duration::from_secs(300),
+            stranger_age: Duration::from_secs(15),
             last_request: route::UPLOAD_TIMEOUT + Duration::from_secs(30),
+            stranger_last_request: Duration::from_secs(5),
         }
     }
 }
@@ -104,34 +118,31 @@ pub(crate) async fn accept(
     bounds: Bounds,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let slots = Arc::new(Semaphore::new(bounds.connections));
+    let mut visitors = Visitors::default();
     let mut connections = JoinSet::new();
+    // Accepted, and not served before there is room.
+    let mut next = None;
     loop {
-        let next = async {
-            // The slot first: without one nothing is accepted. It is never closed, so an error
-            // means stop.
-            let slot = Arc::clone(&slots).acquire_owned().await.map_err(io::Error::other)?;
-            let (stream, peer) = listener.accept().await?;
-            Ok::<_, io::Error>((stream, peer, slot))
+        let open = connections.len();
+        let room = |_: &mut _| {
+            open < bounds.connections || open == bounds.connections && visitors.make_room()
         };
+        if let Some((stream, peer)) = next.take_if(room) {
+            let visitor = visitors.admit(SocketAddr::ip(&peer), bounds.strangers_per_address);
+            let guest = Guest { peer, visitor, bounds, stopped: stopped.clone() };
+            connections.spawn(serve(stream, router.clone(), guest));
+        }
         let accepted = tokio::select! {
             // An error means that the server was dropped: a stop as well.
             _ = stopped.wait_for(|stop| *stop) => break,
-            accepted = next => accepted,
             Some(ended) = connections.join_next() => {
                 report_panic(ended);
                 continue;
             }
+            accepted = listener.accept(), if next.is_none() => accepted,
         };
         match accepted {
-            Ok((stream, peer, slot)) => {
-                let router = router.clone();
-                let stopped = stopped.clone();
-                connections.spawn(async move {
-                    serve(stream, peer, router, bounds, stopped).await;
-                    drop(slot);
-                });
-            }
+            Ok(accepted) => next = Some(accepted),
             Err(error) => {
                 // Out of file descriptors, say: trying again at once would only burn the CPU.
                 tracing::warn!(%error, "the admin API could not accept a connection");
@@ -139,6 +150,7 @@ pub(crate) async fn accept(
             }
         }
     }
+    drop(next);
     drop(listener);
     while let Some(ended) = connections.join_next().await {
         report_panic(ended);
@@ -151,38 +163,71 @@ fn report_panic(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-async fn serve(
-    stream: TcpStream,
+/// One connection, and when it ends.
+struct Guest {
     peer: SocketAddr,
-    router: Router,
+    visitor: Visitor,
     bounds: Bounds,
-    mut stopped: watch::Receiver<bool>,
-) {
+    stopped: watch::Receiver<bool>,
+}
+
+impl Guest {
+    /// Returns when its age is over.
+    async fn grows_old(&self) {
+        tokio::time::sleep(self.bounds.stranger_age).await;
+        if self.visitor.is_known() {
+            tokio::time::sleep(self.bounds.age.saturating_sub(self.bounds.stranger_age)).await;
+        }
+    }
+
+    /// How long the request in progress may take.
+    fn last_request(&self) -> Duration {
+        if self.visitor.is_known() {
+            self.bounds.last_request
+        } else {
+            self.bounds.stranger_last_request
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, router: Router, guest: Guest) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY on a connection to the admin API");
     }
+    let (peer, visitor) = (guest.peer, guest.visitor.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(visitor.clone());
         router.clone().call(request)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(bounds.header_read)
+        .header_read_timeout(guest.bounds.header_read)
         .max_headers(HEADERS_MAX)
         .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
-        _ = stopped.wait_for(|stop| *stop) => None,
-        () = tokio::time::sleep(bounds.age) => None,
+    let mut stopped = guest.stopped.clone();
+    let to_the_end = async {
+        let ended = tokio::select! {
+            ended = connection.as_mut() => Some(ended),
+            _ = stopped.wait_for(|stop| *stop) => None,
+            () = guest.grows_old() => None,
+        };
+        match ended {
+            Some(ended) => Ok(ended),
+            None => {
+                connection.as_mut().graceful_shutdown();
+                tokio::time::timeout(guest.last_request(), connection).await
+            }
+        }
     };
-    let ended = match ended {
-        Some(ended) => Ok(ended),
-        None => {
-            connection.as_mut().graceful_shutdown();
-            tokio::time::timeout(bounds.last_request, connection).await
+    let ended = tokio::select! {
+        ended = to_the_end => ended,
+        () = guest.visitor.asked_to_leave() => {
+            tracing::debug!(%peer, "connection to the admin API gave way to another one");
+            return;
         }
     };
     match ended {

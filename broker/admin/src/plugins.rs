@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use access::{BoxFuture, PluginError, PluginInfo, PluginManager, UploadedPlugin};
+use access::{PluginError, PluginInfo, UploadedPlugin};
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -14,7 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    call::{Answer, Call, Shared, blocking, expect_media_type, json},
+    call::{Answer, Call, blocking, expect_media_type, json},
     problem::Problem,
 };
 
@@ -147,64 +147,33 @@ pub(crate) async fn upload(call: Call) -> Answer {
         .try_acquire_owned()
         .map_err(|_| Problem::busy("other uploads are in progress; try again"))?;
     let wasm = call.read_body(WASM_BYTES_MAX).await?;
-    let uploaded = change(&shared, move |plugins| {
-        Box::pin(async move {
-            let answer = plugins.upload(UploadedPlugin { name, wasm }).await;
-            drop(slot);
-            answer
-        })
-    })
-    .await?;
+    let uploaded = shared.state.plugins.upload(UploadedPlugin { name, wasm }).await?;
+    drop(slot);
     json(StatusCode::OK, &Plugin::from(uploaded))
 }
 
 /// `POST /api/v1/plugins/{name}/reload`
 pub(crate) async fn reload(call: Call) -> Answer {
-    let name = name_of(&call)?;
-    let work = move |plugins: Arc<dyn PluginManager>| -> BoxFuture<'static, _> {
-        Box::pin(async move { plugins.reload(&name).await })
-    };
-    json(StatusCode::OK, &Plugin::from(change(&call.shared, work).await?))
+    let reloaded = call.shared.state.plugins.reload(&name_of(&call)?).await?;
+    json(StatusCode::OK, &Plugin::from(reloaded))
 }
 
 /// `POST /api/v1/plugins/{name}/disable`
 pub(crate) async fn disable(call: Call) -> Answer {
-    let name = name_of(&call)?;
-    let work = move |plugins: Arc<dyn PluginManager>| -> BoxFuture<'static, _> {
-        Box::pin(async move { plugins.disable(&name).await })
-    };
-    json(StatusCode::OK, &Plugin::from(change(&call.shared, work).await?))
+    let disabled = call.shared.state.plugins.disable(&name_of(&call)?).await?;
+    json(StatusCode::OK, &Plugin::from(disabled))
 }
 
 /// `POST /api/v1/plugins/{name}/enable`
 pub(crate) async fn enable(call: Call) -> Answer {
-    let name = name_of(&call)?;
-    let work = move |plugins: Arc<dyn PluginManager>| -> BoxFuture<'static, _> {
-        Box::pin(async move { plugins.enable(&name).await })
-    };
-    json(StatusCode::OK, &Plugin::from(change(&call.shared, work).await?))
+    let enabled = call.shared.state.plugins.enable(&name_of(&call)?).await?;
+    json(StatusCode::OK, &Plugin::from(enabled))
 }
 
 /// `DELETE /api/v1/plugins/{name}`
 pub(crate) async fn forget(call: Call) -> Result<Response, Problem> {
-    let name = name_of(&call)?;
-    let work = move |plugins: Arc<dyn PluginManager>| -> BoxFuture<'static, _> {
-        Box::pin(async move { plugins.forget(&name).await })
-    };
-    change(&call.shared, work).await?;
+    call.shared.state.plugins.forget(&name_of(&call)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-/// Runs a change to its end even when the one who asked for it goes away or runs out of time: half
-/// a change would be worse.
-async fn change<T: Send + 'static>(
-    shared: &Shared,
-    work: impl FnOnce(Arc<dyn PluginManager>) -> BoxFuture<'static, Result<T, PluginError>>,
-) -> Result<T, Problem> {
-    tokio::spawn(work(Arc::clone(&shared.state.plugins)))
-        .await
-        .map_err(|error| Problem::internal(format!("the change was given up: {error}")))?
-        .map_err(Problem::from)
 }
 
 /// The name in the path. Checked here too because it becomes a file name.

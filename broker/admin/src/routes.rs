@@ -14,9 +14,10 @@ use axum::{
     routing::on,
 };
 use telemetry::events;
+use tokio::time::Instant;
 
 use crate::{
-    call::{Call, Shared},
+    call::{Answer, Call, Shared},
     clients, guard, health, metrics,
     openapi::{self, Content, Parameters},
     permissions, plugins,
@@ -183,27 +184,49 @@ async fn run(
             return Problem::invalid("the path holds bytes that are not UTF-8").into_response();
         }
     };
-    let target = path.first().map(|(_, value)| value.clone());
-    let peer = parts.extensions.get::<guard::Peer>().copied();
-    let call = Call { shared: Arc::clone(&shared), parts, path, body };
-    let answer = tokio::time::timeout(route.timeout, (route.handler)(call)).await;
-    let response = match answer {
-        Ok(Ok(response)) => response,
-        Ok(Err(problem)) => problem.into_response(),
+    let deadline = Instant::now() + route.timeout;
+    let call = Call { shared, parts, path, body, deadline };
+    let answer = if route.access.changes() {
+        tokio::time::timeout_at(deadline, change(route, call)).await
+    } else {
+        tokio::time::timeout_at(deadline, (route.handler)(call)).await
+    };
+    match answer {
+        Ok(answer) => answer.into_response(),
         Err(_) => Problem::timed_out("the request was not finished in time")
             .allowed(format!("at most {} seconds", route.timeout.as_secs()))
             .into_response(),
-    };
-    if route.access.changes() {
+    }
+}
+
+/// Runs what changes something to its end, and logs how that was, even when the one who asked for
+/// it goes away or runs out of time: half a change would be worse, and one that nobody can find in
+/// the log worse still.
+async fn change(route: &'static Route, call: Call) -> Answer {
+    let shared = Arc::clone(&call.shared);
+    let target = call.path.first().map(|(_, value)| value.clone());
+    let remote = call.parts.extensions.get::<guard::Peer>().map(|guard::Peer(address)| *address);
+    let audited = tokio::spawn(async move {
+        // A task of its own, so that one which panics has its line as well.
+        let answer = tokio::spawn((route.handler)(call)).await.unwrap_or_else(|error| {
+            Err(Problem::internal(format!("the change was given up: {error}")))
+        });
+        let status = match &answer {
+            Ok(response) => response.status(),
+            Err(problem) => problem.status,
+        };
         events::AdminAction {
             route: &format!("{} {}", route.verb.name(), route.path),
             target: target.as_deref(),
-            remote: peer.map(|guard::Peer(address)| address),
-            status: response.status().as_u16(),
+            remote,
+            status: status.as_u16(),
         }
         .emit(&shared.state.metrics);
-    }
-    response
+        answer
+    });
+    audited
+        .await
+        .unwrap_or_else(|error| Err(Problem::internal(format!("the change was lost: {error}"))))
 }
 
 async fn unknown_path(uri: Uri) -> Problem {

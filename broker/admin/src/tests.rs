@@ -5,6 +5,7 @@ mod clients;
 mod documents;
 mod fakes;
 mod health;
+mod log;
 mod permissions;
 mod plugins;
 mod problems;

@@ -10,6 +10,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use rustix::{fs::OFlags, io::Errno};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -34,10 +35,15 @@ impl TokenHash {
 
 /// Reads the token file, or makes it. The second value tells whether it was made now.
 pub(crate) fn load_or_create(path: &Path) -> Result<(TokenHash, bool), Error> {
-    match OpenOptions::new().read(true).open(path) {
+    // A link would be followed to a file that somebody else may choose.
+    let no_link = OFlags::NOFOLLOW.bits().cast_signed();
+    match OpenOptions::new().read(true).custom_flags(no_link).open(path) {
         Ok(file) => load(path, file).map(|hash| (hash, false)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             create(path).map(|hash| (hash, true))
+        }
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
+            Err(Error::TokenFileContent { path: path.to_owned() })
         }
         Err(source) => Err(unreadable(path, source)),
     }
@@ -51,6 +57,10 @@ fn load(path: &Path, file: File) -> Result<TokenHash, Error> {
     let mode = metadata.mode() & 0o7777;
     if mode & 0o077 != 0 {
         return Err(Error::TokenFileMode { path: path.to_owned(), mode });
+    }
+    let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if ![0, user].contains(&owner) {
+        return Err(Error::TokenFileOwner { path: path.to_owned(), owner, user });
     }
     let mut content = Zeroizing::new(Vec::with_capacity(FILE_BYTES_MAX as usize));
     file.take(FILE_BYTES_MAX)

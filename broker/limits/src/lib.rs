@@ -20,6 +20,7 @@ mod flapping;
 mod login_backoff;
 mod range;
 mod recent;
+mod session_count;
 mod sizes;
 mod token_bucket;
 
@@ -29,7 +30,8 @@ pub use connection_rate::{
     ConnectionRate, ConnectionRateConfig, Refusal, connections_for_descriptors,
 };
 pub use flapping::{Banned, Flapping, FlappingConfig};
-pub use login_backoff::{BackedOff, LoginBackoff, LoginBackoffConfig};
+pub use login_backoff::{BackedOff, Claimant, LoginBackoff, LoginBackoffConfig};
 pub use range::OutOfRange;
+pub use session_count::SessionCount;
 pub use sizes::{RANGES, SizeExceeded, Sizes};
 pub use token_bucket::{InvalidRate, Rate, TokenBucket, Wait};

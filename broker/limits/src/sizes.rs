@@ -18,11 +18,17 @@ pub struct Sizes {
     pub packet_bytes_before_connect: usize,
     /// Bytes of a client identifier. Default 256.
     pub client_id_bytes: usize,
+    /// Bytes of a User Name, and of a principal. Default 1,024.
+    pub username_bytes: usize,
     /// Bytes of a topic name or filter. Default 1,024.
     pub topic_bytes: usize,
     /// Levels of a topic name or filter; bounds the work of matching. Default 64.
     pub topic_levels: usize,
-    /// Subscriptions of one session. Default 100.
+    /// Sessions, connected or not. Default 200,000.
+    pub sessions: usize,
+    /// Those among them of one principal. Default 10,000.
+    pub sessions_per_principal: usize,
+    /// Subscriptions of one session, and topic filters of one SUBSCRIBE. Default 100.
     pub subscriptions_per_client: usize,
     /// Those among them with a wildcard; bounds the work that one client can add to each
     /// publish. Default 10.
@@ -60,8 +66,11 @@ pub const RANGES: &[(&str, u64, u64)] = &[
     PACKET_BYTES,
     PACKET_BYTES_BEFORE_CONNECT,
     CLIENT_ID_BYTES,
+    USERNAME_BYTES,
     TOPIC_BYTES,
     TOPIC_LEVELS,
+    SESSIONS,
+    SESSIONS_PER_PRINCIPAL,
     SUBSCRIPTIONS_PER_CLIENT,
     WILDCARD_SUBSCRIPTIONS_PER_CLIENT,
     RECEIVE_MAXIMUM,
@@ -99,8 +108,11 @@ impl Sizes {
         check(PACKET_BYTES, self.packet_bytes as u64)?;
         check(PACKET_BYTES_BEFORE_CONNECT, self.packet_bytes_before_connect as u64)?;
         check(CLIENT_ID_BYTES, self.client_id_bytes as u64)?;
+        check(USERNAME_BYTES, self.username_bytes as u64)?;
         check(TOPIC_BYTES, self.topic_bytes as u64)?;
         check(TOPIC_LEVELS, self.topic_levels as u64)?;
+        check(SESSIONS, self.sessions as u64)?;
+        check(SESSIONS_PER_PRINCIPAL, self.sessions_per_principal as u64)?;
         check(SUBSCRIPTIONS_PER_CLIENT, self.subscriptions_per_client as u64)?;
         check(WILDCARD_SUBSCRIPTIONS_PER_CLIENT, self.wildcard_subscriptions_per_client as u64)?;
         check(RECEIVE_MAXIMUM, self.receive_maximum)?;
@@ -123,6 +135,23 @@ impl Sizes {
     /// Names `client_id_bytes`.
     pub fn check_client_id(&self, client_id: &str) -> Result<(), SizeExceeded> {
         at_most("client_id_bytes", client_id.len(), self.client_id_bytes)
+    }
+
+    /// Whether a User Name, or the principal that a plugin named, is short enough.
+    ///
+    /// # Errors
+    /// Names `username_bytes`.
+    pub fn check_username(&self, username: &str) -> Result<(), SizeExceeded> {
+        at_most("username_bytes", username.len(), self.username_bytes)
+    }
+
+    /// Whether there may be `count` sessions, `of_principal` of them of one principal.
+    ///
+    /// # Errors
+    /// Names `sessions` or `sessions_per_principal`.
+    pub fn check_sessions(&self, count: usize, of_principal: usize) -> Result<(), SizeExceeded> {
+        at_most("sessions", count, self.sessions)?;
+        at_most("sessions_per_principal", of_principal, self.sessions_per_principal)
     }
 
     /// Whether a topic name is short enough and has few enough levels.
@@ -171,8 +200,11 @@ impl Default for Sizes {
             packet_bytes: 1 << 20,
             packet_bytes_before_connect: 64 << 10,
             client_id_bytes: 256,
+            username_bytes: 1_024,
             topic_bytes: 1_024,
             topic_levels: 64,
+            sessions: 200_000,
+            sessions_per_principal: 10_000,
             subscriptions_per_client: 100,
             wildcard_subscriptions_per_client: 10,
             receive_maximum: 32,
@@ -203,8 +235,11 @@ const PACKET_BYTES: Range = ("packet_bytes", 1_024, 268_435_460);
 const PACKET_BYTES_BEFORE_CONNECT: Range = ("packet_bytes_before_connect", 256, 1 << 20);
 /// 23 bytes must be accepted [MQTT-3.1.3-5].
 const CLIENT_ID_BYTES: Range = ("client_id_bytes", 23, 65_535);
+const USERNAME_BYTES: Range = ("username_bytes", 1, 65_535);
 const TOPIC_BYTES: Range = ("topic_bytes", 1, 65_535);
 const TOPIC_LEVELS: Range = ("topic_levels", 1, 1_024);
+const SESSIONS: Range = ("sessions", 1, 100_000_000);
+const SESSIONS_PER_PRINCIPAL: Range = ("sessions_per_principal", 1, 100_000_000);
 const SUBSCRIPTIONS_PER_CLIENT: Range = ("subscriptions_per_client", 1, 1_000_000);
 const WILDCARD_SUBSCRIPTIONS_PER_CLIENT: Range =
     ("wildcard_subscriptions_per_client", 0, 1_000_000);

@@ -2,24 +2,33 @@
 //! nothing written.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
-    os::unix::fs::{MetadataExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use crate::{config::Config, failure::Failure};
+use plugin_host::Manifest;
+
+use crate::{
+    config::Config,
+    failure::Failure,
+    trust::{self, User, WRITERS},
+};
 
 /// Checks everything and prints each problem on a line of its own.
 pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
-    let config = Config::load_or_report(file)?;
-    let mut problems = Vec::new();
-    let names = plugin_names(&config, &mut problems);
-    for name in &names {
-        check_plugin(&config, name, &mut problems).await;
+    let (config, faults) = Config::load_readable(file);
+    let mut problems: Vec<_> = faults.to_string().lines().map(str::to_owned).collect();
+    let mut names = BTreeSet::new();
+    // A fault of one key hides nothing of the folders and plugins that others name.
+    if let Some(config) = &config {
+        names = plugin_names(config, &mut problems);
+        for name in &names {
+            check_plugin(config, name, &mut problems).await;
+        }
+        check_modes(config, &names, &mut problems);
     }
-    check_modes(&config, &names, &mut problems);
-    if problems.is_empty() {
+    if let (Some(config), true) = (&config, problems.is_empty()) {
         println!("{}: ok", config.file.display());
         println!("  listeners {}", config.listeners.len());
         println!("  plugins   {}", names.into_iter().collect::<Vec<_>>().join(", "));
@@ -104,58 +113,40 @@ fn with_file(problem: &str, name: &str, dir: &Path) -> String {
 
 /// Who can write these decides who gets in; who can read the token is an admin.
 fn check_modes(config: &Config, names: &BTreeSet<String>, problems: &mut Vec<String>) {
+    let user = User::of_service(&config.data_dir);
     let dir = &config.plugins.dir.value;
-    let of_plugins = names
-        .iter()
-        .flat_map(|name| [dir.join(format!("{name}.wasm")), dir.join(format!("{name}.toml"))]);
-    let guarded = [config.file.clone(), config.data_dir.clone(), dir.clone()];
-    for path in guarded.into_iter().chain(of_plugins) {
-        problems.extend(check_mode(&path, 0o002, "everybody can write it"));
+    problems.extend(trust::problems(&config.file, WRITERS, user));
+    problems.extend(trust::folders(config, user));
+    let mut targets = BTreeMap::new();
+    for name in names {
+        let manifest = dir.join(format!("{name}.toml"));
+        problems.extend(trust::problems(&dir.join(format!("{name}.wasm")), WRITERS, user));
+        problems.extend(trust::problems(&manifest, WRITERS, user));
+        // Several plugins may read one file, and one of them may call it by another name.
+        for (key, target) in file_targets(dir, &manifest) {
+            *targets.entry(target).or_insert(false) |= key.contains("password");
+        }
     }
-    let token = config.data_dir.join("admin.token");
-    problems.extend(check_mode(&token, 0o077, "others than its owner can use it"));
+    for (target, secret) in targets {
+        // The group may be that of the broker.
+        let forbidden = if secret { WRITERS | 0o007 } else { WRITERS };
+        problems.extend(trust::problems(&target, forbidden, user));
+    }
 }
 
-/// A file that is not there has no wrong mode.
-fn check_mode(path: &Path, forbidden: u32, what: &str) -> Option<String> {
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Err(error) => return Some(format!("{}: {error}", path.display())),
+/// Names and paths of the files that a manifest lets its plugin read. A manifest that is not there
+/// names none, and one that is broken is a problem already.
+fn file_targets(dir: &Path, manifest: &Path) -> Vec<(String, PathBuf)> {
+    let Ok(text) = fs::read_to_string(manifest) else {
+        return Vec::new();
     };
-    let mode = metadata.permissions().mode() & 0o7777;
-    if mode & forbidden == 0 {
-        return None;
-    }
-    let allowed = mode & !forbidden;
-    let owner = metadata.uid();
-    Some(format!(
-        "{}: mode {mode:04o} (owner {owner}): {what}, allowed: {allowed:04o}",
-        path.display()
-    ))
+    let files = Manifest::parse(manifest, &text).map(|manifest| manifest.files);
+    files.into_iter().flatten().map(|(key, path)| (key, dir.join(path))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn modes_that_let_others_in_are_found() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("f");
-        fs::write(&file, "").unwrap();
-        for (mode, forbidden, found) in [
-            (0o644, 0o002, false),
-            (0o646, 0o002, true),
-            (0o600, 0o077, false),
-            (0o640, 0o077, true),
-            (0o604, 0o077, true),
-        ] {
-            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
-            assert_eq!(check_mode(&file, forbidden, "x").is_some(), found, "{mode:o}");
-        }
-        assert_eq!(check_mode(&folder.path().join("none"), 0o077, "x"), None);
-    }
 
     #[test]
     fn each_problem_names_its_file() {

@@ -15,7 +15,7 @@ pub(crate) struct CommandLine {
     #[arg(long, global = true, value_enum)]
     pub(crate) log_format: Option<LogFormat>,
 
-    /// Level, or directives such as info,server=debug [default: info for run, error otherwise]
+    /// Level, or directives such as info,server=debug [default: info; quickstart warn, check error]
     #[arg(long, global = true)]
     pub(crate) log_level: Option<String>,
 

@@ -2,7 +2,7 @@
 //! wrong with it.
 //!
 //! Owns the names of the keys, their ranges and defaults (DESIGN sections 4 and 9). The parts that
-//! belong to a crate are built as that crate's own types; `wiring.rs` hands them on.
+//! belong to a crate are built as that crate's own types; `service.rs` hands them on.
 //! `docs/configure/reference.toml` lists every key and is compared with this module by a test.
 
 mod document;
@@ -60,12 +60,29 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 impl Config {
     /// Reads a file with the variables of the process environment.
     pub(crate) fn load(file: &Path) -> Result<Self, Problems> {
-        let text = read(file).map_err(|error| {
-            let what = format!("cannot be read: {error}");
-            let problem = Problem { line: 1, key: String::new(), value: String::new(), what };
-            Problems::new(file.to_owned(), vec![problem])
-        })?;
-        Self::parse(file, &text, &|name| std::env::var(name).ok())
+        let (config, problems) = Self::load_readable(file);
+        match config {
+            Some(config) if problems.problems.is_empty() => Ok(config),
+            _ => Err(problems),
+        }
+    }
+
+    /// As [`Self::load`] for looking further than the first kind of fault: what could be read, with
+    /// defaults in the place of what is wrong, and everything that is.
+    pub(crate) fn load_readable(file: &Path) -> (Option<Self>, Problems) {
+        let (config, problems) = match read(file) {
+            Ok(text) => {
+                let (config, problems, _) =
+                    Self::read(file, &text, &|name| std::env::var(name).ok());
+                (config, problems)
+            }
+            Err(error) => {
+                let what = format!("cannot be read: {error}");
+                let problem = Problem { line: 1, key: String::new(), value: String::new(), what };
+                (None, vec![problem])
+            }
+        };
+        (config, Problems::new(file.to_owned(), problems))
     }
 
     /// As [`Self::load`] for commands: prints every problem on a line of its own.
@@ -79,6 +96,7 @@ impl Config {
     }
 
     /// Reads `text` as if it stood in `file`; relative paths start at the folder of `file`.
+    #[cfg(test)]
     pub(crate) fn parse(
         file: &Path,
         text: &str,
@@ -100,7 +118,7 @@ impl Config {
     ) -> (Option<Self>, Vec<Problem>, Vec<String>) {
         let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let folder = absolute.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned);
-        let document = Document::new(text, environment);
+        let document = Document::new(text, folder.clone(), environment);
         let config = Self::build(absolute, &folder, document.root());
         let (problems, keys) = document.into_parts();
         (config, problems, keys)

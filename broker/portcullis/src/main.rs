@@ -19,6 +19,7 @@ mod quickstart;
 mod run;
 mod service;
 mod signals;
+mod trust;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -47,8 +48,12 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(line: CommandLine) -> Result<(), Failure> {
-    let quiet = matches!(line.command, Command::Quickstart { .. } | Command::Check { .. });
-    let default = if quiet { "error" } else { "info" };
+    let default = match line.command {
+        // Its own lines tell the story; the log adds who was refused and why.
+        Command::Quickstart { .. } => "warn",
+        Command::Check { .. } => "error",
+        _ => "info",
+    };
     logging::start(line.log_format, line.log_level.as_deref().unwrap_or(default))?;
     match line.command {
         Command::Quickstart { dir, once } => within_runtime(quickstart::run(&dir, once)),

@@ -1,6 +1,8 @@
 //! Password files: one `USER:HASH` a line, as the plugin `password-file` reads them.
 //!
-//! Owns hashing and editing. Knows nothing of terminals: `passwd.rs` asks for the password.
+//! Owns hashing and editing. Knows nothing of terminals: `passwd.rs` asks for the password. Holds a
+//! file to the rules of that plugin (`plugins/password-file/src`): one that it refuses would leave
+//! the old one in force, and with it whoever was just taken out.
 
 use std::{
     fs::{self, File},
@@ -23,22 +25,63 @@ const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// Refuses a name that cannot stand in a password file or in a CONNECT.
+/// Longest line that the plugin reads, its end included.
+const LINE_BYTES_MAX: usize = 4_096;
+
+const BYTE_ORDER_MARK: char = '\u{FEFF}';
+
+/// Refuses a name that cannot stand in a password file. How long it may be depends on the hash
+/// beside it: [`check_line`] sees both.
 pub(crate) fn check_user(user: &str) -> Result<(), Failure> {
     let what = if user.is_empty() {
         "is empty"
-    } else if user.len() > PASSWORD_BYTES_MAX {
-        "has more than 65535 bytes"
+    } else if user.len() >= LINE_BYTES_MAX {
+        "is longer than a line of a password file may be, 4096 bytes"
     } else if user.contains(':') {
         "contains ':', which ends the name in a password file"
     } else if user.starts_with('#') {
         "starts with '#', which marks a comment in a password file"
-    } else if user.chars().any(char::is_control) {
-        "contains a control character"
+    } else if user.chars().any(|c| c.is_control() || c == BYTE_ORDER_MARK) {
+        "contains a control character or a byte order mark"
+    } else if user.trim() != user {
+        "has white space around it"
     } else {
         return Ok(());
     };
     Err(Failure::Refused(format!("user {user:?} {what}")))
+}
+
+/// Refuses a file that the plugin would refuse, with the first line that is wrong.
+fn check_file(file: &Path, content: &[u8]) -> Result<(), Failure> {
+    for (number, line) in (1..).zip(lines(content)) {
+        check_line(line).map_err(|what| {
+            let file = file.display();
+            Failure::Refused(format!("{file}:{number}: {what}; nothing was written"))
+        })?;
+    }
+    Ok(())
+}
+
+/// The rules of one line, without its end. The error fits behind "line 7: ".
+fn check_line(line: &[u8]) -> Result<(), &'static str> {
+    if line.len() >= LINE_BYTES_MAX {
+        return Err("is longer than 4096 bytes with its end");
+    }
+    let line = std::str::from_utf8(line).map_err(|_| "is not UTF-8")?;
+    if line.starts_with('#') {
+        return Ok(());
+    }
+    if line.trim().is_empty() {
+        return Err("is blank");
+    }
+    let (user, hash) = line.split_once(':').ok_or("has no colon between user and hash")?;
+    if check_user(user).is_err() {
+        return Err("has no user, or one with white space around or a control character in it");
+    }
+    if hash.is_empty() || hash.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("has no hash, or one with white space in it");
+    }
+    Ok(())
 }
 
 /// The argon2id PHC string of a password, with a fresh salt.
@@ -82,9 +125,12 @@ pub(crate) fn set(file: &Path, user: &str, hash: &str) -> Result<(), Failure> {
     })
 }
 
-/// Takes every line of `user` out.
+/// Takes every line of `user` out; refuses to take out the last one.
 pub(crate) fn delete(file: &Path, user: &str) -> Result<(), Failure> {
-    check_user(user)?;
+    // Other names that nobody may have are there to be taken out.
+    if user.is_empty() || user.contains(':') || user.starts_with('#') {
+        check_user(user)?;
+    }
     edit(file, |old| {
         if !lines(old).any(|line| is_of(line, user)) {
             let what = format!("{} has no user {user:?}", file.display());
@@ -94,8 +140,22 @@ pub(crate) fn delete(file: &Path, user: &str) -> Result<(), Failure> {
         for line in lines(old).filter(|line| !is_of(line, user)) {
             push_line(&mut new, line);
         }
+        if lines(&new).all(|line| line.starts_with(b"#")) {
+            return Err(Failure::Refused(last_user(file, user)));
+        }
         Ok(new)
     })
+}
+
+/// The plugin refuses a file without users, as it refuses every broken one: a running broker would
+/// go on with the file of before.
+fn last_user(file: &Path, user: &str) -> String {
+    format!(
+        "{user:?} is the last user of {}, and the plugin password-file refuses a file without \
+         users: a running broker would keep the old one, and {user:?} with it; to let nobody in, \
+         put enabled = false into the plugin's manifest, or add another user first",
+        file.display()
+    )
 }
 
 /// Reads, changes and replaces a file while no other `portcullis passwd` does the same in that
@@ -117,6 +177,7 @@ fn edit(
         }
     };
     let new = change(&old)?;
+    check_file(file, &new)?;
     let written = replace(file, &new).map_err(|error| {
         Failure::Refused(format!("{}: cannot be written: {error}", file.display()))
     });

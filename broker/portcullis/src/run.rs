@@ -1,8 +1,9 @@
 //! `portcullis run`: the service from the first line of the configuration to the last goodbye.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use sd_notify::NotifyState;
+use tokio::time::MissedTickBehavior;
 
 use crate::{
     config::Config,
@@ -12,6 +13,14 @@ use crate::{
     signals::{Signals, Wish},
 };
 
+/// How often readiness is looked at: plugins become live, or fail, without telling anybody here.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// How often, and by how much, the service manager is asked to wait further while a start is not
+/// complete: each 10 s by 60 s, so that a busy machine is not taken for a dead broker.
+const LOOKS_PER_EXTENSION: u32 = 40;
+const START_EXTENSION_MICROSECONDS: u32 = 60_000_000;
+
 /// Serves until a signal ends it.
 pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let config = Config::load_or_report(file)?;
@@ -20,15 +29,23 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
         service = Service::start(config, descriptors::raise_limit()) => service?,
         () = signals.stop() => return Ok(()),
     };
-    announce(&service);
     serve(service, signals).await;
     Ok(())
 }
 
 /// Follows the signals until the service has ended.
 pub(crate) async fn serve(mut service: Service, mut signals: Signals) {
-    while signals.next().await == Wish::Reload {
-        reload(&mut service).await;
+    let mut readiness = Readiness::default();
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            wish = signals.next() => match wish {
+                Wish::Reload => reload(&mut service, &mut readiness).await,
+                Wish::Stop => break,
+            },
+            _ = look.tick() => readiness.look(&service),
+        }
     }
     tracing::info!("stopping");
     notify(&[NotifyState::Stopping]);
@@ -38,40 +55,126 @@ pub(crate) async fn serve(mut service: Service, mut signals: Signals) {
     }
 }
 
-/// Tells that everything is up, or what is not.
-fn announce(service: &Service) {
-    let listeners = service.listeners();
-    let listeners: Vec<_> =
-        listeners.iter().map(|(name, address)| format!("{name}={address}")).collect();
-    let listeners = listeners.join(" ");
-    let admin = service.admin_address();
-    let not_ready = service.plugins().not_ready();
-    if not_ready.is_empty() {
-        tracing::info!(listeners, %admin, "ready");
-    } else {
-        for problem in &not_ready {
+/// What was said last about whether everything that is configured is there.
+#[derive(Default)]
+struct Readiness {
+    /// The problems that were said; `None` = nothing was said yet.
+    said: Option<Vec<String>>,
+    /// Whether the service manager knows that the start is complete.
+    announced: bool,
+    /// Looks before that.
+    looks: u32,
+    /// Why the last reload changed nothing.
+    reload_failed: Option<String>,
+}
+
+impl Readiness {
+    /// Says what changed since the last look.
+    fn look(&mut self, service: &Service) {
+        let problems = service.plugins().not_ready();
+        if !self.announced && !problems.is_empty() {
+            self.ask_for_time();
+        }
+        if self.said.as_ref() == Some(&problems) {
+            return;
+        }
+        for problem in &problems {
             tracing::warn!(problem, "not ready");
         }
-        tracing::warn!(listeners, %admin, "serving, but not ready: see /readyz");
+        let (listeners, admin) = addresses(service);
+        match (problems.as_slice(), self.said.as_deref()) {
+            ([], _) => announce(service),
+            (_, None) => tracing::warn!(listeners, admin, "serving, but not ready: see /readyz"),
+            (_, Some([])) => tracing::warn!(listeners, admin, "no longer ready: see /readyz"),
+            (_, Some(_)) => {}
+        }
+        self.said = Some(problems);
+        self.tell();
     }
+
+    /// A start that waits for its operator is no start that hangs: without this the service manager
+    /// would kill a process that serves its admin API, and everything else that works.
+    fn ask_for_time(&mut self) {
+        if self.looks.is_multiple_of(LOOKS_PER_EXTENSION) {
+            notify(&[NotifyState::ExtendTimeoutUsec(START_EXTENSION_MICROSECONDS)]);
+        }
+        self.looks = self.looks.wrapping_add(1);
+    }
+
+    /// Tells the service manager. What was ready once stays so for it: it knows no way back, and
+    /// the status says what is wrong.
+    fn tell(&mut self) {
+        let problems = self.said.as_deref().unwrap_or_default();
+        self.announced |= problems.is_empty();
+        let status = self.status(problems);
+        let status = NotifyState::Status(&status);
+        if self.announced {
+            notify(&[NotifyState::Ready, status]);
+        } else {
+            notify(&[status]);
+        }
+    }
+
+    fn status(&self, problems: &[String]) -> String {
+        let ready = match problems {
+            [] => "ready".to_owned(),
+            problems => format!("not ready: {}", problems.join("; ")),
+        };
+        let status = match &self.reload_failed {
+            Some(failed) => format!("{failed} ({ready})"),
+            None => ready,
+        };
+        // A line of its own would be another message to the service manager.
+        status.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    }
+}
+
+/// Says that everything is up.
+fn announce(service: &Service) {
+    let (listeners, admin) = addresses(service);
+    tracing::info!(listeners, admin, "ready");
     for warning in service.plugins().warnings() {
         tracing::warn!(warning, "ready, but look at this");
     }
-    notify(&[NotifyState::Ready]);
 }
 
-async fn reload(service: &mut Service) {
+/// Where it listens, as `NAME=ADDRESS NAME=ADDRESS`, and the address of the admin API.
+fn addresses(service: &Service) -> (String, String) {
+    let listeners = service.listeners();
+    let listeners: Vec<_> =
+        listeners.iter().map(|(name, address)| format!("{name}={address}")).collect();
+    (listeners.join(" "), service.admin_address().to_string())
+}
+
+async fn reload(service: &mut Service, readiness: &mut Readiness) {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(error) => tracing::warn!(%error, "the clock for the service manager cannot be read"),
     }
-    service.reload().await;
-    notify(&[NotifyState::Ready]);
+    readiness.reload_failed = service.reload().await.err();
+    readiness.look(service);
+    readiness.tell();
 }
 
 /// Without a service manager this does nothing.
 fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!(%error, "the service manager cannot be told");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_is_one_line_that_says_what_is_wrong() {
+        let mut readiness = Readiness::default();
+        assert_eq!(readiness.status(&[]), "ready");
+        let problems = ["gate: is no\nREADY=1".to_owned(), "mail: is gone".to_owned()];
+        let expect = "not ready: gate: is no READY=1; mail: is gone";
+        assert_eq!(readiness.status(&problems), expect);
+        readiness.reload_failed = Some("the old one stays".to_owned());
+        assert_eq!(readiness.status(&[]), "the old one stays (ready)");
     }
 }

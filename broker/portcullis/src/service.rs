@@ -22,6 +22,7 @@ use telemetry::Metrics;
 use crate::{
     config::{Chain, Config},
     failure::Failure,
+    trust,
 };
 
 /// How long connections have for their goodbye.
@@ -41,6 +42,7 @@ impl Service {
     /// `descriptors` = how many files may be open.
     pub(crate) async fn start(config: Config, descriptors: u64) -> Result<Self, Failure> {
         make_private(&config.data_dir)?;
+        trust::at_start(&config)?;
         let metrics = Metrics::new();
         let gate = Arc::new(Gate::new(since_start));
         let plugins = PluginHost::start(plugin_host_config(&config), Arc::clone(&gate))
@@ -82,15 +84,17 @@ impl Service {
     }
 
     /// Reads the configuration file again and applies what can change while running; a faulty file
-    /// changes nothing.
-    pub(crate) async fn reload(&mut self) {
+    /// changes nothing, and the error says so on one line.
+    pub(crate) async fn reload(&mut self) -> Result<(), String> {
         let new = match Config::load(&self.config.file) {
             Ok(new) => new,
             Err(problems) => {
                 for problem in problems.to_string().lines() {
                     tracing::error!(problem, "the configuration is faulty: the old one stays");
                 }
-                return;
+                let count = problems.problems.len();
+                let word = if count == 1 { "fault" } else { "faults" };
+                return Err(format!("the new configuration has {count} {word}: the old one stays"));
             }
         };
         let waiting = self.config.needs_restart(&new);
@@ -98,11 +102,14 @@ impl Service {
             let keys = waiting.join(", ");
             tracing::warn!(keys, "these settings differ and need a restart");
         }
-        self.broker.reconfigure(live_config(&new, self.descriptors));
-        let plugins = plugin_host_config(&new);
-        self.plugins.set_chains(plugins.chain, plugins.listener_chains).await;
+        // Not `new` itself: a listener that it removes or renames stays bound under its old name
+        // until a restart, and must not lose its own chain for the default one.
         self.config = self.config.with_live_part_of(new);
+        self.broker.reconfigure(live_config(&self.config, self.descriptors));
+        let plugins = plugin_host_config(&self.config);
+        self.plugins.set_chains(plugins.chain, plugins.listener_chains).await;
         tracing::info!(config = %self.config.file.display(), "reloaded");
+        Ok(())
     }
 
     /// Says goodbye to every client and ends.

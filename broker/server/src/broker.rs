@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use access::{Gate, Permissions};
+use access::{Authenticated, Gate, Permissions, Refusal};
 use arc_swap::ArcSwap;
 use codec::ReasonCode;
 use limits::{ConnectionRate, Flapping, LoginBackoff};
@@ -47,7 +47,7 @@ pub(crate) struct Core {
     pub(crate) connection_rate: Mutex<ConnectionRate>,
     pub(crate) login_backoff: Mutex<LoginBackoff>,
     pub(crate) flapping: Mutex<Flapping>,
-    pub(crate) refresh_slots: Semaphore,
+    refresh_slots: Semaphore,
     pub(crate) shutdown: watch::Sender<bool>,
     pub(crate) connections: AtomicU64,
     /// Notified when the last connection is gone.
@@ -66,11 +66,22 @@ impl Core {
         since.map_or(0, |since| since.as_secs())
     }
 
+    /// Asks for a client's permissions again. In turn: after a swap everybody asks, and no pool may be flooded into
+    /// refusing.
+    pub(crate) async fn refresh(&self, client: &Authenticated) -> Result<Authenticated, Refusal> {
+        let _slot = self.refresh_slots.acquire().await;
+        let begun = Instant::now();
+        let (refreshed, _) = self.gate.refresh(client).await;
+        self.metrics.permissions_seconds.observe(begun.elapsed().as_secs_f64());
+        refreshed
+    }
+
     /// Takes an ended session out of the map and its subscriptions out of the router.
     pub(crate) fn end_session(&self, handle: &SessionHandle) {
         self.sessions.remove(handle);
         self.timers.disarm(handle.id);
-        let subscriptions = std::mem::take(&mut handle.state.lock().session.subscriptions);
+        let _routing = handle.routing.lock();
+        let subscriptions = handle.state.lock().discard();
         let filters = subscriptions.iter().map(|subscription| &subscription.filter);
         self.router.unsubscribe_all(handle.id, filters);
     }

@@ -10,19 +10,22 @@ use std::{
 };
 
 use access::{
-    Authenticated, ClientIdFrom, Connection as Claim, Credentials, Password, Refusal, WillSummary,
+    Authenticated, ClientIdFrom, Connection as Claim, Credentials, Hook, LinkReport, Password,
+    Refusal, WillSummary,
 };
 use codec::{ConnAck, Connect, Decoded, Packet, ProtocolVersion, ReasonCode, decode};
+use limits::Claimant;
 use session::WillMessage;
 use telemetry::events::{ConnectRefused, Connected};
 use tokio::{io::AsyncReadExt, net::TcpStream};
+use zeroize::Zeroize;
 
 use crate::{
     broker::Core,
     config::LiveConfig,
     connection::{Begin, Connection},
     disconnect::farewell,
-    sessions::{Facts, ForeignSession, Open, Opened},
+    sessions::{Facts, NotOpened, Open, Opened},
     subscribe::judge_again,
     will,
 };
@@ -147,8 +150,10 @@ async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
                 .map_err(|error| Refused::Malformed { error, version: claimed_version(&bytes) });
             match decoded? {
                 Decoded::Packet(Packet::Connect(connect), taken) => {
-                    bytes.drain(..taken);
-                    return Ok(First { connect, assigned: false, rest: bytes });
+                    let rest = bytes.get(taken..).unwrap_or_default().to_vec();
+                    // They held the password.
+                    bytes.zeroize();
+                    return Ok(First { connect, assigned: false, rest });
                 }
                 Decoded::Packet(..) => return Err(Refused::NotConnect),
                 Decoded::Incomplete { .. } => {}
@@ -180,10 +185,10 @@ async fn admit(arrival: &Arrival, mut first: First) -> Result<Admitted, Refused>
     first.assign_client_id();
     let will = first.connect.will.as_deref().map(will::prepare).transpose();
     let will = will.map_err(Refused::WillTopic)?;
-    let brake = Brake::new(arrival, &first.connect, &live);
-    brake.check()?;
+    let brake = Brake::begin(arrival, &first.connect, &live)?;
     let authenticated = authenticate(arrival, &mut first.connect, live.client_id_from).await;
     let authenticated = Arc::new(brake.settle(authenticated)?);
+    check_names(&authenticated, &live)?;
     if let Some(will) = &will {
         will::permit(will, authenticated.permissions()).map_err(Refused::Will)?;
     }
@@ -205,6 +210,9 @@ async fn admit(arrival: &Arrival, mut first: First) -> Result<Admitted, Refused>
 fn check_connect(connect: &Connect, live: &LiveConfig) -> Result<(), Refused> {
     let sizes = &live.limits.sizes;
     sizes.check_client_id(&connect.client_id).map_err(Refused::Limit)?;
+    if let Some(username) = &connect.username {
+        sizes.check_username(username).map_err(Refused::Limit)?;
+    }
     check_user_properties(&connect.user_properties, sizes)?;
     if let Some(will) = &connect.will {
         sizes.check_topic(&will.topic).map_err(Refused::Limit)?;
@@ -214,6 +222,13 @@ fn check_connect(connect: &Connect, live: &LiveConfig) -> Result<(), Refused> {
         return Err(Refused::AuthenticationMethod);
     }
     Ok(())
+}
+
+/// The names that the chain gave: they are kept as long as the session, like those of CONNECT.
+fn check_names(authenticated: &Authenticated, live: &LiveConfig) -> Result<(), Refused> {
+    let (sizes, subject) = (&live.limits.sizes, authenticated.subject());
+    sizes.check_client_id(&subject.client_id).map_err(Refused::Limit)?;
+    sizes.check_username(&subject.identity.principal).map_err(Refused::Limit)
 }
 
 fn check_user_properties(
@@ -233,41 +248,53 @@ impl First {
     }
 }
 
-/// What slows down those who fail to log in, and those who connect again and again.
+/// What slows down those who fail to log in, and those who connect again and again. The login counts as failed while it
+/// lasts: so guesses that come all at once are no way around the wait.
 struct Brake<'a> {
     core: &'a Core,
     address: IpAddr,
     username: Option<String>,
+    client_id: String,
     /// Loopback is free of all connect limits.
     exempt: bool,
+    /// It was not told yet how the login went.
+    pending: bool,
 }
 
 impl<'a> Brake<'a> {
-    fn new(arrival: &'a Arrival, connect: &Connect, live: &LiveConfig) -> Self {
+    fn begin(arrival: &'a Arrival, connect: &Connect, live: &LiveConfig) -> Result<Self, Refused> {
         let address = arrival.remote.ip().to_canonical();
         let exempt = live.limits.connection_rate.loopback_exempt && address.is_loopback();
-        Self { core: &arrival.core, address, username: connect.username.clone(), exempt }
+        let (username, client_id) = (connect.username.clone(), connect.client_id.clone());
+        let core = &arrival.core;
+        let mut brake = Self { core, address, username, client_id, exempt, pending: false };
+        if !exempt {
+            let mut backoff = core.login_backoff.lock();
+            let attempt = backoff.attempt(address, brake.claimant(), Instant::now());
+            attempt.map_err(Refused::BackedOff)?;
+            brake.pending = true;
+        }
+        Ok(brake)
     }
 
-    fn check(&self) -> Result<(), Refused> {
-        if self.exempt {
-            return Ok(());
+    fn claimant(&self) -> Claimant<'_> {
+        match &self.username {
+            Some(username) => Claimant::User(username),
+            None => Claimant::Client(&self.client_id),
         }
-        let backoff = self.core.login_backoff.lock();
-        let username = self.username.as_deref();
-        backoff.check(self.address, username, Instant::now()).map_err(Refused::BackedOff)
     }
 
     /// Notes how the login went. Only a word of the chain counts as a failed login: a plugin that is down must not
     /// lock its users out for longer than it is.
-    fn settle(&self, result: Result<Authenticated, Refused>) -> Result<Authenticated, Refused> {
+    fn settle(mut self, result: Result<Authenticated, Refused>) -> Result<Authenticated, Refused> {
         if self.exempt {
             return result;
         }
-        let (username, now) = (self.username.as_deref(), Instant::now());
+        let now = Instant::now();
         match &result {
             Ok(authenticated) => {
-                self.core.login_backoff.lock().succeeded(self.address, username);
+                self.core.login_backoff.lock().succeeded(self.address, self.claimant());
+                self.pending = false;
                 let subject = authenticated.subject();
                 let mut flapping = self.core.flapping.lock();
                 flapping
@@ -275,11 +302,21 @@ impl<'a> Brake<'a> {
                     .map_err(Refused::Flapping)?;
             }
             Err(Refused::ByChain(refusal)) if refusal.is_by_verdict() => {
-                self.core.login_backoff.lock().failed(self.address, username, now);
+                self.core.login_backoff.lock().failed(self.address, self.claimant(), now);
+                self.pending = false;
             }
+            // Taken back when dropped.
             Err(_) => {}
         }
         result
+    }
+}
+
+impl Drop for Brake<'_> {
+    fn drop(&mut self) {
+        if self.pending {
+            self.core.login_backoff.lock().undecided(self.address, self.claimant());
+        }
     }
 }
 
@@ -316,9 +353,21 @@ async fn authenticate(
     let now = arrival.core.now_unix();
     let begun = Instant::now();
     let (result, walk) = gate.admit(&claim, &credentials, client_id_from, now).await;
-    arrival.core.metrics.authentication_seconds.observe(begun.elapsed().as_secs_f64());
+    observe(&arrival.core, begun.elapsed(), &walk);
     tracing::debug!(client_id = %telemetry::Escaped(&claim.client_id), ?walk, "chain asked");
     result.map_err(Refused::ByChain)
+}
+
+/// Counts the time of a walk, of its two parts apart.
+fn observe(core: &Core, elapsed: Duration, walk: &[LinkReport]) {
+    let mut authorizers = walk.iter().filter(|report| report.hook == Hook::Authorizer).peekable();
+    let mut permissions = Duration::ZERO;
+    if authorizers.peek().is_some() {
+        permissions = authorizers.map(|report| report.elapsed).sum();
+        core.metrics.permissions_seconds.observe(permissions.as_secs_f64());
+    }
+    let authentication = elapsed.saturating_sub(permissions);
+    core.metrics.authentication_seconds.observe(authentication.as_secs_f64());
 }
 
 /// Keep Alive in force: never off, never above the limit.
@@ -384,6 +433,7 @@ fn open_session(
         session_expiry_interval: connack
             .session_expiry_interval
             .unwrap_or(connect.session_expiry_interval),
+        session_expiry_requested: connect.session_expiry_interval,
         since_unix: core.now_unix(),
     };
     let opened = core
@@ -393,20 +443,25 @@ fn open_session(
             connect,
             authenticated,
             limits: live.session_limits(),
+            sizes: &live.limits.sizes,
             will,
             facts,
         })
-        .map_err(|ForeignSession| Refused::ForeignSession)?;
+        .map_err(|not_opened| match not_opened {
+            NotOpened::Foreign => Refused::ForeignSession,
+            NotOpened::Full(exceeded) => Refused::Limit(exceeded),
+        })?;
     if let Some(replaced) = &opened.replaced {
         core.end_session(replaced);
     }
     if let Some(old_will) = &opened.old_will {
-        will::publish(core, old_will, authenticated.permissions(), opened.handle.id);
+        will::publish(core, old_will, authenticated, &opened.handle);
     }
     if opened.session_present {
         // What was subscribed and queued under older permissions is judged by the present ones before any of it flows.
-        judge_again(core, &opened.handle, authenticated.permissions());
-        let expired = opened.handle.state.lock().session.pump(Instant::now());
+        judge_again(core, &opened.handle);
+        let limits = live.session_limits();
+        let expired = opened.handle.resume(arrival.connection_id, connect, limits);
         let (reason, count) = ("expired", expired as u64);
         telemetry::events::MessageDropped { reason, count }.emit(&core.metrics);
     }
@@ -431,6 +486,7 @@ impl Admitted {
             stream: arrival.stream,
             connection_id: arrival.connection_id,
             version: self.connect.version,
+            answer_bytes_max: packet_bytes_max(&self.connect),
             handle: self.opened.handle,
             authenticated: self.authenticated,
             remote: arrival.remote,
@@ -446,6 +502,7 @@ impl Admitted {
 struct Claimed {
     version: ProtocolVersion,
     client_id: String,
+    username: Option<String>,
     wants_reason: bool,
     packet_bytes_max: usize,
 }
@@ -455,6 +512,7 @@ impl Claimed {
         Self {
             version: connect.version,
             client_id: connect.client_id.clone(),
+            username: connect.username.clone(),
             wants_reason: connect.request_problem_information,
             packet_bytes_max: packet_bytes_max(connect),
         }
@@ -466,6 +524,7 @@ async fn refuse(arrival: &mut Arrival, claim: Option<&Claimed>, refused: &Refuse
     let reason = refused.reason_code();
     ConnectRefused {
         client_id: claim.map(|claim| claim.client_id.as_str()),
+        username: claim.and_then(|claim| claim.username.as_deref()),
         listener: &arrival.listener,
         remote: arrival.remote,
         reason: reason.unwrap_or(ReasonCode::UnspecifiedError),

@@ -20,6 +20,7 @@ use codec::{
     Acknowledgement, Decoded, Packet, PacketType, ProtocolVersion, ReasonCode, decode,
     encode_acknowledgement,
 };
+use parking_lot::MutexGuard;
 use session::{Frames, InboundAliases, KeepAlive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -27,8 +28,14 @@ use tokio::{
 };
 
 use crate::{
-    broker::Core, close::Close, counts::Counts, disconnect, publish::Memo, refresh::Refresh,
-    retained, sessions::SessionHandle,
+    broker::Core,
+    close::Close,
+    counts::Counts,
+    disconnect,
+    publish::Memo,
+    refresh::Refresh,
+    retained,
+    sessions::{SessionHandle, State},
 };
 
 /// Bytes read at once.
@@ -48,6 +55,8 @@ pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     pub(crate) connection_id: u64,
     pub(crate) version: ProtocolVersion,
+    /// Maximum Packet Size of the client.
+    answer_bytes_max: usize,
     pub(crate) handle: Arc<SessionHandle>,
     pub(crate) authenticated: Arc<Authenticated>,
     pub(crate) refresh: Refresh,
@@ -78,6 +87,8 @@ pub(crate) struct Begin {
     pub(crate) stream: TcpStream,
     pub(crate) connection_id: u64,
     pub(crate) version: ProtocolVersion,
+    /// Maximum Packet Size of the client.
+    pub(crate) answer_bytes_max: usize,
     pub(crate) handle: Arc<SessionHandle>,
     pub(crate) authenticated: Arc<Authenticated>,
     pub(crate) remote: SocketAddr,
@@ -103,6 +114,7 @@ impl Connection {
             stream: begin.stream,
             connection_id: begin.connection_id,
             version: begin.version,
+            answer_bytes_max: begin.answer_bytes_max,
             handle: begin.handle,
             authenticated: begin.authenticated,
             remote: begin.remote,
@@ -147,6 +159,7 @@ impl Connection {
         let result = self.turn(cx, now);
         self.flush_wakes();
         self.counts.flush();
+        self.give_back_memory();
         match result {
             Ok(()) => Poll::Pending,
             Err(close) => Poll::Ready(close),
@@ -154,6 +167,8 @@ impl Connection {
     }
 
     fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Close> {
+        // Whoever was taken over says nothing more.
+        drop(self.own()?);
         self.poll_refresh(cx, now)?;
         let clogged = self.is_clogged();
         if self.is_reading(now) {
@@ -167,6 +182,12 @@ impl Connection {
             cx.waker().wake_by_ref();
         }
         Ok(())
+    }
+
+    /// The state of the session, as long as it is ours.
+    pub(crate) fn own(&self) -> Result<MutexGuard<'_, State>, Close> {
+        let state = self.handle.own(self.connection_id);
+        state.ok_or(Close::ByServer(ReasonCode::SessionTakenOver))
     }
 
     fn is_reading(&self, now: Instant) -> bool {
@@ -185,6 +206,13 @@ impl Connection {
             waker.wake();
         }
         self.wakes.shrink_to(WAKES_KEPT);
+    }
+
+    /// A large message must not cost an idle connection its size for good.
+    fn give_back_memory(&mut self) {
+        self.frames.shrink_to(FRAME_KEPT);
+        self.forwarded.clear();
+        self.forwarded.shrink_to(FRAME_KEPT);
     }
 
     fn poll_input(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Close> {
@@ -226,11 +254,11 @@ impl Connection {
         if self.partial.len() < self.needed {
             return Ok(());
         }
-        let mut partial = std::mem::take(&mut self.partial);
+        let partial = std::mem::take(&mut self.partial);
         let taken = self.handle_packets(&partial, now)?;
         if taken < partial.len() {
-            partial.drain(..taken);
-            self.partial = partial;
+            // Not what was long once, only what is left of it.
+            self.partial = partial.get(taken..).unwrap_or_default().to_vec();
         }
         Ok(())
     }
@@ -240,6 +268,13 @@ impl Connection {
         let mut taken = 0;
         self.needed = 0;
         while let Some(input) = bytes.get(taken..).filter(|input| !input.is_empty()) {
+            if input.first().is_some_and(|first| first >> 4 == PacketType::Connect as u8) {
+                // Whatever it says: a second one is not read.
+                return Err(Close::Protocol(
+                    ReasonCode::ProtocolError,
+                    "second CONNECT on one connection [MQTT-3.1.0-2]",
+                ));
+            }
             match decode(input, self.version, self.packet_bytes_max).map_err(Close::Malformed)? {
                 Decoded::Packet(packet, length) => {
                     taken += length;
@@ -264,14 +299,14 @@ impl Connection {
             Packet::Publish(publish) => self.handle_publish(&publish, now),
             Packet::PubAck(ack) => {
                 self.counts.packet(PacketType::PubAck);
-                self.handle.state.lock().session.handle_puback(ack.packet_id, now);
+                self.own()?.session.handle_puback(ack.packet_id, now);
                 Ok(())
             }
             Packet::PubRec(ack) => self.handle_pubrec(&ack, now),
             Packet::PubRel(ack) => self.handle_pubrel(&ack),
             Packet::PubComp(ack) => {
                 self.counts.packet(PacketType::PubComp);
-                self.handle.state.lock().session.handle_pubcomp(ack.packet_id, now);
+                self.own()?.session.handle_pubcomp(ack.packet_id, now);
                 Ok(())
             }
             Packet::Subscribe(subscribe) => self.handle_subscribe(subscribe),
@@ -282,30 +317,45 @@ impl Connection {
                 Ok(())
             }
             Packet::Disconnect(disconnect) => self.handle_disconnect(&disconnect),
-            Packet::Connect(_) => Err(Close::Protocol(
-                ReasonCode::ProtocolError,
-                "second CONNECT on one connection [MQTT-3.1.0-2]",
-            )),
             Packet::Auth(_) => Err(Close::Protocol(
                 ReasonCode::ProtocolError,
                 "AUTH on a connection without enhanced authentication [MQTT-4.12.1-1]",
             )),
-            Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
+            Packet::Connect(_)
+            | Packet::ConnAck(_)
+            | Packet::SubAck(_)
+            | Packet::UnsubAck(_)
+            | Packet::PingResp => {
                 Err(Close::Protocol(ReasonCode::ProtocolError, "a packet that only a server sends"))
             }
         }
     }
 
+    /// Appends SUBACK or UNSUBACK if the client accepts one of so many bytes [MQTT-3.1.2-24].
+    pub(crate) fn check_answer(&self, reason_codes: usize) -> Result<(), Close> {
+        // Fixed header, Packet Identifier, Property Length: at most 8 bytes beside the codes.
+        if reason_codes + 8 <= self.answer_bytes_max {
+            return Ok(());
+        }
+        Err(Close::Protocol(
+            ReasonCode::PacketTooLarge,
+            "the answer would be longer than the client's Maximum Packet Size",
+        ))
+    }
+
     fn handle_pubrec(&mut self, ack: &Acknowledgement, now: Instant) -> Result<(), Close> {
         self.counts.packet(PacketType::PubRec);
-        let mut state = self.handle.state.lock();
-        state.session.handle_pubrec(ack.packet_id, ack.reason_code, now);
+        let answer = self.own()?.session.handle_pubrec(ack.packet_id, ack.reason_code, now);
+        if let Some(code) = answer {
+            let kind = PacketType::PubRel;
+            encode_acknowledgement(kind, ack.packet_id, code, self.version, &mut self.output);
+        }
         Ok(())
     }
 
     fn handle_pubrel(&mut self, ack: &Acknowledgement) -> Result<(), Close> {
         self.counts.packet(PacketType::PubRel);
-        let code = self.handle.state.lock().session.handle_pubrel(ack.packet_id);
+        let code = self.own()?.session.handle_pubrel(ack.packet_id);
         let kind = PacketType::PubComp;
         encode_acknowledgement(kind, ack.packet_id, code, self.version, &mut self.output);
         Ok(())
@@ -313,6 +363,8 @@ impl Connection {
 
     /// Meets the session: is it still ours, must we end, is there something to write?
     fn sync(&mut self, cx: &Context<'_>, now: Instant) -> Result<(), Close> {
+        // With permissions that are not known to hold, nothing is handed over: it waits.
+        let flows = self.is_usable(now);
         let mut state = self.handle.state.lock();
         let state = &mut *state;
         let Some(slot) =
@@ -331,9 +383,9 @@ impl Connection {
         if !slot.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             slot.waker = Some(cx.waker().clone());
         }
-        while !state.retained.is_empty() && state.session.is_caught_up() {
+        while flows && !state.retained.is_empty() && state.session.is_caught_up() {
             let Some(cursor) = state.retained.first_mut() else { break };
-            let parts = (&mut state.session, &*state.permissions);
+            let parts = (&mut state.session, &*state.permissions, &*self.handle.client_id);
             if retained::deliver_page(&self.core.retained, parts, cursor, now, &mut self.counts) {
                 state.retained.remove(0);
             } else if !state.session.has_output() {
@@ -343,7 +395,7 @@ impl Connection {
             }
         }
         // While the client takes nothing, output stays in the session, where its limits count.
-        if self.blocked_since.is_none() && state.session.has_output() {
+        if flows && self.blocked_since.is_none() && state.session.has_output() {
             state.session.take_output(&mut self.output, now);
         }
         Ok(())
@@ -435,5 +487,7 @@ impl Connection {
 
 /// Unwritten bytes from which on a client that takes none is not read.
 const CLOGGED_BYTES: usize = 256 * 1024;
+/// Room for an encoded message that is kept between turns.
+const FRAME_KEPT: usize = 4 * 1024;
 /// Room for wakers that is kept between turns.
 const WAKES_KEPT: usize = 64;

@@ -32,11 +32,11 @@ impl Connection {
         })
     }
 
-    /// The interval may change at the end, but not from zero [MQTT-3.1.2-11.2, section 3.14.2.2.2].
+    /// The interval may change at the end, but not from the zero of CONNECT (section 3.14.2.2.2).
     fn change_session_expiry(&self, seconds: u32) -> Result<(), Close> {
         let live = self.core.live.load();
-        let mut state = self.handle.state.lock();
-        if state.facts.session_expiry_interval == 0 && seconds > 0 {
+        let mut state = self.own()?;
+        if state.facts.session_expiry_requested == 0 && seconds > 0 {
             return Err(Close::Protocol(
                 ReasonCode::ProtocolError,
                 "Session Expiry Interval in DISCONNECT after 0 in CONNECT",
@@ -67,16 +67,10 @@ pub(crate) async fn finish(mut connection: Box<Connection>, close: Close) {
 fn release(connection: &Connection, close: &Close) -> Option<Box<WillMessage>> {
     let (core, handle) = (&connection.core, &connection.handle);
     let now = Instant::now();
-    let mut state = handle.state.lock();
-    let ours = state
-        .connection
-        .as_ref()
-        .is_some_and(|slot| slot.connection_id == connection.connection_id);
-    if !ours {
-        // Taken over: the session and its Will Message are in other hands.
-        return None;
-    }
+    // Taken over: the session and its Will Message are in other hands.
+    let mut state = handle.own(connection.connection_id)?;
     state.connection = None;
+    handle.set_connected(false);
     state.session.detach();
     state.facts.since_unix = core.now_unix();
     let will = state.will.take().filter(|_| close.sends_will());
@@ -107,7 +101,7 @@ fn release(connection: &Connection, close: &Close) -> Option<Box<WillMessage>> {
 fn send_will(connection: &Connection, will: Box<WillMessage>) {
     let Connection { core, handle, authenticated, .. } = connection;
     if connection.may_read(Instant::now()) {
-        will::publish(core, &will, authenticated.permissions(), handle.id);
+        will::publish(core, &will, authenticated, handle);
     } else {
         will::ask_and_publish(core, handle, Arc::clone(authenticated), will);
     }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use limits::Refusal;
+use telemetry::events::ConnectionRefused;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
@@ -70,8 +71,8 @@ async fn admit(core: &Core, listener: &Listener, remote: SocketAddr) -> bool {
         admitted = core.connection_rate.lock().admit(address, Instant::now());
     }
     let Err(refusal) = admitted else { return true };
-    core.metrics.connect_refused.of(refusal.limit()).inc();
-    tracing::debug!(event = "connection_refused", listener = %listener.name, %remote, %refusal);
+    ConnectionRefused { listener: &listener.name, remote, limit: refusal.limit(), cause: &refusal }
+        .emit(&core.metrics);
     false
 }
 

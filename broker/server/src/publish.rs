@@ -4,7 +4,7 @@
 //! permitted. On the usual path a message costs a comparison of the topic with the last one, two loads, and the
 //! copying into each subscriber's buffer: no lock but the subscriber's, no allocation, no plugin.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{collections::HashMap, time::Instant};
 
 use access::{NotAuthorized, PublishRequest};
 use codec::{
@@ -14,10 +14,17 @@ use session::{Fanout, Inbound};
 use telemetry::events::PublishDenied;
 use topic::TopicName;
 
-use crate::{close::Close, config, connection::Connection, router::Route};
+use crate::{
+    close::Close,
+    config,
+    connection::Connection,
+    router::{Route, Router},
+};
 
 /// Topics that a connection remembers.
 const TOPICS_MAX: usize = 1024;
+/// Subscribers in the routes that it remembers, 32 bytes each.
+const TARGETS_MAX: usize = 64 * 1024;
 
 /// What a connection knows of the topics it publishes to.
 #[derive(Default)]
@@ -25,21 +32,26 @@ pub(crate) struct Memo {
     topics: Vec<Known>,
     by_name: HashMap<TopicName, usize>,
     last: usize,
+    /// Subscribers in all routes together.
+    targets: usize,
 }
 
 /// One remembered topic.
 struct Known {
     topic: TopicName,
-    route: Arc<Route>,
+    /// Made for the first message that is permitted.
+    route: Option<Route>,
     route_generation: u64,
     /// Bit per (QoS, RETAIN) that was judged and permitted.
     permitted: u8,
 }
 
 impl Memo {
-    /// Forgets everything: the permissions changed.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+    /// Forgets what was permitted: the permissions changed.
+    pub(crate) fn clear_permits(&mut self) {
+        for known in &mut self.topics {
+            known.permitted = 0;
+        }
     }
 
     fn find(&mut self, topic: &str) -> Option<usize> {
@@ -51,15 +63,36 @@ impl Memo {
     }
 
     fn insert(&mut self, known: Known) -> usize {
-        if self.topics.len() >= TOPICS_MAX {
-            self.clear();
+        if self.topics.len() >= TOPICS_MAX || self.targets > TARGETS_MAX {
+            *self = Self::default();
         }
         self.last = self.topics.len();
         self.by_name.insert(known.topic.clone(), self.last);
         self.topics.push(known);
         self.last
     }
+
+    /// The route of a topic, made anew when subscriptions have changed since.
+    fn route(
+        &mut self,
+        at: usize,
+        router: &Router,
+        publisher: u64,
+    ) -> Option<(&TopicName, &Route)> {
+        let Known { topic, route, route_generation, .. } = self.topics.get_mut(at)?;
+        let generation = router.generation();
+        if route.is_none() || *route_generation != generation {
+            let before = route.take().map_or(0, |route| route.len());
+            let made = router.route(topic.as_str(), publisher);
+            self.targets = self.targets - before + made.len();
+            (*route, *route_generation) = (Some(made), generation);
+        }
+        Some((topic, route.as_ref()?))
+    }
 }
+
+/// Proof that a PUBLISH was permitted, now or before.
+struct Permit(());
 
 /// What answers a PUBLISH that was handled.
 #[derive(Clone, Copy)]
@@ -87,11 +120,11 @@ impl Connection {
             return self.acknowledge(publish, ReasonCode::Success);
         }
         let answer = match self.permit(at, publish) {
-            Ok(()) if self.check_user_properties(publish).is_err() => {
+            Ok(_) if self.check_user_properties(publish).is_err() => {
                 Answer::Refused(ReasonCode::QuotaExceeded)
             }
-            Ok(()) => self.pass_on(at, publish, now),
-            Err(denied) => self.deny(at, &denied)?,
+            Ok(permit) => self.pass_on(at, publish, permit, now),
+            Err(denied) => self.deny(at, publish, &denied)?,
         };
         match answer {
             Answer::Accepted { anybody: true } => self.acknowledge(publish, ReasonCode::Success),
@@ -146,9 +179,7 @@ impl Connection {
             .check_topic(topic)
             .map_err(|_| invalid("topic longer or with more levels than the limits allow"))?;
         let topic = TopicName::new(topic).map_err(|_| invalid("not a topic name"))?;
-        let route_generation = self.core.router.generation();
-        let route = Arc::new(self.core.router.route(topic.as_str(), self.handle.id));
-        Ok(self.memo.insert(Known { topic, route, route_generation, permitted: 0 }))
+        Ok(self.memo.insert(Known { topic, route: None, route_generation: 0, permitted: 0 }))
     }
 
     /// Whether a QoS 2 PUBLISH came before; notes it if not.
@@ -156,8 +187,7 @@ impl Connection {
         let (QoS::ExactlyOnce, Some(packet_id)) = (publish.qos, publish.packet_id) else {
             return Ok(false);
         };
-        let mut state = self.handle.state.lock();
-        let inbound = state.session.handle_publish_exactly_once(packet_id);
+        let inbound = self.own()?.session.handle_publish_exactly_once(packet_id);
         Ok(inbound.map_err(Close::Session)? == Inbound::Duplicate)
     }
 
@@ -170,69 +200,83 @@ impl Connection {
         self.core.live.load().limits.sizes.check_user_properties(properties.len(), bytes)
     }
 
-    fn permit(&mut self, at: usize, publish: &Publish<'_>) -> Result<(), NotAuthorized> {
+    fn permit(&mut self, at: usize, publish: &Publish<'_>) -> Result<Permit, NotAuthorized> {
         let bit = permit_bit(publish.qos, publish.retain);
-        let Some(known) = self.memo.topics.get_mut(at) else { return Ok(()) };
-        if known.permitted & bit != 0 {
-            return Ok(());
+        let known = self.memo.topics.get_mut(at).ok_or(NotAuthorized::NoRule)?;
+        if known.permitted & bit == 0 {
+            let topic = known.topic.as_str();
+            let request = PublishRequest { topic, qos: publish.qos, retain: publish.retain };
+            self.authenticated.permissions().permit_publish(request)?;
+            known.permitted |= bit;
         }
-        let topic = known.topic.as_str();
-        let request = PublishRequest { topic, qos: publish.qos, retain: publish.retain };
-        self.authenticated.permissions().permit_publish(request)?;
-        known.permitted |= bit;
-        Ok(())
+        Ok(Permit(()))
     }
 
     /// Retained store, then every subscriber.
-    fn pass_on(&mut self, at: usize, publish: &Publish<'_>, now: Instant) -> Answer {
-        let Some(known) = self.memo.topics.get_mut(at) else {
+    fn pass_on(&mut self, at: usize, publish: &Publish<'_>, _: Permit, now: Instant) -> Answer {
+        let (core, publisher) = (&self.core, self.handle.id);
+        let Some((topic, route)) = self.memo.route(at, &core.router, publisher) else {
             return Answer::Refused(ReasonCode::UnspecifiedError);
         };
-        let generation = self.core.router.generation();
-        if known.route_generation != generation {
-            known.route = Arc::new(self.core.router.route(known.topic.as_str(), self.handle.id));
-            known.route_generation = generation;
-        }
         self.forwarded.clear();
         publish.encode_forwarded(&mut self.forwarded);
         let mut fanout = Fanout::new(
-            &known.topic,
+            topic,
             (&self.forwarded, publish.payload),
             (publish.qos, publish.retain),
             (publish.message_expiry_interval, now),
             &mut self.frames,
         );
         if publish.retain {
-            let sizes = &self.core.live.load().limits.sizes;
-            if self.core.retained.apply(fanout.message(), sizes).is_err() {
+            let sizes = &core.live.load().limits.sizes;
+            let kept = core.retained.apply(fanout.message(), &self.handle.client_id, sizes);
+            if kept.is_err() {
                 self.counts.dropped("retained_full", 1);
-                return Answer::Refused(ReasonCode::QuotaExceeded);
+                // Who can be told is told, and may try again; for the others it is a message like
+                // any other that just is not retained.
+                if self.version == ProtocolVersion::V5 && publish.qos != QoS::AtMostOnce {
+                    return Answer::Refused(ReasonCode::QuotaExceeded);
+                }
             }
         }
-        known.route.deliver(&mut fanout, now, &mut self.wakes, &mut self.counts);
-        Answer::Accepted { anybody: !known.route.is_empty() }
+        route.deliver(&mut fanout, now, &mut self.wakes, &mut self.counts);
+        Answer::Accepted { anybody: !route.is_empty() }
     }
 
-    fn deny(&self, at: usize, denied: &NotAuthorized) -> Result<Answer, Close> {
+    fn deny(
+        &self,
+        at: usize,
+        publish: &Publish<'_>,
+        denied: &NotAuthorized,
+    ) -> Result<Answer, Close> {
         let topic = self.memo.topics.get(at).map_or("", |known| known.topic.as_str());
         PublishDenied { client_id: &self.handle.client_id, topic, cause: denied }
             .emit(&self.core.metrics);
         let live = self.core.live.load();
         let disconnect = live.publish_denied == config::PublishDenied::Disconnect;
         if disconnect && self.version == ProtocolVersion::V311 {
+            // When it comes again, it is to be judged again.
+            self.forget(publish)?;
             return Err(Close::ByServer(ReasonCode::NotAuthorized));
         }
         Ok(Answer::Refused(ReasonCode::NotAuthorized))
     }
 
     fn refuse(&mut self, publish: &Publish<'_>, code: ReasonCode) -> Result<(), Close> {
-        if let (QoS::ExactlyOnce, Some(packet_id), ProtocolVersion::V5) =
-            (publish.qos, publish.packet_id, self.version)
-        {
-            // Answered with a failure, it is complete. A 3.1.1 client goes on with PUBREL as if accepted.
-            self.handle.state.lock().session.forget_publish(packet_id);
+        if self.version == ProtocolVersion::V5 {
+            // Answered with a failure, it is complete. A 3.1.1 client goes on with PUBREL as if
+            // accepted.
+            self.forget(publish)?;
         }
         self.acknowledge(publish, code)
+    }
+
+    /// The identifier of a QoS 2 PUBLISH is free again.
+    fn forget(&self, publish: &Publish<'_>) -> Result<(), Close> {
+        if let (QoS::ExactlyOnce, Some(packet_id)) = (publish.qos, publish.packet_id) {
+            self.own()?.session.forget_publish(packet_id);
+        }
+        Ok(())
     }
 
     fn acknowledge(&mut self, publish: &Publish<'_>, code: ReasonCode) -> Result<(), Close> {

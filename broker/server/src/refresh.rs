@@ -13,7 +13,11 @@ use std::{
 use access::{Authenticated, BoxFuture, Permissions, Refusal, RefusalKind};
 use codec::ReasonCode;
 
-use crate::{close::Close, connection::Connection, subscribe::judge_again};
+use crate::{
+    close::Close,
+    connection::Connection,
+    subscribe::{judge_again, stop_routing},
+};
 
 /// How long a client waits unread for permissions before it has none.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -94,7 +98,8 @@ impl Connection {
         self.refresh.denied || self.is_usable(now)
     }
 
-    fn is_usable(&self, now: Instant) -> bool {
+    /// Whether the permissions at hand are those in force.
+    pub(crate) fn is_usable(&self, now: Instant) -> bool {
         !self.is_stale() && now < self.refresh.valid_until
     }
 
@@ -138,7 +143,8 @@ impl Connection {
             }
             Err(refusal) => {
                 let client_id = telemetry::Escaped(&self.handle.client_id);
-                tracing::debug!(%client_id, %refusal, "no permissions");
+                let cause = telemetry::EscapedDisplay(&refusal);
+                tracing::debug!(%client_id, %cause, "no permissions");
                 self.refresh.due = now + if self.refresh.denied { RETRY_DENIED } else { RETRY };
             }
         }
@@ -149,20 +155,19 @@ impl Connection {
 
     fn ask(&self) -> BoxFuture<'static, Answer> {
         let (core, authenticated) = (Arc::clone(&self.core), Arc::clone(&self.authenticated));
-        Box::pin(async move {
-            // After a swap every client asks at once: in turn, so that no pool is flooded into refusing.
-            let _slot = core.refresh_slots.acquire().await;
-            core.gate.refresh(&authenticated).await.0
-        })
+        Box::pin(async move { core.refresh(&authenticated).await })
     }
 
     fn adopt(&mut self, authenticated: Authenticated, now: Instant) {
         let changed = self.refresh.denied
-            || !Arc::ptr_eq(authenticated.permissions(), self.authenticated.permissions());
+            || !authenticated.permissions().has_same_rules(self.authenticated.permissions());
         self.refresh.renew(&authenticated, now);
         self.authenticated = Arc::new(authenticated);
         let permissions = Arc::clone(self.authenticated.permissions());
-        self.set_permissions(&permissions, changed);
+        self.set_permissions(&permissions);
+        if changed {
+            judge_again(&self.core, &self.handle);
+        }
     }
 
     fn refuse_everything(&mut self) {
@@ -174,23 +179,17 @@ impl Connection {
         self.refresh.denied = true;
         self.authenticated = Arc::new(self.authenticated.without_permissions());
         let none: Arc<Permissions> = Arc::clone(self.authenticated.permissions());
-        self.set_permissions(&none, true);
+        self.set_permissions(&none);
+        // What waits for the client goes on waiting: a plugin that fails must not lose it.
+        stop_routing(&self.core, &self.handle);
     }
 
-    fn set_permissions(&mut self, permissions: &Arc<Permissions>, changed: bool) {
-        {
-            let mut state = self.handle.state.lock();
-            let slot = state.connection.as_ref();
-            if slot.is_none_or(|slot| slot.connection_id != self.connection_id) {
-                // Taken over: the session follows the permissions of the new connection.
-                return;
-            }
+    fn set_permissions(&mut self, permissions: &Arc<Permissions>) {
+        self.memo.clear_permits();
+        // Taken over: the session follows the permissions of the new connection.
+        if let Some(mut state) = self.handle.own(self.connection_id) {
             state.permissions = Arc::clone(permissions);
             state.facts.authenticated = Arc::clone(&self.authenticated);
-        }
-        if changed {
-            self.memo.clear();
-            judge_again(&self.core, &self.handle, permissions);
         }
     }
 }

@@ -39,6 +39,14 @@ impl RetainedCursor {
     }
 }
 
+/// What is kept for a topic.
+struct Kept {
+    message: Arc<Message>,
+    /// Client identifier of the publisher: a subscription with No Local does not get its own
+    /// messages back, not even later [MQTT-3.8.3-3].
+    publisher: Arc<str>,
+}
+
 /// The budget for retained messages is used up: 0x97.
 #[derive(Debug)]
 pub(crate) struct RetainedFull;
@@ -46,26 +54,34 @@ pub(crate) struct RetainedFull;
 /// All retained messages.
 #[derive(Default)]
 pub(crate) struct Retained {
-    tree: RwLock<RetainedTree<Arc<Message>>>,
+    tree: RwLock<RetainedTree<Kept>>,
     bytes: AtomicU64,
 }
 
 impl Retained {
-    /// Applies a PUBLISH with RETAIN 1: an empty payload removes [MQTT-3.3.1-6], any other replaces [MQTT-3.3.1-5].
-    pub(crate) fn apply(&self, message: &Arc<Message>, sizes: &Sizes) -> Result<(), RetainedFull> {
+    /// Applies a PUBLISH with RETAIN 1: an empty payload removes [MQTT-3.3.1-6], any other replaces
+    /// [MQTT-3.3.1-5]. One that does not fit leaves what was there, if that came from a message that
+    /// was not refused.
+    pub(crate) fn apply(
+        &self,
+        message: &Arc<Message>,
+        publisher: &Arc<str>,
+        sizes: &Sizes,
+    ) -> Result<(), RetainedFull> {
         let mut tree = self.tree.write();
         if message.payload().is_empty() {
             let removed = tree.remove(message.topic().as_str());
-            self.subtract(removed.as_deref());
+            self.subtract(removed.as_ref().map(|kept| &*kept.message));
             return Ok(());
         }
-        let old = tree.get(message.topic().as_str()).map_or(0, |old| old.size_bytes());
+        let old = tree.get(message.topic().as_str()).map_or(0, |old| old.message.size_bytes());
         let bytes = self.bytes.load(Ordering::Relaxed) - old as u64 + message.size_bytes() as u64;
         let full = old == 0 && tree.len() >= sizes.retained_messages;
         if full || bytes > sizes.retained_bytes as u64 {
             return Err(RetainedFull);
         }
-        tree.insert(message.topic(), Arc::clone(message));
+        let kept = Kept { message: Arc::clone(message), publisher: Arc::clone(publisher) };
+        tree.insert(message.topic(), kept);
         self.bytes.store(bytes, Ordering::Relaxed);
         Ok(())
     }
@@ -78,9 +94,9 @@ impl Retained {
     /// Drops what has expired.
     pub(crate) fn sweep(&self, now: Instant) {
         let mut gone = 0;
-        self.tree.write().retain(|_, message| {
-            let expired = message.is_expired(now);
-            gone += if expired { message.size_bytes() } else { 0 };
+        self.tree.write().retain(|_, kept| {
+            let expired = kept.message.is_expired(now);
+            gone += if expired { kept.message.size_bytes() } else { 0 };
             !expired
         });
         self.bytes.fetch_sub(gone as u64, Ordering::Relaxed);
@@ -98,6 +114,7 @@ impl Retained {
     pub(crate) fn page(
         &self,
         cursor: &mut RetainedCursor,
+        subscriber: &str,
         now: Instant,
     ) -> (Vec<Arc<Message>>, bool) {
         let mut page = Vec::new();
@@ -106,9 +123,10 @@ impl Retained {
             cursor.after.as_ref(),
             PAGE_MESSAGES,
             PAGE_VISITS,
-            &mut |_, message| {
-                if !message.is_expired(now) {
-                    page.push(Arc::clone(message));
+            &mut |_, kept| {
+                let own = cursor.options.no_local && *kept.publisher == *subscriber;
+                if !own && !kept.message.is_expired(now) {
+                    page.push(Arc::clone(&kept.message));
                 }
             },
         );
@@ -122,7 +140,7 @@ impl Retained {
 /// `true` = the cursor is at its end.
 pub(crate) fn deliver_page(
     retained: &Retained,
-    (session, permissions): (&mut Session, &Permissions),
+    (session, permissions, client_id): (&mut Session, &Permissions, &str),
     cursor: &mut RetainedCursor,
     now: Instant,
     tally: &mut impl Tally,
@@ -130,7 +148,7 @@ pub(crate) fn deliver_page(
     let mut frames = Frames::default();
     let qos = cursor.options.maximum_qos;
     let before = cursor.after.clone();
-    let (page, finished) = retained.page(cursor, now);
+    let (page, finished) = retained.page(cursor, client_id, now);
     let mut last = before;
     for message in &page {
         if !session.is_caught_up() {

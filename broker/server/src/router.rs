@@ -44,10 +44,13 @@ enum Place {
 }
 
 /// A shared subscription: each message goes to one member.
-pub(crate) struct Group {
+struct Group {
     id: u64,
-    members: RwLock<Vec<Subscriber>>,
+    /// Replaced as a whole, so that a route keeps what it was made of.
+    members: RwLock<Arc<Vec<Subscriber>>>,
     next: AtomicUsize,
+    /// Goes round among the connected, for the turns of those who are away.
+    spare: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -69,7 +72,13 @@ pub(crate) struct Router {
 #[derive(Default)]
 pub(crate) struct Route {
     targets: Vec<Target>,
-    groups: Vec<Arc<Group>>,
+    shared: Vec<Shared>,
+}
+
+/// The members of a group who may have the topic.
+struct Shared {
+    group: Arc<Group>,
+    members: Arc<Vec<Subscriber>>,
 }
 
 /// One session of a route, with its matching subscriptions merged.
@@ -86,8 +95,11 @@ pub(crate) trait Tally {
 }
 
 impl Router {
-    /// Adds or replaces a subscription.
+    /// Adds or replaces a subscription. Whoever repeats one costs nobody a route.
     pub(crate) fn subscribe(&self, subscriber: Subscriber) {
+        if self.tree.read().has(&subscriber) {
+            return;
+        }
         let handle = Arc::clone(&subscriber.handle);
         let subscription = Arc::clone(&subscriber.subscription);
         {
@@ -103,6 +115,9 @@ impl Router {
 
     /// Removes a subscription; nothing happens when it is not there.
     pub(crate) fn unsubscribe(&self, session_id: u64, filter: &SubscriptionFilter) {
+        if self.tree.read().find(session_id, filter).is_none() {
+            return;
+        }
         let mut tree = self.tree.write();
         if tree.remove(session_id, filter) {
             self.generation.fetch_add(1, Ordering::Release);
@@ -142,21 +157,53 @@ impl Router {
         let tree = self.tree.read();
         tree.trie.for_each_match(topic, &mut |_, place| match place {
             Place::Session(subscriber) => {
-                if subscriber.wants(topic, publisher) {
+                if !subscriber.is_own(publisher) {
                     found.push(subscriber.clone());
                 }
             }
             Place::Group(group) => groups.push(Arc::clone(group)),
         });
         drop(tree);
-        Route { targets: merge(found), groups }
+        // Judged without the lock: a guard may have thousands of rules.
+        found.retain(|subscriber| subscriber.permits(topic));
+        let shared = groups.into_iter().map(|group| Shared::of(group, topic));
+        let shared = shared.filter(|shared| !shared.members.is_empty()).collect();
+        Route { targets: merge(found), shared }
     }
 }
 
 impl Subscriber {
-    fn wants(&self, topic: &str, publisher: u64) -> bool {
-        let own = self.subscription.options.no_local && self.handle.id == publisher;
-        !own && self.permits(topic)
+    /// No Local: the publisher does not want it back [MQTT-3.8.3-3].
+    fn is_own(&self, publisher: u64) -> bool {
+        self.subscription.options.no_local && self.handle.id == publisher
+    }
+
+    /// Whether `other` would be treated no differently.
+    fn is_same(&self, other: &Self) -> bool {
+        let guards = match (&self.guard, &other.guard) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        guards
+            && Arc::ptr_eq(&self.handle, &other.handle)
+            && self.subscription == other.subscription
+    }
+
+    fn deliver(
+        &self,
+        fanout: &mut Fanout<'_>,
+        now: Instant,
+        wakes: &mut Vec<Waker>,
+    ) -> (Delivered, QoS) {
+        let subscription = &self.subscription;
+        let options = DeliveryOptions {
+            maximum_qos: subscription.options.maximum_qos,
+            retain: subscription.options.retain_as_published && fanout.retain(),
+            subscription_identifiers: subscription.identifier.as_slice(),
+        };
+        let qos = fanout.qos().min(options.maximum_qos);
+        (self.handle.deliver(fanout, &options, now, wakes), qos)
     }
 
     fn permits(&self, topic: &str) -> bool {
@@ -193,6 +240,23 @@ fn merge(mut found: Vec<Subscriber>) -> Vec<Target> {
 }
 
 impl Tree {
+    fn has(&self, subscriber: &Subscriber) -> bool {
+        let known = self.find(subscriber.handle.id, &subscriber.subscription.filter);
+        known.is_some_and(|known| known.is_same(subscriber))
+    }
+
+    fn find(&self, session_id: u64, filter: &SubscriptionFilter) -> Option<Subscriber> {
+        let Some(share) = &filter.share else {
+            return match self.trie.get(&filter.filter, &Key::Session(session_id))? {
+                Place::Session(subscriber) => Some(subscriber.clone()),
+                Place::Group(_) => None,
+            };
+        };
+        let group = self.groups.get(&(share.clone(), filter.filter.clone()))?;
+        let members = group.members.read();
+        members.iter().find(|member| member.handle.id == session_id).cloned()
+    }
+
     fn insert(&mut self, subscriber: Subscriber) {
         let SubscriptionFilter { share, filter } = subscriber.subscription.filter.clone();
         let session_id = subscriber.handle.id;
@@ -209,11 +273,13 @@ impl Tree {
                 id: *last_group,
                 members: RwLock::default(),
                 next: AtomicUsize::new(0),
+                spare: AtomicUsize::new(0),
             });
             trie.insert(&filter, Key::Group(group.id), Place::Group(Arc::clone(&group)));
             group
         });
         let mut members = group.members.write();
+        let members = Arc::make_mut(&mut members);
         match members.iter_mut().find(|member| member.handle.id == session_id) {
             Some(member) => *member = subscriber,
             None => {
@@ -231,12 +297,13 @@ impl Tree {
         };
         let key = (share.clone(), filter.filter.clone());
         let Some(group) = self.groups.get(&key) else { return false };
-        let mut members = group.members.write();
+        let mut guard = group.members.write();
+        let members = Arc::make_mut(&mut guard);
         let before = members.len();
         members.retain(|member| member.handle.id != session_id);
         let removed = members.len() < before;
         let (empty, id) = (members.is_empty(), group.id);
-        drop(members);
+        drop(guard);
         if empty {
             self.trie.remove(&filter.filter, &Key::Group(id));
             self.groups.remove(&key);
@@ -247,9 +314,14 @@ impl Tree {
 }
 
 impl Route {
+    /// Sessions and groups in it.
+    pub(crate) fn len(&self) -> usize {
+        self.targets.len() + self.shared.len()
+    }
+
     /// Whether nobody is there.
     pub(crate) fn is_empty(&self) -> bool {
-        self.targets.is_empty() && self.groups.is_empty()
+        self.targets.is_empty() && self.shared.is_empty()
     }
 
     /// Delivers to everybody. Connections that have to be woken join `wakes`: waking them once per batch is what makes
@@ -270,14 +342,24 @@ impl Route {
             let delivered = target.handle.deliver(fanout, &options, now, wakes);
             tally.count(delivered, fanout.qos().min(target.maximum_qos));
         }
-        for group in &self.groups {
-            group.deliver(fanout, now, wakes, tally);
+        for shared in &self.shared {
+            shared.deliver(fanout, now, wakes, tally);
         }
     }
 }
 
-impl Group {
+impl Shared {
+    fn of(group: Arc<Group>, topic: &str) -> Self {
+        let mut members = Arc::clone(&group.members.read());
+        if members.iter().any(|member| member.guard.is_some()) {
+            let able = members.iter().filter(|member| member.permits(topic));
+            members = Arc::new(able.cloned().collect());
+        }
+        Self { group, members }
+    }
+
     /// Gives the message to one member: in turn among the connected ones, to one that is away when there is no other.
+    /// When one cannot take it, the next is asked; only what became of it in the end is counted.
     fn deliver(
         &self,
         fanout: &mut Fanout<'_>,
@@ -285,28 +367,39 @@ impl Group {
         wakes: &mut Vec<Waker>,
         tally: &mut impl Tally,
     ) {
-        let members = self.members.read();
-        let first = self.next.fetch_add(1, Ordering::Relaxed);
-        let in_turn = || {
-            let (head, tail) = members.split_at(first.checked_rem(members.len()).unwrap_or(0));
-            tail.iter().chain(head)
+        let is_kept = fanout.qos() > QoS::AtMostOnce;
+        let (head, tail) = self.members.split_at(self.turn());
+        let in_turn = || tail.iter().chain(head);
+        let mut last = None;
+        let mut takes = |member: &Subscriber| {
+            let (delivered, qos) = member.deliver(fanout, now, wakes);
+            last = Some((delivered, qos));
+            !matches!(delivered, Delivered::Dropped(_) | Delivered::Disconnect)
         };
-        let topic = fanout.topic().clone();
-        let able = |member: &&Subscriber| member.permits(topic.as_str());
-        let chosen = in_turn()
-            .filter(able)
-            .find(|member| member.handle.is_connected())
-            .or_else(|| in_turn().find(able));
-        let Some(member) = chosen.cloned() else { return };
-        drop(members);
-        let subscription = &member.subscription;
-        let identifiers: &[u32] = subscription.identifier.as_slice();
-        let options = DeliveryOptions {
-            maximum_qos: subscription.options.maximum_qos,
-            retain: subscription.options.retain_as_published && fanout.retain(),
-            subscription_identifiers: identifiers,
-        };
-        let delivered = member.handle.deliver(fanout, &options, now, wakes);
-        tally.count(delivered, fanout.qos().min(options.maximum_qos));
+        let connected = |member: &&Subscriber| member.handle.is_connected();
+        let taken = in_turn().filter(connected).any(&mut takes);
+        if !taken && is_kept {
+            // All of them, not only those who are away: one may have come back meanwhile.
+            in_turn().any(takes);
+        }
+        if let Some((delivered, qos)) = last {
+            tally.count(delivered, qos);
+        }
+    }
+
+    /// Whose turn it is. That of a member who is away falls to all others in turn, not always to the one behind.
+    fn turn(&self) -> usize {
+        let turn = self.group.next.fetch_add(1, Ordering::Relaxed);
+        let turn = turn.checked_rem(self.members.len()).unwrap_or(0);
+        let is_here = |at: &usize| self.members.get(*at).is_some_and(|m| m.handle.is_connected());
+        if is_here(&turn) {
+            return turn;
+        }
+        let here = || (0..self.members.len()).filter(is_here);
+        let spare = self.group.spare.fetch_add(1, Ordering::Relaxed);
+        spare.checked_rem(here().count()).and_then(|place| here().nth(place)).unwrap_or(turn)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,13 @@
 //! Every session by client identifier, with or without a connection; takeover.
 //!
-//! Locks: one session's state, and one shard of the map. The map is locked first where both are needed
-//! ([`Sessions::open`], [`Sessions::remove`]); nothing else holds two.
+//! Locks: a shard of the map, then a session's state ([`Sessions::open`], [`Sessions::remove`]); or a
+//! session's routing, then its state or the router, one after the other. The count of sessions is
+//! locked for a moment within either. Nothing else holds two.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::Waker,
     time::Instant,
@@ -15,9 +16,10 @@ use std::{
 use access::{Authenticated, Permissions};
 use codec::{Connect, ReasonCode};
 use dashmap::{DashMap, Entry};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use session::{
-    Attachment, Delivered, DeliveryOptions, Fanout, Session, SessionLimits, WillMessage,
+    Attachment, Delivered, DeliveryOptions, Fanout, Session, SessionLimits, Subscriptions,
+    WillMessage,
 };
 
 use crate::retained::RetainedCursor;
@@ -29,6 +31,12 @@ pub(crate) struct SessionHandle {
     pub(crate) client_id: Arc<str>,
     /// The session belongs to this principal; nobody else resumes it or takes it over.
     pub(crate) principal: Arc<str>,
+    /// Held by whoever changes the session's subscriptions or their place in the router, from the
+    /// first look at the state to the last change of the router: so the router never holds what an
+    /// older permission or a connection that was taken over had to say.
+    pub(crate) routing: Mutex<()>,
+    /// Whether a connection has it, for those who need not lock to know.
+    connected: AtomicBool,
     pub(crate) state: Mutex<State>,
 }
 
@@ -69,7 +77,10 @@ pub(crate) struct Facts {
     pub(crate) protocol: codec::ProtocolVersion,
     pub(crate) keep_alive_seconds: u16,
     pub(crate) clean_start: bool,
+    /// Session Expiry Interval in force.
     pub(crate) session_expiry_interval: u32,
+    /// What CONNECT asked for: DISCONNECT may not turn a zero there into something else.
+    pub(crate) session_expiry_requested: u32,
     pub(crate) since_unix: u64,
 }
 
@@ -79,6 +90,7 @@ pub(crate) struct Open<'a> {
     pub(crate) connect: &'a Connect,
     pub(crate) authenticated: &'a Arc<Authenticated>,
     pub(crate) limits: SessionLimits,
+    pub(crate) sizes: &'a limits::Sizes,
     pub(crate) will: Option<Box<WillMessage>>,
     pub(crate) facts: Facts,
 }
@@ -93,23 +105,31 @@ pub(crate) struct Opened {
     pub(crate) replaced: Option<Arc<SessionHandle>>,
 }
 
-/// The session belongs to another principal.
+/// Why there is no session for a client.
 #[derive(Debug)]
-pub(crate) struct ForeignSession;
+pub(crate) enum NotOpened {
+    /// It belongs to another principal.
+    Foreign,
+    /// There are as many as there may be.
+    Full(limits::SizeExceeded),
+}
 
 /// All sessions.
 #[derive(Default)]
 pub(crate) struct Sessions {
     by_client: DashMap<Arc<str>, Arc<SessionHandle>>,
     last_id: AtomicU64,
+    count: Mutex<limits::SessionCount>,
 }
 
 impl Sessions {
     /// Resumes, takes over or makes the session of a client, in one step per client identifier.
-    pub(crate) fn open(&self, open: Open<'_>) -> Result<Opened, ForeignSession> {
+    pub(crate) fn open(&self, open: Open<'_>) -> Result<Opened, NotOpened> {
         let client_id = Arc::clone(&open.authenticated.subject().client_id);
         match self.by_client.entry(client_id) {
             Entry::Vacant(vacant) => {
+                let principal = &open.authenticated.identity().principal;
+                self.count.lock().begin(principal, open.sizes).map_err(NotOpened::Full)?;
                 let handle = self.make(open);
                 vacant.insert(Arc::clone(&handle));
                 Ok(Opened { handle, session_present: false, old_will: None, replaced: None })
@@ -117,13 +137,15 @@ impl Sessions {
             Entry::Occupied(mut occupied) => {
                 let old = Arc::clone(occupied.get());
                 if old.principal != open.authenticated.identity().principal {
-                    return Err(ForeignSession);
+                    return Err(NotOpened::Foreign);
                 }
                 let mut state = old.state.lock();
                 let resumes = !open.connect.clean_start && state.can_resume();
                 let old_will = state.will_at_takeover(resumes);
                 state.evict();
+                old.set_connected(resumes);
                 if resumes {
+                    // Nothing flows before it was judged by the new permissions: see `resume`.
                     state.take(open);
                     drop(state);
                     let (session_present, replaced) = (true, None);
@@ -153,13 +175,19 @@ impl Sessions {
         };
         let client_id = Arc::clone(&open.authenticated.subject().client_id);
         let principal = Arc::clone(&open.authenticated.identity().principal);
+        state.attach(open.connect, open.limits);
         state.take(open);
-        Arc::new(SessionHandle { id, client_id, principal, state: Mutex::new(state) })
+        let (routing, state) = (Mutex::new(()), Mutex::new(state));
+        let connected = AtomicBool::new(true);
+        Arc::new(SessionHandle { id, client_id, principal, routing, connected, state })
     }
 
     /// Takes an ended session out of the map, unless another stands in its place.
     pub(crate) fn remove(&self, handle: &SessionHandle) {
-        self.by_client.remove_if(&handle.client_id, |_, current| current.id == handle.id);
+        let is_it = |_: &Arc<str>, current: &Arc<SessionHandle>| current.id == handle.id;
+        if self.by_client.remove_if(&handle.client_id, is_it).is_some() {
+            self.count.lock().ended(&handle.principal);
+        }
     }
 
     pub(crate) fn get(&self, client_id: &str) -> Option<Arc<SessionHandle>> {
@@ -178,8 +206,6 @@ impl Sessions {
 impl State {
     /// The connection of `open` has the session from now on.
     fn take(&mut self, open: Open<'_>) {
-        self.session.attach(&Attachment::from(open.connect), open.limits);
-        self.session.set_persistent(open.facts.session_expiry_interval > 0);
         self.connection = Some(ConnectionSlot {
             connection_id: open.connection_id,
             waker: None,
@@ -191,6 +217,21 @@ impl State {
         self.will_due = None;
         self.expires = None;
         *self.facts = open.facts;
+    }
+
+    /// Lets go of everything that an ended session was owed: routes that publishers remember keep
+    /// it alive for a while. Returns its subscriptions, which are to leave the router.
+    pub(crate) fn discard(&mut self) -> Subscriptions {
+        self.ended = true;
+        self.retained = Vec::new();
+        self.permissions = Arc::default();
+        self.session.discard()
+    }
+
+    /// Messages flow to the connection from now on.
+    fn attach(&mut self, connect: &Connect, limits: SessionLimits) {
+        self.session.attach(&Attachment::from(connect), limits);
+        self.session.set_persistent(self.facts.session_expiry_interval > 0);
     }
 
     /// Whether there is something to go on with.
@@ -226,6 +267,30 @@ impl State {
 }
 
 impl SessionHandle {
+    /// The state, if this connection has the session; every packet of a client goes through here, so
+    /// that nothing of a connection that was taken over reaches the session of its successor.
+    pub(crate) fn own(&self, connection_id: u64) -> Option<MutexGuard<'_, State>> {
+        let state = self.state.lock();
+        let slot = state.connection.as_ref();
+        let ours = slot.is_some_and(|slot| slot.connection_id == connection_id);
+        ours.then_some(state)
+    }
+
+    /// Lets a resumed session flow, once it is judged. Returns how many messages were dropped
+    /// because they had expired.
+    pub(crate) fn resume(
+        &self,
+        connection_id: u64,
+        connect: &Connect,
+        limits: SessionLimits,
+    ) -> usize {
+        let Some(mut state) = self.own(connection_id) else {
+            return 0;
+        };
+        state.attach(connect, limits);
+        state.session.pump(Instant::now())
+    }
+
     /// Delivers a message; the connection, if it must be woken for it, joins `wakes`.
     pub(crate) fn deliver(
         &self,
@@ -272,7 +337,12 @@ impl SessionHandle {
     }
 
     pub(crate) fn is_connected(&self) -> bool {
-        self.state.lock().connection.is_some()
+        self.connected.load(Ordering::Acquire)
+    }
+
+    /// Said under the lock of the state, wherever its connection changes.
+    pub(crate) fn set_connected(&self, connected: bool) {
+        self.connected.store(connected, Ordering::Release);
     }
 
     pub(crate) fn is_ended(&self) -> bool {

@@ -1,6 +1,6 @@
 //! SUBSCRIBE: each filter is judged by itself; and the same judgement again when permissions change.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use access::{Permissions, SubscribePermit, SubscribeRequest};
 use codec::{
@@ -8,6 +8,7 @@ use codec::{
 };
 use session::Subscription;
 use telemetry::events::SubscribeDenied;
+use topic::{SubscriptionFilter, TopicFilter};
 
 use crate::{
     broker::Core, close::Close, connection::Connection, retained::RetainedCursor,
@@ -18,12 +19,23 @@ impl Connection {
     /// The story of a SUBSCRIBE.
     pub(crate) fn handle_subscribe(&mut self, subscribe: Subscribe) -> Result<(), Close> {
         self.counts.packet(PacketType::Subscribe);
+        self.check_answer(subscribe.requests.len())?;
+        let handle = Arc::clone(&self.handle);
+        let routing = handle.routing.lock();
+        drop(self.own()?);
         let identifier = subscribe.subscription_identifier;
-        let reason_codes = subscribe
-            .requests
-            .into_iter()
-            .map(|request| self.subscribe(request, identifier).unwrap_or_else(|code| code))
+        // What no session could hold is not even looked at: a packet has room for more than 200,000 filters.
+        let most = self.core.live.load().limits.sizes.subscriptions_per_client;
+        let requests = subscribe.requests.into_iter().enumerate();
+        let reason_codes = requests
+            .map(|(place, request)| {
+                if place >= most {
+                    return ReasonCode::QuotaExceeded;
+                }
+                self.subscribe(request, identifier).unwrap_or_else(|code| code)
+            })
             .collect();
+        drop(routing);
         let suback = SubAck {
             packet_id: subscribe.packet_id,
             reason_string: None,
@@ -113,54 +125,96 @@ fn subscriber(
     }
 }
 
-/// Judges all subscriptions of a session by new permissions: what is no longer permitted stops flowing, what is permitted
-/// again flows again. A refused subscription stays part of the session, so that a passing failure of a plugin does
-/// not lose it. Messages that wait and may no longer be delivered are dropped.
-pub(crate) fn judge_again(
-    core: &Core,
-    handle: &Arc<SessionHandle>,
-    permissions: &Arc<Permissions>,
-) {
-    let subscriptions: Vec<Subscription> = {
-        let state = handle.state.lock();
-        state.session.subscriptions.iter().cloned().collect()
-    };
-    let mut flowing = Vec::with_capacity(subscriptions.len());
-    let mut unlimited = true;
-    for subscription in subscriptions {
-        let qos = subscription.options.maximum_qos;
-        let asked = SubscribeRequest { filter: &subscription.filter, qos };
-        match permissions.permit_subscribe(asked) {
-            Ok(permit) => {
-                unlimited &= !permit.check_each_delivery;
-                core.router.subscribe(subscriber(handle, &subscription, permissions, permit));
-                flowing.push(subscription);
-            }
-            Err(_) => {
-                unlimited = false;
-                core.router.unsubscribe(handle.id, &subscription.filter);
-            }
-        }
-    }
-    if unlimited {
-        return;
-    }
-    let permitted = |message: &session::Message| {
-        let topic = message.topic().as_str();
-        flowing.iter().any(|subscription| {
-            let (filter, qos) = (&subscription.filter, subscription.options.maximum_qos);
-            filter.filter.matches(topic)
-                && permissions.permit_delivery(topic, SubscribeRequest { filter, qos })
-        })
-    };
+/// Judges all subscriptions of a session, and the messages that wait for it, by the permissions that
+/// it has now: what is no longer permitted stops flowing, what is permitted again flows again. A
+/// refused subscription stays part of the session, so that a passing failure of a plugin does not
+/// lose it.
+pub(crate) fn judge_again(core: &Core, handle: &Arc<SessionHandle>) {
+    let _routing = handle.routing.lock();
+    let judged = Judged::new(core, handle);
     let mut state = handle.state.lock();
-    let dropped = state.session.retain_messages(permitted);
-    state.retained.retain(|cursor| flowing.iter().any(|s| s.filter == cursor.filter));
+    if judged.is_narrow {
+        state.session.take_back_output();
+    }
+    let dropped = if state.session.has_waiting() {
+        state.session.retain_messages(|message| judged.permits(message))
+    } else {
+        0
+    };
+    state.retained.retain(|cursor| judged.flowing.iter().any(|s| s.filter == cursor.filter));
     for cursor in &mut state.retained {
         // Asked at each message from now on: the permissions that made the cursor are gone.
         cursor.guarded = true;
     }
+    let expired = state.session.pump(Instant::now());
     drop(state);
-    let reason = "no_longer_permitted";
-    telemetry::events::MessageDropped { reason, count: dropped as u64 }.emit(&core.metrics);
+    for (reason, count) in [("no_longer_permitted", dropped), ("expired", expired)] {
+        telemetry::events::MessageDropped { reason, count: count as u64 }.emit(&core.metrics);
+    }
+}
+
+/// As [`judge_again`], but what waits is left alone.
+pub(crate) fn stop_routing(core: &Core, handle: &Arc<SessionHandle>) {
+    let _routing = handle.routing.lock();
+    Judged::new(core, handle);
+}
+
+/// The subscriptions of a session by its permissions.
+struct Judged {
+    permissions: Arc<Permissions>,
+    flowing: Vec<Subscription>,
+    refused: Vec<Subscription>,
+    /// Something is refused: a subscription, or a part of one.
+    is_narrow: bool,
+}
+
+impl Judged {
+    /// Puts what is permitted into the router and takes the rest out. The session's routing is
+    /// locked.
+    fn new(core: &Core, handle: &Arc<SessionHandle>) -> Self {
+        let (permissions, subscriptions) = {
+            let state = handle.state.lock();
+            let subscriptions: Vec<_> = state.session.subscriptions.iter().cloned().collect();
+            (Arc::clone(&state.permissions), subscriptions)
+        };
+        let (flowing, refused) = (Vec::with_capacity(subscriptions.len()), Vec::new());
+        let mut judged = Self { permissions, flowing, refused, is_narrow: false };
+        for subscription in subscriptions {
+            let qos = subscription.options.maximum_qos;
+            let asked = SubscribeRequest { filter: &subscription.filter, qos };
+            match judged.permissions.permit_subscribe(asked) {
+                Ok(permit) => {
+                    judged.is_narrow |= permit.check_each_delivery;
+                    let permissions = &judged.permissions;
+                    core.router.subscribe(subscriber(handle, &subscription, permissions, permit));
+                    judged.flowing.push(subscription);
+                }
+                Err(_) => {
+                    judged.is_narrow = true;
+                    core.router.unsubscribe(handle.id, &subscription.filter);
+                    judged.refused.push(subscription);
+                }
+            }
+        }
+        judged
+    }
+
+    /// Whether a message that waits may be delivered. One that no subscription of today is about
+    /// came by one that was given up: it is judged as if its topic were the filter.
+    fn permits(&self, message: &session::Message) -> bool {
+        let topic = message.topic().as_str();
+        let about = |subscription: &&Subscription| subscription.filter.filter.matches(topic);
+        let permits = |filter: &SubscriptionFilter, qos| {
+            self.permissions.permit_delivery(topic, SubscribeRequest { filter, qos })
+        };
+        let mut flowing = self.flowing.iter().filter(about).peekable();
+        if flowing.peek().is_some() {
+            return flowing.any(|s| permits(&s.filter, s.options.maximum_qos));
+        }
+        if self.refused.iter().any(|subscription| about(&subscription)) {
+            return false;
+        }
+        TopicFilter::new(topic)
+            .is_ok_and(|filter| permits(&SubscriptionFilter { share: None, filter }, message.qos()))
+    }
 }

@@ -1,5 +1,7 @@
 //! UNSUBSCRIBE.
 
+use std::sync::Arc;
+
 use codec::{Packet, PacketType, ReasonCode, UnsubAck, Unsubscribe};
 use topic::SubscriptionFilter;
 
@@ -9,6 +11,10 @@ impl Connection {
     /// The story of an UNSUBSCRIBE: no permission is needed to want less.
     pub(crate) fn handle_unsubscribe(&mut self, unsubscribe: &Unsubscribe) -> Result<(), Close> {
         self.counts.packet(PacketType::Unsubscribe);
+        self.check_answer(unsubscribe.filters.len())?;
+        let handle = Arc::clone(&self.handle);
+        let routing = handle.routing.lock();
+        drop(self.own()?);
         let reason_codes = unsubscribe
             .filters
             .iter()
@@ -17,6 +23,7 @@ impl Connection {
                 Err(_) => ReasonCode::TopicFilterInvalid,
             })
             .collect();
+        drop(routing);
         let unsuback = UnsubAck {
             packet_id: unsubscribe.packet_id,
             reason_string: None,

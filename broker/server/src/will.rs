@@ -1,6 +1,7 @@
 //! The Will Message: checked at CONNECT and again when it is sent.
 
 use std::{
+    fmt::Display,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -8,7 +9,7 @@ use std::{
 use access::{Authenticated, NotAuthorized, Permissions, PublishRequest};
 use codec::Will;
 use session::{Fanout, Frames, Message, WillMessage};
-use telemetry::events::PublishDenied;
+use telemetry::events::{PublishDenied, WillRefused};
 use topic::{InvalidTopic, TopicName};
 
 use crate::{broker::Core, counts::Counts, sessions::SessionHandle};
@@ -44,28 +45,42 @@ pub(crate) fn ask_and_publish(
 ) {
     let (core, handle) = (Arc::clone(core), Arc::clone(handle));
     tokio::spawn(async move {
-        let _slot = core.refresh_slots.acquire().await;
-        match core.gate.refresh(&authenticated).await.0 {
-            Ok(current) => publish(&core, &will, current.permissions(), handle.id),
-            Err(refusal) => tracing::warn!(
-                event = "will_refused",
-                client_id = %telemetry::Escaped(&handle.client_id),
-                cause = %refusal,
-                "will message not sent: permissions unknown"
-            ),
+        match core.refresh(&authenticated).await {
+            Ok(current) => publish(&core, &will, &current, &handle),
+            Err(refusal) => refuse(&core, &handle, "permissions_unknown", &refusal),
         }
     });
 }
 
-/// Publishes a Will Message if it is still permitted. `publisher` is the session that it belonged to.
-pub(crate) fn publish(core: &Core, will: &WillMessage, permissions: &Permissions, publisher: u64) {
-    let message = &will.message;
-    let topic = message.topic();
-    if let Err(denied) = permit(will, permissions) {
-        PublishDenied { client_id: "(will)", topic: topic.as_str(), cause: &denied }
-            .emit(&core.metrics);
+/// Publishes a Will Message if it is still permitted, in the name of `authenticated`. `handle` is the session that it
+/// belonged to.
+pub(crate) fn publish(
+    core: &Core,
+    will: &WillMessage,
+    authenticated: &Authenticated,
+    handle: &SessionHandle,
+) {
+    let ends_at = authenticated.identity().expires_at_unix;
+    if ends_at.is_some_and(|end| end <= core.now_unix()) {
+        // Nobody speaks in the name of an identity that is over, not even about its end.
+        return refuse(core, handle, "identity_ended", &"the identity of the client has ended");
+    }
+    if let Err(denied) = permit(will, authenticated.permissions()) {
+        let (client_id, topic) = (&*handle.client_id, will.message.topic().as_str());
+        PublishDenied { client_id, topic, cause: &denied }.emit(&core.metrics);
         return;
     }
+    spread(core, will, handle);
+}
+
+fn refuse(core: &Core, handle: &SessionHandle, reason: &'static str, cause: &dyn Display) {
+    WillRefused { client_id: &handle.client_id, reason, cause }.emit(&core.metrics);
+}
+
+/// Retained store, then every subscriber.
+fn spread(core: &Core, will: &WillMessage, publisher: &SessionHandle) {
+    let message = &will.message;
+    let topic = message.topic();
     let now = Instant::now();
     let mut frames = Frames::default();
     let mut fanout = Fanout::new(
@@ -76,13 +91,14 @@ pub(crate) fn publish(core: &Core, will: &WillMessage, permissions: &Permissions
         &mut frames,
     );
     let mut counts = Counts::new(&core.metrics);
-    if message.retain()
-        && core.retained.apply(fanout.message(), &core.live.load().limits.sizes).is_err()
-    {
-        counts.dropped("retained_full", 1);
+    if message.retain() {
+        let sizes = &core.live.load().limits.sizes;
+        if core.retained.apply(fanout.message(), &publisher.client_id, sizes).is_err() {
+            counts.dropped("retained_full", 1);
+        }
     }
     let mut wakes = Vec::new();
-    let route = core.router.route(topic.as_str(), publisher);
+    let route = core.router.route(topic.as_str(), publisher.id);
     route.deliver(&mut fanout, now, &mut wakes, &mut counts);
     for waker in wakes {
         waker.wake();

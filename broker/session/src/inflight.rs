@@ -38,8 +38,24 @@ pub(crate) struct Owed {
 pub(crate) struct Entry {
     pub(crate) packet_id: PacketId,
     pub(crate) awaiting: Awaiting,
-    /// Whether it was sent on the present connection.
+    /// Whether it was encoded for the present connection.
     pub(crate) sent: bool,
+    /// Whether the present connection took it to be written.
+    taken: bool,
+    /// Whether any connection ever did. Until then its delivery has not begun: nobody can have seen
+    /// it, and sending it again would not be a repetition.
+    begun: bool,
+}
+
+impl Entry {
+    /// Its packet goes out on the present connection.
+    fn mark_sent(&mut self, unsent: &mut u32, encoded: &mut u32) {
+        if !self.sent {
+            self.sent = true;
+            *unsent -= 1;
+            *encoded += 1;
+        }
+    }
 }
 
 /// The in-flight window. Acknowledgements come mostly in order: a search from the front ends soon.
@@ -47,7 +63,9 @@ pub(crate) struct Entry {
 pub(crate) struct Inflight {
     entries: VecDeque<Entry>,
     /// How many entries were not yet sent on the present connection.
-    unsent: usize,
+    unsent: u32,
+    /// How many are encoded for the present connection and not taken by it yet.
+    encoded: u32,
     ids: PacketIds,
     /// Some of the unsent entries await Completed: their PUBREL is still to be sent.
     releases_unsent: bool,
@@ -60,7 +78,7 @@ impl Inflight {
 
     /// Entries that count against the client's Receive Maximum on this connection.
     pub(crate) fn sent(&self) -> usize {
-        self.entries.len() - self.unsent
+        self.entries.len() - self.unsent as usize
     }
 
     pub(crate) fn all_sent(&self) -> bool {
@@ -78,7 +96,14 @@ impl Inflight {
             QoS::ExactlyOnce => Awaiting::Received(owed),
             QoS::AtMostOnce | QoS::AtLeastOnce => Awaiting::Acknowledged(owed),
         };
-        self.entries.push_back(Entry { packet_id, awaiting, sent: true });
+        self.entries.push_back(Entry {
+            packet_id,
+            awaiting,
+            sent: true,
+            taken: false,
+            begun: false,
+        });
+        self.encoded += 1;
     }
 
     /// Takes the entry out when `is` holds for it; `false` when there is no such entry.
@@ -94,8 +119,10 @@ impl Inflight {
     }
 
     fn remove(&mut self, at: usize) {
-        let removed = self.entries.remove(at);
-        self.unsent -= usize::from(removed.is_some_and(|entry| !entry.sent));
+        if let Some(removed) = self.entries.remove(at) {
+            self.unsent -= u32::from(!removed.sent);
+            self.encoded -= u32::from(removed.sent && !removed.taken);
+        }
         if self.entries.is_empty() && self.entries.capacity() > ENTRIES_KEPT {
             // A window that was full once must not cost an idle client its memory for good.
             self.entries = VecDeque::new();
@@ -105,15 +132,19 @@ impl Inflight {
     /// PUBREC came: the message is the client's, now PUBCOMP is awaited. `true` also when that was
     /// so already (a repeated PUBREC).
     pub(crate) fn released(&mut self, packet_id: PacketId) -> bool {
-        let Some(entry) = self.position(packet_id).and_then(|at| self.entries.get_mut(at)) else {
+        let Some(at) = self.position(packet_id) else {
+            return false;
+        };
+        let Some(entry) = self.entries.get_mut(at) else {
             return false;
         };
         match entry.awaiting {
             Awaiting::Acknowledged(_) => false,
             Awaiting::Received(_) | Awaiting::Completed => {
-                self.unsent -= usize::from(!entry.sent);
-                entry.sent = true;
+                entry.mark_sent(&mut self.unsent, &mut self.encoded);
                 entry.awaiting = Awaiting::Completed;
+                // The client has it, whatever we thought.
+                entry.begun = true;
                 true
             }
         }
@@ -123,12 +154,49 @@ impl Inflight {
         self.entries.iter().position(|entry| entry.packet_id == packet_id)
     }
 
+    /// The connection took what was encoded: from now on the client may have it.
+    pub(crate) fn mark_taken(&mut self) {
+        // From the back: what was encoded last stands there.
+        for entry in self.entries.iter_mut().rev() {
+            if self.encoded == 0 {
+                return;
+            }
+            if entry.sent && !entry.taken {
+                (entry.taken, entry.begun) = (true, true);
+                self.encoded -= 1;
+            }
+        }
+    }
+
+    /// The output was thrown away before the connection took it: what it held is to be sent again.
+    /// Messages whose delivery had not begun are handed to `give_back`, the youngest first.
+    pub(crate) fn take_back(&mut self, mut give_back: impl FnMut(Owed)) {
+        if self.encoded == 0 {
+            return;
+        }
+        for entry in self.entries.iter_mut().filter(|entry| entry.sent && !entry.taken) {
+            entry.sent = false;
+            self.releases_unsent |= matches!(entry.awaiting, Awaiting::Completed);
+            self.unsent += 1;
+        }
+        self.encoded = 0;
+        while let Some(Entry { begun: false, .. }) = self.entries.back()
+            && let Some(Entry { awaiting, .. }) = self.entries.pop_back()
+        {
+            self.unsent -= 1;
+            if let Awaiting::Acknowledged(owed) | Awaiting::Received(owed) = awaiting {
+                give_back(owed);
+            }
+        }
+    }
+
     /// A new connection: everything has to be sent again [MQTT-4.4.0-1].
     pub(crate) fn mark_unsent(&mut self) {
         for entry in &mut self.entries {
-            entry.sent = false;
+            (entry.sent, entry.taken) = (false, false);
         }
-        self.unsent = self.entries.len();
+        self.unsent = count(self.entries.iter());
+        self.encoded = 0;
         self.releases_unsent = self.unsent > 0;
     }
 
@@ -139,8 +207,7 @@ impl Inflight {
         }
         for entry in &mut self.entries {
             if !entry.sent && matches!(entry.awaiting, Awaiting::Completed) {
-                entry.sent = true;
-                self.unsent -= 1;
+                entry.mark_sent(&mut self.unsent, &mut self.encoded);
                 send(entry.packet_id);
             }
         }
@@ -163,8 +230,7 @@ impl Inflight {
 
     pub(crate) fn mark_sent(&mut self, at: usize) {
         if let Some(entry) = self.entries.get_mut(at) {
-            self.unsent -= usize::from(!entry.sent);
-            entry.sent = true;
+            entry.mark_sent(&mut self.unsent, &mut self.encoded);
         }
     }
 
@@ -207,9 +273,14 @@ impl Inflight {
             exactly_once
         });
         self.releases_unsent |= released;
-        self.unsent = self.entries.iter().filter(|entry| !entry.sent).count();
+        self.unsent = count(self.entries.iter().filter(|entry| !entry.sent));
         gone
     }
+}
+
+/// There are at most as many entries as packet identifiers.
+fn count<'a>(entries: impl Iterator<Item = &'a Entry>) -> u32 {
+    entries.fold(0, |count, _| count + 1)
 }
 
 /// Entries whose memory an empty window keeps.

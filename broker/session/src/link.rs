@@ -43,6 +43,13 @@ impl Link {
         }
     }
 
+    /// No alias counts as set any more; setting one again is always permitted.
+    pub(crate) fn forget_aliases(&mut self) {
+        if let Some(aliases) = &mut self.aliases {
+            aliases.forget();
+        }
+    }
+
     pub(crate) fn sets_aliases(&self) -> bool {
         self.aliases.is_some()
     }

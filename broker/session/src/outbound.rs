@@ -183,20 +183,25 @@ impl Session {
         self.complete(packet_id, now, |awaiting| matches!(awaiting, Awaiting::Acknowledged(_)))
     }
 
-    /// PUBREC: answers PUBREL, or completes the message when the client refused it
-    /// [MQTT-4.3.3-4]. `false` = no such message; a 5.0 client was told so with PUBREL 0x92.
-    pub fn handle_pubrec(&mut self, packet_id: PacketId, reason: ReasonCode, now: Instant) -> bool {
+    /// PUBREC: the code for the PUBREL that answers it, 0x92 when there is no such message. `None` =
+    /// no answer: the client refused the message, which completes it [MQTT-4.3.3-4].
+    ///
+    /// The caller writes the PUBREL with its other answers: a client that sends PUBREC without end
+    /// and reads nothing is then not read, instead of filling the session.
+    pub fn handle_pubrec(
+        &mut self,
+        packet_id: PacketId,
+        reason: ReasonCode,
+        now: Instant,
+    ) -> Option<ReasonCode> {
         if reason.is_failure() {
-            return self.complete(packet_id, now, |awaiting| {
+            self.complete(packet_id, now, |awaiting| {
                 !matches!(awaiting, Awaiting::Acknowledged(_))
             });
+            return None;
         }
         let known = self.inflight.released(packet_id);
-        let code = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
-        if let Some(version) = self.version() {
-            encode_acknowledgement(PacketType::PubRel, packet_id, code, version, &mut self.out);
-        }
-        known
+        Some(if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound })
     }
 
     /// PUBCOMP: QoS 2 is complete. `false` = we await no such acknowledgement.

@@ -79,6 +79,14 @@ impl Queue {
         Enqueued::Queued { dropped }
     }
 
+    /// Puts a message back that was popped last: it was within the limits then.
+    pub(crate) fn push_front(&mut self, owed: Owed) {
+        self.bytes += owed.message.size_bytes();
+        let expiries = self.expires_from.into_iter().chain(owed.message.expires_at());
+        self.expires_from = expiries.min();
+        self.waiting.push_front(owed);
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Owed> {
         let owed = self.waiting.pop_front()?;
         self.bytes -= owed.message.size_bytes();

@@ -83,17 +83,36 @@ impl Session {
     /// A connection took the session over. What is in flight and queued is written by
     /// [`Session::pump`], which the caller calls once it may flow.
     pub fn attach(&mut self, attachment: &Attachment, limits: SessionLimits) {
+        self.detach();
         self.limits = limits;
-        self.out = Vec::new();
-        self.inflight.mark_unsent();
         self.unreleased.begin_connection();
         self.link = Some(Link::new(attachment, &limits));
     }
 
-    /// The connection is gone. QoS 0 messages not yet written go with it.
+    /// The connection is gone. QoS 0 messages that it has not taken go with it; others that it has
+    /// not taken wait in the queue again, the rest waits to be sent again.
     pub fn detach(&mut self) {
+        self.take_back_output();
+        self.inflight.mark_unsent();
         self.link = None;
+    }
+
+    /// Takes back what is encoded and not yet taken, so that it is judged and encoded anew; QoS 0
+    /// messages among it are lost. The next [`Session::pump`] writes what may still flow.
+    pub fn take_back_output(&mut self) {
         self.out = Vec::new();
+        let queue = &mut self.queue;
+        self.inflight.take_back(|owed| queue.push_front(owed));
+        if let Some(link) = &mut self.link {
+            // Packets that set an alias may be among what was thrown away.
+            link.forget_aliases();
+        }
+    }
+
+    /// The session is over: nothing is owed any more. Returns the subscriptions.
+    pub fn discard(&mut self) -> Subscriptions {
+        let over = Self::new(self.limits, false);
+        std::mem::replace(self, over).subscriptions
     }
 
     /// Whether messages are kept while the client is away.
@@ -146,6 +165,12 @@ impl Session {
         gone
     }
 
+    /// Whether messages wait that no connection has taken on its way yet: in the queue, or in
+    /// flight from an earlier connection.
+    pub fn has_waiting(&self) -> bool {
+        !self.queue.is_empty() || !self.inflight.all_sent()
+    }
+
     /// Whether there is something to write.
     pub fn has_output(&self) -> bool {
         !self.out.is_empty()
@@ -160,6 +185,7 @@ impl Session {
         } else {
             buffer.append(&mut self.out);
         }
+        self.inflight.mark_taken();
         self.pump(now);
     }
 

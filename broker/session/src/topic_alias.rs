@@ -69,6 +69,10 @@ impl OutboundAliases {
         Self { maximum, aliases: HashMap::new() }
     }
 
+    pub(crate) fn forget(&mut self) {
+        self.aliases.clear();
+    }
+
     /// How to write this topic. [`Alias::Set`] must be confirmed once the packet is really written.
     pub(crate) fn resolve(&self, topic: &TopicName) -> Alias {
         if topic.as_str().len() <= PROPERTY_BYTES {

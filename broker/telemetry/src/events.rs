@@ -7,22 +7,28 @@ mod admin;
 mod authorization;
 mod connection;
 mod message;
+mod will;
 
 pub use admin::{AdminAction, AdminRefused};
 pub use authorization::{PublishDenied, SubscribeDenied};
-pub use connection::{ConnectRefused, Connected, Disconnected, ProtocolViolation};
+pub use connection::{
+    ConnectRefused, Connected, ConnectionRefused, Disconnected, ProtocolViolation,
+};
 pub use message::MessageDropped;
+pub use will::WillRefused;
 
 use crate::throttle::Throttle;
 
 /// One throttle per kind of event that a stranger can cause at will.
 #[derive(Debug, Default)]
 pub(crate) struct Throttles {
+    connection_refused: Throttle,
     connect_refused: Throttle,
     protocol_violation: Throttle,
     publish_denied: Throttle,
     subscribe_denied: Throttle,
     message_dropped: Throttle,
+    will_refused: Throttle,
     admin_refused: Throttle,
 }
 

@@ -24,6 +24,8 @@ pub struct Metrics {
     pub connections_opened: ByLabel,
     /// Accepted connections that ended, by the name of the Reason Code or `network`.
     pub connections_closed: ByLabel,
+    /// Connections closed before a byte was read, by the limit that they would have exceeded.
+    pub connections_refused: ByLabel,
     /// CONNECTs refused, by the name of the Reason Code.
     pub connect_refused: ByLabel,
     /// Control packets received, by type.
@@ -44,6 +46,9 @@ pub struct Metrics {
     pub messages_dropped: ByLabel,
     /// Will Messages published.
     pub wills_published: Counter,
+    /// Will Messages not published, by reason. Those that no rule permits are PUBLISH packets
+    /// denied.
+    pub wills_refused: ByLabel,
     /// Connections ended because the client broke the protocol.
     pub protocol_violations: Counter,
     /// Requests to the admin API, by HTTP status.
@@ -65,6 +70,7 @@ impl Metrics {
         Arc::new(Self {
             connections_opened: registrar.by_label(CONNECTIONS_OPENED, "listener"),
             connections_closed: registrar.by_label(CONNECTIONS_CLOSED, "reason"),
+            connections_refused: registrar.by_label(CONNECTIONS_REFUSED, "limit"),
             connect_refused: registrar.by_label(CONNECT_REFUSED, "reason"),
             packets_received: registrar.register(PACKETS_RECEIVED, &["type"]),
             bytes_received: registrar.register(BYTES_RECEIVED, &[]),
@@ -75,6 +81,7 @@ impl Metrics {
             subscribe_denied: registrar.register(SUBSCRIBE_DENIED, &[]),
             messages_dropped: registrar.by_label(MESSAGES_DROPPED, "reason"),
             wills_published: registrar.register(WILLS_PUBLISHED, &[]),
+            wills_refused: registrar.by_label(WILLS_REFUSED, "reason"),
             protocol_violations: registrar.register(PROTOCOL_VIOLATIONS, &[]),
             admin_requests: registrar.by_label(ADMIN_REQUESTS, "status"),
             authentication_seconds: registrar.histogram(AUTHENTICATION_SECONDS),
@@ -147,6 +154,10 @@ const CONNECTIONS_CLOSED: Named = (
     "connections_closed",
     "Accepted connections that ended, by the name of the Reason Code or network",
 );
+const CONNECTIONS_REFUSED: Named = (
+    "connections_refused",
+    "Connections closed before a byte was read, by the limit that they would have exceeded",
+);
 const CONNECT_REFUSED: Named =
     ("connect_refused", "CONNECTs refused, by the name of the Reason Code");
 const PACKETS_RECEIVED: Named = ("packets_received", "Control packets received");
@@ -160,6 +171,10 @@ const SUBSCRIBE_DENIED: Named =
 const MESSAGES_DROPPED: Named =
     ("messages_dropped", "Messages that did not reach a session or a subscriber");
 const WILLS_PUBLISHED: Named = ("wills_published", "Will Messages published");
+const WILLS_REFUSED: Named = (
+    "wills_refused",
+    "Will Messages not published because the identity had ended or the permissions were unknown",
+);
 const PROTOCOL_VIOLATIONS: Named =
     ("protocol_violations", "Connections ended because the client broke the protocol");
 const ADMIN_REQUESTS: Named = ("admin_requests", "Requests to the admin API, by HTTP status");

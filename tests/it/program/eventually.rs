@@ -1,6 +1,6 @@
 //! Waiting for what has no signal of its own: look, and look again, until a deadline.
 //!
-//! The only place of these tests where time passes.
+//! The only place where these tests wait for something; traffic keeps its own pace.
 
 use std::time::{Duration, Instant};
 

@@ -16,7 +16,8 @@ pub(crate) struct Clock {
     pub(crate) now_unix: u64,
 }
 
-/// Decides one CONNECT. A link whose plugin only authorizes has no place in the walk.
+/// Decides one CONNECT. A link whose plugin only authorizes has no place in the walk, unless it must
+/// allow: then it fails.
 pub(crate) async fn authenticate(
     chain: &Chain,
     connection: &Connection,

@@ -48,6 +48,12 @@ pub(crate) async fn authorize(
         Some(refusal) => Err(refusal),
         None => Permissions::compile(subject, &answers),
     };
+    let of_link = |plugin: &Arc<str>| chain.links.iter().find(|link| link.name == *plugin);
+    let result = result.map_err(|refusal| {
+        let link = refusal.plugin.as_ref().and_then(of_link);
+        let generation = link.map(|link| link.generation.clone()).unwrap_or_default();
+        Refusal { generation, ..refusal }
+    });
     (result, reports)
 }
 

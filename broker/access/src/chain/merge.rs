@@ -63,20 +63,12 @@ fn merge_principal(grants: &[(Arc<str>, Grant)]) -> Result<(Arc<str>, Arc<str>),
         .iter()
         .filter_map(|(link, grant)| grant.principal.as_deref().map(|principal| (link, principal)));
     let Some((first, principal)) = named.next() else {
-        return Err(Refusal {
-            kind: RefusalKind::NoPrincipal,
-            plugin: None,
-            reason: None,
-            detail: "the chain allowed the client, but no link named a principal".to_owned(),
-        });
+        let detail = "the chain allowed the client, but no link named a principal".to_owned();
+        return Err(Refusal::by_nobody(RefusalKind::NoPrincipal, detail));
     };
     if let Some((second, _)) = named.find(|(_, other)| *other != principal) {
-        return Err(Refusal {
-            kind: RefusalKind::PrincipalConflict,
-            plugin: Some(second.clone()),
-            reason: None,
-            detail: format!("{second} named another principal than {first}"),
-        });
+        let detail = format!("{second} named another principal than {first}");
+        return Err(Refusal::by_plugin(RefusalKind::PrincipalConflict, second, detail));
     }
     Ok((principal.into(), first.clone()))
 }
@@ -88,12 +80,10 @@ fn merge_expiry(grants: &[(Arc<str>, Grant)], now_unix: u64) -> Result<Option<u6
         .filter_map(|(link, grant)| grant.expires_at_unix.map(|end| (end, link)))
         .min_by_key(|(end, _)| *end);
     match earliest {
-        Some((end, link)) if end <= now_unix => Err(Refusal {
-            kind: RefusalKind::Expired,
-            plugin: Some(link.clone()),
-            reason: None,
-            detail: format!("the grant ended {} s ago", now_unix - end),
-        }),
+        Some((end, link)) if end <= now_unix => {
+            let detail = format!("the grant ended {} s ago", now_unix - end);
+            Err(Refusal::by_plugin(RefusalKind::Expired, link, detail))
+        }
         Some((end, _)) => Ok(Some(end)),
         None => Ok(None),
     }

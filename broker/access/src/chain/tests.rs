@@ -65,11 +65,72 @@ fn deny_all_as_last_and_optional_link_changes_no_accepted_chain() {
 
 #[test]
 fn a_plugin_that_only_authorizes_has_no_place_in_the_walk() {
-    let authorizer = Link { control: Control::Requisite, ..permits("acl", Ok(Answer::Next)) };
-    let decision = decide([authorizer, says("a", Control::Sufficient, allow("alice"))]);
-    assert!(decision.result.is_ok());
-    let walk: Vec<&str> = decision.walk.iter().map(|report| &*report.plugin).collect();
-    assert_eq!(walk, ["a"]);
+    for control in [Control::Sufficient, Control::Optional] {
+        let authorizer = Link { control, ..permits("acl", Ok(Answer::Next)) };
+        let decision = decide([authorizer, says("a", Control::Sufficient, allow("alice"))]);
+        assert!(decision.result.is_ok());
+        let walk: Vec<&str> = decision.walk.iter().map(|report| &*report.plugin).collect();
+        assert_eq!(walk, ["a"]);
+    }
+}
+
+#[test]
+fn who_must_allow_but_cannot_refuses() {
+    let good = || says("a", Control::Sufficient, allow("alice"));
+    for control in [Control::Required, Control::Requisite] {
+        for on_error in [OnError::Deny, OnError::Next] {
+            let kind = match on_error {
+                OnError::Deny => RefusalKind::PluginFailure,
+                OnError::Next => RefusalKind::NotAllowed,
+            };
+            let acl = || Link { control, on_error, ..permits("acl", Ok(Answer::Next)) };
+            check_refused([acl(), good()], kind, Some("acl"));
+            check_refused([good(), acl()], kind, Some("acl"));
+        }
+    }
+}
+
+/// A refusal that came of an outage says nothing about who asked.
+#[test]
+fn a_verdict_is_told_from_an_outage() {
+    let by_verdict = |links: Vec<Link>| decide(links).result.expect_err("in").is_by_verdict();
+    let failed = |control, on_error| Link {
+        on_error,
+        ..says("ldap", control, Err(fails(PluginFailureKind::Unavailable)))
+    };
+    let next = || says("b", Control::Sufficient, Ok(Outcome::Next));
+    let says = |code| says("b", Control::Sufficient, deny(code));
+    let wrong = || says(ReasonCode::BadUserNameOrPassword);
+    assert!(by_verdict(vec![]));
+    assert!(by_verdict(vec![next()]));
+    assert!(by_verdict(vec![wrong()]));
+    assert!(!by_verdict(vec![failed(Control::Sufficient, OnError::Deny)]));
+    assert!(!by_verdict(vec![failed(Control::Sufficient, OnError::Next)]));
+    assert!(!by_verdict(vec![failed(Control::Sufficient, OnError::Next), next()]));
+    assert!(!by_verdict(vec![failed(Control::Required, OnError::Next), next()]));
+    // Somebody else did judge.
+    assert!(by_verdict(vec![failed(Control::Sufficient, OnError::Next), wrong()]));
+    // It would not have decided.
+    assert!(by_verdict(vec![failed(Control::Optional, OnError::Deny), next()]));
+    assert!(!by_verdict(vec![says(ReasonCode::ServerUnavailable)]));
+    assert!(!by_verdict(vec![says(ReasonCode::ServerBusy)]));
+}
+
+#[test]
+fn a_refusal_tells_the_operator_who_and_why() {
+    let denied = decide([says("acl", Control::Sufficient, deny(ReasonCode::Banned))]);
+    let denied = denied.result.expect_err("in").to_string();
+    assert_eq!(denied, "denied by acl (generation g1): the sufficient link denied: no");
+    let failed = says("jwt", Control::Sufficient, Err(fails(PluginFailureKind::Trap)));
+    let failed = decide([failed]).result.expect_err("in").to_string();
+    assert_eq!(failed, "plugin_failure by jwt (generation g1): trap: it broke");
+    let nobody = decide([]).result.expect_err("in").to_string();
+    assert_eq!(nobody, "not_allowed: no link of the chain allowed the client");
+    let unusable = permits("acl", Ok(rules([rule(Effect::Allow, "a/#/b")])));
+    let unusable = block_on(authorize(&chain([unusable]), &subject("c", "p"), no_time)).0;
+    let unusable = unusable.expect_err("permitted").to_string();
+    let start = "plugin_failure by acl (generation g1): rule 1, filter \"a/#/b\": ";
+    assert!(unusable.starts_with(start), "{unusable}");
 }
 
 #[test]

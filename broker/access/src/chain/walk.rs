@@ -29,6 +29,8 @@ pub(super) struct Walk {
     satisfied: bool,
     /// Nobody is asked any more.
     ended: bool,
+    /// A link that may decide came to no decision.
+    failed: bool,
     /// The first reason to refuse.
     refusal: Option<Refusal>,
     /// What was granted so far, with the names of the links.
@@ -63,6 +65,8 @@ impl Walk {
                 OnError::Next => Objection::Passed(Some(failure)),
             },
         };
+        let decides = link.control != Control::Optional;
+        self.failed |= decides && objection.is_failure();
         match (link.control, &objection) {
             (Control::Optional, _) | (Control::Sufficient, Objection::Passed(_)) => return,
             (Control::Required, _) => {}
@@ -76,18 +80,16 @@ impl Walk {
 
     /// The decision. `now_unix` = seconds since 1970.
     pub(super) fn finish(self, now_unix: u64) -> Result<Identity, Refusal> {
+        let failed = self.failed;
+        let refused = |refusal| Refusal { failed, ..refusal };
         if let Some(refusal) = self.refusal {
-            return Err(refusal);
+            return Err(refused(refusal));
         }
         if !self.allowed {
-            return Err(Refusal {
-                kind: RefusalKind::NotAllowed,
-                plugin: None,
-                reason: None,
-                detail: "no link of the chain allowed the client".to_owned(),
-            });
+            let detail = "no link of the chain allowed the client".to_owned();
+            return Err(refused(Refusal::by_nobody(RefusalKind::NotAllowed, detail)));
         }
-        merge::merge(self.grants, now_unix)
+        merge::merge(self.grants, now_unix).map_err(refused)
     }
 
     fn hear_allow(&mut self, link: &Link, grant: Grant) {
@@ -111,25 +113,32 @@ impl Objection {
             Control::Requisite => "requisite",
             Control::Optional => "optional",
         };
-        match self {
+        let refusal = match self {
             Self::Failed(failure) => Refusal::of_failure(&link.name, &failure),
-            Self::Denied(denial) => Refusal {
-                kind: RefusalKind::Denied(connect_reason_code(denial.reason_code)),
-                plugin: Some(link.name.clone()),
-                detail: format!("the {control} link denied"),
-                reason: denial.reason.filter(|reason| is_mqtt_string(reason)),
-            },
-            Self::Passed(failure) => Refusal {
-                kind: RefusalKind::NotAllowed,
-                plugin: Some(link.name.clone()),
-                reason: None,
-                detail: match failure {
+            Self::Denied(denial) => {
+                let kind = RefusalKind::Denied(connect_reason_code(denial.reason_code));
+                let said = denial.reason.as_deref().map(|reason| format!(": {reason}"));
+                let detail = format!("the {control} link denied{}", said.unwrap_or_default());
+                let reason = denial.reason.filter(|reason| is_mqtt_string(reason));
+                Refusal { reason, ..Refusal::by_plugin(kind, &link.name, detail) }
+            }
+            Self::Passed(failure) => {
+                let detail = match failure {
                     Some(failure) => {
                         format!("the {control} link did not allow, it failed: {failure}")
                     }
                     None => format!("the {control} link did not allow, it said next"),
-                },
-            },
+                };
+                Refusal::by_plugin(RefusalKind::NotAllowed, &link.name, detail)
+            }
+        };
+        Refusal { generation: link.generation.clone(), ..refusal }
+    }
+
+    fn is_failure(&self) -> bool {
+        match self {
+            Self::Failed(_) | Self::Passed(Some(_)) => true,
+            Self::Denied(_) | Self::Passed(None) => false,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use codec::QoS;
@@ -15,7 +16,7 @@ use super::{Authenticated, Gate};
 use crate::testing::*;
 use crate::{
     Answer, Chain, ClientIdFrom, Connection, Control, Credentials, Effect, Hook, LinkReport,
-    Outcome, PublishRequest, Refusal, RefusalKind, Subject,
+    Outcome, PermissionSet, PublishRequest, Refusal, RefusalKind, Subject,
 };
 
 fn gate() -> Arc<Gate> {
@@ -217,4 +218,31 @@ fn deciding_can_move_between_threads() {
     is_send(&gate.admit(&connection, &credentials, ClientIdFrom::Connect, NOW));
     is_send(&gate.authenticate(&connection, &credentials, NOW));
     is_send(&gate.permissions(&subject("c", "p")));
+}
+
+/// Rules with the client's own name are not shared between clients; asked again, they are still the
+/// same set, so that nothing is judged again for nothing.
+#[test]
+fn refreshing_without_change_keeps_the_set() {
+    let set = |filter: &str, ttl_seconds| {
+        let rules = vec![rule(Effect::Allow, filter)];
+        Ok(Answer::Permissions(PermissionSet { rules, ttl_seconds: Some(ttl_seconds) }))
+    };
+    let gate = gate();
+    let swap = |answer| {
+        let links = [says("who", Control::Sufficient, allow("a")), permits("what", answer)];
+        gate.swap(chain(links), HashMap::new());
+    };
+    swap(set("${clientid}/#", 10));
+    let client = admit(&gate);
+    let refresh = |client| block_on(gate.refresh(client)).0.expect("refused");
+    assert!(Arc::ptr_eq(refresh(&client).permissions(), client.permissions()));
+    swap(set("${clientid}/#", 20));
+    let longer = refresh(&client);
+    assert_eq!(longer.permissions().ttl(), Duration::from_secs(20));
+    assert!(longer.permissions().has_same_rules(client.permissions()));
+    swap(set("${username}/#", 20));
+    let other = refresh(&longer);
+    assert!(!other.permissions().has_same_rules(longer.permissions()));
+    assert!(may_publish(&other, "a/x") && !may_publish(&other, "device-1/x"));
 }

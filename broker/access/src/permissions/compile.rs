@@ -153,7 +153,7 @@ fn check_share_name(rule: &Rule) -> Result<(), String> {
 }
 
 fn refusal(kind: RefusalKind, plugin: &Arc<str>, detail: String) -> Refusal {
-    Refusal { kind, plugin: Some(plugin.clone()), reason: None, detail }
+    Refusal::by_plugin(kind, plugin, detail)
 }
 
 /// A plugin's text for a log line: escaped, and cut where it would fill the screen.

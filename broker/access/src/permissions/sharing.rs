@@ -34,15 +34,22 @@ impl SharedPermissions {
             return permissions;
         }
         let hash = self.hasher.hash_one(permissions.content());
+        // Compared without the lock: sets are long, and everybody who connects comes by here.
+        match self.known_or_add(hash, &permissions) {
+            Some(known) if known.content() == permissions.content() => known,
+            // Two contents with one hash: the first keeps the place, the other is not shared.
+            _ => permissions,
+        }
+    }
+
+    /// The set in use with this hash; the given one takes the place if there is none.
+    fn known_or_add(&self, hash: u64, permissions: &Arc<Permissions>) -> Option<Arc<Permissions>> {
         let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
         let known = sets.by_hash.get(&hash).and_then(Weak::upgrade);
-        match known {
-            Some(known) if known.content() == permissions.content() => return known,
-            // Two contents with one hash: the first keeps the place, the other is not shared.
-            Some(_) => return permissions,
-            None => sets.add(hash, &permissions),
+        if known.is_none() {
+            sets.add(hash, permissions);
         }
-        permissions
+        known
     }
 }
 

@@ -171,13 +171,23 @@ async fn pages_of_other_sites_are_refused() {
     }
 }
 
-#[test]
-fn names_are_free_only_beyond_loopback_and_without_a_list() {
-    let remote = [192, 0, 2, 1].into();
-    let names = ["broker.example".to_owned()];
-    assert!(matches!(Hosts::new(remote, &[]), Hosts::Any));
-    assert!(matches!(Hosts::new(remote, &names), Hosts::Only(_)));
-    assert!(matches!(Hosts::new([127, 0, 0, 2].into(), &[]), Hosts::Only(_)));
+#[tokio::test]
+async fn an_address_that_others_reach_is_no_reason_to_answer_to_any_name() {
+    let mut shared = super::shared(&Fakes::new());
+    shared.hosts = Hosts::new([192, 0, 2, 1].into(), &["broker.example".to_owned()]);
+    let router = routes::router(shared.into());
+    for (host, status) in [
+        ("evil.example", 421),
+        ("192.0.2.2", 421),
+        ("192.0.2.1:9883", 200),
+        ("Broker.Example", 200),
+        ("localhost", 200),
+    ] {
+        let request = Request::get("/livez").header(header::HOST, host).body(Body::empty());
+        let reply = send(&router, request.unwrap()).await;
+        assert_eq!(reply.status, status, "{host}");
+        assert!(status == 200 || reply.text.contains("one of [admin] names"), "{}", reply.text);
+    }
 }
 
 #[tokio::test]

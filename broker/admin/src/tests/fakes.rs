@@ -17,6 +17,7 @@ use access::{
 use codec::{ProtocolVersion, ReasonCode};
 use server::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, Totals};
 use telemetry::Metrics;
+use tokio::sync::Semaphore;
 
 use crate::AdminState;
 
@@ -37,6 +38,8 @@ pub(super) struct FakeBroker {
 pub(super) struct FakePlugins {
     pub(super) asked: Mutex<Vec<String>>,
     pub(super) not_ready: Mutex<Vec<String>>,
+    /// When set, a change waits for a permit.
+    pub(super) hold: Mutex<Option<Arc<Semaphore>>>,
 }
 
 impl Fakes {
@@ -213,7 +216,13 @@ impl FakePlugins {
             "broken" => Err(PluginError::Internal("disk full".to_owned())),
             _ => Ok(plugin(name)),
         };
-        Box::pin(async move { answer })
+        let hold = self.hold.lock().unwrap().clone();
+        Box::pin(async move {
+            if let Some(hold) = hold {
+                hold.acquire().await.unwrap().forget();
+            }
+            answer
+        })
     }
 }
 

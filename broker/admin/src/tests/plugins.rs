@@ -1,19 +1,26 @@
 //! Listing and changing plugins.
 
+use std::sync::Arc;
+
 use axum::{
     body::Body,
-    http::{StatusCode, header},
+    http::{Request, StatusCode, header},
 };
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
 
-use super::{Reply, ask, fakes::Fakes, request, router, send, shared};
+use super::{Reply, ask, fakes::Fakes, log::Lines, request, router, send, shared};
 use crate::{plugins::WASM_BYTES_MAX, routes};
 
-async fn upload(fakes: &Fakes, name: &str, content_type: &str, bytes: usize) -> Reply {
-    let request = request("PUT", &format!("/api/v1/plugins/{name}"))
+fn put(name: &str, content_type: &str, body: Body) -> Request<Body> {
+    request("PUT", &format!("/api/v1/plugins/{name}"))
         .header(header::CONTENT_TYPE, content_type)
-        .body(Body::from(vec![0; bytes]))
-        .unwrap();
-    send(&router(fakes), request).await
+        .body(body)
+        .unwrap()
+}
+
+async fn upload(fakes: &Fakes, name: &str, content_type: &str, bytes: usize) -> Reply {
+    send(&router(fakes), put(name, content_type, Body::from(vec![0; bytes]))).await
 }
 
 #[tokio::test]
@@ -98,7 +105,7 @@ async fn uploads_have_bounds() {
 #[tokio::test]
 async fn further_uploads_are_told_to_wait() {
     let fakes = Fakes::new();
-    let shared = std::sync::Arc::new(shared(&fakes));
+    let shared = Arc::new(shared(&fakes));
     let router = routes::router(shared.clone());
     let put = || {
         request("PUT", "/api/v1/plugins/x")
@@ -113,5 +120,36 @@ async fn further_uploads_are_told_to_wait() {
     drop(taken);
     for _ in 0..3 {
         assert_eq!(send(&router, put()).await.status, StatusCode::OK);
+    }
+}
+
+/// Lets other tasks of this test run until it is so.
+async fn until(is_so: impl Fn() -> bool) {
+    for _ in 0..10_000 {
+        if is_so() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("it never came to that");
+}
+
+#[tokio::test]
+async fn a_change_has_its_line_though_its_caller_went_away() {
+    let lines = Lines::default();
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    let fakes = Fakes::new();
+    let hold = Arc::new(Semaphore::new(0));
+    *fakes.plugins.hold.lock().unwrap() = Some(Arc::clone(&hold));
+    let upload = router(&fakes).oneshot(put("x", "application/wasm", Body::from("x")));
+    tokio::select! {
+        answer = upload => panic!("{answer:?} before the change was made"),
+        () = until(|| !fakes.asked().is_empty()) => {}
+    }
+    hold.add_permits(1);
+    until(|| !lines.of("admin action").is_empty()).await;
+    let [line] = lines.of("admin action").try_into().unwrap();
+    for expect in ["route=\"PUT /api/v1/plugins/{name}\"", "target_of=x ", "status=200"] {
+        assert!(line.contains(expect), "{expect}: {line}");
     }
 }

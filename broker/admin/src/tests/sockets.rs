@@ -103,6 +103,9 @@ async fn beyond_loopback_only_on_request() {
     }
     let mut config = Config::new("0.0.0.0:0".parse().unwrap(), token_file.0.clone());
     config.allow_remote = true;
+    let error = start(config.clone(), Fakes::new().state()).await.unwrap_err();
+    assert!(error.to_string().starts_with("[admin] names is empty"), "{error}");
+    config.host_names = vec!["broker.example".to_owned()];
     let server = start(config, Fakes::new().state()).await.unwrap();
     server.shutdown(Duration::from_secs(10)).await;
 }
@@ -140,24 +143,66 @@ async fn half_a_request_and_silence_are_cut_off() {
 #[tokio::test]
 async fn connections_end_of_age() {
     let age = Duration::from_millis(50);
-    let (address, _stop) = bounded(Bounds { age, ..Bounds::default() }).await;
-    let answer = talk(address, b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    assert!(answer.contains("{\"live\":true}"), "{answer}");
+    let bounds = Bounds { age, stranger_age: age, ..Bounds::default() };
+    let (address, _stop) = bounded(bounds).await;
+    read_to_end(&mut with_token(address).await).await;
+}
+
+/// A connection that has shown the token and stays open.
+async fn with_token(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200");
+    stream
 }
 
 #[tokio::test]
 async fn a_full_house_makes_others_wait() {
     let (address, _stop) = bounded(Bounds { connections: 1, ..Bounds::default() }).await;
-    let request = get("/livez", TOKEN);
-    let mut first = TcpStream::connect(address).await.unwrap();
-    // Connections are accepted in order, and half a request holds the slot.
-    first.write_all(&request.as_bytes()[..10]).await.unwrap();
+    let first = with_token(address).await;
     let mut second = TcpStream::connect(address).await.unwrap();
-    second.write_all(request.as_bytes()).await.unwrap();
+    second.write_all(get("/livez", TOKEN).as_bytes()).await.unwrap();
     let mut byte = [0];
     let early = tokio::time::timeout(Duration::from_millis(100), second.peek(&mut byte));
     assert!(early.await.is_err(), "the second connection was served beside the first");
-    first.write_all(&request.as_bytes()[10..]).await.unwrap();
-    assert!(read_to_end(&mut first).await.contains("{\"live\":true}"));
+    drop(first);
     assert!(read_to_end(&mut second).await.contains("{\"live\":true}"));
+}
+
+/// Nobody without the token keeps others out, however many connections he holds.
+#[tokio::test]
+async fn strangers_give_way() {
+    let livez = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    for (connections, strangers_per_address) in [(4, 16), (64, 4)] {
+        let bounds = Bounds { connections, strangers_per_address, ..Bounds::default() };
+        let (address, _stop) = bounded(bounds).await;
+        let mut known = with_token(address).await;
+        let mut strangers = Vec::new();
+        for _ in 0..20 {
+            let mut stranger = TcpStream::connect(address).await.unwrap();
+            stranger.write_all(b"GET /livez HT").await.unwrap();
+            strangers.push(stranger);
+        }
+        assert!(talk(address, livez).await.contains("{\"live\":true}"));
+        assert!(!read_to_end(&mut strangers[0]).await.contains("200"));
+        // The one with the token is still served.
+        known.write_all(get("/livez", TOKEN).as_bytes()).await.unwrap();
+        assert!(read_to_end(&mut known).await.contains("{\"live\":true}"));
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_has_less_time() {
+    let stranger_age = Duration::from_millis(50);
+    let (address, _stop) = bounded(Bounds { stranger_age, ..Bounds::default() }).await;
+    let mut known = with_token(address).await;
+    let answer = talk(address, b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert!(answer.contains("{\"live\":true}"), "{answer}");
+    known.write_all(get("/livez", TOKEN).as_bytes()).await.unwrap();
+    assert!(read_to_end(&mut known).await.contains("{\"live\":true}"));
 }

@@ -89,8 +89,30 @@ fn a_link_to_nowhere_is_not_followed_when_making_the_file() {
     let elsewhere = folder.0.join("elsewhere");
     symlink(&elsewhere, folder.file()).unwrap();
     let Err(error) = load_or_create(&folder.file()) else { panic!("the link was followed") };
-    assert!(matches!(error, Error::TokenFile { action: "written", .. }), "{error}");
+    assert!(matches!(error, Error::TokenFileContent { .. }), "{error}");
     assert!(!elsewhere.exists());
+}
+
+#[test]
+fn a_link_to_a_token_is_not_followed_either() {
+    let folder = Folder::new("link-to-token");
+    let elsewhere = folder.0.join("elsewhere");
+    fs::write(&elsewhere, "a".repeat(43)).unwrap();
+    fs::set_permissions(&elsewhere, Permissions::from_mode(0o600)).unwrap();
+    symlink(&elsewhere, folder.file()).unwrap();
+    let Err(error) = load_or_create(&folder.file()) else { panic!("the link was followed") };
+    assert!(error.to_string().contains("is no regular file"), "{error}");
+}
+
+#[test]
+fn the_token_of_somebody_else_is_refused() {
+    let folder = Folder::new("owner");
+    let path = folder.write(&"a".repeat(43), 0o600);
+    // Only root can give a file away; without that there is nothing to see here.
+    if std::os::unix::fs::chown(&path, Some(12_345), None).is_ok() {
+        let Err(error) = load_or_create(&path) else { panic!("it was accepted") };
+        assert!(error.to_string().contains("belongs to user 12345"), "{error}");
+    }
 }
 
 #[test]

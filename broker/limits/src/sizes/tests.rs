@@ -23,6 +23,14 @@ fn client_ids() {
 }
 
 #[test]
+fn usernames() {
+    let sizes = Sizes::default();
+    assert_eq!(sizes.check_username(&"x".repeat(1_024)), Ok(()));
+    let expect = exceeded("username_bytes", 1_025, 1_024);
+    assert_eq!(sizes.check_username(&"x".repeat(1_025)), expect);
+}
+
+#[test]
 fn topics_and_filters() {
     let sizes = Sizes::default();
     let both = |text: &str, expect| {
@@ -70,6 +78,9 @@ fn set(sizes: &mut Sizes, key: &str, value: u64) {
         "packet_bytes" => sizes.packet_bytes = size,
         "packet_bytes_before_connect" => sizes.packet_bytes_before_connect = size,
         "client_id_bytes" => sizes.client_id_bytes = size,
+        "username_bytes" => sizes.username_bytes = size,
+        "sessions" => sizes.sessions = size,
+        "sessions_per_principal" => sizes.sessions_per_principal = size,
         "topic_bytes" => sizes.topic_bytes = size,
         "topic_levels" => sizes.topic_levels = size,
         "subscriptions_per_client" => sizes.subscriptions_per_client = size,
@@ -92,7 +103,7 @@ fn set(sizes: &mut Sizes, key: &str, value: u64) {
 
 #[test]
 fn each_range_is_that_of_its_field() {
-    assert_eq!(RANGES.len(), 19);
+    assert_eq!(RANGES.len(), 22);
     for (key, minimum, maximum) in RANGES.iter().copied() {
         for value in [minimum, maximum] {
             let mut sizes = Sizes::default();

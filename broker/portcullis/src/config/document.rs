@@ -2,7 +2,13 @@
 //!
 //! Not serde: it stops at the first fault, and the operator wants them all. Knows no key of ours.
 
-use std::{cell::RefCell, ops::Range};
+use std::{
+    cell::RefCell,
+    fs::File,
+    io::{self, Read},
+    ops::Range,
+    path::PathBuf,
+};
 
 use toml::de::DeTable;
 
@@ -11,18 +17,25 @@ use super::{problem::Problem, table::Table};
 /// Looks up a variable of the environment for `${env:NAME}`.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// How a text begins that stands in a file of its own: `file:PATH`.
+const FILE: &str = "file:";
+
+/// Largest file that a text may refer to.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+
 /// The text being read and what was found wrong so far.
 pub(crate) struct Document<'a> {
     text: &'a str,
+    folder: PathBuf,
     environment: Environment<'a>,
     problems: RefCell<Vec<Problem>>,
     keys: RefCell<Vec<String>>,
 }
 
 impl<'a> Document<'a> {
-    /// A document over `text`.
-    pub(crate) fn new(text: &'a str, environment: Environment<'a>) -> Self {
-        Self { text, environment, problems: RefCell::default(), keys: RefCell::default() }
+    /// A document over `text`; relative paths in it start at `folder`.
+    pub(crate) fn new(text: &'a str, folder: PathBuf, environment: Environment<'a>) -> Self {
+        Self { text, folder, environment, problems: RefCell::default(), keys: RefCell::default() }
     }
 
     /// The top-level table. Syntax errors are noted and what could be read goes on.
@@ -72,8 +85,34 @@ impl<'a> Document<'a> {
         shown
     }
 
-    /// Replaces `${env:NAME}`. `Err` says which reference cannot be filled in.
+    /// What a text stands for: `file:PATH` as a whole is replaced by what that file holds, after
+    /// `${env:NAME}` was by the environment. `Err` says which reference cannot be filled in. What
+    /// was filled in is never shown: problems quote the text as it stands here.
     pub(crate) fn expand(&self, text: &str) -> Result<String, String> {
+        // Decided on what the operator wrote: a variable does not name files.
+        let refers_to_file = text.starts_with(FILE);
+        let text = self.expand_environment(text)?;
+        match text.strip_prefix(FILE).filter(|_| refers_to_file) {
+            Some(path) => self
+                .read_file(path)
+                .map_err(|error| format!("refers to a file that cannot be used: {error}")),
+            None => Ok(text),
+        }
+    }
+
+    /// The text in a file, without one end of line.
+    fn read_file(&self, path: &str) -> io::Result<String> {
+        let mut text = String::new();
+        File::open(self.folder.join(path))?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > FILE_BYTES_MAX {
+            let what = format!("it is too long, allowed: at most {FILE_BYTES_MAX} bytes");
+            return Err(io::Error::other(what));
+        }
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+    }
+
+    fn expand_environment(&self, text: &str) -> Result<String, String> {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {

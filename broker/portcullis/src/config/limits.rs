@@ -77,8 +77,11 @@ fn read_sizes(table: &Table<'_>) -> Sizes {
             default.packet_bytes_before_connect,
         ),
         client_id_bytes: bytes("client_id_bytes", default.client_id_bytes),
+        username_bytes: bytes("username_bytes", default.username_bytes),
         topic_bytes: bytes("topic_bytes", default.topic_bytes),
         topic_levels: count("topic_levels", default.topic_levels),
+        sessions: count("sessions", default.sessions),
+        sessions_per_principal: count("sessions_per_principal", default.sessions_per_principal),
         subscriptions_per_client: count(
             "subscriptions_per_client",
             default.subscriptions_per_client,

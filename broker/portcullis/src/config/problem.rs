@@ -23,7 +23,7 @@ pub(crate) struct Problem {
 pub(crate) struct Problems {
     /// The file as it was named on the command line.
     pub(crate) file: PathBuf,
-    /// At least one.
+    /// At least one where it is an error.
     pub(crate) problems: Vec<Problem>,
 }
 

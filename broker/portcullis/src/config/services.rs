@@ -1,7 +1,7 @@
 //! `[plugins]` and `[admin]`: the plugin folder and the HTTP API.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -33,7 +33,8 @@ pub(crate) struct Admin {
     pub(crate) metrics_open: bool,
     /// Whether `bind` may be reachable from other machines.
     pub(crate) allow_remote: bool,
-    /// Host names, beside IP addresses and localhost, by which requests may address the API.
+    /// Names, beside localhost, loopback addresses and the one of `bind`, by which requests may
+    /// address the API. At least one where other machines reach it.
     pub(crate) names: Vec<String>,
 }
 
@@ -78,9 +79,17 @@ pub(super) fn read_admin(table: Table<'_>, listeners: &[Listener]) -> Admin {
     let names = table.strings("names").unwrap_or_default();
     for name in &names {
         if !is_host_name(&name.value) {
-            let what = "is not a host name, allowed: 1 to 253 of letters, digits, '-' and '.'";
+            let what = "is not a host name, allowed: 1 to 253 of letters, digits, '-' and '.', \
+                        or an IP address";
             table.refuse("names", &name.span, what.to_owned());
         }
+    }
+    // Without names every name would do, also one that a foreign web page made point here.
+    let remote = located.as_ref().is_some_and(|bind| !bind.value.ip().is_loopback());
+    if remote && allow_remote && names.is_empty() {
+        let what = "other machines reach `bind`, allowed: the host names or IP addresses by which \
+                    they do, e.g. names = [\"broker.example\"]";
+        table.refuse_missing("names", what);
     }
     let admin = Admin {
         bind: located.map_or(default, |bind| bind.value),
@@ -94,5 +103,6 @@ pub(super) fn read_admin(table: Table<'_>, listeners: &[Listener]) -> Admin {
 
 fn is_host_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
-    (1..=253).contains(&name.len()) && name.bytes().all(allowed)
+    let is_name = (1..=253).contains(&name.len()) && name.bytes().all(allowed);
+    is_name || name.parse::<IpAddr>().is_ok()
 }

@@ -138,7 +138,7 @@ conections = 5
              API is not encrypted, allowed: 127.0.0.0/8 or [::1], or any address with \
              allow_remote = true",
             "p.toml:20: admin.names: \"a/b\": is not a host name, allowed: 1 to 253 of letters, \
-             digits, '-' and '.'",
+             digits, '-' and '.', or an IP address",
             "p.toml:22: limits.packet_bytes: 0: is out of range, allowed: 1KiB to 268435460",
             "p.toml:23: limits.conections: unknown: is not a key of this table, did you mean \
              connections?",
@@ -273,6 +273,31 @@ fn variables_of_the_environment_are_filled_in_and_never_shown() {
 }
 
 #[test]
+fn a_text_may_stand_in_a_file_of_its_own_and_is_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = |text: &str| Config::parse(&folder.path().join("p.toml"), text, &environment);
+    let write = |content: &[u8]| fs::write(folder.path().join("from-env"), content).unwrap();
+    let text = SMALL.replace("\"data\"", "\"file:${env:DATA}\"");
+    write(b"/srv/x\r\n");
+    assert_eq!(read(&text).unwrap().data_dir, Path::new("/srv/x"));
+    let absolute = format!("\"file:{}\"", folder.path().join("from-env").display());
+    let absolute = SMALL.replace("\"data\"", &absolute);
+    assert_eq!(read(&absolute).unwrap().data_dir, Path::new("/srv/x"));
+
+    let shown = read(&SMALL.replace("127.0.0.1:1883", "file:from-env")).unwrap_err().to_string();
+    assert!(shown.contains("bind: \"file:from-env\": ") && !shown.contains("srv"), "{shown}");
+    for content in [b"\xff".as_slice(), &[b'x'; 65_537]] {
+        write(content);
+        let problem = read(&text).unwrap_err().to_string();
+        assert!(problem.contains("refers to a file that cannot be used: "), "{problem}");
+    }
+    // What the environment says is a value, not a reference.
+    let text = SMALL.replace("\"data\"", "\"${env:FILE}\"");
+    let config = Config::parse(file(), &text, &|_| Some("file:x".to_owned())).unwrap();
+    assert_eq!(config.data_dir, Path::new("/etc/portcullis/file:x"));
+}
+
+#[test]
 fn no_listener_is_a_problem() {
     refused(
         "data_dir = \"d\"\n",
@@ -286,6 +311,13 @@ fn an_admin_api_for_other_machines_must_be_asked_for() {
     let admin = parse(&format!("{SMALL}{text}")).unwrap().admin;
     assert!(admin.allow_remote);
     assert_eq!(admin.names, ["ops.example"]);
+    let by_address = text.replace("Ops.Example", "2001:db8::1");
+    assert_eq!(parse(&format!("{SMALL}{by_address}")).unwrap().admin.names, ["2001:db8::1"]);
+    refused(
+        &format!("{SMALL}[admin]\nbind = \"0.0.0.0:9883\"\nallow_remote = true\n"),
+        &["p.toml:7: admin.names: missing: other machines reach `bind`, allowed: the host names \
+             or IP addresses by which they do, e.g. names = [\"broker.example\"]"],
+    );
     refused(
         &format!("{SMALL}[admin]\nbind = \"127.0.0.1:1883\"\n"),
         &["p.toml:8: admin.bind: \"127.0.0.1:1883\": is the address of a listener"],

@@ -15,6 +15,7 @@ fn check(before: Option<&str>, edit: impl Fn(&Path) -> Result<(), Failure>, afte
     let file = folder.path().join("passwords");
     if let Some(before) = before {
         fs::write(&file, before).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     }
     edit(&file).unwrap();
     assert_eq!(fs::read_to_string(&file).unwrap(), after);
@@ -43,9 +44,47 @@ fn deleting_a_stranger_is_refused_and_changes_nothing() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "bob:x\n");
 }
 
+/// Editing `before` is refused with `expect` and changes nothing.
+#[track_caller]
+fn refused(before: &[u8], edit: impl Fn(&Path) -> Result<(), Failure>, expect: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("passwords");
+    fs::write(&file, before).unwrap();
+    let sentence = edit(&file).unwrap_err().to_string();
+    assert!(sentence.contains(expect), "{sentence}");
+    assert_eq!(fs::read(&file).unwrap(), before);
+}
+
+/// The plugin refuses a file without users, and the broker then keeps the one of before.
+#[test]
+fn the_last_user_stays() {
+    for before in ["anna:1\n", "# people\nanna:1\n#bob:2\n", "anna:1\nanna:2\n"] {
+        refused(before.as_bytes(), |file| delete(file, "anna"), "enabled = false");
+    }
+}
+
+/// What the plugin would refuse is not written, whoever wrote it before.
+#[test]
+fn a_file_that_the_plugin_refuses_is_not_written() {
+    let add = |file: &Path| set(file, "anna", "h");
+    refused(b"bob:x\n\ncleo:y\n", add, "passwords:2: is blank");
+    refused(b"bob\n", add, "passwords:1: has no colon");
+    refused(b"bob:x y\n", add, "passwords:1: has no hash, or one with white space");
+    refused(b"\xef\xbb\xbfbob:x\n", add, "passwords:1: has no user");
+    refused(b"bob:\xff\n", add, "passwords:1: is not UTF-8");
+    refused(b"bob:x\n", |file| set(file, &"x".repeat(4_000), &"h".repeat(95)), "4096 bytes");
+    // 4,096 bytes with the end: as long as a line may be.
+    let longest = format!("{}:{}\n", "x".repeat(4_000), "h".repeat(94));
+    check(None, |file| set(file, &"x".repeat(4_000), &"h".repeat(94)), &longest);
+    // An edit that takes the fault away goes through.
+    check(Some("a b :1\nbob:x\n"), |file| delete(file, "a b "), "bob:x\n");
+}
+
 #[test]
 fn names_that_would_break_the_file_are_refused() {
-    for user in ["", "a:b", "a\nb", "a\0b", "#anna", "\u{7f}"] {
+    let long = "x".repeat(4_096);
+    let unseen = [" anna", "anna\t", "anna\u{a0}", "\u{feff}anna", "an\u{feff}na"];
+    for user in ["", "a:b", "a\nb", "a\0b", "#anna", "\u{7f}", &long].into_iter().chain(unseen) {
         assert!(matches!(check_user(user), Err(Failure::Refused(_))), "{user:?}");
     }
     for user in ["anna", "Анна", "a b", "a#b", "a/b"] {

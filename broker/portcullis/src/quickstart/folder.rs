@@ -200,6 +200,8 @@ mod tests {
         }
         let config = crate::config::Config::load(&first.config()).unwrap();
         assert_eq!(config.plugins.dir.value, dir.join("plugins"));
+        // A list of names would keep out what is dropped into the folder.
+        assert_eq!(config.plugins.chain, None);
     }
 
     #[test]

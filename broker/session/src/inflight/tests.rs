@@ -30,7 +30,7 @@ fn inflight(levels: &[u8]) -> Inflight {
 /// Each entry: identifier, what it awaits, `!` when not sent.
 fn show(inflight: &Inflight) -> String {
     let unsent = inflight.entries.iter().filter(|entry| !entry.sent).count();
-    assert_eq!(inflight.unsent, unsent);
+    assert_eq!(inflight.unsent as usize, unsent);
     assert_eq!(inflight.sent(), inflight.len() - unsent);
     assert_eq!(inflight.all_sent(), unsent == 0);
     let entries = inflight.entries.iter().map(|entry| {

@@ -1,8 +1,8 @@
 //! Tests of attaching, detaching, output and revocation.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use codec::{Connect, ProtocolVersion};
+use codec::{Connect, PacketId, ProtocolVersion, ReasonCode};
 
 use super::{Attachment, Session};
 use crate::{Delivered, QueueFull, outbound::tests::Bench};
@@ -37,7 +37,63 @@ fn output_goes_with_the_connection_what_is_owed_stays() {
     assert!(bench.session.is_attached() && bench.session.has_output());
     bench.session.detach();
     assert!(!bench.session.is_attached() && !bench.session.has_output());
-    assert_eq!(bench.attach(ProtocolVersion::V5, None), "P1d");
+    assert_eq!((bench.session.in_flight(), bench.session.queued()), (0, 1));
+    assert_eq!(bench.attach(ProtocolVersion::V5, None), "P2", "never written: no repetition");
+    bench.session.detach();
+    assert_eq!(bench.attach(ProtocolVersion::V5, None), "P2d");
+}
+
+#[test]
+fn what_was_never_written_expires_while_the_client_is_away() {
+    let mut bench = Bench::new(QueueFull::DropOldest);
+    bench.attach(ProtocolVersion::V5, None);
+    bench.deliver(1, 5, Some(60));
+    assert_eq!(bench.written(), "P1");
+    bench.deliver(1, 5, Some(60));
+    bench.session.detach();
+    bench.now += Duration::from_secs(61);
+    assert_eq!(
+        bench.attach(ProtocolVersion::V5, None),
+        "P1d",
+        "[MQTT-4.4.0-1]; the second is gone"
+    );
+    assert_eq!((bench.session.queued(), bench.session.dropped()), (0, 1));
+}
+
+#[test]
+fn output_taken_back_keeps_order_and_is_written_anew() {
+    let mut bench = Bench::new(QueueFull::DropOldest);
+    bench.limits.window_max = 4;
+    bench.attach(ProtocolVersion::V5, None);
+    bench.deliver(2, 5, None);
+    assert_eq!(bench.written(), "P1");
+    for qos in [1, 0, 2] {
+        bench.deliver(qos, 5, None);
+    }
+    assert!(!bench.session.has_waiting());
+    bench.session.take_back_output();
+    assert_eq!((bench.session.in_flight(), bench.session.queued()), (1, 2));
+    assert!(bench.session.has_waiting() && !bench.session.has_output());
+    bench.session.pump(bench.now);
+    assert_eq!(bench.written(), "P4 P5", "QoS 0 is lost, the first is with the client");
+    // A repetition in the output is to be repeated, and so is a PUBREL.
+    bench.session.handle_pubrec(PacketId::new(1).unwrap(), ReasonCode::Success, bench.now);
+    bench.session.detach();
+    let attachment = attachment();
+    bench.session.attach(&attachment, bench.limits);
+    bench.session.pump(bench.now);
+    bench.session.take_back_output();
+    bench.session.pump(bench.now);
+    assert_eq!(bench.written(), "R1 P4d P5d");
+}
+
+fn attachment() -> Attachment {
+    Attachment {
+        version: ProtocolVersion::V5,
+        receive_maximum: 9,
+        maximum_packet_size: None,
+        topic_alias_maximum: 0,
+    }
 }
 
 #[test]
@@ -65,13 +121,7 @@ fn revoked_messages_are_not_sent() {
     bench.written();
     assert_eq!(bench.session.retain_messages(|_| false), 1, "two are on their way");
     bench.session.detach();
-    let attachment = Attachment {
-        version: ProtocolVersion::V5,
-        receive_maximum: 9,
-        maximum_packet_size: None,
-        topic_alias_maximum: 0,
-    };
-    bench.session.attach(&attachment, bench.limits);
+    bench.session.attach(&attachment(), bench.limits);
     assert_eq!(bench.session.retain_messages(|_| false), 2);
     bench.session.pump(bench.now);
     assert_eq!(bench.written(), "R2", "the identifier is let go on both sides");

@@ -282,10 +282,12 @@ impl World {
                 self.monitor.complete(ack.packet_id);
             }
             Packet::PubRec(ack) => {
-                let known = self.session.handle_pubrec(ack.packet_id, ack.reason_code, now);
-                assert!(known, "{ack:?}");
-                if ack.reason_code.is_failure() {
-                    self.monitor.complete(ack.packet_id);
+                match self.session.handle_pubrec(ack.packet_id, ack.reason_code, now) {
+                    Some(code) => {
+                        assert_eq!(code, ReasonCode::Success, "{ack:?}");
+                        self.answer(PacketType::PubRel, ack.packet_id, code);
+                    }
+                    None => self.monitor.complete(ack.packet_id),
                 }
             }
             Packet::PubComp(ack) => {
@@ -309,7 +311,11 @@ impl World {
         for message in self.down.messages.iter_mut().filter(|message| message.topic == topic) {
             message.may_be_lost = true;
         }
+        if self.random.bool() {
+            self.session.take_back_output();
+        }
         self.session.retain_messages(|message| message.topic().as_str() != revoked);
+        self.session.pump(self.now);
     }
 
     fn cut(&mut self) {
@@ -321,12 +327,14 @@ impl World {
         }
         self.move_up();
         self.move_down();
-        // What never left counts as sent all the same: only the session knows that it did not.
-        let mut lost = Vec::new();
-        while self.session.has_output() {
-            self.session.take_output(&mut lost, self.now);
+        if self.random.bool() {
+            // Taken by the connection and lost with it: counts as sent.
+            let mut lost = Vec::new();
+            while self.session.has_output() {
+                self.session.take_output(&mut lost, self.now);
+            }
+            self.watch(&lost);
         }
-        self.watch(&lost);
         self.session.detach();
         self.to_client.cut();
         self.to_server.cut();

@@ -1,7 +1,8 @@
 //! Events of permissions: a PUBLISH or a SUBSCRIBE that was not permitted.
 //!
-//! Knows nothing of rules; called from the stories of `server`. Level debug, because a client that
-//! is simply configured wrongly repeats itself for ever; the counters show it at any level.
+//! Knows nothing of rules; called from the stories of `server`. Level warn as every refusal, at a
+//! bounded rate, because a client that is simply configured wrongly repeats itself for ever; the
+//! counters show each one.
 
 use std::fmt::Display;
 
@@ -22,14 +23,11 @@ impl PublishDenied<'_> {
     /// Counts it, and logs it unless too many came before.
     pub fn emit(&self, metrics: &Metrics) {
         metrics.publish_denied.inc();
-        if !tracing::enabled!(tracing::Level::DEBUG) {
-            return;
-        }
         let throttle = &metrics.throttles.publish_denied;
         let Some(suppressed) = throttle.admit(metrics.uptime().as_secs()) else {
             return;
         };
-        tracing::debug!(
+        tracing::warn!(
             event = "publish_denied",
             client_id = %Escaped(self.client_id),
             topic = %Escaped(self.topic),
@@ -55,14 +53,11 @@ impl SubscribeDenied<'_> {
     /// Counts it, and logs it unless too many came before.
     pub fn emit(&self, metrics: &Metrics) {
         metrics.subscribe_denied.inc();
-        if !tracing::enabled!(tracing::Level::DEBUG) {
-            return;
-        }
         let throttle = &metrics.throttles.subscribe_denied;
         let Some(suppressed) = throttle.admit(metrics.uptime().as_secs()) else {
             return;
         };
-        tracing::debug!(
+        tracing::warn!(
             event = "subscribe_denied",
             client_id = %Escaped(self.client_id),
             filter = %Escaped(self.filter),

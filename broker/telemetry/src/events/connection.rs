@@ -43,19 +43,55 @@ impl Connected<'_> {
     }
 }
 
+/// A connection was closed before a byte was read, because of a limit. Level warn, at a bounded
+/// rate.
+#[derive(Clone, Copy)]
+pub struct ConnectionRefused<'a> {
+    /// Name of the listener.
+    pub listener: &'a str,
+    /// Address of the client.
+    pub remote: SocketAddr,
+    /// Key of the limit in the configuration; the metric's label.
+    pub limit: &'static str,
+    /// Its value, as a sentence.
+    pub cause: &'a dyn Display,
+}
+
+impl ConnectionRefused<'_> {
+    /// Counts it, and logs it unless too many came before.
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.connections_refused.of(self.limit).inc();
+        let throttle = &metrics.throttles.connection_refused;
+        let Some(suppressed) = throttle.admit(metrics.uptime().as_secs()) else {
+            return;
+        };
+        tracing::warn!(
+            event = "connection_refused",
+            listener = self.listener,
+            remote = %self.remote,
+            limit = self.limit,
+            suppressed,
+            cause = %EscapedDisplay(self.cause),
+            "connection refused"
+        );
+    }
+}
+
 /// A CONNECT was refused, or a connection ended before an acceptable CONNECT. Level warn, at a
 /// bounded rate.
 #[derive(Clone, Copy)]
 pub struct ConnectRefused<'a> {
     /// Client Identifier, if it was read.
     pub client_id: Option<&'a str>,
+    /// User Name as sent, if there is one and it was read.
+    pub username: Option<&'a str>,
     /// Name of the listener.
     pub listener: &'a str,
     /// Address of the client.
     pub remote: SocketAddr,
     /// Reason Code of CONNACK; the metric's label.
     pub reason: ReasonCode,
-    /// Why, for the operator.
+    /// Why, for the operator: where plugins decided, which one and what it said.
     pub cause: &'a dyn Display,
 }
 
@@ -70,6 +106,7 @@ impl ConnectRefused<'_> {
         tracing::warn!(
             event = "connect_refused",
             client_id = %or_dash(self.client_id),
+            username = %or_dash(self.username),
             listener = self.listener,
             remote = %self.remote,
             reason = self.reason.name(),

@@ -84,7 +84,16 @@ fn denials_are_all_counted_and_sparsely_logged() {
     let denied = lines.iter().filter(|line| line.contains("publish denied")).count() as u64;
     // The loop may cross into a next second, or on a stalled machine into one more.
     assert!((LINES_PER_SECOND..=3 * LINES_PER_SECOND).contains(&denied), "{denied}");
-    assert!(lines.iter().any(|line| line.contains("topic=\"b c\"") && line.starts_with("DEBUG")));
+    // Where an operator who asks why a device was refused sees it: not at debug.
+    let expect = "cause=no rule";
+    assert!(lines.iter().any(|line| {
+        line.starts_with("WARN ") && line.contains("topic=\"b c\"") && line.contains(expect)
+    }));
+    let (lines, _) = lines_of(|metrics| {
+        SubscribeDenied { client_id: "a", filter: "b/#", cause: &"no rule" }.emit(metrics);
+    });
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    assert!(line.starts_with("WARN ") && line.contains(expect), "{line}");
 }
 
 #[test]
@@ -100,4 +109,42 @@ fn ends_are_counted_by_reason() {
     assert!(lines[1].starts_with("WARN "), "{}", lines[1]);
     assert!(lines[1].ends_with("cause=bad\\u{a}bytes"), "{}", lines[1]);
     assert!(lines[1].contains(" client_id=- "), "{}", lines[1]);
+}
+
+/// The line of a refusal has what an operator looks for, whatever the client and the plugin put in.
+#[test]
+fn a_refused_connect_says_who_and_why_in_one_line() {
+    let (lines, text) = lines_of(|metrics| {
+        ConnectRefused {
+            client_id: Some("device-1"),
+            username: Some("ann\nadmin"),
+            listener: "mqtt",
+            remote: "127.0.0.1:5".parse().unwrap(),
+            reason: codec::ReasonCode::NotAuthorized,
+            cause: &"denied by acl (generation g1): no\nentry",
+        }
+        .emit(metrics);
+    });
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    assert!(line.starts_with("WARN "), "{line}");
+    assert!(line.contains(" client_id=device-1 username=\"ann\\u{a}admin\" "), "{line}");
+    assert!(line.ends_with("cause=denied by acl (generation g1): no\\u{a}entry"), "{line}");
+    assert!(text.contains("portcullis_connect_refused_total{reason=\"not_authorized\"} 1\n"));
+}
+
+#[test]
+fn refused_connections_and_wills_are_counted_by_cause_and_sparsely_logged() {
+    let (lines, text) = lines_of(|metrics| {
+        let remote = "127.0.0.1:5".parse().unwrap();
+        for _ in 0..100 {
+            let (listener, limit) = ("mqtt", "connect_rate");
+            ConnectionRefused { listener, remote, limit, cause: &"too many" }.emit(metrics);
+            let (client_id, reason) = ("a b", "identity_ended");
+            WillRefused { client_id, reason, cause: &"ended" }.emit(metrics);
+        }
+    });
+    assert!(text.contains("portcullis_connections_refused_total{limit=\"connect_rate\"} 100\n"));
+    assert!(text.contains("portcullis_wills_refused_total{reason=\"identity_ended\"} 100\n"));
+    assert!(lines.len() as u64 <= 6 * LINES_PER_SECOND, "{}", lines.len());
+    assert!(lines.iter().any(|line| line.starts_with("WARN ") && line.contains("\"a b\"")));
 }

@@ -1,0 +1,143 @@
+//! Who is connected to the admin API, and who gives way when it is full: the oldest connection that
+//! has not shown the token, so that no number of them keeps an operator or a health check out.
+//!
+//! Knows nothing of HTTP and sockets: `listener` admits and ends connections, `guard` says that one
+//! has shown the token.
+
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tokio::sync::Notify;
+
+/// One connection; its requests carry it.
+#[derive(Clone, Debug)]
+pub(crate) struct Visitor(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    network: IpAddr,
+    token: AtomicBool,
+    leave: Notify,
+}
+
+impl Visitor {
+    /// A request of this connection carried the token.
+    pub(crate) fn has_token(&self) {
+        self.0.token.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a request of this connection carried the token.
+    pub(crate) fn is_known(&self) -> bool {
+        self.0.token.load(Ordering::Relaxed)
+    }
+
+    /// Returns when this connection has to give way.
+    pub(crate) async fn asked_to_leave(&self) {
+        self.0.leave.notified().await;
+    }
+}
+
+/// All connections that nobody has asked to leave, in the order of their arrival.
+#[derive(Debug, Default)]
+pub(crate) struct Visitors(Vec<Weak<State>>);
+
+impl Visitors {
+    /// Lets one more in. Strangers of one network that are more than `strangers_max` lose their
+    /// oldest.
+    pub(crate) fn admit(&mut self, address: IpAddr, strangers_max: usize) -> Visitor {
+        self.0.retain(|visitor| visitor.strong_count() > 0);
+        let visitor = Visitor(Arc::new(State {
+            network: network(address),
+            token: AtomicBool::new(false),
+            leave: Notify::new(),
+        }));
+        let network = visitor.0.network;
+        let same = self.strangers().filter(|(_, stranger)| stranger.network == network);
+        if same.count() >= strangers_max {
+            self.send_away(|stranger| stranger.network == network);
+        }
+        self.0.push(Arc::downgrade(&visitor.0));
+        visitor
+    }
+
+    /// Asks the oldest stranger to leave; `false` = there is none.
+    pub(crate) fn make_room(&mut self) -> bool {
+        self.send_away(|_| true)
+    }
+
+    fn send_away(&mut self, who: impl Fn(&State) -> bool) -> bool {
+        let oldest = self.strangers().find(|(_, stranger)| who(stranger));
+        let Some((at, stranger)) = oldest else {
+            return false;
+        };
+        stranger.leave.notify_one();
+        self.0.remove(at);
+        true
+    }
+
+    fn strangers(&self) -> impl Iterator<Item = (usize, Arc<State>)> {
+        let alive = self.0.iter().enumerate().filter_map(|(at, weak)| Some((at, weak.upgrade()?)));
+        alive.filter(|(_, state)| !state.token.load(Ordering::Relaxed))
+    }
+}
+
+/// An address, of IPv6 its /64: one site has as many addresses of it as it likes.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
+        }
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn leaves(visitor: &Visitor) -> bool {
+        let leaves = visitor.asked_to_leave();
+        tokio::select! {
+            biased;
+            () = leaves => true,
+            () = std::future::ready(()) => false,
+        }
+    }
+
+    fn admit(visitors: &mut Visitors, address: &str) -> Visitor {
+        visitors.admit(address.parse().unwrap(), 2)
+    }
+
+    #[tokio::test]
+    async fn the_oldest_stranger_gives_way() {
+        let mut visitors = Visitors::default();
+        let [one, two, three] =
+            ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(|address| admit(&mut visitors, address));
+        one.has_token();
+        assert!(visitors.make_room());
+        assert!(!leaves(&one).await && leaves(&two).await && !leaves(&three).await);
+        three.has_token();
+        assert!(!visitors.make_room());
+        assert!(!leaves(&one).await && !leaves(&three).await);
+    }
+
+    #[tokio::test]
+    async fn one_network_has_its_share() {
+        for (same, other) in [("10.0.0.1", "10.0.0.2"), ("2001:db8::1", "2001:db8:0:1::1")] {
+            let mut visitors = Visitors::default();
+            let foreign = admit(&mut visitors, other);
+            let [one, two, three] = [same; 3].map(|address| admit(&mut visitors, address));
+            assert!(leaves(&one).await && !leaves(&two).await && !leaves(&three).await);
+            assert!(!leaves(&foreign).await);
+            drop((two, three));
+            let four = admit(&mut visitors, same);
+            let five = admit(&mut visitors, same);
+            assert!(!leaves(&four).await && !leaves(&five).await, "who went counts no more");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Owns how many sessions there are, in all and of each principal.
+//!
+//! Knows nothing of sessions: `server` tells of each that begins and ends.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::sizes::{SizeExceeded, Sizes};
+
+/// The sessions there are. The table has at most as many principals as there are sessions.
+#[derive(Debug, Default)]
+pub struct SessionCount {
+    all: usize,
+    by_principal: HashMap<Arc<str>, usize>,
+}
+
+impl SessionCount {
+    /// Counts one more session; each success needs one [`SessionCount::ended`].
+    ///
+    /// # Errors
+    /// Which limit is reached; nothing was counted.
+    pub fn begin(&mut self, principal: &Arc<str>, sizes: &Sizes) -> Result<(), SizeExceeded> {
+        let of_principal = self.of(principal).saturating_add(1);
+        let all = self.all.saturating_add(1);
+        sizes.check_sessions(all, of_principal)?;
+        self.all = all;
+        self.by_principal.insert(Arc::clone(principal), of_principal);
+        Ok(())
+    }
+
+    /// A session that was counted has ended.
+    pub fn ended(&mut self, principal: &str) {
+        let Some(count) = self.by_principal.get_mut(principal) else {
+            return;
+        };
+        self.all = self.all.saturating_sub(1);
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            self.by_principal.remove(principal);
+        }
+    }
+
+    fn of(&self, principal: &str) -> usize {
+        self.by_principal.get(principal).copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_limits_hold_and_places_come_back() {
+        let sizes = Sizes { sessions: 3, sessions_per_principal: 2, ..Sizes::default() };
+        let mut count = SessionCount::default();
+        let [ann, bob] = ["ann", "bob"].map(Arc::from);
+        let full = |limit, value| Err(SizeExceeded { limit, value, maximum: value - 1 });
+        assert_eq!(count.begin(&ann, &sizes), Ok(()));
+        assert_eq!(count.begin(&ann, &sizes), Ok(()));
+        assert_eq!(count.begin(&ann, &sizes), full("sessions_per_principal", 3));
+        assert_eq!(count.begin(&bob, &sizes), Ok(()));
+        assert_eq!(count.begin(&bob, &sizes), full("sessions", 4));
+        count.ended("ann");
+        assert_eq!(count.begin(&bob, &sizes), Ok(()));
+        for principal in ["ann", "bob", "bob"] {
+            count.ended(principal);
+        }
+        assert!(count.by_principal.is_empty());
+        // Nobody's end counts twice.
+        count.ended("bob");
+        assert_eq!(count.all, 0);
+    }
+}

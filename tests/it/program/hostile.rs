@@ -1,0 +1,230 @@
+//! Guests that attack their host, inside the running program (`tests/guests/README.md` lists them).
+//!
+//! Each attack ends within its budget with a refusal, costs the program next to nothing, and a good
+//! client beside it hardly notices: [`arena`] has the figures. Whatever an attacker gets away with
+//! is an *allow*.
+
+mod arena;
+
+use std::{collections::BTreeSet, fs};
+
+use codec::{ProtocolVersion, ReasonCode};
+use portcullis_tests::BOTH;
+
+use self::arena::{Arena, Attack, allowed, denied, fails, manifest};
+use super::{
+    folder::{guest, guests},
+    process::root,
+    proof,
+};
+
+const CPU: &str = "used more than 50 ms of CPU";
+const MEMORY: &str = "16 MiB of memory";
+
+const COMPUTES: [Attack; 8] = [
+    allowed("none", ""),
+    fails("loop", "", CPU),
+    fails("slow", "", CPU),
+    fails("slow", "[limits]\ncpu = \"10 s\"", "took longer than 2000 ms"),
+    fails("panic", "", "trap"),
+    fails("unreachable", "", "trap"),
+    fails("recurse", "", "trap"),
+    fails("fail", "", "hostile failure"),
+];
+
+const EATS_MEMORY: [Attack; 5] = [
+    denied("grow", ReasonCode::QuotaExceeded),
+    fails("allocate", "", MEMORY),
+    fails("allocate", "bytes = 17_000_000", MEMORY),
+    fails("long-principal", "", MEMORY),
+    fails("log-long", "", MEMORY),
+];
+
+const ANSWERS_BADLY: [Attack; 8] = [
+    fails("long-principal", "bytes = 3_000_000", "2 MiB"),
+    fails("long-principal", "bytes = 1_500_000", "bytes are taken"),
+    fails("long-list", "bytes = 2_400_000", ""),
+    fails("long-list", "bytes = 1_200_000", ""),
+    fails("bad-principal", "", "NUL"),
+    denied("low-reason-code", ReasonCode::NotAuthorized),
+    fails("bad-filter", "", "a/#/b"),
+    allowed("zero-ttl", ""),
+];
+
+const FLOODS_THE_HOST: [Attack; 10] = [
+    fails("log-flood", "", CPU),
+    fails("log-long", "bytes = 3_000_000", "2 MiB"),
+    allowed("log-long", "bytes = 1_000_000"),
+    fails("random-flood", "", CPU),
+    fails("random-long", "", "at most 4096"),
+    fails("file-flood", "", CPU),
+    fails("file-long", "", "at most"),
+    fails("lookup-flood", "", CPU),
+    fails("verify-flood", "", ""),
+    fails("hash-flood", "", CPU),
+];
+
+/// In the hook `permissions`.
+const AUTHORIZES_BADLY: [Attack; 10] = [
+    allowed("none", ""),
+    fails("loop", "", CPU),
+    fails("unreachable", "", "trap"),
+    fails("recurse", "", "trap"),
+    fails("fail", "", "hostile failure"),
+    fails("allocate", "", MEMORY),
+    fails("long-list", "", "rules"),
+    fails("bad-filter", "", "a/#/b"),
+    allowed("zero-ttl", ""),
+    fails("verify-flood", "", ""),
+];
+
+#[tokio::test]
+async fn computes() {
+    Arena::fight("authenticate", &COMPUTES).await;
+}
+
+#[tokio::test]
+async fn eats_memory() {
+    Arena::fight("authenticate", &EATS_MEMORY).await;
+}
+
+#[tokio::test]
+async fn answers_badly() {
+    Arena::fight("authenticate", &ANSWERS_BADLY).await;
+}
+
+#[tokio::test]
+async fn floods_the_host() {
+    let arena = Arena::fight("authenticate", &FLOODS_THE_HOST).await;
+    let log = arena.program.log_text();
+    let longest = log.lines().map(str::len).max().unwrap_or_default();
+    assert!(longest < 8 << 10, "a line of {longest} bytes in the log");
+    assert!(log.len() < 1 << 20, "{} bytes of log", log.len());
+}
+
+#[tokio::test]
+async fn authorizes_badly() {
+    Arena::fight("permissions", &AUTHORIZES_BADLY).await;
+}
+
+/// A guest that keeps 64 KiB with each call is replaced before that hurts.
+#[tokio::test]
+async fn leaks() {
+    let mut arena = Arena::start().await;
+    arena.arm("authenticate", &allowed("leak", "")).await;
+    for number in 0..if proof() { 2_000 } else { 300 } {
+        let version = BOTH[number % 2];
+        arena.strike(&format!("victim-leak-{number}"), version, ReasonCode::Success).await;
+    }
+    arena.end().await;
+}
+
+/// What fails before it is live stays out, and the generation before it answers on.
+#[tokio::test]
+async fn attacks_while_it_is_loaded() {
+    let mut arena = Arena::start().await;
+    let mut attacks = vec![
+        ("init", "loop", "init: "),
+        ("init", "panic", "init: "),
+        ("init", "allocate", MEMORY),
+        ("init", "recurse", "trap"),
+        ("init", "fail", "hostile failure"),
+        ("self-test", "unreachable", "trap"),
+        ("self-test", "fail", "hostile failure"),
+    ];
+    if proof() {
+        // May use 5 s of CPU.
+        attacks.push(("self-test", "loop", "self-test: "));
+    }
+    for (hook, behaviour, words) in attacks {
+        let attack = allowed(behaviour, "");
+        arena.folder.write("plugins/hostile.toml", manifest(hook, &attack));
+        let error = arena.reload("live_old").await;
+        assert!(error.contains(words), "{behaviour} in {hook}: {error}");
+        let id = format!("victim-{hook}-{behaviour}");
+        arena.strike(&id, ProtocolVersion::V5, ReasonCode::Success).await;
+    }
+    arena.end().await;
+}
+
+/// Components that must never go live, in the place of one that is.
+#[tokio::test]
+async fn never_goes_live() {
+    let mut arena = Arena::start().await;
+    for (name, words) in NEVER_LIVE {
+        arena.folder.install("hostile", &guest(name));
+        let error = arena.reload("live_old").await;
+        assert!(error.contains(words), "{name}: {error}");
+        let id = format!("victim-{name}");
+        arena.strike(&id, ProtocolVersion::V5, ReasonCode::Success).await;
+    }
+    arena.folder.install("hostile", &guest("hostile"));
+    arena.reload("live").await;
+    arena.end().await;
+}
+
+const NEVER_LIVE: [(&str, &str); 3] =
+    [("lies-in-describe", "describe"), ("next-version", "0.2.0"), ("unknown-import", "mystery")];
+
+/// Guests that break the canonical ABI; the first letter of the client identifier names the lie.
+#[tokio::test]
+async fn lies() {
+    let mut arena = Arena::start().await;
+    arena.folder.install_with("hostile", &guest("lies"), "");
+    arena.reload("live").await;
+    let failure = ReasonCode::ServerUnavailable;
+    let honest = [
+        ('a', ReasonCode::Success),
+        ('b', ReasonCode::BadUserNameOrPassword),
+        ('z', ReasonCode::NotAuthorized),
+    ];
+    let lies = LIES.chars().map(|letter| (letter, failure));
+    for (letter, code) in honest.into_iter().chain(lies).chain(honest) {
+        for version in BOTH {
+            arena.strike(&format!("{letter}-{version:?}"), version, code).await;
+        }
+    }
+    arena.folder.install_with("hostile", &guest("lies-in-realloc"), "");
+    arena.reload("live").await;
+    for (number, version) in (0..4).flat_map(|number| BOTH.map(|version| (number, version))) {
+        arena.strike(&format!("a-{number}"), version, failure).await;
+    }
+    arena.end().await;
+}
+
+/// The letters of `lies.wat` that must be refused.
+const LIES: &str = "123456789cdpq";
+
+/// A new behaviour or component without a test is noticed here.
+#[test]
+fn every_behaviour_and_component_is_tried() {
+    let source = root().join("tests/guests/hostile/src/behaviour.rs");
+    let source = fs::read_to_string(source).expect("the behaviours");
+    let (_, variants) = source.split_once("enum Behaviour {").expect("the enum");
+    let (variants, _) = variants.split_once("\n}").expect("its end");
+    let variants = variants.lines().filter_map(|line| line.trim().strip_suffix(','));
+    let variants = variants.filter(|line| line.chars().all(char::is_alphanumeric));
+    let known: BTreeSet<String> = variants.map(kebab_case).collect();
+    let tables: [&[Attack]; 4] = [&COMPUTES, &EATS_MEMORY, &ANSWERS_BADLY, &FLOODS_THE_HOST];
+    let tried = tables.into_iter().flatten().map(|attack| attack.behaviour.to_owned());
+    let tried: BTreeSet<String> = tried.chain(["leak".to_owned()]).collect();
+    assert_eq!(tried, known);
+    let files = fs::read_dir(guests()).expect("the components");
+    let files = files.map(|file| file.expect("a file").file_name().into_string().expect("a name"));
+    let there: BTreeSet<String> = files.collect();
+    let tried = NEVER_LIVE.map(|(name, _)| name);
+    let tried = tried.into_iter().chain(["good", "hostile", "lies", "lies-in-realloc"]);
+    let tried: BTreeSet<String> = tried.map(|name| format!("{name}.wasm")).collect();
+    assert_eq!(tried, there);
+}
+
+fn kebab_case(name: &str) -> String {
+    let mut kebab = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !kebab.is_empty() {
+            kebab.push('-');
+        }
+        kebab.extend(letter.to_lowercase());
+    }
+    kebab
+}
