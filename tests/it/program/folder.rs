@@ -76,7 +76,7 @@ impl Folder {
     /// Writes the configuration: `data_dir`, a free port for the admin API, and `more`.
     pub(super) fn configure(&self, more: &str) {
         let common = "[plugins]\ndir = \"plugins\"\n[admin]\nbind = \"127.0.0.1:0\"\n";
-        self.write("portcullis.toml", &format!("data_dir = \"data\"\n{more}\n{common}"));
+        self.write("portcullis.toml", format!("data_dir = \"data\"\n{more}\n{common}"));
     }
 
     /// Adds tables to the configuration.
