@@ -71,6 +71,7 @@ fn session(sessions: &Sessions, client_id: &str) -> Arc<SessionHandle> {
         keep_alive_seconds: 60,
         clean_start: true,
         session_expiry_interval: 0,
+        session_expiry_requested: 0,
         since_unix: 0,
     };
     let open = Open {
