@@ -24,7 +24,7 @@ pub(crate) struct Budget {
 
 impl Budget {
     /// The wall clock starts now.
-    pub(crate) fn from_now(self) -> Allowance {
+    pub(crate) fn starting_now(self) -> Allowance {
         Allowance { cpu: self.cpu, wall: self.wall, deadline: Instant::now() + self.wall }
     }
 }
@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn every_charge_counts_from_the_last() {
         let budget = Budget { cpu: Duration::from_millis(20), wall: Duration::from_secs(60) };
-        let mut meter = Meter::new(budget.from_now());
+        let mut meter = Meter::new(budget.starting_now());
         charge_from_here();
         let mut charges = 0;
         while meter.charge().is_ok() {
@@ -287,7 +287,7 @@ mod tests {
         }
         assert!((10..=20).contains(&charges), "{charges}");
         assert_eq!(meter.stopped(), Some(Stop::Cpu));
-        meter.arm(budget.from_now());
+        meter.arm(budget.starting_now());
         charge_from_here();
         assert!(meter.charge().is_ok());
     }

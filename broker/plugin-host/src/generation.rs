@@ -206,7 +206,7 @@ impl Generation {
         let factory = link(runtime, &compiled, &manifest, Arc::new(lent))
             .map_err(|error| Rejected::failed(format!("does not fit this host: {error:#}")))?;
         let described = Guarded::new(async move {
-            factory.raw(DESCRIBE.from_now()).await?.describe(DESCRIBE.from_now()).await
+            factory.raw(DESCRIBE.starting_now()).await?.describe(DESCRIBE.starting_now()).await
         });
         described.await.map_err(|failure| Rejected::failed(format!("describe: {failure}")))
     }
@@ -271,7 +271,7 @@ impl Generation {
     /// The instance is out of the pool while it runs: whatever ends the call other than well loses
     /// it.
     async fn enter(&self, request: &Request) -> Result<Reply, PluginFailure> {
-        let allowance = self.factory.call.from_now();
+        let allowance = self.factory.call.starting_now();
         let mut instance = match self.pool.take() {
             Some(instance) => instance,
             None => self.factory.make(allowance).await?,
@@ -289,7 +289,7 @@ impl Generation {
     /// An instance outside of the pool.
     #[cfg(test)]
     pub(crate) async fn fresh(&self) -> Result<Instance, PluginFailure> {
-        self.factory.make(self.factory.call.from_now()).await
+        self.factory.make(self.factory.call.starting_now()).await
     }
 
     /// As after a call.
@@ -415,13 +415,13 @@ async fn rehearse(factory: Factory) -> Result<Rehearsed, PluginFailure> {
         }
     };
     let making = Budget { cpu: factory.making_cpu, wall: factory.call.wall };
-    let mut instance = factory.raw(making.from_now()).await.map_err(named("instantiate"))?;
+    let mut instance = factory.raw(making.starting_now()).await.map_err(named("instantiate"))?;
     let (name, version) =
-        instance.describe(DESCRIBE.from_now()).await.map_err(named("describe"))?;
+        instance.describe(DESCRIBE.starting_now()).await.map_err(named("describe"))?;
     budget::charge_from_here();
-    instance.arm(making.from_now());
+    instance.arm(making.starting_now());
     let making_cpu = instance.init().await.map_err(named("init"))?;
-    instance.self_test(SELF_TEST.from_now()).await.map_err(named("self-test"))?;
+    instance.self_test(SELF_TEST.starting_now()).await.map_err(named("self-test"))?;
     let printable = crate::failure::printable;
     let described = (printable(&name), printable(&version));
     Ok(Rehearsed { described, instance, making_cpu })

@@ -59,7 +59,7 @@ fn grants_are_bounded() {
     let mut attributes = most.clone();
     attributes.attributes.push(attribute.clone());
     refused(attributes, "granted 65 attributes; at most 64 are taken");
-    let mut properties = most.clone();
+    let mut properties = most;
     properties.user_properties.push(attribute);
     refused(properties, "granted 65 User Properties; at most 64 are taken");
 }

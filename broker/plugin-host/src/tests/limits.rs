@@ -23,19 +23,19 @@ const VERIFY: &str = r#"(import "portcullis:plugin/crypto@0.1.0" "verify-passwor
 #[tokio::test]
 async fn cpu_time_between_waits_is_charged() {
     let stored = format!("$7$1${}${}", STANDARD.encode([7; 12]), STANDARD.encode([7; 64]));
-    // 800 times a third of a millisecond or more, and then a wait.
+    // 6,000 times much less than a tick, and then a wait: ticks alone would see a small part of it.
     let slices = format!(
         "(local $round i32) (local $i i32)
         (loop $rounds
             (local.set $i (i32.const 0))
             (loop $spin
                 (local.set $i (i32.add (local.get $i) (i32.const 1)))
-                (br_if $spin (i32.lt_u (local.get $i) (i32.const 400000))))
+                (br_if $spin (i32.lt_u (local.get $i) (i32.const 40000))))
             (call $verify (i32.const 7000) (i32.const {}) (i32.const 4160) (i32.const 4)
                 (i32.const 6000))
             (if (i32.load8_u (i32.const 6000)) (then unreachable))
             (local.set $round (i32.add (local.get $round) (i32.const 1)))
-            (br_if $rounds (i32.lt_u (local.get $round) (i32.const 800))))",
+            (br_if $rounds (i32.lt_u (local.get $round) (i32.const 6000))))",
         stored.len()
     );
     let guest = Guest::allow().imports(VERIFY).data(7000, stored.as_bytes()).authenticate(&slices);
