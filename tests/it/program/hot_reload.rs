@@ -63,8 +63,9 @@ async fn acl_file_is_replaced_under_load() {
     let rate = messages as f64 / began.elapsed().as_secs_f64();
     assert!(!proof() || rate > 0.95 * f64::from(per_second), "only {rate} messages a second");
     println!(
-        "{clients} clients: {messages} messages, {rate:.0} a second, {decisions} rounds of decisions, {knocks} logins \
-         while acl-file was replaced {replacements} times, {valid} times by a new generation"
+        "{clients} clients: {messages} messages, {rate:.0} a second, {decisions} rounds of \
+         decisions, {knocks} logins while acl-file was replaced {replacements} times, \
+         {valid} times by a new generation"
     );
 }
 
@@ -108,8 +109,10 @@ fn parity(number: u32) -> usize {
 /// number.
 fn numbered(number: u64) -> String {
     format!(
-        "[config]\nanyone = true\nanswer = \"rules\"\nuser_properties = [[\"generation\", \"{number}\"]]\n\
-         [[config.rules]]\nallow = true\nactivity = [\"publish\"]\nfilter = \"generation/{number}\"\n"
+        "[config]\nanyone = true\nanswer = \"rules\"\n\
+         user_properties = [[\"generation\", \"{number}\"]]\n\
+         [[config.rules]]\nallow = true\nactivity = [\"publish\"]\n\
+         filter = \"generation/{number}\"\n"
     )
 }
 
