@@ -73,16 +73,13 @@ async fn empty_folder() {
 
 #[tokio::test]
 async fn folder_that_cannot_be_read() {
-    let makes: [(&str, fn(&Folder)); 3] = [
-        ("a-file", |folder| folder.write("a-file", "this is no folder")),
-        ("dangling", |folder| {
-            symlink("nowhere", folder.path("dangling")).expect("a symbolic link");
-        }),
-        ("missing", |_| ()),
-    ];
-    for (dir, make) in makes {
+    for dir in ["a-file", "dangling", "missing"] {
         let folder = elsewhere(dir);
-        make(&folder);
+        match dir {
+            "a-file" => folder.write(dir, "this is no folder"),
+            "dangling" => symlink("nowhere", folder.path(dir)).expect("a symbolic link"),
+            _ => {}
+        }
         let program = Program::start_unready(&folder.config()).await;
         not_ready(&program, dir).await;
         nobody_gets_in(&program, ReasonCode::ServerUnavailable).await;

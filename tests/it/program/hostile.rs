@@ -6,19 +6,19 @@
 
 mod arena;
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, time::Instant};
 
 use codec::{ProtocolVersion, ReasonCode};
 use portcullis_tests::BOTH;
 
-use self::arena::{Arena, Attack, allowed, denied, fails, manifest};
+use self::arena::{Arena, Attack, CPU, allowed, denied, fails, manifest};
 use super::{
     folder::{guest, guests},
+    knock::{enter, login},
     process::root,
     proof,
 };
 
-const CPU: &str = "used more than 50 ms of CPU";
 const MEMORY: &str = "16 MiB of memory";
 
 const COMPUTES: [Attack; 8] = [
@@ -42,7 +42,7 @@ const EATS_MEMORY: [Attack; 5] = [
 
 const ANSWERS_BADLY: [Attack; 8] = [
     fails("long-principal", "bytes = 3_000_000", "2 MiB"),
-    fails("long-principal", "bytes = 1_500_000", "bytes are taken"),
+    fails("long-principal", "bytes = 20_000", "20000 bytes; at most 16384"),
     fails("long-list", "bytes = 2_400_000", ""),
     fails("long-list", "bytes = 1_200_000", ""),
     fails("bad-principal", "", "NUL"),
@@ -72,7 +72,7 @@ const AUTHORIZES_BADLY: [Attack; 10] = [
     fails("recurse", "", "trap"),
     fails("fail", "", "hostile failure"),
     fails("allocate", "", MEMORY),
-    fails("long-list", "", "rules"),
+    fails("long-list", "bytes = 8_000", "20000 rules"),
     fails("bad-filter", "", "a/#/b"),
     allowed("zero-ttl", ""),
     fails("verify-flood", "", ""),
@@ -105,6 +105,23 @@ async fn floods_the_host() {
 #[tokio::test]
 async fn authorizes_badly() {
     Arena::fight("permissions", &AUTHORIZES_BADLY).await;
+}
+
+/// Permissions that say to be too old at once are not asked for with each packet.
+#[tokio::test]
+async fn asks_to_be_asked_without_end() {
+    let mut arena = Arena::start().await;
+    arena.arm("permissions", &allowed("zero-ttl", "")).await;
+    let began = Instant::now();
+    let mut victim = enter(arena.program.mqtt(), login("victim", ("victim", "x"))).await;
+    for _ in 0..50 {
+        victim.quiet().await;
+    }
+    let plugin = arena.program.plugin("hostile", |_| true).await;
+    // One for each hook, and from then on at most two a second.
+    let most = 2 + 2 * (began.elapsed().as_secs() + 1);
+    assert!(plugin["calls"].as_u64().is_some_and(|calls| calls <= most), "{plugin}");
+    arena.end().await;
 }
 
 /// A guest that keeps 64 KiB with each call is replaced before that hurts.

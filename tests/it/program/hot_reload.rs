@@ -10,6 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use codec::{Connect, Packet, ProtocolVersion, QoS, ReasonCode, Will};
@@ -36,6 +37,7 @@ async fn acl_file_is_replaced_under_load() {
     folder.write("acl.toml", acl(0));
     let program = Program::start(&folder.config()).await;
     let mut traffic = Traffic::start(program.mqtt(), Load { clients, per_second }).await;
+    let began = Instant::now();
     let mut probe = Probe::start(program.mqtt()).await;
     let knocks = Knocks::start(program.mqtt());
     probe.sees(0).await;
@@ -58,9 +60,12 @@ async fn acl_file_is_replaced_under_load() {
     let disconnected = disconnected(&program, "ring-");
     assert_eq!(disconnected, Vec::<Value>::new(), "connections ended");
     let messages = traffic.finish().await;
+    let rate = messages as f64 / began.elapsed().as_secs_f64();
+    assert!(!proof() || rate > 0.95 * f64::from(per_second), "only {rate} messages a second");
     println!(
-        "{clients} clients: {messages} messages, {decisions} rounds of decisions, {knocks} logins \
-         while acl-file was replaced {replacements} times, {valid} times by a new generation"
+        "{clients} clients: {messages} messages, {rate:.0} a second, {decisions} rounds of \
+         decisions, {knocks} logins while acl-file was replaced {replacements} times, \
+         {valid} times by a new generation"
     );
 }
 
@@ -104,8 +109,10 @@ fn parity(number: u32) -> usize {
 /// number.
 fn numbered(number: u64) -> String {
     format!(
-        "[config]\nanyone = true\nanswer = \"rules\"\nuser_properties = [[\"generation\", \"{number}\"]]\n\
-         [[config.rules]]\nallow = true\nactivity = [\"publish\"]\nfilter = \"generation/{number}\"\n"
+        "[config]\nanyone = true\nanswer = \"rules\"\n\
+         user_properties = [[\"generation\", \"{number}\"]]\n\
+         [[config.rules]]\nallow = true\nactivity = [\"publish\"]\n\
+         filter = \"generation/{number}\"\n"
     )
 }
 

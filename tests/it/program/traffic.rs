@@ -21,9 +21,9 @@ use super::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Load {
     /// Clients in the ring.
-    pub(super) clients: usize,
+    pub(super) clients: u32,
     /// Messages a second of all of them together.
-    pub(super) per_second: usize,
+    pub(super) per_second: u32,
 }
 
 /// Running traffic.
@@ -38,7 +38,7 @@ const IN_FLIGHT_MAX: usize = 30;
 impl Traffic {
     /// Connects everybody, as [`ALICE`] and below the topic `free/ring`, and starts.
     pub(super) async fn start(address: SocketAddr, load: Load) -> Self {
-        let mut ring = Vec::with_capacity(load.clients);
+        let mut ring = Vec::new();
         for number in 0..load.clients {
             let mut client = enter(address, login(&format!("ring-{number}"), ALICE)).await;
             let before = (number + load.clients - 1) % load.clients;
@@ -47,10 +47,10 @@ impl Traffic {
         }
         let (stop, stopping) = watch::channel(false);
         let mut members = JoinSet::new();
-        let every = Duration::from_secs(1) * load.clients as u32 / load.per_second as u32;
+        let every = Duration::from_secs(1) * load.clients / load.per_second;
         for (client, number, before) in ring {
             // Spread over the period, so that the load is even.
-            let first = every * number as u32 / load.clients as u32;
+            let first = every * number / load.clients;
             let tick = tokio::time::interval_at(tokio::time::Instant::now() + first, every);
             let member = Member::new(client, number, before);
             members.spawn(member.run(tick, stopping.clone()));
@@ -84,9 +84,9 @@ impl Traffic {
 /// One client of the ring.
 struct Member {
     client: Client,
-    number: usize,
+    number: u32,
     /// Whose messages come here.
-    before: usize,
+    before: u32,
     sent: u64,
     last_sent: bool,
     /// Packet Identifiers without PUBACK, in order.
@@ -103,7 +103,7 @@ enum Event {
 }
 
 impl Member {
-    fn new(client: Client, number: usize, before: usize) -> Self {
+    fn new(client: Client, number: u32, before: u32) -> Self {
         Self {
             client,
             number,
@@ -181,11 +181,11 @@ impl Event {
     }
 }
 
-fn topic_of(number: usize) -> String {
+fn topic_of(number: u32) -> String {
     format!("free/ring/{number}")
 }
 
-fn payload(number: usize, sequence: u64, last: bool) -> String {
+fn payload(number: u32, sequence: u64, last: bool) -> String {
     let last = if last { ", the last" } else { "" };
     format!("message {sequence} of {number}{last}")
 }
