@@ -138,10 +138,21 @@ fn check_modes(config: &Config, names: &BTreeSet<String>, problems: &mut Vec<Str
         }
     }
     for (target, secret) in targets {
+        if !may_be_read(&target, &config.plugins.file_roots) {
+            // Refused for its place already: nothing is to be done about the file itself.
+            continue;
+        }
         // The group may be that of the broker.
         let forbidden = if secret { WRITERS | 0o007 } else { WRITERS };
         problems.extend(trust::problems(&target, forbidden, user));
     }
+}
+
+fn may_be_read(target: &Path, roots: &[PathBuf]) -> bool {
+    let Ok(target) = target.canonicalize() else {
+        return false;
+    };
+    roots.iter().filter_map(|root| root.canonicalize().ok()).any(|root| target.starts_with(root))
 }
 
 /// Names and paths of the files that a manifest lets its plugin read. A manifest that is not there

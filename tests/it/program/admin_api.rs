@@ -351,7 +351,9 @@ async fn can_answers_what_the_client_gets() {
         for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
             for retain in [false, true] {
                 packet_id += 1;
-                let question = json!({ "action": "publish", "topic": topic, "qos": qos as u8, "retain": retain });
+                let (action, level) = ("publish", qos as u8);
+                let question =
+                    json!({ "action": action, "topic": topic, "qos": level, "retain": retain });
                 let allowed = can(&broker, question).await;
                 let publish = Publish { retain, ..Publish::new(topic, b"x") };
                 alice.send(packets::publish(packet_id, qos, publish)).await;

@@ -5,7 +5,8 @@
 //! ```
 
 use std::{
-    fs,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -90,6 +91,8 @@ impl Folder {
         let path = self.path(name);
         let beside = self.path("being-written");
         fs::write(&beside, content).expect("a file can be written");
+        let private = Permissions::from_mode(0o640);
+        fs::set_permissions(&beside, private).expect("an own file's mode can be set");
         fs::rename(&beside, &path).expect("a file can be renamed");
     }
 
