@@ -44,8 +44,8 @@ docs:
 proof:
     #!/usr/bin/env bash
     set -euo pipefail
-    cargo build --release --locked -p portcullis
-    PORTCULLIS_PROOF=1 cargo test --release --locked -p portcullis-tests --test it program::
+    cargo build --release --locked --workspace
+    PORTCULLIS_PROOF=1 cargo test --release --locked --workspace --test it program::
     for target in tests/fuzz/fuzz_targets/*.rs; do
         just fuzz "$(basename "$target" .rs)" 300
     done

@@ -15,10 +15,7 @@ use codec::ReasonCode;
 use limits::{ConnectionRate, Flapping, LoginBackoff};
 use parking_lot::Mutex;
 use telemetry::Metrics;
-use tokio::{
-    net::TcpListener,
-    sync::{Notify, Semaphore, watch},
-};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
     BrokerHandle, ClientInfo, ClientPage, Config, ListenerInfo, LiveConfig, Totals,
@@ -137,7 +134,7 @@ impl Broker {
         let mut bound = Vec::new();
         for listener in config.listeners {
             let (name, address) = (listener.name, listener.bind);
-            let socket = TcpListener::bind(address).await;
+            let socket = listener::bind(address);
             let socket = socket.and_then(|socket| Ok((socket.local_addr()?, socket)));
             let (address, socket) =
                 socket.map_err(|error| StartError::Bind { name: name.clone(), address, error })?;

@@ -65,7 +65,7 @@ fn an_event_is_one_line_whatever_the_client_calls_itself() {
         .emit(metrics);
     });
     let [line] = lines.as_slice() else { panic!("{lines:?}") };
-    assert!(line.starts_with("INFO message=client connected"), "{line}");
+    assert!(line.starts_with("DEBUG message=client connected"), "{line}");
     assert!(line.contains(" client_id=\"a\\u{d}\\u{a}\\u{1b}[31mWARN forged\" principal=user "));
     assert!(!line.contains(['\r', '\n', '\u{1b}']), "{line:?}");
     assert!(text.contains("portcullis_connections_opened_total{listener=\"mqtt\"} 1\n"), "{text}");
