@@ -153,6 +153,8 @@ pub(super) struct Program {
     api: Option<Api>,
 }
 
+const LOG_LEVEL: &str = "info,telemetry=debug";
+
 /// Serving, but not everything that is configured is there.
 const NOT_READY: &str = "serving, but not ready: see /readyz";
 
@@ -170,7 +172,9 @@ impl Program {
         let folder = config.parent().expect("a configuration lies in a folder");
         let log = folder.join("broker.log");
         let file = File::create(&log).expect("a log file");
-        let child = portcullis(&["run", "--log-format", "json", "--config"])
+        // With the line of each connect and disconnect: tests look for them.
+        let arguments = ["run", "--log-format", "json", "--log-level", LOG_LEVEL, "--config"];
+        let child = portcullis(&arguments)
             .arg(config)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
