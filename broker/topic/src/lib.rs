@@ -22,4 +22,4 @@ pub use filter::TopicFilter;
 pub use name::{InvalidTopic, TOPIC_BYTES_MAX, TopicName, level_count};
 pub use retained::RetainedTree;
 pub use shared::{ShareName, SubscriptionFilter};
-pub use trie::Trie;
+pub use trie::{Trie, fresh_hasher};

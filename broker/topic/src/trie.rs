@@ -287,8 +287,10 @@ impl<K, V> Node<K, V> {
     }
 }
 
-/// A fast keyed hash under seeds that std derives from the operating system's randomness.
-fn fresh_hasher() -> RandomState {
+/// A fast keyed hash under seeds that std derives from the operating system's randomness: for maps
+/// whose keys may be names that clients chose, so that nobody can make them collide.
+#[must_use]
+pub fn fresh_hasher() -> RandomState {
     let source = std::hash::RandomState::new();
     let seed = |index: u64| source.hash_one(index);
     RandomState::with_seeds(seed(0), seed(1), seed(2), seed(3))

@@ -2,11 +2,13 @@
 //!
 //! Every filter has a literal head: the levels before its first wildcard. A topic selected by the
 //! filter starts with these levels, and so does every filter that the filter covers. Filters
-//! without a wildcard are found by their whole text, the others by their head. Knows only places in
-//! the list of rules, not what the rules mean.
+//! without a wildcard are found by their whole text, the others by their head; those without a
+//! head by their last level, where that is no wildcard: what they select or cover ends with it.
+//! Knows only places in the list of rules, not what the rules mean.
 
 use std::collections::HashMap;
 
+use ahash::RandomState;
 use topic::TopicFilter;
 
 use super::rules::CompiledRule;
@@ -21,16 +23,18 @@ pub(super) enum RuleIndex {
 }
 
 /// Places of rules, ascending. The keys may hold names that clients chose: the maps are keyed with
-/// a random seed (`RandomState`), so that nobody can make them collide.
-#[derive(Debug, Default)]
+/// a random seed, so that nobody can make them collide.
+#[derive(Debug)]
 pub(super) struct HeadIndex {
     /// Rules without wildcard, by their filter.
-    literal: HashMap<TopicFilter, Vec<usize>>,
+    literal: HashMap<TopicFilter, Vec<usize>, RandomState>,
     /// Rules with a wildcard behind a literal head, by the head without the `/` that ends it.
-    by_head: HashMap<Box<str>, Vec<usize>>,
+    by_head: HashMap<Box<str>, Vec<usize>, RandomState>,
     /// Bit n: some key of `by_head` has n levels.
     head_levels: u16,
-    /// Rules that start with a wildcard.
+    /// Rules that start with a wildcard and end with a literal level, by that level.
+    by_last_level: HashMap<Box<str>, Vec<usize>, RandomState>,
+    /// Rules that start and end with a wildcard.
     headless: Vec<usize>,
 }
 
@@ -39,7 +43,7 @@ impl RuleIndex {
         if rules.len() <= RULES_WITHOUT_INDEX_MAX {
             return Self::All;
         }
-        let mut index = HeadIndex::default();
+        let mut index = HeadIndex::new();
         for (place, rule) in rules.iter().enumerate() {
             index.add(place, &rule.filter);
         }
@@ -62,6 +66,17 @@ impl RuleIndex {
 }
 
 impl HeadIndex {
+    fn new() -> Self {
+        let hasher = topic::fresh_hasher();
+        Self {
+            literal: HashMap::with_hasher(hasher.clone()),
+            by_head: HashMap::with_hasher(hasher.clone()),
+            head_levels: 0,
+            by_last_level: HashMap::with_hasher(hasher),
+            headless: Vec::new(),
+        }
+    }
+
     fn add(&mut self, place: usize, filter: &TopicFilter) {
         if !filter.has_wildcard() {
             self.literal.entry(filter.clone()).or_default().push(place);
@@ -72,7 +87,10 @@ impl HeadIndex {
                 self.by_head.entry(head.into()).or_default().push(place);
                 self.head_levels |= 1 << levels;
             }
-            None => self.headless.push(place),
+            None => match last_level(filter.as_str()) {
+                "+" | "#" => self.headless.push(place),
+                level => self.by_last_level.entry(level.into()).or_default().push(place),
+            },
         }
     }
 
@@ -92,6 +110,9 @@ impl HeadIndex {
             if remaining == 0 {
                 break;
             }
+        }
+        if !self.by_last_level.is_empty() {
+            look(self.by_last_level.get(last_level(text)), &mut best, wanted);
         }
         // Last, because nothing narrows them down but a rule that was already found.
         look(Some(&self.headless), &mut best, wanted);
@@ -123,6 +144,10 @@ fn head(filter: &str) -> Option<(&str, usize)> {
         Some(end) => Some((literal.get(..end)?, HEAD_LEVELS_MAX)),
         None => Some((literal, literal.matches('/').count() + 1)),
     }
+}
+
+fn last_level(text: &str) -> &str {
+    text.rsplit_once('/').map_or(text, |(_, level)| level)
 }
 
 /// Longest list of rules that is searched as it is.
