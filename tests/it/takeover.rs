@@ -108,11 +108,11 @@ async fn answers_within_the_maximum_packet_size() {
     let filters: Vec<_> = (0..40).map(|number| format!("t/{number}")).collect();
     let filters: Vec<_> = filters.iter().map(|f| (f.as_str(), QoS::AtMostOnce)).collect();
     let mut client = broker.enter(connect).await.0;
-    client.send(packets::subscribe(1, &filters[..30])).await;
-    client.expect(packets::suback(1, &[ReasonCode::Success; 30])).await;
-    client.send(packets::subscribe(2, &filters)).await;
+    client.send(packets::subscribe(1, &filters[..35])).await;
+    client.expect(packets::suback(1, &[ReasonCode::Success; 35])).await;
+    client.send(packets::subscribe(2, &filters[..36])).await;
     client.expect_disconnect(ReasonCode::PacketTooLarge).await;
-    assert!(broker.broker.client("small").is_none_or(|client| client.subscriptions.len() == 30));
+    assert!(broker.broker.client("small").is_none_or(|client| client.subscriptions.len() == 35));
 }
 
 /// A second CONNECT is a protocol error, whatever is in it [MQTT-3.1.0-2].
@@ -163,6 +163,24 @@ async fn full_retained_store() {
         publisher.leave().await;
     }
     assert_eq!(broker.broker.totals().retained_messages, 1);
+}
+
+/// What is passed on without being retained leaves nothing older behind it.
+#[tokio::test]
+async fn what_does_not_fit_leaves_nothing_out_of_date() {
+    let setup = Setup::with(|live| live.limits.sizes.retained_bytes = 16);
+    let broker = setup.start().await;
+    let mut publisher = broker.client(V5, "pub").await;
+    publisher.send(packets::retained(packets::qos0("t", "old"))).await;
+    publisher.quiet().await;
+    assert_eq!(broker.broker.totals().retained_messages, 1);
+    publisher.send(packets::retained(packets::qos1(1, "t", "new, and much too long"))).await;
+    assert_eq!(publisher.puback(1).await, ReasonCode::QuotaExceeded);
+    assert_eq!(broker.broker.totals().retained_messages, 1, "refused: nothing happened");
+    publisher.send(packets::retained(packets::qos0("t", "new, and much too long"))).await;
+    publisher.quiet().await;
+    let totals = broker.broker.totals();
+    assert_eq!((totals.retained_messages, totals.retained_bytes), (0, 0));
 }
 
 /// What is refused with the end of the connection is judged again when it comes again.

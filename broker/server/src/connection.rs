@@ -331,10 +331,18 @@ impl Connection {
         }
     }
 
-    /// Appends SUBACK or UNSUBACK if the client accepts one of so many bytes [MQTT-3.1.2-24].
+    /// Whether the client accepts a SUBACK or UNSUBACK with so many Reason Codes [MQTT-3.1.2-24].
+    /// Asked before anything is done. A 3.1.1 client has no maximum.
     pub(crate) fn check_answer(&self, reason_codes: usize) -> Result<(), Close> {
-        // Fixed header, Packet Identifier, Property Length: at most 8 bytes beside the codes.
-        if reason_codes + 8 <= self.answer_bytes_max {
+        // Packet Identifier, Property Length 0, and the codes; before them the fixed header.
+        let remaining = 3 + reason_codes;
+        let header = match remaining {
+            0..=127 => 2,
+            128..=16_383 => 3,
+            16_384..=2_097_151 => 4,
+            _ => 5,
+        };
+        if header + remaining <= self.answer_bytes_max {
             return Ok(());
         }
         Err(Close::Protocol(

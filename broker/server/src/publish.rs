@@ -63,7 +63,7 @@ impl Memo {
     }
 
     fn insert(&mut self, known: Known) -> usize {
-        if self.topics.len() >= TOPICS_MAX || self.targets > TARGETS_MAX {
+        if self.topics.len() >= TOPICS_MAX {
             *self = Self::default();
         }
         self.last = self.topics.len();
@@ -79,15 +79,29 @@ impl Memo {
         router: &Router,
         publisher: u64,
     ) -> Option<(&TopicName, &Route)> {
-        let Known { topic, route, route_generation, .. } = self.topics.get_mut(at)?;
         let generation = router.generation();
-        if route.is_none() || *route_generation != generation {
-            let before = route.take().map_or(0, |route| route.len());
-            let made = router.route(topic.as_str(), publisher);
+        let known = self.topics.get(at)?;
+        if known.route.is_none() || known.route_generation != generation {
+            if self.targets > TARGETS_MAX {
+                self.forget_routes();
+            }
+            let known = self.topics.get_mut(at)?;
+            let before = known.route.take().map_or(0, |route| route.len());
+            let made = router.route(known.topic.as_str(), publisher);
             self.targets = self.targets - before + made.len();
-            (*route, *route_generation) = (Some(made), generation);
+            (known.route, known.route_generation) = (Some(made), generation);
         }
-        Some((topic, route.as_ref()?))
+        let known = self.topics.get(at)?;
+        Some((&known.topic, known.route.as_ref()?))
+    }
+
+    /// Each is made again when its topic comes: also topics that were learned long ago can gain
+    /// subscribers without end.
+    fn forget_routes(&mut self) {
+        for known in &mut self.topics {
+            known.route = None;
+        }
+        self.targets = 0;
     }
 }
 
@@ -237,6 +251,7 @@ impl Connection {
                 if self.version == ProtocolVersion::V5 && publish.qos != QoS::AtMostOnce {
                     return Answer::Refused(ReasonCode::QuotaExceeded);
                 }
+                core.retained.forget(topic.as_str());
             }
         }
         route.deliver(&mut fanout, now, &mut self.wakes, &mut self.counts);

@@ -60,8 +60,8 @@ pub(crate) struct Retained {
 
 impl Retained {
     /// Applies a PUBLISH with RETAIN 1: an empty payload removes [MQTT-3.3.1-6], any other replaces
-    /// [MQTT-3.3.1-5]. One that does not fit leaves what was there, if that came from a message that
-    /// was not refused.
+    /// [MQTT-3.3.1-5]. One that does not fit changes nothing: whoever passes it on all the same calls
+    /// [`Self::forget`].
     pub(crate) fn apply(
         &self,
         message: &Arc<Message>,
@@ -70,8 +70,8 @@ impl Retained {
     ) -> Result<(), RetainedFull> {
         let mut tree = self.tree.write();
         if message.payload().is_empty() {
-            let removed = tree.remove(message.topic().as_str());
-            self.subtract(removed.as_ref().map(|kept| &*kept.message));
+            drop(tree);
+            self.forget(message.topic().as_str());
             return Ok(());
         }
         let old = tree.get(message.topic().as_str()).map_or(0, |old| old.message.size_bytes());
@@ -86,9 +86,11 @@ impl Retained {
         Ok(())
     }
 
-    fn subtract(&self, message: Option<&Message>) {
-        let bytes = message.map_or(0, Message::size_bytes);
-        self.bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+    /// Nothing is retained for the topic any more: what was there is out of date.
+    pub(crate) fn forget(&self, topic: &str) {
+        let mut tree = self.tree.write();
+        let removed = tree.remove(topic).map_or(0, |kept| kept.message.size_bytes());
+        self.bytes.fetch_sub(removed as u64, Ordering::Relaxed);
     }
 
     /// Drops what has expired.

@@ -95,6 +95,7 @@ fn spread(core: &Core, will: &WillMessage, publisher: &SessionHandle) {
         let sizes = &core.live.load().limits.sizes;
         if core.retained.apply(fanout.message(), &publisher.client_id, sizes).is_err() {
             counts.dropped("retained_full", 1);
+            core.retained.forget(topic.as_str());
         }
     }
     let mut wakes = Vec::new();
