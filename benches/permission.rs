@@ -2,13 +2,14 @@
 
 use std::{hint::black_box, sync::Arc};
 
-use access::{Answer, PermissionSet, Permissions, PublishRequest};
+use access::{Answer, HoldsFor, PermissionSet, Permissions, PublishRequest};
 use codec::QoS;
 use criterion::{Criterion, criterion_group, criterion_main};
 use portcullis_benches::{hundred_rules, subject};
 
 fn permit(criterion: &mut Criterion) {
-    let set = PermissionSet { rules: hundred_rules(), ttl_seconds: None };
+    let set =
+        PermissionSet { rules: hundred_rules(), ttl_seconds: None, holds_for: HoldsFor::Client };
     let answers = [(Arc::from("bench"), Answer::Permissions(set))];
     let Ok(permissions) = Permissions::compile(&subject(), &answers) else { return };
     for (name, topic) in [

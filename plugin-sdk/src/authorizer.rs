@@ -2,14 +2,14 @@
 //! are ours.
 
 pub use crate::bindings::authorizer::exports::portcullis::plugin::authorizer::{
-    Activity, Answer, Condition, Effect, PermissionSet, QosSet, Rule, Subject,
+    Activity, Answer, Condition, Effect, HoldsFor, PermissionSet, QosSet, Rule, Subject,
 };
 use crate::{Error, Plugin, ProtocolVersion};
 
 /// Tells the permissions of clients.
 pub trait Authorizer: Plugin {
-    /// Called once after authentication, again when the answer's time to live ends or the plugin is
-    /// replaced.
+    /// Called after authentication, unless an answer that holds for the client is kept; again when
+    /// the answer's time to live ends or the plugin is replaced.
     ///
     /// # Errors
     /// The plugin could not come to a decision. The broker denies.
@@ -17,10 +17,18 @@ pub trait Authorizer: Plugin {
 }
 
 impl Answer {
-    /// These rules, first match wins, for as long as the broker likes to keep them (60 s).
+    /// These rules, first match wins, for as long as the broker likes to keep them (60 s), for this
+    /// client only.
     #[must_use]
     pub const fn rules(rules: Vec<Rule>) -> Self {
-        Self::Permissions(PermissionSet { rules, ttl_seconds: None })
+        Self::rules_for(HoldsFor::Client, rules)
+    }
+
+    /// The same for others too: they are given the answer without a call of the plugin. What it was
+    /// made from must be no more than `holds_for` says, else clients get the permissions of others.
+    #[must_use]
+    pub const fn rules_for(holds_for: HoldsFor, rules: Vec<Rule>) -> Self {
+        Self::Permissions(PermissionSet { rules, ttl_seconds: None, holds_for })
     }
 }
 

@@ -25,7 +25,7 @@ pub mod reason_code;
 
 pub use authenticator::{Authenticator, Credentials, Denial, Grant, Outcome, Will};
 pub use authorizer::{
-    Activity, Answer, Authorizer, Condition, Effect, PermissionSet, QosSet, Rule, Subject,
+    Activity, Answer, Authorizer, Condition, Effect, HoldsFor, PermissionSet, QosSet, Rule, Subject,
 };
 #[doc(hidden)]
 pub use bindings::plugin::exports::portcullis::plugin::plugin::Info;

@@ -1,6 +1,11 @@
 //! A whole broker inside the test, on a port of its own, behind a [`Doorman`].
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
 
 use access::Gate;
 use codec::{ConnAck, Connect, Packet, ProtocolVersion, ReasonCode};
@@ -27,7 +32,7 @@ impl Setup {
     /// Starts the broker.
     pub async fn start(self) -> Broker {
         let doorman = Arc::new(Doorman::default());
-        let gate = Arc::new(Gate::new(|| Duration::ZERO));
+        let gate = Arc::new(Gate::new(since_start));
         gate.swap(doorman.chain(), HashMap::new());
         let metrics = Metrics::new();
         let bind = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -118,4 +123,10 @@ impl Broker {
         let values = text.lines().filter(|line| line.starts_with(line_start));
         values.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
+}
+
+/// A clock that never goes back.
+fn since_start() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
 }

@@ -10,7 +10,7 @@ use std::{
 
 use access::{
     Activity, Answer, Authenticator, Authorizer, BoxFuture, Chain, Condition, Connection, Control,
-    Credentials, Denial, Effect, Grant, Link, LinkState, OnError, Outcome, PermissionSet,
+    Credentials, Denial, Effect, Grant, HoldsFor, Link, LinkState, OnError, Outcome, PermissionSet,
     PluginFailure, PluginFailureKind, QoSSet, Rule, Subject,
 };
 use codec::ReasonCode;
@@ -83,7 +83,8 @@ fn rule(effect: Effect, filter: &str) -> Rule {
 
 /// The plugin. A name it does not know is [`User::default`].
 pub struct Doorman {
-    users: Mutex<HashMap<String, User>>,
+    /// With how often each was changed.
+    users: Mutex<HashMap<String, (u32, User)>>,
     authenticates: watch::Sender<Mood>,
     authorizes: watch::Sender<Mood>,
 }
@@ -99,9 +100,12 @@ impl Default for Doorman {
 }
 
 impl Doorman {
-    /// Makes a user known, or changes one.
+    /// Makes a user known, or changes one. Whoever is authenticated from now on is told apart from
+    /// before by an attribute: kept answers about the user as it was are not about this one.
     pub fn set_user(&self, name: &str, user: User) {
-        self.users.lock().unwrap().insert(name.to_owned(), user);
+        let mut users = self.users.lock().unwrap();
+        let changes = users.get(name).map_or(1, |(changes, _)| changes + 1);
+        users.insert(name.to_owned(), (changes, user));
     }
 
     /// Changes how the authenticator answers.
@@ -129,7 +133,7 @@ impl Doorman {
         Chain { links: vec![link] }
     }
 
-    fn user(&self, name: &str) -> User {
+    fn user(&self, name: &str) -> (u32, User) {
         self.users.lock().unwrap().get(name).cloned().unwrap_or_default()
     }
 }
@@ -162,7 +166,7 @@ impl Authenticator for Doorman {
                 Mood::Answers | Mood::Hangs => {}
             }
             let name = connection.username.as_deref().unwrap_or(&connection.client_id);
-            let user = self.user(name);
+            let (changes, user) = self.user(name);
             let offered = credentials.password.as_ref().map(|password| password.expose());
             let wrong = user.password.as_ref().is_some_and(|p| offered != Some(p.as_bytes()));
             if wrong {
@@ -170,6 +174,7 @@ impl Authenticator for Doorman {
             }
             let mut grant = user.grant;
             grant.principal.get_or_insert_with(|| name.to_owned());
+            grant.attributes.push(("changes".to_owned(), changes.to_string()));
             Ok(Outcome::Allow(grant))
         })
     }
@@ -186,8 +191,12 @@ impl Authorizer for Doorman {
                 Mood::Denies(_) => return Ok(Answer::DenyAll),
                 Mood::Answers | Mood::Hangs => {}
             }
-            let User { rules, ttl_seconds, .. } = self.user(&subject.identity.principal);
-            Ok(Answer::Permissions(PermissionSet { rules, ttl_seconds }))
+            let (_, User { rules, ttl_seconds, .. }) = self.user(&subject.identity.principal);
+            Ok(Answer::Permissions(PermissionSet {
+                rules,
+                ttl_seconds,
+                holds_for: HoldsFor::Client,
+            }))
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The client certificate as decisions see it. Knows nothing of how it was verified.
 
 /// A verified client certificate. Field by field the WIT record `peer-certificate`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PeerCertificate {
     /// SHA-256 of the DER encoding.
     pub sha256: [u8; 32],

@@ -10,6 +10,7 @@ use crate::{
     Authenticator, Authorizer, Hook, LinkReport, PluginFailure, PluginFailureKind, Verdict,
 };
 
+pub(crate) mod answers;
 pub(crate) mod authenticate;
 pub(crate) mod authorize;
 mod merge;
@@ -116,9 +117,9 @@ impl Link {
         }
     }
 
-    fn authorizer(&self) -> Place<'_, dyn Authorizer> {
+    fn authorizer(&self) -> Place<'_, Arc<dyn Authorizer>> {
         match &self.state {
-            LinkState::Live { authorizer: Some(hook), .. } => Place::Asked(hook.as_ref()),
+            LinkState::Live { authorizer: Some(hook), .. } => Place::Asked(hook),
             LinkState::Live { authenticator: Some(_), .. } => Place::Elsewhere,
             other => Place::Failed(missing(other)),
         }
@@ -130,6 +131,7 @@ impl Link {
             generation: self.generation.clone(),
             hook,
             verdict,
+            cached: false,
             elapsed,
         }
     }

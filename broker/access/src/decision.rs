@@ -104,6 +104,8 @@ pub struct LinkReport {
     pub hook: Hook,
     /// Its word.
     pub verdict: Verdict,
+    /// The answer was there already.
+    pub cached: bool,
     /// How long it took.
     pub elapsed: Duration,
 }

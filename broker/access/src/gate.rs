@@ -15,8 +15,9 @@ use arc_swap::ArcSwap;
 use crate::{
     Chain, Connection, Credentials, Decision, Identity, LinkReport, Permissions, Refusal, Subject,
     chain::{
+        answers::Answers,
         authenticate::{Clock, authenticate},
-        authorize::authorize,
+        authorize::{Permitted, authorize},
     },
     permissions::SharedPermissions,
 };
@@ -38,6 +39,7 @@ pub struct Gate {
 pub struct Authenticated {
     subject: Subject,
     permissions: Arc<Permissions>,
+    usable_for: Duration,
     generation: u64,
 }
 
@@ -54,8 +56,23 @@ pub enum ClientIdFrom {
 /// All that a swap replaces, in one object so that a reader never sees half of it.
 struct Chains {
     generation: u64,
-    default: Arc<Chain>,
-    by_listener: HashMap<Arc<str>, Arc<Chain>>,
+    default: Arc<InForce>,
+    by_listener: HashMap<Arc<str>, Arc<InForce>>,
+}
+
+/// A chain, and what its authorizers answered since it was put in force.
+#[derive(Default)]
+struct InForce {
+    chain: Arc<Chain>,
+    /// One for each link.
+    answers: Box<[Answers]>,
+}
+
+impl InForce {
+    fn new(chain: Chain) -> Arc<Self> {
+        let answers = chain.links.iter().map(|_| Answers::new()).collect();
+        Arc::new(Self { chain: Arc::new(chain), answers })
+    }
 }
 
 type Observer = Arc<dyn Fn(u64) + Send + Sync>;
@@ -77,9 +94,9 @@ impl Gate {
     /// raises the generation and then calls the observers. Decisions in progress finish on the
     /// chain they began with. Returns the new generation.
     pub fn swap(&self, default: Chain, by_listener: HashMap<Arc<str>, Chain>) -> u64 {
-        let default = Arc::new(default);
+        let default = InForce::new(default);
         let by_listener: HashMap<_, _> =
-            by_listener.into_iter().map(|(name, chain)| (name, Arc::new(chain))).collect();
+            by_listener.into_iter().map(|(name, chain)| (name, InForce::new(chain))).collect();
         let before = self.chains.rcu(|old| Chains {
             generation: old.generation + 1,
             default: default.clone(),
@@ -101,7 +118,7 @@ impl Gate {
 
     /// The chain in force for a listener.
     pub fn chain(&self, listener: &str) -> Arc<Chain> {
-        self.chains.load().chain(listener)
+        Arc::clone(&self.chains.load().in_force(listener).chain)
     }
 
     /// `observer` is called after each swap with the new generation, on the swapping thread; it
@@ -119,9 +136,9 @@ impl Gate {
         client_id_from: ClientIdFrom,
         now_unix: u64,
     ) -> (Result<Authenticated, Refusal>, Vec<LinkReport>) {
-        let (chain, generation) = self.snapshot(&connection.listener);
+        let (in_force, generation) = self.snapshot(&connection.listener);
         let clock = Clock { monotonic: self.clock, now_unix };
-        let decision = authenticate(&chain, connection, credentials, clock).await;
+        let decision = authenticate(&in_force.chain, connection, credentials, clock).await;
         let mut walk = decision.walk;
         let identity = match decision.result {
             Ok(identity) => identity,
@@ -131,18 +148,19 @@ impl Gate {
         if client_id_from == ClientIdFrom::Principal {
             subject.client_id = subject.identity.principal.clone();
         }
-        let (permissions, reports) = authorize(&chain, &subject, self.clock).await;
+        let (permitted, reports) = self.authorize(&in_force, &subject).await;
         walk.extend(reports);
-        let admitted = permissions.map(|permissions| Authenticated {
+        let admitted = permitted.map(|Permitted { permissions, usable_for }| Authenticated {
             subject,
             permissions: self.shared.share(permissions),
+            usable_for,
             generation,
         });
         (admitted, walk)
     }
 
     /// Asks for the permissions again, with the chain now in force; the identity stays. For the end
-    /// of [`Permissions::ttl`] and after a swap. Whether the identity itself has ended
+    /// of [`Authenticated::usable_for`] and after a swap. Whether the identity itself has ended
     /// ([`Identity::expires_at_unix`]) is the caller's to watch: the connection ends then.
     ///
     /// When nothing changed, the set is the very one that the client had, the one with its own name
@@ -151,12 +169,13 @@ impl Gate {
         &self,
         client: &Authenticated,
     ) -> (Result<Authenticated, Refusal>, Vec<LinkReport>) {
-        let (chain, generation) = self.snapshot(&client.subject.listener);
-        let (result, walk) = authorize(&chain, &client.subject, self.clock).await;
-        let refreshed = result.map(|permissions| {
+        let (in_force, generation) = self.snapshot(&client.subject.listener);
+        let (result, walk) = self.authorize(&in_force, &client.subject).await;
+        let refreshed = result.map(|Permitted { permissions, usable_for }| {
             let kept = permissions.or_kept(&client.permissions);
             let permissions = kept.unwrap_or_else(|new| self.shared.share(new));
-            client.refreshed(permissions, generation)
+            let subject = client.subject.clone();
+            Authenticated { subject, permissions, usable_for, generation }
         });
         (refreshed, walk)
     }
@@ -169,26 +188,35 @@ impl Gate {
         credentials: &Credentials,
         now_unix: u64,
     ) -> Decision {
-        let (chain, _) = self.snapshot(&connection.listener);
+        let (in_force, _) = self.snapshot(&connection.listener);
         let clock = Clock { monotonic: self.clock, now_unix };
-        authenticate(&chain, connection, credentials, clock).await
+        authenticate(&in_force.chain, connection, credentials, clock).await
     }
 
-    /// Asks every link with an authorizer once, in order, and compiles the answers. Returns the
+    /// The answers of every link with an authorizer, in order, asked or kept, compiled. Returns the
     /// generation that answered.
     pub async fn permissions(
         &self,
         subject: &Subject,
     ) -> (Result<(Arc<Permissions>, u64), Refusal>, Vec<LinkReport>) {
-        let (chain, generation) = self.snapshot(&subject.listener);
-        let (result, walk) = authorize(&chain, subject, self.clock).await;
-        (result.map(|permissions| (self.shared.share(permissions), generation)), walk)
+        let (in_force, generation) = self.snapshot(&subject.listener);
+        let (result, walk) = self.authorize(&in_force, subject).await;
+        let shared = |permitted: Permitted| self.shared.share(permitted.permissions);
+        (result.map(|permitted| (shared(permitted), generation)), walk)
+    }
+
+    async fn authorize(
+        &self,
+        in_force: &InForce,
+        subject: &Subject,
+    ) -> (Result<Permitted, Refusal>, Vec<LinkReport>) {
+        authorize(&in_force.chain, &in_force.answers, subject, self.clock).await
     }
 
     /// The chain of a listener and its generation, from one load.
-    fn snapshot(&self, listener: &str) -> (Arc<Chain>, u64) {
+    fn snapshot(&self, listener: &str) -> (Arc<InForce>, u64) {
         let chains = self.chains.load();
-        (chains.chain(listener), chains.generation)
+        (chains.in_force(listener), chains.generation)
     }
 }
 
@@ -208,6 +236,12 @@ impl Authenticated {
         &self.permissions
     }
 
+    /// How long the permissions may be used from when they were given: at most
+    /// [`Permissions::ttl`], less when the answer had been given before.
+    pub fn usable_for(&self) -> Duration {
+        self.usable_for
+    }
+
     /// [`Gate::generation`] that the permissions came from.
     pub fn generation(&self) -> u64 {
         self.generation
@@ -216,16 +250,12 @@ impl Authenticated {
     /// The same client with no permission at all: for when they cannot be learned again.
     #[must_use]
     pub fn without_permissions(&self) -> Self {
-        self.refreshed(Arc::default(), self.generation)
-    }
-
-    fn refreshed(&self, permissions: Arc<Permissions>, generation: u64) -> Self {
-        Self { subject: self.subject.clone(), permissions, generation }
+        Self { permissions: Arc::default(), ..self.clone() }
     }
 }
 
 impl Chains {
-    fn chain(&self, listener: &str) -> Arc<Chain> {
+    fn in_force(&self, listener: &str) -> Arc<InForce> {
         self.by_listener.get(listener).unwrap_or(&self.default).clone()
     }
 }

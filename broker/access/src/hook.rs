@@ -1,11 +1,11 @@
 //! The traits behind which plugins stand. Implemented by `plugin-host` with Wasm, by tests with
 //! plain functions. Knows nothing of control flags: what a word does is decided in `chain`.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, time::Duration};
 
 use crate::{Connection, Credentials, Denial, Grant, PermissionSet, PluginFailure, Subject};
 
-/// A boxed future: hooks are called once per CONNECT, never per PUBLISH.
+/// A boxed future: hooks are called for a CONNECT and to refresh, never for a PUBLISH.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A link's word on a CONNECT. WIT variant `outcome`.
@@ -29,6 +29,23 @@ pub enum Answer {
     /// No rules for this client.
     Next,
 }
+
+impl Answer {
+    /// How long it may be used, 1 s to 1 h. One that names no time, also `Next` or `DenyAll`, 60 s.
+    pub(crate) fn ttl(&self) -> Duration {
+        match self {
+            Self::Permissions(PermissionSet { ttl_seconds: Some(seconds), .. }) => {
+                Duration::from_secs(u64::from(*seconds)).clamp(TTL_MIN, TTL_MAX)
+            }
+            Self::Permissions(_) | Self::DenyAll | Self::Next => TTL_DEFAULT,
+        }
+    }
+}
+
+/// Time to live of an answer that names none.
+pub(crate) const TTL_DEFAULT: Duration = Duration::from_secs(60);
+const TTL_MIN: Duration = Duration::from_secs(1);
+const TTL_MAX: Duration = Duration::from_secs(3_600);
 
 /// Hook `authenticator`. Must end within its own deadline: callers do not add one.
 pub trait Authenticator: Send + Sync {

@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answered;
 mod certificate;
 mod chain;
 mod credentials;
@@ -35,7 +36,7 @@ pub use decision::{
 pub use gate::{Authenticated, ClientIdFrom, Gate};
 pub use hook::{Answer, Authenticator, Authorizer, BoxFuture, Outcome};
 pub use identity::{Connection, Identity, Subject, TlsSession};
-pub use permission::{Activity, Condition, Effect, PermissionSet, QoSSet, Rule};
+pub use permission::{Activity, Condition, Effect, HoldsFor, PermissionSet, QoSSet, Rule};
 pub use permissions::{
     LinkWord, NotAuthorized, Permissions, PublishPermit, PublishRequest, SubscribePermit,
     SubscribeRequest,

@@ -72,4 +72,24 @@ pub struct PermissionSet {
     pub rules: Vec<Rule>,
     /// 1 to 3,600 seconds; `None` = 60.
     pub ttl_seconds: Option<u32>,
+    /// Who else may be given it without asking.
+    pub holds_for: HoldsFor,
+}
+
+/// For whom an answer holds as it stands, on the listener that it was given for. The plugin says
+/// so; the broker cannot know. WIT enum `holds-for`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum HoldsFor {
+    /// Only for a client that looks the same in every field of the subject.
+    #[default]
+    Client,
+    /// For each client of one principal with the same groups and attributes from the same link.
+    Principal,
+    /// For every client.
+    Everyone,
+}
+
+impl HoldsFor {
+    /// The narrowest first: what was said for this very client goes before what holds for all.
+    pub(crate) const ALL: [Self; 3] = [Self::Client, Self::Principal, Self::Everyone];
 }

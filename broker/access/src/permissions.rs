@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use codec::QoS;
 use topic::SubscriptionFilter;
 
-use crate::{Answer, Effect, Refusal, Subject};
+use crate::{Answer, Effect, Refusal, Subject, answered::Answered, hook::TTL_DEFAULT};
 
 mod compile;
 mod explain;
@@ -19,7 +19,8 @@ mod rules;
 mod sharing;
 
 pub use explain::LinkWord;
-use rules::{LinkRules, PublishConditions, SubscribeConditions};
+pub(crate) use rules::LinkRules;
+use rules::{PublishConditions, SubscribeConditions};
 pub(crate) use sharing::SharedPermissions;
 
 /// The compiled permissions of one client over all links. `Default` is empty = everything refused.
@@ -28,7 +29,7 @@ pub(crate) use sharing::SharedPermissions;
 /// else the operation is refused. Cloning shares the rules.
 #[derive(Clone, Debug)]
 pub struct Permissions {
-    links: Arc<[LinkRules]>,
+    links: Arc<[Arc<LinkRules>]>,
     ttl: Duration,
     /// A rule holds the client's own name: another client will hardly have the same set.
     personal: bool,
@@ -99,6 +100,17 @@ impl Permissions {
     /// filter or share name, an unknown variable. `UnsafeVariable` when a deny rule holds
     /// `${clientid}` or `${username}` and the value could widen, narrow or void it.
     pub fn compile(subject: &Subject, answers: &[(Arc<str>, Answer)]) -> Result<Self, Refusal> {
+        let fresh = |(name, answer): &(Arc<str>, Answer)| {
+            (name.clone(), Answered::new(answer.clone(), Duration::ZERO))
+        };
+        Self::compile_answered(subject, &answers.iter().map(fresh).collect::<Vec<_>>())
+    }
+
+    /// The same for answers that may have been compiled before.
+    pub(crate) fn compile_answered(
+        subject: &Subject,
+        answers: &[(Arc<str>, Arc<Answered>)],
+    ) -> Result<Self, Refusal> {
         compile::compile(subject, answers)
     }
 
@@ -152,9 +164,12 @@ impl Permissions {
     /// Whether both permit the same and say the same when they refuse; the time to live may differ.
     /// What was judged by one need not be judged again by the other.
     pub fn has_same_rules(&self, other: &Self) -> bool {
-        let contents = self.links.iter().map(LinkRules::content);
+        let is_same = |(one, other): (&Arc<LinkRules>, &Arc<LinkRules>)| {
+            Arc::ptr_eq(one, other) || one.content() == other.content()
+        };
         Arc::ptr_eq(&self.links, &other.links)
-            || contents.eq(other.links.iter().map(LinkRules::content))
+            || self.links.len() == other.links.len()
+                && self.links.iter().zip(other.links.iter()).all(is_same)
     }
 
     /// The same rules in the memory of `before`, if that holds them already; else as they are.
@@ -166,11 +181,6 @@ impl Permissions {
             return Ok(Arc::clone(before));
         }
         Ok(Arc::new(Self { links: Arc::clone(&before.links), ..self }))
-    }
-
-    /// All that tells two sets apart.
-    fn content(&self) -> (Vec<rules::LinkContent<'_>>, Duration) {
-        (self.links.iter().map(LinkRules::content).collect(), self.ttl)
     }
 
     /// Over the links: any deny wins, else any allow, else refused.
@@ -198,7 +208,7 @@ impl Permissions {
 
 impl Default for Permissions {
     fn default() -> Self {
-        Self { links: Arc::default(), ttl: compile::TTL_DEFAULT, personal: false }
+        Self { links: Arc::default(), ttl: TTL_DEFAULT, personal: false }
     }
 }
 

@@ -14,8 +14,8 @@ use codec::{ProtocolVersion, ReasonCode};
 
 use crate::{
     Activity, Answer, Authenticator, Authorizer, BoxFuture, Chain, Condition, Connection, Control,
-    Credentials, Denial, Effect, Grant, Identity, Link, LinkState, OnError, Outcome, PermissionSet,
-    PluginFailure, PluginFailureKind, QoSSet, Rule, Subject,
+    Credentials, Denial, Effect, Grant, HoldsFor, Identity, Link, LinkState, OnError, Outcome,
+    PermissionSet, PluginFailure, PluginFailureKind, QoSSet, Rule, Subject,
 };
 
 pub(crate) const NOW: u64 = 1_000_000;
@@ -159,7 +159,7 @@ pub(crate) fn rule(effect: Effect, filter: &str) -> Rule {
 
 pub(crate) fn rules(rules: impl IntoIterator<Item = Rule>) -> Answer {
     let rules = rules.into_iter().collect();
-    Answer::Permissions(PermissionSet { rules, ttl_seconds: None })
+    Answer::Permissions(PermissionSet { rules, ttl_seconds: None, holds_for: HoldsFor::Client })
 }
 
 /// A clock that stands still.

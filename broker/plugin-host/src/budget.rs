@@ -2,9 +2,10 @@
 //! it is.
 //!
 //! The guest is looked at when the epoch ticks and when it asks the host to wait: those are the
-//! places where it gives its thread up, so that no CPU time goes uncharged. CPU time is the thread's
-//! CPU clock, so that a loaded machine does not kill innocent guests; the wall deadline is an epoch
-//! trap plus a time limit on host calls that wait.
+//! places where it gives its thread up. CPU time is the thread's CPU clock, so that a loaded machine
+//! does not kill innocent guests; only the time up to the first look at a call is estimated, see
+//! [`charge_call_from_here`]. The wall deadline is an epoch trap plus a time limit on host calls that
+//! wait.
 
 use std::{
     cell::Cell,
@@ -12,6 +13,8 @@ use std::{
 };
 
 use wasmtime::{ResourceLimiter, UpdateDeadline};
+
+use crate::engine::TICK;
 
 /// CPU and wall time of one entry into a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,8 +104,11 @@ impl Meter {
     /// everything that may give the thread up, or the time until there is never charged.
     pub(crate) fn charge(&mut self) -> Result<(), Stop> {
         let now = thread_cpu();
-        let since = CHARGED_UNTIL.with(|until| until.replace(now));
-        self.cpu_used += now.saturating_sub(since);
+        self.cpu_used += match CHARGED_UNTIL.replace(Mark::Cpu(now)) {
+            Mark::Cpu(since) => now.saturating_sub(since),
+            // Where the CPU clock stood then is not known, only that a guest is looked at each tick.
+            Mark::Wall(since) => since.elapsed().min(TICK / 2),
+        };
         if self.cpu_used >= self.allowance.cpu {
             self.stopped = Some(Stop::Cpu);
             return Err(Stop::Cpu);
@@ -128,15 +134,32 @@ impl Meter {
     }
 }
 
+/// Up to where the poll in progress is charged.
+#[derive(Clone, Copy)]
+enum Mark {
+    /// By the CPU clock of this thread.
+    Cpu(Duration),
+    /// By the clock on the wall: it costs no system call.
+    Wall(Instant),
+}
+
 thread_local! {
-    /// Thread CPU time up to which the poll in progress is charged, or somebody else's.
-    static CHARGED_UNTIL: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    /// Of this call's account, or of somebody else's before [`charge_from_here`].
+    static CHARGED_UNTIL: Cell<Mark> = const { Cell::new(Mark::Cpu(Duration::ZERO)) };
 }
 
 /// From here on CPU time of this thread is the next account's. Must be called at the start of each
-/// poll of a future that runs a guest.
+/// poll of a future that runs a guest but the first.
 pub(crate) fn charge_from_here() {
-    CHARGED_UNTIL.with(|until| until.set(thread_cpu()));
+    CHARGED_UNTIL.set(Mark::Cpu(thread_cpu()));
+}
+
+/// The same for the first poll of a call. Nearly all calls end in it within microseconds and are
+/// never charged: the CPU clock, a system call, is asked only when the guest is looked at. Until
+/// then it is charged by the wall, half a tick at most: less than any budget, so that a busy machine
+/// kills no innocent guest.
+pub(crate) fn charge_call_from_here() {
+    CHARGED_UNTIL.set(Mark::Wall(Instant::now()));
 }
 
 fn thread_cpu() -> Duration {

@@ -2,8 +2,8 @@
 //! on the way back.
 
 use access::{
-    Answer, Connection, Credentials, Denial, Grant, Outcome, PeerCertificate, PermissionSet,
-    PluginFailure, PluginFailureKind, Subject,
+    Answer, Connection, Credentials, Denial, Grant, HoldsFor, Outcome, PeerCertificate,
+    PermissionSet, PluginFailure, PluginFailureKind, Subject,
 };
 use codec::{ProtocolVersion, QoS, ReasonCode};
 
@@ -242,6 +242,11 @@ pub(crate) fn answer(from: rules::Answer) -> Result<Answer, PluginFailure> {
     Ok(Answer::Permissions(PermissionSet {
         rules: set.rules.into_iter().map(rule).collect(),
         ttl_seconds: set.ttl_seconds.map(|seconds| seconds.clamp(1, 3600)),
+        holds_for: match set.holds_for {
+            rules::HoldsFor::Client => HoldsFor::Client,
+            rules::HoldsFor::Principal => HoldsFor::Principal,
+            rules::HoldsFor::Everyone => HoldsFor::Everyone,
+        },
     }))
 }
 

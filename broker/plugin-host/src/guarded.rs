@@ -36,11 +36,15 @@ impl<T: Send + 'static> Future for Guarded<T> {
     type Output = Result<T, PluginFailure>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.entered = true;
+        let first = !std::mem::replace(&mut self.entered, true);
         let Some(call) = self.call.as_mut() else {
             return Poll::Ready(Err(host_failure()));
         };
-        budget::charge_from_here();
+        if first {
+            budget::charge_call_from_here();
+        } else {
+            budget::charge_from_here();
+        }
         let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
         let result = match polled {
             Ok(Poll::Pending) => return Poll::Pending,

@@ -5,6 +5,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,7 +18,7 @@ use codec::{ConnAck, Connect, Decoded, Packet, ProtocolVersion, ReasonCode, deco
 use limits::Claimant;
 use session::WillMessage;
 use telemetry::events::{ConnectRefused, Connected};
-use tokio::{io::AsyncReadExt, net::TcpStream};
+use tokio::{io::AsyncReadExt, net::TcpStream, time::Sleep};
 use zeroize::Zeroize;
 
 use crate::{
@@ -37,6 +38,10 @@ pub(crate) struct Arrival {
     pub(crate) remote: SocketAddr,
     pub(crate) listener: Arc<str>,
     pub(crate) connection_id: u64,
+    /// Runs to the end of [`Arrival::timeout`]; the connection goes on with it.
+    pub(crate) timer: Pin<Box<Sleep>>,
+    /// For the whole of CONNECT.
+    pub(crate) timeout: Duration,
 }
 
 /// Why no client came of a connection.
@@ -128,12 +133,9 @@ async fn handshake(mut arrival: Arrival) -> Option<Box<Connection>> {
 
 /// The first packet, whole, within the deadline and the size for strangers.
 async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
-    let (timeout, most) = {
-        let live = arrival.core.live.load();
-        (live.limits.sizes.connect_timeout, live.limits.sizes.packet_bytes_before_connect)
-    };
+    let most = arrival.core.live.load().limits.sizes.packet_bytes_before_connect;
     let mut shutdown = arrival.core.shutdown.subscribe();
-    let stream = &mut arrival.stream;
+    let Arrival { stream, timer, timeout, .. } = arrival;
     let read = async {
         let mut bytes = Vec::with_capacity(CONNECT_BYTES);
         loop {
@@ -162,7 +164,7 @@ async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
     };
     tokio::select! {
         first = read => first,
-        () = tokio::time::sleep(timeout) => Err(Refused::Timeout(timeout)),
+        () = timer.as_mut() => Err(Refused::Timeout(*timeout)),
         _ = shutdown.wait_for(|down| *down) => Err(Refused::ShuttingDown),
     }
 }
@@ -490,6 +492,7 @@ impl Admitted {
             handle: self.opened.handle,
             authenticated: self.authenticated,
             remote: arrival.remote,
+            timer: arrival.timer,
             keep_alive_seconds: self.keep_alive_seconds,
             rest: self.rest,
             output,

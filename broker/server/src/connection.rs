@@ -25,6 +25,7 @@ use session::{Frames, InboundAliases, KeepAlive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::Sleep,
 };
 
 use crate::{
@@ -77,7 +78,7 @@ pub(crate) struct Connection {
     pub(crate) counts: Counts,
     keep_alive: KeepAlive,
     packet_bytes_max: usize,
-    timer: Pin<Box<tokio::time::Sleep>>,
+    timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
 }
 
@@ -92,6 +93,7 @@ pub(crate) struct Begin {
     pub(crate) handle: Arc<SessionHandle>,
     pub(crate) authenticated: Arc<Authenticated>,
     pub(crate) remote: SocketAddr,
+    pub(crate) timer: Pin<Box<Sleep>>,
     pub(crate) keep_alive_seconds: u16,
     /// Bytes that came behind CONNECT.
     pub(crate) rest: Vec<u8>,
@@ -130,7 +132,7 @@ impl Connection {
             wakes: Vec::new(),
             keep_alive: KeepAlive::new(begin.keep_alive_seconds, now),
             packet_bytes_max,
-            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            timer: begin.timer,
             timer_at: None,
         }
     }

@@ -53,6 +53,7 @@ impl Connection {
 
 /// Ends a connection that came through [`crate::connect`].
 pub(crate) async fn finish(mut connection: Box<Connection>, close: Close) {
+    connection.refresh.stop();
     if let Some(will) = release(&connection, &close) {
         send_will(&connection, will);
     }

@@ -95,12 +95,15 @@ async fn admit(core: &Core, listener: &Listener, remote: SocketAddr) -> bool {
 /// Gives the connection a task.
 fn begin(core: &Arc<Core>, listener: &Arc<Listener>, stream: TcpStream, remote: SocketAddr) {
     let place = Place::take(Arc::clone(core), Arc::clone(listener), remote.ip());
+    let timeout = core.live.load().limits.sizes.connect_timeout;
     let arrival = Arrival {
         core: Arc::clone(core),
         stream,
         remote,
         listener: Arc::clone(&listener.name),
         connection_id: core.next_connection_id(),
+        timer: Box::pin(tokio::time::sleep(timeout)),
+        timeout,
     };
     tokio::spawn(async move {
         serve(arrival).await;

@@ -60,13 +60,18 @@ impl Refresh {
     }
 
     fn renew(&mut self, authenticated: &Authenticated, now: Instant) {
-        let ttl = authenticated.permissions().ttl();
+        let ttl = authenticated.usable_for();
         self.valid_until = now + ttl;
         // Ahead of the end, and not all clients of a storm at once.
         let spread = Arc::as_ptr(&authenticated.subject().client_id).addr() as u32 / 16 % 15;
         self.due = now + ttl * (80 + spread) / 100;
         self.unusable_since = None;
         self.denied = false;
+    }
+
+    /// Asks no more: others may wait for the same question, and nobody would move it on here.
+    pub(crate) fn stop(&mut self) {
+        self.running = None;
     }
 
     /// When the identity ends, from seconds since 1970.

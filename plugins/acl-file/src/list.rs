@@ -1,6 +1,6 @@
 //! The rules in their order, and which of them are about a client.
 
-use portcullis_plugin::{Answer, Rule, Subject};
+use portcullis_plugin::{Answer, HoldsFor, Rule, Subject};
 
 /// A rule and whom it is about; nothing given means everyone.
 #[derive(Debug, PartialEq)]
@@ -16,33 +16,44 @@ pub(crate) struct ScopedRule {
 
 /// All rules of the file.
 #[derive(Debug)]
-pub(crate) struct List(Vec<ScopedRule>);
+pub(crate) struct List {
+    rules: Vec<ScopedRule>,
+    /// What any of the rules looks at.
+    holds_for: HoldsFor,
+}
 
 impl List {
-    pub(crate) const fn new(rules: Vec<ScopedRule>) -> Self {
-        Self(rules)
+    pub(crate) fn new(rules: Vec<ScopedRule>) -> Self {
+        let holds_for = if rules.iter().any(|rule| rule.client_id.is_some()) {
+            HoldsFor::Client
+        } else if rules.iter().any(|rule| rule.user.is_some() || rule.group.is_some()) {
+            HoldsFor::Principal
+        } else {
+            HoldsFor::Everyone
+        };
+        Self { rules, holds_for }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.rules.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.rules.is_empty()
     }
 
     /// The rules about one client, in the order of the file; the host lets the first match decide.
     pub(crate) fn answer(&self, subject: &Subject) -> Answer {
-        if self.0.is_empty() {
+        if self.rules.is_empty() {
             return Answer::DenyAll;
         }
         let rules: Vec<Rule> = self
-            .0
+            .rules
             .iter()
             .filter(|scoped| scoped.is_about(subject))
             .map(|scoped| scoped.rule.clone())
             .collect();
-        if rules.is_empty() { Answer::Next } else { Answer::rules(rules) }
+        if rules.is_empty() { Answer::Next } else { Answer::rules_for(self.holds_for, rules) }
     }
 }
 

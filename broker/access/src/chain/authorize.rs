@@ -7,22 +7,33 @@ use std::{sync::Arc, time::Duration};
 
 use codec::ReasonCode;
 
-use super::{Chain, Place};
+use super::{Chain, Place, answers::Answers};
 use crate::{
     Answer, Denial, Hook, LinkReport, Permissions, PluginFailure, Refusal, Subject, Verdict,
+    answered::Answered,
 };
+
+/// What a client may do, from answers that may be older than the question.
+#[derive(Debug)]
+pub(crate) struct Permitted {
+    pub(crate) permissions: Permissions,
+    /// How much longer.
+    pub(crate) usable_for: Duration,
+}
 
 /// The compiled permissions, or why there are none, and what each link said. After the first
 /// failure nobody is asked any more.
 pub(crate) async fn authorize(
     chain: &Chain,
+    kept: &[Answers],
     subject: &Subject,
     monotonic: fn() -> Duration,
-) -> (Result<Permissions, Refusal>, Vec<LinkReport>) {
+) -> (Result<Permitted, Refusal>, Vec<LinkReport>) {
     let mut reports = Vec::with_capacity(chain.links.len());
-    let mut answers: Vec<(Arc<str>, Answer)> = Vec::with_capacity(chain.links.len());
+    let mut answers: Vec<(Arc<str>, Arc<Answered>)> = Vec::with_capacity(chain.links.len());
+    let mut new: Vec<(&Answers, Arc<Answered>)> = Vec::new();
     let mut refusal = None;
-    for link in &chain.links {
+    for (link, kept) in chain.links.iter().zip(kept) {
         let place = link.authorizer();
         if matches!(place, Place::Elsewhere) {
             continue;
@@ -32,24 +43,40 @@ pub(crate) async fn authorize(
             continue;
         }
         let started = monotonic();
-        let word = match place {
-            Place::Asked(hook) => hook.permissions(subject).await,
-            Place::Failed(failure) => Err(failure),
+        let (word, cached) = match place {
+            Place::Asked(hook) => kept.ask(hook, subject, monotonic).await,
+            Place::Failed(failure) => (Err(failure), false),
             Place::Elsewhere => continue,
         };
         let elapsed = monotonic().saturating_sub(started);
-        reports.push(link.report(Hook::Authorizer, verdict(&word), elapsed));
+        let report = link.report(Hook::Authorizer, verdict(&word), elapsed);
+        reports.push(LinkReport { cached, ..report });
         match word {
-            Ok(answer) => answers.push((link.name.clone(), answer)),
+            Ok(answer) => {
+                if !cached {
+                    new.push((kept, Arc::clone(&answer)));
+                }
+                answers.push((link.name.clone(), answer));
+            }
             Err(failure) => refusal = Some(Refusal::of_failure(&link.name, &failure)),
         }
     }
     let result = match refusal {
         Some(refusal) => Err(refusal),
-        None => Permissions::compile(subject, &answers),
+        None => Permissions::compile_answered(subject, &answers),
+    };
+    if result.is_ok() {
+        for (kept, answer) in new {
+            kept.keep(subject, &answer);
+        }
+    }
+    let permitted = |permissions: Permissions| {
+        let now = monotonic();
+        let remains = answers.iter().map(|(_, answered)| answered.remains(now)).min();
+        Permitted { usable_for: remains.unwrap_or_else(|| permissions.ttl()), permissions }
     };
     let of_link = |plugin: &Arc<str>| chain.links.iter().find(|link| link.name == *plugin);
-    let result = result.map_err(|refusal| {
+    let result = result.map(permitted).map_err(|refusal| {
         let link = refusal.plugin.as_ref().and_then(of_link);
         let generation = link.map(|link| link.generation.clone()).unwrap_or_default();
         Refusal { generation, ..refusal }
@@ -57,8 +84,8 @@ pub(crate) async fn authorize(
     (result, reports)
 }
 
-fn verdict(word: &Result<Answer, PluginFailure>) -> Verdict {
-    match word {
+fn verdict(word: &Result<Arc<Answered>, PluginFailure>) -> Verdict {
+    match word.as_ref().map(|answered| &answered.answer) {
         Ok(Answer::Permissions(_)) => Verdict::Allow,
         Ok(Answer::DenyAll) => {
             Verdict::Deny(Denial { reason_code: ReasonCode::NotAuthorized, reason: None })

@@ -11,18 +11,26 @@ use std::{
 use codec::ReasonCode;
 
 use super::{
+    answers::Answers,
     authenticate::{Clock, authenticate},
-    authorize::authorize,
+    authorize::{self, Permitted},
 };
 use crate::testing::*;
 use crate::{
     Answer, Chain, Connection, Control, Credentials, Decision, Effect, Grant, Hook, Link,
-    LinkState, OnError, Outcome, PluginFailureKind, RefusalKind, Subject, Verdict,
+    LinkReport, LinkState, OnError, Outcome, PluginFailureKind, Refusal, RefusalKind, Subject,
+    Verdict,
 };
 
 fn decide(links: impl IntoIterator<Item = Link>) -> Decision {
     let clock = Clock { monotonic: no_time, now_unix: NOW };
     block_on(authenticate(&chain(links), &connection(), &credentials(), clock))
+}
+
+/// Asks a chain that nobody asked before.
+fn authorize(chain: &Chain) -> (Result<Permitted, Refusal>, Vec<LinkReport>) {
+    let kept: Vec<Answers> = chain.links.iter().map(|_| Answers::new()).collect();
+    block_on(authorize::authorize(chain, &kept, &subject("c", "p"), no_time))
 }
 
 fn grants(name: &str, control: Control, grant: Grant) -> Link {
@@ -127,7 +135,7 @@ fn a_refusal_tells_the_operator_who_and_why() {
     let nobody = decide([]).result.expect_err("in").to_string();
     assert_eq!(nobody, "not_allowed: no link of the chain allowed the client");
     let unusable = permits("acl", Ok(rules([rule(Effect::Allow, "a/#/b")])));
-    let unusable = block_on(authorize(&chain([unusable]), &subject("c", "p"), no_time)).0;
+    let unusable = authorize(&chain([unusable])).0;
     let unusable = unusable.expect_err("permitted").to_string();
     let start = "plugin_failure by acl (generation g1): rule 1, filter \"a/#/b\": ";
     assert!(unusable.starts_with(start), "{unusable}");
@@ -337,7 +345,7 @@ fn each_link_is_asked_once_and_timed() {
 
 #[track_caller]
 fn check_unauthorized(chain: &Chain, kind: RefusalKind, walk: &[(&str, bool)]) {
-    let (result, reports) = block_on(authorize(chain, &subject("c", "p"), no_time));
+    let (result, reports) = authorize(chain);
     assert_eq!(result.expect_err("permitted").kind, kind);
     let reports: Vec<(&str, bool)> = reports
         .iter()
@@ -378,7 +386,7 @@ fn every_authorizer_is_asked_with_the_subject() {
         permits("second", Ok(Answer::DenyAll)),
         permits("third", Ok(Answer::Next)),
     ]);
-    let (result, reports) = block_on(authorize(&chain, &subject("c", "p"), no_time));
+    let (result, reports) = authorize(&chain);
     assert!(result.is_ok());
     let reports: Vec<(&str, &Verdict)> =
         reports.iter().map(|report| (&*report.plugin, &report.verdict)).collect();

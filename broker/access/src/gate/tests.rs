@@ -15,8 +15,8 @@ use codec::QoS;
 use super::{Authenticated, Gate};
 use crate::testing::*;
 use crate::{
-    Answer, Chain, ClientIdFrom, Connection, Control, Credentials, Effect, Hook, LinkReport,
-    Outcome, PermissionSet, PublishRequest, Refusal, RefusalKind, Subject,
+    Answer, Chain, ClientIdFrom, Connection, Control, Credentials, Effect, HoldsFor, Hook,
+    LinkReport, Outcome, PermissionSet, PublishRequest, Refusal, RefusalKind, Subject,
 };
 
 fn gate() -> Arc<Gate> {
@@ -226,7 +226,11 @@ fn deciding_can_move_between_threads() {
 fn refreshing_without_change_keeps_the_set() {
     let set = |filter: &str, ttl_seconds| {
         let rules = vec![rule(Effect::Allow, filter)];
-        Ok(Answer::Permissions(PermissionSet { rules, ttl_seconds: Some(ttl_seconds) }))
+        Ok(Answer::Permissions(PermissionSet {
+            rules,
+            ttl_seconds: Some(ttl_seconds),
+            holds_for: HoldsFor::Client,
+        }))
     };
     let gate = gate();
     let swap = |answer| {
@@ -245,4 +249,73 @@ fn refreshing_without_change_keeps_the_set() {
     let other = refresh(&longer);
     assert!(!other.permissions().has_same_rules(longer.permissions()));
     assert!(may_publish(&other, "a/x") && !may_publish(&other, "device-1/x"));
+}
+
+/// An answer for everyone with the client's name in it is still compiled for each client.
+#[test]
+fn an_answer_for_everyone_gives_nobody_the_topics_of_another() {
+    let calls = Arc::new(Mutex::new(0));
+    let gate = gate();
+    let counted = Arc::clone(&calls);
+    let hook = Authorizes(move |_: &Subject| {
+        *counted.lock().expect("poisoned") += 1;
+        let rules = vec![rule(Effect::Allow, "${clientid}/#"), rule(Effect::Allow, "all/#")];
+        let holds_for = HoldsFor::Everyone;
+        Ok(Answer::Permissions(PermissionSet { rules, ttl_seconds: None, holds_for }))
+    });
+    let what = link("what", None, Some(Arc::new(hook)));
+    gate.swap(chain([says("who", Control::Sufficient, allow("a")), what]), HashMap::new());
+    for name in ["one", "two", "three"] {
+        let connection = Connection { client_id: name.into(), ..connection() };
+        let credentials = credentials();
+        let admitted = gate.admit(&connection, &credentials, ClientIdFrom::Connect, NOW);
+        let client = block_on(admitted).0.expect("refused");
+        assert!(may_publish(&client, "all/x") && may_publish(&client, &format!("{name}/x")));
+        for other in ["one", "two", "three"].iter().filter(|other| **other != name) {
+            assert!(!may_publish(&client, &format!("{other}/x")), "{name} as {other}");
+        }
+    }
+    assert_eq!(*calls.lock().expect("poisoned"), 1);
+}
+
+thread_local! {
+    static CLOCK: std::cell::Cell<Duration> = const { std::cell::Cell::new(Duration::ZERO) };
+}
+
+/// The least that is left of the answers, not what they had when they were new.
+#[test]
+fn permissions_are_usable_for_what_is_left_of_their_answers() {
+    let gate = Arc::new(Gate::new(|| CLOCK.get()));
+    let answers = |ttl_seconds| {
+        let rules = vec![rule(Effect::Allow, "a/#")];
+        let (ttl_seconds, holds_for) = (Some(ttl_seconds), HoldsFor::Everyone);
+        Ok(Answer::Permissions(PermissionSet { rules, ttl_seconds, holds_for }))
+    };
+    let who = says("who", Control::Sufficient, allow("a"));
+    gate.swap(chain([who, permits("x", answers(100)), permits("y", answers(60))]), HashMap::new());
+    assert_eq!(admit(&gate).usable_for(), Duration::from_secs(60));
+    CLOCK.set(Duration::from_secs(20));
+    assert_eq!(admit(&gate).usable_for(), Duration::from_secs(40));
+    // The second is asked again, the first not yet.
+    CLOCK.set(Duration::from_secs(45));
+    assert_eq!(admit(&gate).usable_for(), Duration::from_secs(55));
+}
+
+/// An answer that does not compile is a failure, and as such asked for again.
+#[test]
+fn an_answer_that_does_not_compile_is_asked_for_again() {
+    let gate = gate();
+    let broken = Arc::new(AtomicBool::new(true));
+    let state = Arc::clone(&broken);
+    let hook = Authorizes(move |_: &Subject| {
+        let filter = if state.load(Ordering::Relaxed) { "a/#/b" } else { "a/#" };
+        let rules = vec![rule(Effect::Allow, filter)];
+        let holds_for = HoldsFor::Everyone;
+        Ok(Answer::Permissions(PermissionSet { rules, ttl_seconds: None, holds_for }))
+    });
+    let what = link("what", None, Some(Arc::new(hook)));
+    gate.swap(chain([says("who", Control::Sufficient, allow("a")), what]), HashMap::new());
+    assert_eq!(ask(&gate).0.expect_err("accepted").kind, RefusalKind::PluginFailure);
+    broken.store(false, Ordering::Relaxed);
+    assert!(may_publish(&admit(&gate), "a"));
 }

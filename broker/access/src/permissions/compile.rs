@@ -4,7 +4,7 @@
 //! could leave out the deny that mattered. The only rules that fall away are allow rules whose
 //! variable has an unsafe value, because that only ever permits less.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use topic::{ShareName, TopicFilter};
 
@@ -12,38 +12,48 @@ use super::{
     Permissions,
     rules::{CompiledRule, LinkAnswer, LinkRules},
 };
-use crate::{Answer, Effect, PermissionSet, Refusal, RefusalKind, Rule, Subject};
-
-/// Time to live of an answer that names none.
-pub(super) const TTL_DEFAULT: Duration = Duration::from_secs(60);
+use crate::{
+    Answer, Effect, PermissionSet, Refusal, RefusalKind, Rule, Subject, answered::Answered,
+    hook::TTL_DEFAULT,
+};
 
 /// See [`Permissions::compile`].
 pub(super) fn compile(
     subject: &Subject,
-    answers: &[(Arc<str>, Answer)],
+    answers: &[(Arc<str>, Arc<Answered>)],
 ) -> Result<Permissions, Refusal> {
     let mut personal = false;
-    let mut ttl = None;
     let mut links = Vec::with_capacity(answers.len());
-    for (name, answer) in answers {
-        let (link, link_ttl) = match answer {
-            Answer::Permissions(set) => {
-                let rules = compile_set(subject, name, set, &mut personal)?;
-                (rules, set.ttl_seconds.map_or(TTL_DEFAULT, ttl_of))
-            }
-            Answer::DenyAll => {
-                (LinkRules::without_rules(name.clone(), LinkAnswer::DenyAll), TTL_DEFAULT)
-            }
-            Answer::Next => (LinkRules::without_rules(name.clone(), LinkAnswer::Next), TTL_DEFAULT),
-        };
-        links.push(link);
-        ttl = Some(ttl.map_or(link_ttl, |least: Duration| least.min(link_ttl)));
+    for (name, answered) in answers {
+        links.push(compile_link(subject, name, answered, &mut personal)?);
     }
+    let ttl = answers.iter().map(|(_, answered)| answered.answer.ttl()).min();
     Ok(Permissions { links: links.into(), ttl: ttl.unwrap_or(TTL_DEFAULT), personal })
 }
 
-fn ttl_of(seconds: u32) -> Duration {
-    Duration::from_secs(u64::from(seconds)).clamp(TTL_MIN, TTL_MAX)
+/// What one link permits. Rules without a client's name in them are compiled once for all whom the
+/// answer is given to.
+fn compile_link(
+    subject: &Subject,
+    name: &Arc<str>,
+    answered: &Answered,
+    personal: &mut bool,
+) -> Result<Arc<LinkRules>, Refusal> {
+    if let Some(compiled) = answered.compiled.get() {
+        return Ok(Arc::clone(compiled));
+    }
+    let mut named = false;
+    let rules = match &answered.answer {
+        Answer::Permissions(set) => compile_set(subject, name, set, &mut named)?,
+        Answer::DenyAll => LinkRules::without_rules(name.clone(), LinkAnswer::DenyAll),
+        Answer::Next => LinkRules::without_rules(name.clone(), LinkAnswer::Next),
+    };
+    let rules = Arc::new(rules);
+    *personal |= named;
+    if named {
+        return Ok(rules);
+    }
+    Ok(Arc::clone(answered.compiled.get_or_init(|| rules)))
 }
 
 fn compile_set(
@@ -167,6 +177,4 @@ fn shown(text: &str) -> String {
 /// Most rules that one link may give to one client.
 const RULES_MAX: usize = 10_000;
 
-const TTL_MIN: Duration = Duration::from_secs(1);
-const TTL_MAX: Duration = Duration::from_secs(3_600);
 const SHOWN_CHARACTERS_MAX: usize = 128;

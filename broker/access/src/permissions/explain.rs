@@ -37,7 +37,7 @@ impl Permissions {
     pub fn explain_subscribe(&self, request: SubscribeRequest<'_>) -> Vec<LinkWord> {
         let filter = &request.filter.filter;
         let conditions = SubscribeConditions::of(&request);
-        let explain = |link: &LinkRules| {
+        let explain = |link: &Arc<LinkRules>| {
             let mut word = word(link, link.covering_rule(filter, conditions));
             if word.effect != Some(Effect::Deny)
                 && let Some(deny) = link.partial_deny(filter, conditions)

@@ -2,7 +2,11 @@
 //!
 //! Knows nothing of variables (`compile.rs`) and of other links (`permissions.rs`).
 
-use std::{cell::Cell, sync::Arc};
+use std::{
+    cell::Cell,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, OnceLock},
+};
 
 use codec::QoS;
 use topic::TopicFilter;
@@ -41,7 +45,7 @@ pub(super) struct SubscribeConditions<'a> {
 
 /// What one link answered, compiled.
 #[derive(Debug)]
-pub(super) struct LinkRules {
+pub(crate) struct LinkRules {
     name: Arc<str>,
     answer: LinkAnswer,
     rules: Vec<CompiledRule>,
@@ -49,6 +53,8 @@ pub(super) struct LinkRules {
     index: RuleIndex,
     /// Allow rules that fell away, by number, because a variable's value was unsafe.
     dropped: Vec<u32>,
+    /// Of the content, by the hasher that asked first.
+    hash: OnceLock<u64>,
 }
 
 /// All that tells the rules of two links apart.
@@ -113,7 +119,8 @@ impl LinkRules {
     /// `rules` in order of precedence.
     pub(super) fn new(name: Arc<str>, rules: Vec<CompiledRule>, dropped: Vec<u32>) -> Self {
         let index = RuleIndex::new(&rules);
-        Self { name, answer: LinkAnswer::Rules, rules, index, dropped }
+        let answer = LinkAnswer::Rules;
+        Self { name, answer, rules, index, dropped, hash: OnceLock::new() }
     }
 
     /// A link that answered without rules.
@@ -139,6 +146,12 @@ impl LinkRules {
 
     pub(super) fn content(&self) -> LinkContent<'_> {
         (&self.name, self.answer, &self.rules, &self.dropped)
+    }
+
+    /// A number for the content, counted out once. Two hashers give two numbers: then equal rules
+    /// are not recognised, nothing worse.
+    pub(super) fn content_hash(&self, hasher: &RandomState) -> u64 {
+        *self.hash.get_or_init(|| hasher.hash_one(self.content()))
     }
 
     /// The first rule for a PUBLISH to `topic`.

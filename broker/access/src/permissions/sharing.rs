@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, Hash, Hasher, RandomState},
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
@@ -33,13 +33,24 @@ impl SharedPermissions {
         if permissions.personal {
             return permissions;
         }
-        let hash = self.hasher.hash_one(permissions.content());
+        let hash = self.hash(&permissions);
         // Compared without the lock: sets are long, and everybody who connects comes by here.
         match self.known_or_add(hash, &permissions) {
-            Some(known) if known.content() == permissions.content() => known,
+            Some(known) if known.ttl == permissions.ttl && known.has_same_rules(&permissions) => {
+                known
+            }
             // Two contents with one hash: the first keeps the place, the other is not shared.
             _ => permissions,
         }
+    }
+
+    fn hash(&self, permissions: &Permissions) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        permissions.ttl.hash(&mut hasher);
+        for link in permissions.links.iter() {
+            link.content_hash(&self.hasher).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     /// The set in use with this hash; the given one takes the place if there is none.

@@ -10,7 +10,9 @@ use topic::SubscriptionFilter;
 
 use super::{NotAuthorized, Permissions, PublishRequest, SubscribeRequest};
 use crate::testing::{rule, rules, subject};
-use crate::{Answer, Condition, Effect, PermissionSet, QoSSet, Refusal, RefusalKind, Rule};
+use crate::{
+    Answer, Condition, Effect, HoldsFor, PermissionSet, QoSSet, Refusal, RefusalKind, Rule,
+};
 
 fn allow(filter: &str) -> Rule {
     rule(Effect::Allow, filter)
@@ -206,7 +208,13 @@ fn the_index_keeps_the_order_of_the_rules() {
 
 #[test]
 fn the_least_time_to_live_counts() {
-    let set = |ttl_seconds| Answer::Permissions(PermissionSet { rules: Vec::new(), ttl_seconds });
+    let set = |ttl_seconds| {
+        Answer::Permissions(PermissionSet {
+            rules: Vec::new(),
+            ttl_seconds,
+            holds_for: HoldsFor::Client,
+        })
+    };
     for (answers, seconds) in [
         (vec![], 60),
         (vec![set(None)], 60),

@@ -10,7 +10,7 @@ use std::{
 };
 
 use access::{
-    Activity, Answer, BoxFuture, Chain, Condition, Control, Effect, Gate, Identity, Link,
+    Activity, Answer, BoxFuture, Chain, Condition, Control, Effect, Gate, HoldsFor, Identity, Link,
     LinkState, PermissionSet, Permissions, PluginError, PluginFailureKind, PluginInfo,
     PluginManager, PluginState, QoSSet, Rule, Subject, UploadedPlugin,
 };
@@ -183,7 +183,11 @@ fn permissions(client_id: &str) -> Permissions {
         share_name: None,
     };
     let rules = vec![rule(Effect::Deny, "open/secret"), rule(Effect::Allow, "open/#")];
-    let answer = Answer::Permissions(PermissionSet { rules, ttl_seconds: None });
+    let answer = Answer::Permissions(PermissionSet {
+        rules,
+        ttl_seconds: None,
+        holds_for: HoldsFor::Client,
+    });
     Permissions::compile(&subject, &[("acl-file".into(), answer)]).unwrap()
 }
 

@@ -79,12 +79,14 @@ fn rules_keep_their_meaning_and_their_bound() {
         rules::Answer::Permissions(rules::PermissionSet {
             rules: vec![rule.clone(); count],
             ttl_seconds: Some(1_000_000),
+            holds_for: rules::HoldsFor::Principal,
         })
     };
     let Answer::Permissions(permissions) = answer(set(1)).unwrap() else {
         panic!("permissions");
     };
     assert_eq!(permissions.ttl_seconds, Some(3600));
+    assert_eq!(permissions.holds_for, HoldsFor::Principal);
     assert_eq!(
         permissions.rules,
         [access::Rule {

@@ -49,6 +49,26 @@ fn a_client_without_rules_is_the_next_links_matter() {
     assert_eq!(list.answer(&Subject::default()), Answer::Next);
 }
 
+/// The answer may be given to nobody for whom another one would have been made.
+#[test]
+fn an_answer_holds_for_those_about_whom_the_rules_ask_the_same() {
+    let holds_for = |more: &str| {
+        let text = format!("[[rules]]\nallow = \"all\"\ntopic = \"${{clientid}}/#\"\n{more}");
+        let list = List::new(file::parse(&text).unwrap());
+        let principal = Subject { groups: vec!["g".to_owned()], ..Subject::default() };
+        match list.answer(&principal) {
+            Answer::Permissions(set) => set.holds_for,
+            other => panic!("{other:?}"),
+        }
+    };
+    let more = |keys: &str| format!("[[rules]]\nallow = \"all\"\ntopic = \"x\"\n{keys}");
+    assert_eq!(holds_for(""), HoldsFor::Everyone);
+    assert_eq!(holds_for(&more("user = \"u\"")), HoldsFor::Principal);
+    assert_eq!(holds_for(&more("group = \"g\"")), HoldsFor::Principal);
+    assert_eq!(holds_for(&more("client_id = \"c\"")), HoldsFor::Client);
+    assert_eq!(holds_for(&more("user = \"u\"\nclient_id = \"c\"")), HoldsFor::Client);
+}
+
 #[track_caller]
 fn check(text: &str, principal: &str, groups: &[&str], client_id: &str, filters: &[&str]) {
     let subject = Subject {

@@ -5,7 +5,7 @@ mod settings;
 
 use portcullis_plugin::{
     Answer, Attribute, Authenticator, Authorizer, Config, Connection, Credentials, Error, Grant,
-    Outcome, PermissionSet, Plugin, Subject, export,
+    HoldsFor, Outcome, PermissionSet, Plugin, Subject, export,
 };
 
 use settings::{AnswerKind, Otherwise, Settings};
@@ -47,6 +47,7 @@ impl Authorizer for Good {
             AnswerKind::Rules => Answer::Permissions(PermissionSet {
                 rules: self.0.rules.iter().map(settings::Rule::compile).collect(),
                 ttl_seconds: self.0.ttl_seconds,
+                holds_for: HoldsFor::Client,
             }),
         })
     }

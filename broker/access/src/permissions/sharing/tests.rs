@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{SETS_MAX, SWEEP_EVERY, SharedPermissions};
 use crate::testing::{rule, rules, subject};
-use crate::{Answer, Effect, PermissionSet, Permissions};
+use crate::{Answer, Effect, HoldsFor, PermissionSet, Permissions};
 
 fn compile(link: &str, client: &str, answer: Answer) -> Permissions {
     Permissions::compile(&subject(client, "p"), &[(link.into(), answer)]).expect("compiles")
@@ -27,7 +27,11 @@ fn sets_that_differ_in_anything_are_kept_apart() {
     let shared = SharedPermissions::default();
     let with_ttl = |seconds| {
         let rules = vec![rule(Effect::Allow, "a")];
-        Answer::Permissions(PermissionSet { rules, ttl_seconds: Some(seconds) })
+        Answer::Permissions(PermissionSet {
+            rules,
+            ttl_seconds: Some(seconds),
+            holds_for: HoldsFor::Client,
+        })
     };
     let kept = [
         compile("acl", "c", rules([rule(Effect::Allow, "a")])),

@@ -1,0 +1,266 @@
+//! The answers of one authorizer that are still good: who connects again, and who may do what
+//! others in the same position may do, costs no plugin call.
+//!
+//! - *Owns* which answer holds for which client, for how long, and which question is being asked.
+//! - *Knows nothing of* what an answer permits, and of swaps: each chain that is put in force
+//!   begins without any answer.
+//! - *Invariants*: a failure is never kept, an answer that cannot be used is one; of clients that
+//!   differ in anything that the answer was made from, none gets the other's; what is kept is
+//!   bounded, what is being asked by those who wait for it.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use codec::ProtocolVersion;
+use futures_util::{
+    FutureExt,
+    future::{Shared, WeakShared},
+};
+
+use crate::{
+    Authorizer, BoxFuture, HoldsFor, PeerCertificate, PluginFailure, PluginFailureKind, Subject,
+    answered::Answered,
+};
+
+/// What a question comes to.
+type Asked = Result<Arc<Answered>, PluginFailure>;
+/// A question that several clients wait for.
+type Question = Shared<BoxFuture<'static, Asked>>;
+
+/// The answers of one link.
+pub(crate) struct Answers {
+    kept: Mutex<Kept>,
+    /// Seeded at random: nobody can choose names whose answers push out each other's.
+    hasher: RandomState,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// New ones, and those found since the two were last exchanged.
+    young: HashMap<u64, Entry>,
+    /// Forgotten as a whole when `young` takes their place.
+    old: HashMap<u64, Entry>,
+    young_weight: usize,
+    /// For whom any of them holds, in the order of [`HoldsFor::ALL`]: nobody looks for others.
+    audiences: [bool; HoldsFor::ALL.len()],
+    asking: HashMap<u64, (Subject, WeakShared<BoxFuture<'static, Asked>>)>,
+}
+
+/// An answer and the client that it was first given to.
+#[derive(Clone)]
+struct Entry {
+    subject: Subject,
+    answered: Arc<Answered>,
+}
+
+impl Answers {
+    pub(crate) fn new() -> Self {
+        Self { kept: Mutex::default(), hasher: RandomState::new() }
+    }
+
+    /// The answer for a client and whether it was there already. `clock` never goes back. Whoever
+    /// can use the answer says so with [`Self::keep`].
+    pub(crate) async fn ask(
+        &self,
+        hook: &Arc<dyn Authorizer>,
+        subject: &Subject,
+        clock: fn() -> Duration,
+    ) -> (Asked, bool) {
+        if let Some(answered) = self.find(subject, clock()) {
+            return (Ok(answered), true);
+        }
+        let question = self.question(hook, subject, clock);
+        let key = self.key(HoldsFor::Client, subject);
+        let _waiting = Waiting { answers: self, key, question: Some(question.clone()) };
+        (question.await, false)
+    }
+
+    fn find(&self, subject: &Subject, now: Duration) -> Option<Arc<Answered>> {
+        let mut kept = self.lock();
+        for (audience, known) in HoldsFor::ALL.into_iter().zip(kept.audiences) {
+            if !known {
+                continue;
+            }
+            let key = self.key(audience, subject);
+            let (entry, old) = kept.entry(key);
+            if let Some(entry) = entry
+                && entry.answered.holds_for() == audience
+                && looks_alike(audience, &entry.subject, subject)
+                && entry.answered.is_young(now)
+            {
+                drop(kept);
+                drop(old);
+                return Some(entry.answered);
+            }
+        }
+        None
+    }
+
+    /// The question that is being asked for this very client, else a new one.
+    fn question(
+        &self,
+        hook: &Arc<dyn Authorizer>,
+        subject: &Subject,
+        clock: fn() -> Duration,
+    ) -> Question {
+        let key = self.key(HoldsFor::Client, subject);
+        let mut kept = self.lock();
+        if let Some((other, question)) = kept.asking.get(&key)
+            && looks_alike(HoldsFor::Client, other, subject)
+            && let Some(question) = question.upgrade()
+        {
+            return question;
+        }
+        let (hook, asked_for) = (Arc::clone(hook), subject.clone());
+        let ask = async move {
+            // Who waits together must not be stranded by a panic: `Shared` wakes nobody then.
+            let asked = AssertUnwindSafe(hook.permissions(&asked_for)).catch_unwind().await;
+            let answer = asked.unwrap_or_else(|_| Err(panicked()))?;
+            Ok(Answered::new(answer, clock()))
+        };
+        let question = ask.boxed().shared();
+        // Held weakly: when everybody who waits has gone away, so has the question.
+        if let Some(weak) = question.downgrade() {
+            kept.asking.insert(key, (subject.clone(), weak));
+        }
+        question
+    }
+
+    /// The answer was compiled for this client: others may be given it.
+    pub(crate) fn keep(&self, subject: &Subject, answered: &Arc<Answered>) {
+        let audience = answered.holds_for();
+        let key = self.key(audience, subject);
+        let entry = Entry { subject: subject.clone(), answered: Arc::clone(answered) };
+        let mut kept = self.lock();
+        for (known, one) in kept.audiences.iter_mut().zip(HoldsFor::ALL) {
+            *known |= one == audience;
+        }
+        let old = kept.keep(key, entry);
+        drop(kept);
+        // Thousands of entries perhaps: not under the lock.
+        drop(old);
+    }
+
+    /// A number for all that an answer of this kind was made from.
+    fn key(&self, audience: HoldsFor, subject: &Subject) -> u64 {
+        match audience {
+            HoldsFor::Everyone => self.hasher.hash_one(&*subject.listener),
+            HoldsFor::Principal => self.hasher.hash_one(position(subject)),
+            HoldsFor::Client => self.hasher.hash_one((position(subject), device(subject))),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody who waits for a question.
+struct Waiting<'a> {
+    answers: &'a Answers,
+    key: u64,
+    question: Option<Question>,
+}
+
+impl Drop for Waiting<'_> {
+    /// The last one, answered or not, takes the question with it.
+    fn drop(&mut self) {
+        // Outside the lock: a plugin call may end with it.
+        drop(self.question.take());
+        let mut kept = self.answers.lock();
+        if kept.asking.get(&self.key).is_some_and(|(_, question)| question.upgrade().is_none()) {
+            kept.asking.remove(&self.key);
+        }
+    }
+}
+
+fn panicked() -> PluginFailure {
+    let message = "the host of the plugin panicked".to_owned();
+    PluginFailure { kind: PluginFailureKind::Internal, message }
+}
+
+impl Entry {
+    /// Bytes, roughly.
+    fn weight(&self) -> usize {
+        let Subject { identity, certificate, client_id, .. } = &self.subject;
+        let pairs = identity.attributes.iter().chain(&identity.user_properties);
+        let certificate = certificate.iter().flat_map(|certificate| &certificate.der_chain);
+        ENTRY_BYTES
+            + client_id.len()
+            + identity.principal.len()
+            + identity.groups.iter().map(|group| 24 + group.len()).sum::<usize>()
+            + pairs.map(|(name, value)| 48 + name.len() + value.len()).sum::<usize>()
+            // Its names were read from the same bytes.
+            + certificate.map(|der| 2 * der.len()).sum::<usize>()
+            + self.answered.weight()
+    }
+}
+
+/// The half of the entries that made room.
+type Old = Option<HashMap<u64, Entry>>;
+
+impl Kept {
+    /// One that is found stays for another round.
+    fn entry(&mut self, key: u64) -> (Option<Entry>, Old) {
+        if let Some(entry) = self.young.get(&key) {
+            return (Some(entry.clone()), None);
+        }
+        let Some(entry) = self.old.remove(&key) else { return (None, None) };
+        let old = self.keep(key, entry.clone());
+        (Some(entry), old)
+    }
+
+    fn keep(&mut self, key: u64, entry: Entry) -> Old {
+        let full = self.young.len() >= ENTRIES_MAX / 2 || self.young_weight >= WEIGHT_MAX / 2;
+        let old = full.then(|| {
+            self.young_weight = 0;
+            let young = std::mem::take(&mut self.young);
+            std::mem::replace(&mut self.old, young)
+        });
+        self.young_weight += entry.weight();
+        if let Some(replaced) = self.young.insert(key, entry) {
+            self.young_weight -= replaced.weight();
+        }
+        old
+    }
+}
+
+/// Whether an answer of this kind that was given to one client holds for the other.
+fn looks_alike(audience: HoldsFor, one: &Subject, other: &Subject) -> bool {
+    match audience {
+        HoldsFor::Everyone => one.listener == other.listener,
+        HoldsFor::Principal => position(one) == position(other),
+        HoldsFor::Client => position(one) == position(other) && device(one) == device(other),
+    }
+}
+
+type Position<'a> = ((&'a str, &'a str, &'a str), &'a [String], &'a [(String, String)]);
+type Device<'a> = (&'a str, IpAddr, ProtocolVersion, Option<&'a PeerCertificate>);
+
+/// Who it is: all that an answer that holds for a principal may be made from.
+fn position(subject: &Subject) -> Position<'_> {
+    let identity = &subject.identity;
+    let named = (&*subject.listener, &*identity.principal, &*identity.authenticated_by);
+    (named, &identity.groups, &identity.attributes)
+}
+
+/// What else a plugin sees of a client.
+fn device(subject: &Subject) -> Device<'_> {
+    let certificate = subject.certificate.as_deref();
+    (&*subject.client_id, subject.remote, subject.protocol, certificate)
+}
+
+/// Most answers of one link that are kept, and their bytes.
+const ENTRIES_MAX: usize = 64 << 10;
+const WEIGHT_MAX: usize = 64 << 20;
+/// An entry without what its texts take.
+const ENTRY_BYTES: usize = 512;
+
+#[cfg(test)]
+mod tests;
