@@ -30,7 +30,7 @@ pub(crate) enum Close {
 impl Close {
     /// What an error of reading means.
     pub(crate) fn by_read_error(error: &std::io::Error) -> Self {
-        websocket::violation(error).map_or(Self::Network(error.kind()), Self::WebSocket)
+        websocket::violation(error).map_or_else(|| Self::Network(error.kind()), Self::WebSocket)
     }
 
     /// The code for a DISCONNECT from us; `None` = say nothing.

@@ -166,7 +166,7 @@ async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
             }
             let count = stream.read_buf(&mut bytes).await.map_err(|error| {
                 let violation = websocket::violation(&error).map(Refused::WebSocket);
-                violation.unwrap_or(Refused::Network(error.kind()))
+                violation.unwrap_or_else(|| Refused::Network(error.kind()))
             })?;
             if count == 0 {
                 return Err(Refused::Network(io::ErrorKind::UnexpectedEof));
