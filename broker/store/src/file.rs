@@ -1,0 +1,233 @@
+//! The store on disk: puts log and state together behind [`Store`].
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Waker,
+    thread::{self, JoinHandle},
+};
+
+use codec::PacketId;
+use parking_lot::Mutex;
+
+mod commit;
+mod log;
+mod record;
+mod recovery;
+mod segment;
+mod state;
+
+pub(crate) use segment::FORMAT;
+
+use self::{log::Log, record::Record, state::Change};
+use crate::{
+    FoundOwed, KeptSession, KeptSubscription, MessageRef, OpenError, Origin, Owed, Position,
+    Retained, SessionKey, Store, StoredMessage, Ticket, Unavailable,
+};
+
+/// What "durable" means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Survives a power cut.
+    #[default]
+    Fsync,
+    /// Survives the death of the process, not that of the system.
+    Os,
+}
+
+/// How a store is kept.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Its folder; made with mode 0700 when it is not there.
+    pub folder: PathBuf,
+    /// What "durable" means.
+    pub durability: Durability,
+    /// Bytes of one file of the log, roughly.
+    pub segment_bytes: u64,
+    /// Bytes that must be free on the disk for messages to be taken.
+    pub free_bytes_min: u64,
+}
+
+impl Options {
+    /// The defaults for a folder.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+            durability: Durability::Fsync,
+            segment_bytes: 64 << 20,
+            free_bytes_min: 64 << 20,
+        }
+    }
+}
+
+/// What an earlier process left.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Sessions that are not over.
+    pub sessions: Vec<FoundSession>,
+    /// Retained messages.
+    pub retained: Vec<Retained>,
+    /// Bytes that a crash tore off the end of the log.
+    pub torn_bytes: u64,
+}
+
+/// A session as it is found again.
+#[derive(Debug)]
+pub struct FoundSession {
+    /// Its key.
+    pub key: SessionKey,
+    /// What is known of it.
+    pub kept: KeptSession,
+    /// Its subscriptions.
+    pub subscriptions: Vec<KeptSubscription>,
+    /// What it is owed, by number.
+    pub owed: Vec<FoundOwed>,
+    /// QoS 2 identifiers of the client that it has not released.
+    pub unreleased: Vec<PacketId>,
+    /// The highest number that one of its messages had.
+    pub last_number: u64,
+}
+
+/// A store in a folder, used by one process at a time.
+pub struct FileStore {
+    log: Arc<Log>,
+    last_session: AtomicU64,
+    writer: Mutex<Option<JoinHandle<io::Result<()>>>>,
+    /// Held as long as the store is open.
+    _lock: std::fs::File,
+}
+
+impl FileStore {
+    /// Opens a folder and hands on what is in it.
+    ///
+    /// # Errors
+    /// The folder cannot be used, was written by another version, or is damaged.
+    pub fn open(options: Options) -> Result<(Self, Recovered), OpenError> {
+        let folder = options.folder.clone();
+        let opened = recovery::open(options)?;
+        let log = Arc::clone(&opened.writer.log);
+        let writer = opened.writer;
+        let writer = thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || writer.run())
+            .map_err(OpenError::io(folder))?;
+        let store = Self {
+            log,
+            last_session: AtomicU64::new(opened.last_session),
+            writer: Mutex::new(Some(writer)),
+            _lock: opened.lock,
+        };
+        Ok((store, opened.recovered))
+    }
+
+    /// Writes what is left and closes. Nothing may be appended any more.
+    ///
+    /// # Errors
+    /// The disk did not take the last batch.
+    pub fn close(&self) -> io::Result<()> {
+        self.log.close();
+        match self.writer.lock().take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(io::Error::other("the thread that writes panicked")),
+        }
+    }
+}
+
+impl Drop for FileStore {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::error!(%error, "the end of the store could not be written");
+        }
+    }
+}
+
+impl Store for FileStore {
+    fn check(&self) -> Result<(), Unavailable> {
+        self.log.check()
+    }
+
+    fn append_message(&self, message: &MessageRef<'_>, origin: Option<Origin>) -> Position {
+        self.log.append(&Record::Message { moved_from: None, message: *message, origin }).0
+    }
+
+    fn append_owed(
+        &self,
+        position: Position,
+        (bytes, expires_at_unix): (usize, Option<u64>),
+        owed: &[Owed],
+    ) -> Ticket {
+        self.log.owe(position, owed.len() as u64);
+        let (position, bytes) = (position.0, bytes as u64);
+        self.log.append(&Record::Owed { position, bytes, expires_at_unix, owed: owed.into() }).1
+    }
+
+    fn complete(&self, session: SessionKey, done: &[(u64, Position)]) -> Ticket {
+        for (_, position) in done {
+            self.log.settle(*position);
+        }
+        let numbers: Vec<u64> = done.iter().map(|(number, _)| *number).collect();
+        self.log.append(&Record::Completed { session, numbers: numbers.into() }).1
+    }
+
+    fn abandon(&self, positions: &[Position]) {
+        for position in positions {
+            self.log.settle(*position);
+        }
+    }
+
+    fn receive(&self, session: SessionKey, number: u64) -> Ticket {
+        self.log.append(&Record::Received { session, number }).1
+    }
+
+    fn release(&self, origin: Origin) -> Ticket {
+        self.log.append(&Record::Released(origin)).1
+    }
+
+    fn new_session(&self) -> SessionKey {
+        SessionKey(self.last_session.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    fn put_session(&self, key: SessionKey, session: KeptSession) -> Ticket {
+        self.log.change(Change::PutSession(key, Box::new(session)))
+    }
+
+    fn remove_session(&self, key: SessionKey) -> Ticket {
+        self.log.change(Change::RemoveSession(key))
+    }
+
+    fn put_subscription(&self, key: SessionKey, subscription: KeptSubscription) -> Ticket {
+        self.log.change(Change::PutSubscription(key, subscription))
+    }
+
+    fn remove_subscription(&self, key: SessionKey, filter: String) -> Ticket {
+        self.log.change(Change::RemoveSubscription(key, filter))
+    }
+
+    fn put_retained(&self, retained: Retained) -> Ticket {
+        self.log.change(Change::PutRetained(retained))
+    }
+
+    fn remove_retained(&self, topic: String) -> Ticket {
+        self.log.change(Change::RemoveRetained(topic))
+    }
+
+    fn durable(&self) -> Ticket {
+        self.log.durable()
+    }
+
+    fn wake_when_durable(&self, ticket: Ticket, waker: &Waker) {
+        self.log.wake_when_durable(ticket, waker);
+    }
+
+    fn read(&self, positions: &[Position]) -> io::Result<Vec<Option<StoredMessage>>> {
+        positions.iter().map(|position| self.log.read(*position)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

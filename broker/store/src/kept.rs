@@ -1,0 +1,84 @@
+//! What is kept of sessions and retained messages, apart from what they are owed. JSON in the store:
+//! few and seldom written, and a later version must be able to read them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::StoredMessage;
+
+/// A session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptSession {
+    /// Client Identifier.
+    pub client_id: String,
+    /// Who it belongs to.
+    pub identity: KeptIdentity,
+    /// Name of the listener it was connected to last.
+    pub listener: String,
+    /// Address and port it was connected from last.
+    pub remote: String,
+    /// Protocol level: 4 or 5.
+    pub protocol: u8,
+    /// Session Expiry Interval in force, in seconds.
+    pub expiry_seconds: u32,
+    /// When its connection ended, seconds since 1970; `None` = connected.
+    pub disconnected_at_unix: Option<u64>,
+    /// Messages with a smaller number may have been sent before: they are sent with DUP. `None` while
+    /// connected: all of them may.
+    pub sent_below: Option<u64>,
+    /// The Will Message of the connection.
+    pub will: Option<KeptWill>,
+}
+
+/// Who a session belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptIdentity {
+    /// The principal.
+    pub principal: String,
+    /// The link that authenticated it.
+    pub authenticated_by: String,
+    /// Groups.
+    pub groups: Vec<String>,
+    /// Attributes.
+    pub attributes: Vec<(String, String)>,
+    /// When the identity ends, seconds since 1970.
+    pub expires_at_unix: Option<u64>,
+}
+
+/// A Will Message that is still to be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptWill {
+    /// Will Delay Interval in seconds.
+    pub delay_seconds: u32,
+    /// Message Expiry Interval in seconds.
+    pub expiry_seconds: Option<u32>,
+    /// Topic Name.
+    pub topic: String,
+    /// Properties that travel on, encoded.
+    pub forwarded: Vec<u8>,
+    /// Payload.
+    pub payload: Vec<u8>,
+    /// QoS.
+    pub qos: u8,
+    /// RETAIN flag.
+    pub retain: bool,
+}
+
+/// A subscription.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptSubscription {
+    /// Filter with its share name, as in SUBSCRIBE.
+    pub filter: String,
+    /// Subscription Identifier.
+    pub identifier: Option<u32>,
+    /// The options byte of SUBSCRIBE, with the QoS that was granted.
+    pub options: u8,
+}
+
+/// A retained message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retained {
+    /// The message.
+    pub message: StoredMessage,
+    /// Client Identifier of the publisher.
+    pub publisher: String,
+}
