@@ -12,6 +12,7 @@ mod problem;
 mod services;
 mod spelling;
 mod table;
+mod transport;
 mod unit;
 
 use std::{
@@ -140,7 +141,7 @@ impl Config {
             &[("connect", ClientIdFrom::Connect), ("principal", ClientIdFrom::Principal)],
             ClientIdFrom::Connect,
         );
-        let listeners = listeners::read(root.tables("listeners"), &root);
+        let listeners = listeners::read(root.tables("listeners"), &root, folder);
         let admin = services::read_admin(root.table("admin"), &listeners);
         let plugins = services::read_plugins(root.table("plugins"), folder, data_dir.as_deref());
         let limits = limits::read(root.table("limits"));
