@@ -55,6 +55,8 @@ enum Refused {
     Malformed { error: codec::Error, version: Option<ProtocolVersion> },
     #[error("the first packet is not CONNECT [MQTT-3.1.0-1]")]
     NotConnect,
+    #[error("the configuration does not serve this protocol version")]
+    ProtocolVersion,
     #[error("the server is shutting down")]
     ShuttingDown,
     #[error("{0}")]
@@ -85,6 +87,7 @@ impl Refused {
             Self::Malformed { error, version } => malformed_code(error, *version),
             // CONNACK has no code for it, and no CONNECT was read.
             Self::ShuttingDown | Self::NoRoomForConnAck => None,
+            Self::ProtocolVersion => Some(ReasonCode::UnsupportedProtocolVersion),
             Self::Limit(exceeded) => Some(limit_code(exceeded)),
             Self::AuthenticationMethod => Some(ReasonCode::BadAuthenticationMethod),
             Self::ByChain(refusal) => Some(refusal.reason_code()),
@@ -200,7 +203,11 @@ async fn admit(arrival: &Arrival, mut first: First) -> Result<Admitted, Refused>
     let opened = open_session(arrival, &first.connect, &authenticated, (will, &connack), &live)?;
     Ok(Admitted {
         keep_alive_seconds: keep_alive(&first.connect, &live),
-        connack: ConnAck { session_present: opened.session_present, ..connack },
+        // MQTT 3.1 has no such flag, its bit is reserved.
+        connack: ConnAck {
+            session_present: opened.session_present && !first.connect.mqtt_3_1,
+            ..connack
+        },
         connect: first.connect,
         authenticated,
         opened,
@@ -210,6 +217,9 @@ async fn admit(arrival: &Arrival, mut first: First) -> Result<Admitted, Refused>
 
 /// Lengths and what this version cannot do.
 fn check_connect(connect: &Connect, live: &LiveConfig) -> Result<(), Refused> {
+    if !live.protocol_versions.serve(connect) {
+        return Err(Refused::ProtocolVersion);
+    }
     let sizes = &live.limits.sizes;
     sizes.check_client_id(&connect.client_id).map_err(Refused::Limit)?;
     if let Some(username) = &connect.username {
@@ -488,6 +498,7 @@ impl Admitted {
             stream: arrival.stream,
             connection_id: arrival.connection_id,
             version: self.connect.version,
+            mqtt_3_1: self.connect.mqtt_3_1,
             answer_bytes_max: packet_bytes_max(&self.connect),
             handle: self.opened.handle,
             authenticated: self.authenticated,
@@ -564,8 +575,8 @@ fn claimed_version(bytes: &[u8]) -> Option<ProtocolVersion> {
     }
 }
 
-/// The code for a CONNECT that does not decode. 3.1.1 wants no CONNACK for one that breaks its format [MQTT-3.1.4-1],
-/// and who may not speak MQTT at all gets no word.
+/// The code for a CONNECT that does not decode. One that breaks its format gets no CONNACK in
+/// 3.1.1 [MQTT-3.1.4-1], and who may not speak MQTT at all gets no word.
 fn malformed_code(error: &codec::Error, version: Option<ProtocolVersion>) -> Option<ReasonCode> {
     use ReasonCode::{ClientIdentifierNotValid, UnsupportedProtocolVersion};
     let code = error.reason_code();

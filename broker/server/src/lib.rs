@@ -30,6 +30,6 @@ mod will;
 
 pub use access::ClientIdFrom;
 pub use broker::{Broker, StartError};
-pub use config::{Config, ListenerConfig, LiveConfig, PublishDenied};
+pub use config::{Config, ListenerConfig, LiveConfig, ProtocolVersions, PublishDenied};
 pub use handle::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, Totals};
 pub use session::QueueFull;
