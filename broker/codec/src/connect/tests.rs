@@ -51,7 +51,7 @@ fn golden_bytes_3_1() {
     check(&old, b"\0\x06MQIsdp\x03\x02\0\x3C\0\x01c");
     let most = "ä".repeat(23);
     let packet = packet(Connect { mqtt_3_1: true, ..Connect::new(V311, &most) });
-    check_reads(V311, &crate::test_support::encoded(V311, &packet), &packet);
+    check_reads(V311, &encoded(V311, &packet), &packet);
     for wrong in ["", &"a".repeat(24)] {
         let length = u8::try_from(wrong.len()).unwrap();
         let head = b"\0\x06MQIsdp\x03\x02\0\0\0";
