@@ -10,6 +10,7 @@ mod mqtt_3_1;
 mod pingreq;
 mod publish;
 mod retained;
+mod session;
 mod shared;
 mod strings;
 mod subscribe;
