@@ -271,3 +271,33 @@ async fn every_alias_within_the_maximum() {
         }
     }
 }
+
+/// A message that lives for no time is delivered to who is there, and kept for nobody.
+/// Covers 5.0 [MQTT-3.3.2-5].
+#[tokio::test]
+async fn an_expiry_of_0_is_now_or_never() {
+    let broker = Broker::start().await;
+    let mut away = broker.enter(packets::persistent(V5, "away")).await.0;
+    away.subscribe("t", QoS::ExactlyOnce).await;
+    away.leave().await;
+    let mut here = broker.client(V5, "here").await;
+    here.subscribe("t", QoS::ExactlyOnce).await;
+    let mut publisher = broker.client(V5, "pub").await;
+    let publish = || Publish { message_expiry_interval: Some(0), ..Publish::new("t", b"x") };
+    publisher.send(packets::retained(Packet::Publish(publish()))).await;
+    publisher.send(packets::publish(1, QoS::AtLeastOnce, publish())).await;
+    publisher.expect(packets::puback(1, ReasonCode::Success)).await;
+    publisher.send(packets::publish(2, QoS::ExactlyOnce, publish())).await;
+    publisher.expect(packets::pubrec(2, ReasonCode::Success)).await;
+    for _ in 0..2 {
+        let message = here.message().await;
+        assert_eq!(message.message_expiry_interval, Some(0));
+        here.send(packets::puback(message.packet_id.max(1), ReasonCode::Success)).await;
+    }
+    here.take("t", "x").await;
+    here.quiet().await;
+    broker.enter(packets::persistent(V5, "away")).await.0.quiet().await;
+    let mut late = broker.client(V5, "late").await;
+    late.subscribe("t", QoS::AtMostOnce).await;
+    late.quiet().await;
+}

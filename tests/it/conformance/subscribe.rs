@@ -146,3 +146,30 @@ async fn several_filters_are_several_requests() {
         client.leave().await;
     }
 }
+
+/// No Local is an option of a subscription: another that overlaps it brings the client's own message,
+/// with its identifier alone.
+/// Covers 5.0 [MQTT-3.3.4-3] [MQTT-3.8.3-3].
+#[tokio::test]
+async fn no_local_beside_another_subscription() {
+    let broker = Broker::start().await;
+    let mut client = broker.client(V5, "a").await;
+    for (filter, no_local, identifier, qos) in
+        [("t/+", true, 1, QoS::ExactlyOnce), ("t/#", false, 2, QoS::AtMostOnce)]
+    {
+        let options = SubscriptionOptions { no_local, ..SubscriptionOptions::new(qos) };
+        client.send(packets::subscribe_with(1, filter, options, Some(identifier))).await;
+        client.expect(packets::suback(1, &[packets::granted(qos)])).await;
+    }
+    client.send(packets::qos0("t/own", "x")).await;
+    let own = client.take("t/own", "x").await;
+    assert_eq!((own.subscription_identifiers, own.qos), (vec![2], QoS::AtMostOnce));
+    let mut other = broker.client(V5, "b").await;
+    other.publish("t/other", "x").await;
+    let other = client.take("t/other", "x").await;
+    assert_eq!((other.subscription_identifiers, other.qos), (vec![1, 2], QoS::AtLeastOnce));
+    client.send(packets::unsubscribe(1, &["t/#"])).await;
+    client.expect(packets::unsuback(V5, 1, &[ReasonCode::Success])).await;
+    client.send(packets::qos0("t/own", "x")).await;
+    client.quiet().await;
+}
