@@ -1,14 +1,14 @@
 // Dialogues of npm's mqtt with a broker: one JSON line a finding, after a line that names the scenario.
 //
-//     mqtt_dialogues.mjs TOOLS PORT VERSION USER PASSWORD SCENARIO...
+//     mqtt_dialogues.mjs TOOLS TRANSPORT PORT VERSION USER PASSWORD SCENARIO...
 //
-// TOOLS is the folder with node_modules. Judges nothing: tests/it/program/clients.rs knows what should be found, and
+// TOOLS is the folder with node_modules, TRANSPORT is tcp or ws. Judges nothing: tests/it/program/clients.rs knows what should be found, and
 // expects the same of paho_dialogues.py. Exit code 1 and a reason on standard error when something never comes. No
 // sleeps: each wait is for an event.
 
 import { createRequire } from 'node:module'
 
-const [tools, port, version, USER, PASSWORD, ...scenarios] = process.argv.slice(2)
+const [tools, transport, port, version, USER, PASSWORD, ...scenarios] = process.argv.slice(2)
 const mqtt = createRequire(`${tools}/`)('mqtt')
 const V5 = version === '5'
 const WAIT = 15_000
@@ -60,7 +60,8 @@ class Device {
     this.client = mqtt.connect({
       host: '127.0.0.1',
       port: Number(port),
-      protocol: 'mqtt',
+      protocol: transport === 'ws' ? 'ws' : 'mqtt',
+      path: '/mqtt',
       protocolVersion: V5 ? 5 : 4,
       // One for each scenario: who comes back too often with one id is banned.
       clientId: name && `${Device.scenario} ${name}`,

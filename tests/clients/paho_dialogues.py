@@ -1,12 +1,15 @@
 """Dialogues of paho-mqtt with a broker: one JSON line a finding, after a line that names the scenario.
 
-    paho_dialogues.py PORT VERSION USER PASSWORD SCENARIO...
+    paho_dialogues.py TRANSPORT PORT VERSION USER PASSWORD SCENARIO...
+
+TRANSPORT is tcp or ws.
 
 Judges nothing: tests/it/program/clients.rs knows what should be found, and expects the same of mqtt_dialogues.mjs.
 Exit code 1 and a reason on standard error when something never comes. No sleeps: each wait is for an event.
 """
 
 import json
+import os
 import queue
 import socket
 import sys
@@ -17,7 +20,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-PORT, VERSION, USER, PASSWORD, *SCENARIOS = sys.argv[1:]
+TRANSPORT, PORT, VERSION, USER, PASSWORD, *SCENARIOS = sys.argv[1:]
 PORT, V5 = int(PORT), VERSION == "5"
 WAIT = 15.0
 FOREVER = 0xFFFFFFFF
@@ -53,6 +56,7 @@ class Device:
             client_id=name and f"{Device.scenario} {name}",
             protocol=mqtt.MQTTv5 if V5 else mqtt.MQTTv311,
             reconnect_on_failure=False,
+            transport="websockets" if TRANSPORT == "ws" else "tcp",
             **options,
         )
         # More than the broker's receive maximum may wait here.
@@ -130,7 +134,9 @@ class Device:
 
     def vanish(self):
         """Ends the connection without DISCONNECT."""
-        self.client.socket().shutdown(socket.SHUT_RDWR)
+        # By its number: what paho has of a WebSocket is no socket.
+        with socket.socket(fileno=os.dup(self.client.socket().fileno())) as network:
+            network.shutdown(socket.SHUT_RDWR)
         self.wait(self.ends, "end")
         self.client.loop_stop()
 

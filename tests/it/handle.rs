@@ -102,7 +102,7 @@ async fn totals_and_listeners() {
     let listeners = broker.broker.listeners();
     assert_eq!(listeners.len(), 1);
     assert_eq!((&*listeners[0].name, listeners[0].connections), ("mqtt", 2));
-    assert_eq!(listeners[0].address, broker.address);
+    assert_eq!(listeners[0].address.socket(), Some(broker.address));
     drop(stranger);
     client.vanish();
     broker.until(|broker| broker.totals().connections == 0).await;
@@ -114,7 +114,7 @@ async fn totals_and_listeners() {
 #[tokio::test]
 async fn occupied_address() {
     let broker = Broker::start().await;
-    let listener = server::ListenerConfig { name: "second".to_owned(), bind: broker.address };
+    let listener = server::ListenerConfig::tcp("second", broker.address);
     let config = server::Config { listeners: vec![listener], live: server::LiveConfig::default() };
     let gate = std::sync::Arc::clone(&broker.gate);
     let error = server::Broker::start(config, gate, telemetry::Metrics::new()).await;

@@ -32,4 +32,7 @@ mod subscribe;
 mod takeover;
 mod tidy;
 mod topic_alias;
+mod transport_proxy;
+mod transport_unix;
+mod transport_websocket;
 mod will;

@@ -15,6 +15,7 @@ mod hostile;
 mod hot_reload;
 mod http;
 mod knock;
+mod listeners;
 mod mosquitto;
 mod passwd;
 mod plugin_check;

@@ -9,7 +9,7 @@ use std::{
 
 use access::Gate;
 use codec::{ConnAck, Connect, Packet, ProtocolVersion, ReasonCode};
-use server::{BrokerHandle, Config, ListenerConfig, LiveConfig};
+use server::{BrokerHandle, Config, ListenerConfig, LiveConfig, ProxyProtocol, Transport};
 use telemetry::Metrics;
 
 use crate::{Client, Doorman};
@@ -19,6 +19,8 @@ use crate::{Client, Doorman};
 pub struct Setup {
     /// Limits and policies.
     pub live: LiveConfig,
+    /// Listeners beside `mqtt`.
+    pub listeners: Vec<ListenerConfig>,
 }
 
 impl Setup {
@@ -29,6 +31,21 @@ impl Setup {
         setup
     }
 
+    /// With one more listener.
+    pub fn listening(mut self, name: &str, transport: Transport) -> Self {
+        let name = name.to_owned();
+        self.listeners.push(ListenerConfig { name, transport, proxy_protocol: None });
+        self
+    }
+
+    /// With the PROXY protocol in front of the last listener.
+    pub fn behind(mut self, trusted: &str) -> Self {
+        let trusted = vec![trusted.parse().expect("a range of addresses")];
+        let last = self.listeners.last_mut().expect("a listener");
+        last.proxy_protocol = Some(ProxyProtocol { trusted });
+        self
+    }
+
     /// Starts the broker.
     pub async fn start(self) -> Broker {
         let doorman = Arc::new(Doorman::default());
@@ -36,11 +53,12 @@ impl Setup {
         gate.swap(doorman.chain(), HashMap::new());
         let metrics = Metrics::new();
         let bind = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listeners = vec![ListenerConfig { name: "mqtt".to_owned(), bind }];
+        let mut listeners = vec![ListenerConfig::tcp("mqtt", bind)];
+        listeners.extend(self.listeners);
         let config = Config { listeners, live: self.live };
         let broker = server::Broker::start(config, Arc::clone(&gate), Arc::clone(&metrics));
         let broker = broker.await.expect("the broker starts");
-        let address = broker.listeners()[0].address;
+        let address = broker.listeners()[0].address.socket().expect("an address");
         Broker { broker, gate, metrics, doorman, address }
     }
 }
@@ -63,6 +81,13 @@ impl Broker {
     /// A broker with all defaults.
     pub async fn start() -> Self {
         Setup::default().start().await
+    }
+
+    /// The address of a listener.
+    pub fn listener(&self, name: &str) -> SocketAddr {
+        let listeners = self.broker.listeners();
+        let found = listeners.iter().find(|listener| &*listener.name == name);
+        found.and_then(|listener| listener.address.socket()).expect("a listener with an address")
     }
 
     /// A network connection on which nothing was sent yet.

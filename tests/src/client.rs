@@ -7,7 +7,7 @@ use std::{future::Future, net::SocketAddr, panic::Location, time::Duration};
 
 use codec::{ConnAck, Decoded, PACKET_BYTES_MAX, Packet, ProtocolVersion, QoS, ReasonCode, decode};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
 };
 
@@ -16,12 +16,17 @@ use crate::packets;
 /// Longest wait for anything.
 pub const WAIT: Duration = Duration::from_secs(5);
 
+/// What carries bytes in both directions.
+pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<W: AsyncRead + AsyncWrite + Unpin + Send> Wire for W {}
+
 /// One network connection.
 pub struct Client {
     /// Who speaks, in messages of failed tests.
     pub name: String,
     version: ProtocolVersion,
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
     /// What came; the first `taken` bytes were looked at.
     buffer: Vec<u8>,
     taken: usize,
@@ -107,7 +112,13 @@ impl Client {
 
     fn on(stream: TcpStream, version: ProtocolVersion) -> Self {
         stream.set_nodelay(true).expect("no delay");
-        Self { name: "a client".to_owned(), version, stream, buffer: Vec::new(), taken: 0 }
+        Self::over(stream, version)
+    }
+
+    /// A client on a connection that is there.
+    pub fn over(stream: impl Wire + 'static, version: ProtocolVersion) -> Self {
+        let (name, stream) = ("a client".to_owned(), Box::new(stream));
+        Self { name, version, stream, buffer: Vec::new(), taken: 0 }
     }
 
     /// Protocol level.

@@ -21,8 +21,9 @@ mod doorman;
 pub mod packets;
 #[cfg(test)]
 mod prebuilt;
+pub mod websocket;
 
 pub use broker::{Broker, Setup};
-pub use client::{Client, Message, WAIT};
+pub use client::{Client, Message, WAIT, Wire};
 pub use doorman::{Doorman, Mood, User, allow, deny};
 pub use packets::BOTH;

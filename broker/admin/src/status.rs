@@ -50,9 +50,9 @@ pub(crate) struct Listeners {
 pub(crate) struct Listener {
     /// Name.
     name: String,
-    /// `tcp` and so on.
+    /// `tcp`, `ws` or `unix`.
     transport: &'static str,
-    /// Address with the real port.
+    /// Address with the real port, or the socket file.
     address: String,
     /// Open connections.
     connections: u64,

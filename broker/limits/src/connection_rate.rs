@@ -185,10 +185,35 @@ impl ConnectionRate {
     /// # Errors
     /// The [`Refusal`]; nothing was counted.
     pub fn admit(&mut self, address: IpAddr, now: Instant) -> Result<(), Refusal> {
+        self.hold()?;
+        let settled = self.settle(address, now);
+        if settled.is_err() {
+            self.release_held();
+        }
+        settled
+    }
+
+    /// Counts a connection whose address is still to be told, as behind a load balancer: it is one
+    /// of all `connections`, and nothing else. Each success needs one [`ConnectionRate::settle`]
+    /// that succeeds, or one [`ConnectionRate::release_held`].
+    ///
+    /// # Errors
+    /// The [`Refusal`]; nothing was counted.
+    pub fn hold(&mut self) -> Result<(), Refusal> {
         let maximum = self.config.connections;
         if self.connections >= maximum {
             return Err(Refusal::Connections { maximum });
         }
+        self.connections += 1;
+        Ok(())
+    }
+
+    /// Lets a held connection in as one of `address`, by all limits of addresses and rates; from
+    /// then on it needs one [`ConnectionRate::release`].
+    ///
+    /// # Errors
+    /// The [`Refusal`]; it is still held.
+    pub fn settle(&mut self, address: IpAddr, now: Instant) -> Result<(), Refusal> {
         let exempt = self.config.loopback_exempt && address.to_canonical().is_loopback();
         if !exempt {
             self.all.check(1, now).map_err(|wait| Refusal::ConnectRate {
@@ -208,8 +233,13 @@ impl ConnectionRate {
             debug_assert!(taken.is_ok());
         }
         known.connections += 1;
-        self.connections += 1;
         Ok(())
+    }
+
+    /// Until when the rate of all connections lets nobody in; `None` = it does now.
+    #[must_use]
+    pub fn closed_until(&self, now: Instant) -> Option<Instant> {
+        self.all.check(1, now).err().map(|wait| wait.until)
     }
 
     /// A connection that was admitted from `address` has ended.
@@ -221,6 +251,11 @@ impl ConnectionRate {
             known.connections -= 1;
             self.connections = self.connections.saturating_sub(1);
         }
+    }
+
+    /// A connection that was held has ended without an address.
+    pub fn release_held(&mut self) {
+        self.connections = self.connections.saturating_sub(1);
     }
 
     /// Other limits from now on. The connections that there are stay and are counted.

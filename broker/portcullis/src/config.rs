@@ -12,6 +12,7 @@ mod problem;
 mod services;
 mod spelling;
 mod table;
+mod transport;
 mod unit;
 
 use std::{
@@ -143,7 +144,7 @@ impl Config {
             ClientIdFrom::Connect,
         );
         let protocol_versions = read_protocol_versions(&root);
-        let listeners = listeners::read(root.tables("listeners"), &root);
+        let listeners = listeners::read(root.tables("listeners"), &root, folder);
         let admin = services::read_admin(root.table("admin"), &listeners);
         let plugins = services::read_plugins(root.table("plugins"), folder, data_dir.as_deref());
         let limits = limits::read(root.table("limits"));

@@ -55,8 +55,10 @@ pub(crate) async fn run(dir: &Path, once: bool) -> Result<(), Failure> {
 
 /// Free ports for everything with `once`, and for what is taken otherwise.
 fn choose_ports(config: &mut Config, once: bool) {
-    let listeners = config.listeners.iter_mut();
-    let listeners = listeners.map(|listener| (listener.name.as_str(), &mut listener.bind));
+    let listeners = config
+        .listeners
+        .iter_mut()
+        .filter_map(|listener| Some((listener.name.as_str(), listener.transport.bind_mut()?)));
     for (name, bind) in listeners.chain([("admin", &mut config.admin.bind)]) {
         if once {
             bind.set_port(0);
@@ -67,14 +69,14 @@ fn choose_ports(config: &mut Config, once: bool) {
     }
 }
 
-/// Where the built-in client connects to: the first listener, through loopback if it listens
-/// everywhere.
+/// Where the built-in client connects to: the first listener on which packets come as they are,
+/// through loopback if it listens everywhere.
 fn mqtt_address(service: &Service) -> Result<SocketAddr, Failure> {
     let listeners = service.listeners();
-    let (_, mut address) = listeners
-        .first()
-        .cloned()
-        .ok_or_else(|| Failure::Internal("no listener is bound".to_owned()))?;
+    let mut plain = listeners.iter().filter(|listener| listener.transport == "tcp");
+    let mut address = plain.find_map(|listener| listener.address.socket()).ok_or_else(|| {
+        Failure::Refused("the proof needs a listener with transport = \"tcp\"".to_owned())
+    })?;
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),

@@ -141,8 +141,7 @@ fn announce(service: &Service) {
 /// Where it listens, as `NAME=ADDRESS NAME=ADDRESS`, and the address of the admin API.
 fn addresses(service: &Service) -> (String, String) {
     let listeners = service.listeners();
-    let listeners: Vec<_> =
-        listeners.iter().map(|(name, address)| format!("{name}={address}")).collect();
+    let listeners: Vec<_> = listeners.iter().map(|l| format!("{}={}", l.name, l.address)).collect();
     (listeners.join(" "), service.admin_address().to_string())
 }
 

@@ -16,7 +16,7 @@ use std::{
 use access::{Gate, PluginManager};
 use admin::{AdminServer, AdminState};
 use plugin_host::PluginHost;
-use server::{Broker, BrokerHandle};
+use server::{Broker, BrokerHandle, ListenerInfo};
 use telemetry::Metrics;
 
 use crate::{
@@ -68,9 +68,9 @@ impl Service {
         Ok(Self { config, descriptors, broker, plugins, admin })
     }
 
-    /// The addresses of the listeners, by name.
-    pub(crate) fn listeners(&self) -> Vec<(Arc<str>, SocketAddr)> {
-        self.broker.listeners().into_iter().map(|l| (l.name, l.address)).collect()
+    /// The listeners that are bound.
+    pub(crate) fn listeners(&self) -> Vec<ListenerInfo> {
+        self.broker.listeners()
     }
 
     /// The address of the admin API.
@@ -125,7 +125,8 @@ impl Service {
 fn server_config(config: &Config, descriptors: u64) -> server::Config {
     let listeners = config.listeners.iter().map(|listener| server::ListenerConfig {
         name: listener.name.clone(),
-        bind: listener.bind,
+        transport: listener.transport.clone(),
+        proxy_protocol: listener.proxy_protocol.clone(),
     });
     server::Config { listeners: listeners.collect(), live: live_config(config, descriptors) }
 }

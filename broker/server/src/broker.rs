@@ -1,7 +1,6 @@
 //! The running broker: the state that all connections share, and its start and end.
 
 use std::{
-    net::SocketAddr,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -18,7 +17,8 @@ use telemetry::Metrics;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
-    BrokerHandle, ClientInfo, ClientPage, Config, ListenerInfo, LiveConfig, Totals,
+    BrokerHandle, ClientInfo, ClientPage, Config, ListenerAddress, ListenerInfo, LiveConfig,
+    Totals,
     connect::protocol_name,
     listener::{self, Listener},
     retained::Retained,
@@ -92,8 +92,8 @@ pub enum StartError {
     Bind {
         /// Name of the listener.
         name: String,
-        /// Its address.
-        address: SocketAddr,
+        /// Where it was to listen.
+        address: ListenerAddress,
         /// What the system says.
         error: std::io::Error,
     },
@@ -133,13 +133,11 @@ impl Broker {
         });
         let mut bound = Vec::new();
         for listener in config.listeners {
-            let (name, address) = (listener.name, listener.bind);
-            let socket = listener::bind(address);
-            let socket = socket.and_then(|socket| Ok((socket.local_addr()?, socket)));
-            let (address, socket) =
-                socket.map_err(|error| StartError::Bind { name: name.clone(), address, error })?;
-            let connections = AtomicU64::new(0);
-            bound.push((Arc::new(Listener { name: name.into(), address, connections }), socket));
+            let (name, address) = (listener.name.clone(), listener.transport.place());
+            let (listener, socket) = listener::bind(listener)
+                .await
+                .map_err(|error| StartError::Bind { name, address, error })?;
+            bound.push((Arc::new(listener), socket));
         }
         // Only when every one is bound does the first accept.
         let broker = Arc::new(Self { core: Arc::clone(&core), listeners: OnceLock::new() });
@@ -166,6 +164,9 @@ impl Broker {
     /// Returns how many connections were left.
     pub async fn shutdown(&self, grace: Duration) -> u64 {
         self.core.shutdown.send_replace(true);
+        for listener in self.listeners.get().into_iter().flatten() {
+            listener.remove_socket_file();
+        }
         let gone = async {
             loop {
                 let notified = self.core.idle.notified();
@@ -249,8 +250,8 @@ impl BrokerHandle for Broker {
         listeners
             .map(|listener| ListenerInfo {
                 name: Arc::clone(&listener.name),
-                transport: "tcp",
-                address: listener.address,
+                transport: listener.transport.name(),
+                address: listener.address.clone(),
                 connections: listener.connections.load(Ordering::Relaxed),
             })
             .collect()

@@ -2,6 +2,8 @@
 
 use codec::ReasonCode;
 
+use crate::websocket::{self, Violation};
+
 /// The end of a connection.
 #[derive(Debug)]
 pub(crate) enum Close {
@@ -15,6 +17,8 @@ pub(crate) enum Close {
     Session(session::Error),
     /// A packet that the client may not send now.
     Protocol(ReasonCode, &'static str),
+    /// The frames that packets come in were not acceptable.
+    WebSocket(Violation),
     /// We end it: taken over, shut down, administrative, keep alive, expired, not permitted.
     ByServer(ReasonCode),
     /// The network connection failed or was closed without DISCONNECT.
@@ -24,12 +28,19 @@ pub(crate) enum Close {
 }
 
 impl Close {
+    /// What an error of reading means.
+    pub(crate) fn by_read_error(error: &std::io::Error) -> Self {
+        websocket::violation(error).map_or_else(|| Self::Network(error.kind()), Self::WebSocket)
+    }
+
     /// The code for a DISCONNECT from us; `None` = say nothing.
     pub(crate) fn disconnect_code(&self) -> Option<ReasonCode> {
         match self {
             Self::ByClient | Self::ByClientWithWill(_) | Self::Network(_) | Self::WriteTimeout => {
                 None
             }
+            // The close frame says it.
+            Self::WebSocket(_) => None,
             Self::Malformed(error) => Some(error.reason_code()),
             Self::Session(error) => Some(error.reason_code()),
             Self::Protocol(code, _) | Self::ByServer(code) => Some(*code),
@@ -52,6 +63,7 @@ impl Close {
             Self::ByClient => "normal_disconnection",
             Self::Network(_) => "network",
             Self::WriteTimeout => "write_timeout",
+            Self::WebSocket(_) => "websocket",
             Self::ByClientWithWill(code) => code.name(),
             _ => self.disconnect_code().map_or("network", ReasonCode::name),
         }
@@ -71,6 +83,7 @@ impl Close {
             Self::Malformed(error) => Some(error),
             Self::Session(error) => Some(error),
             Self::Protocol(_, what) => Some(what),
+            Self::WebSocket(violation) => Some(violation),
             _ => None,
         }
     }

@@ -1,9 +1,14 @@
 //! What the server is told: listeners, limits, policies. Already checked by whoever reads the configuration file.
 
-use std::net::SocketAddr;
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use access::ClientIdFrom;
 use codec::{Connect, ProtocolVersion};
+use ipnet::IpNet;
 use session::{QueueFull, QueueLimits, SessionLimits};
 
 /// Configuration of a broker.
@@ -20,8 +25,113 @@ pub struct Config {
 pub struct ListenerConfig {
     /// Name, the key of the listener's chain.
     pub name: String,
-    /// Address; port 0 = any free port.
-    pub bind: SocketAddr,
+    /// What it speaks below MQTT, and where.
+    pub transport: Transport,
+    /// Whose connections begin with a PROXY header; `None` = nobody's.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+impl ListenerConfig {
+    /// A plain listener.
+    pub fn tcp(name: &str, bind: SocketAddr) -> Self {
+        Self { name: name.to_owned(), transport: Transport::Tcp { bind }, proxy_protocol: None }
+    }
+}
+
+/// What a listener speaks below MQTT, and where it does. Addresses with port 0 = any free port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Packets as they are.
+    Tcp {
+        /// Address.
+        bind: SocketAddr,
+    },
+    /// Binary frames of WebSocket.
+    WebSocket {
+        /// Address.
+        bind: SocketAddr,
+        /// Path of the requests, from its `/` on.
+        path: String,
+        /// Origins that may connect; `None` = every one. Who names none is no browser and may.
+        origins: Option<Vec<String>>,
+    },
+    /// Packets as they are, between processes of one machine. Its clients count as `127.0.0.1`, port 0.
+    Unix {
+        /// The socket file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+}
+
+impl Transport {
+    /// As the configuration names it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Tcp { .. } => "tcp",
+            Self::WebSocket { .. } => "ws",
+            Self::Unix { .. } => "unix",
+        }
+    }
+
+    /// Where it listens.
+    pub fn place(&self) -> ListenerAddress {
+        match self {
+            Self::Tcp { bind } | Self::WebSocket { bind, .. } => ListenerAddress::Socket(*bind),
+            Self::Unix { path, .. } => ListenerAddress::Path(path.clone()),
+        }
+    }
+
+    /// Its address, to change it; a file has none.
+    pub fn bind_mut(&mut self) -> Option<&mut SocketAddr> {
+        match self {
+            Self::Tcp { bind } | Self::WebSocket { bind, .. } => Some(bind),
+            Self::Unix { .. } => None,
+        }
+    }
+}
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ListenerAddress {
+    /// An address of the network.
+    Socket(SocketAddr),
+    /// A socket file.
+    Path(PathBuf),
+}
+
+impl ListenerAddress {
+    /// The address of the network, if it is one.
+    pub fn socket(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Socket(address) => Some(*address),
+            Self::Path(_) => None,
+        }
+    }
+
+    /// The socket file, if it is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Socket(_) => None,
+            Self::Path(path) => Some(path),
+        }
+    }
+}
+
+impl fmt::Display for ListenerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(address) => address.fmt(f),
+            Self::Path(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// Load balancers in front of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// Their addresses, at least one range. Every connection from there begins with a header; others are closed.
+    pub trusted: Vec<IpNet>,
 }
 
 /// The part of the configuration that [`crate::Broker::reconfigure`] replaces.

@@ -1,6 +1,6 @@
 //! CONNECT, from accepted socket to connected client: the story is [`admit`].
 //!
-//! Every refusal leaves at one place, [`refuse`]: CONNACK, log line and counter.
+//! Every refusal leaves at one place, [`refuse`]: CONNACK (or HTTP status), log line and counter.
 
 use std::{
     io,
@@ -18,26 +18,33 @@ use codec::{ConnAck, Connect, Decoded, Packet, ProtocolVersion, ReasonCode, deco
 use limits::Claimant;
 use session::WillMessage;
 use telemetry::events::{ConnectRefused, Connected};
-use tokio::{io::AsyncReadExt, net::TcpStream, time::Sleep};
+use tokio::{io::AsyncReadExt, time::Sleep};
 use zeroize::Zeroize;
 
 use crate::{
+    approach::{self, approach},
     broker::Core,
     config::LiveConfig,
     connection::{Begin, Connection},
     disconnect::farewell,
+    listener::{self, Listener, Place},
     sessions::{Facts, NotOpened, Open, Opened},
+    stream::Stream,
     subscribe::judge_again,
+    websocket::{self, Violation},
     will,
 };
 
 /// A socket that was accepted and has not shown a CONNECT yet.
 pub(crate) struct Arrival {
     pub(crate) core: Arc<Core>,
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
+    /// Of the client, as soon as it is known.
     pub(crate) remote: SocketAddr,
-    pub(crate) listener: Arc<str>,
+    pub(crate) listener: Arc<Listener>,
     pub(crate) connection_id: u64,
+    /// Read, and not looked at yet.
+    pub(crate) early: Vec<u8>,
     /// Runs to the end of [`Arrival::timeout`]; the connection goes on with it.
     pub(crate) timer: Pin<Box<Sleep>>,
     /// For the whole of CONNECT.
@@ -47,6 +54,10 @@ pub(crate) struct Arrival {
 /// Why no client came of a connection.
 #[derive(Debug, thiserror::Error)]
 enum Refused {
+    #[error("{0}")]
+    Approach(approach::Refused),
+    #[error("{0}")]
+    WebSocket(Violation),
     #[error("no complete CONNECT within {} ms", .0.as_millis())]
     Timeout(Duration),
     #[error("connection ended before CONNECT was complete: {0}")]
@@ -83,6 +94,7 @@ impl Refused {
     /// The code for CONNACK; `None` = close without a word.
     fn reason_code(&self) -> Option<ReasonCode> {
         match self {
+            Self::Approach(_) | Self::WebSocket(_) => None,
             Self::Timeout(_) | Self::Network(_) | Self::NotConnect => None,
             Self::Malformed { error, version } => malformed_code(error, *version),
             // CONNACK has no code for it, and no CONNECT was read.
@@ -109,14 +121,23 @@ struct First {
 }
 
 /// Serves one accepted socket to its end.
-pub(crate) async fn serve(arrival: Arrival) {
+pub(crate) async fn serve(arrival: Arrival, mut place: Place) {
     // Boxed: what a handshake needs must not weigh on every connection for its life.
-    if let Some(connection) = Box::pin(handshake(arrival)).await {
+    if let Some(connection) = Box::pin(handshake(arrival, &mut place)).await {
         connection.run().await;
     }
+    drop(place);
 }
 
-async fn handshake(mut arrival: Arrival) -> Option<Box<Connection>> {
+async fn handshake(mut arrival: Arrival, place: &mut Place) -> Option<Box<Connection>> {
+    if !arrival.listener.is_plain() {
+        let come;
+        (arrival, come) = Box::pin(approach(arrival, place)).await;
+        if let Err(refused) = come {
+            refuse(&mut arrival, None, &Refused::Approach(refused)).await;
+            return None;
+        }
+    }
     let first = match read_connect(&mut arrival).await {
         Ok(first) => first,
         Err(refused) => {
@@ -138,30 +159,20 @@ async fn handshake(mut arrival: Arrival) -> Option<Box<Connection>> {
 async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
     let most = arrival.core.live.load().limits.sizes.packet_bytes_before_connect;
     let mut shutdown = arrival.core.shutdown.subscribe();
-    let Arrival { stream, timer, timeout, .. } = arrival;
+    let Arrival { stream, early, timer, timeout, .. } = arrival;
     let read = async {
-        let mut bytes = Vec::with_capacity(CONNECT_BYTES);
+        let mut bytes = std::mem::take(early);
+        bytes.reserve(CONNECT_BYTES);
         loop {
-            let count =
-                stream.read_buf(&mut bytes).await.map_err(|e| Refused::Network(e.kind()))?;
+            if let Some(first) = take_connect(&mut bytes, most)? {
+                return Ok(first);
+            }
+            let count = stream.read_buf(&mut bytes).await.map_err(|error| {
+                let violation = websocket::violation(&error).map(Refused::WebSocket);
+                violation.unwrap_or_else(|| Refused::Network(error.kind()))
+            })?;
             if count == 0 {
                 return Err(Refused::Network(io::ErrorKind::UnexpectedEof));
-            }
-            if bytes.first().is_some_and(|first| first >> 4 != 1) {
-                return Err(Refused::NotConnect);
-            }
-            // CONNECT says its own version; the one given here is not looked at.
-            let decoded = decode(&bytes, ProtocolVersion::V5, most)
-                .map_err(|error| Refused::Malformed { error, version: claimed_version(&bytes) });
-            match decoded? {
-                Decoded::Packet(Packet::Connect(connect), taken) => {
-                    let rest = bytes.get(taken..).unwrap_or_default().to_vec();
-                    // They held the password.
-                    bytes.zeroize();
-                    return Ok(First { connect, assigned: false, rest });
-                }
-                Decoded::Packet(..) => return Err(Refused::NotConnect),
-                Decoded::Incomplete { .. } => {}
             }
         }
     };
@@ -169,6 +180,26 @@ async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
         first = read => first,
         () = timer.as_mut() => Err(Refused::Timeout(*timeout)),
         _ = shutdown.wait_for(|down| *down) => Err(Refused::ShuttingDown),
+    }
+}
+
+/// CONNECT and what came behind it, if it is whole.
+fn take_connect(bytes: &mut Vec<u8>, most: usize) -> Result<Option<First>, Refused> {
+    if bytes.first().is_some_and(|first| first >> 4 != 1) {
+        return Err(Refused::NotConnect);
+    }
+    // CONNECT says its own version; the one given here is not looked at.
+    let decoded = decode(bytes, ProtocolVersion::V5, most)
+        .map_err(|error| Refused::Malformed { error, version: claimed_version(bytes) });
+    match decoded? {
+        Decoded::Packet(Packet::Connect(connect), taken) => {
+            let rest = bytes.get(taken..).unwrap_or_default().to_vec();
+            // They held the password.
+            bytes.zeroize();
+            Ok(Some(First { connect, assigned: false, rest }))
+        }
+        Decoded::Packet(..) => Err(Refused::NotConnect),
+        Decoded::Incomplete { .. } => Ok(None),
     }
 }
 
@@ -342,7 +373,7 @@ async fn authenticate(
         connection_id: arrival.connection_id,
         client_id: Arc::from(connect.client_id.as_str()),
         username: connect.username.clone(),
-        listener: Arc::clone(&arrival.listener),
+        listener: Arc::clone(&arrival.listener.name),
         remote: arrival.remote,
         protocol: connect.version,
         tls: None,
@@ -437,7 +468,7 @@ fn open_session(
     let facts = Facts {
         authenticated: Arc::clone(authenticated),
         username: connect.username.clone(),
-        listener: Arc::clone(&arrival.listener),
+        listener: Arc::clone(&arrival.listener.name),
         remote: arrival.remote,
         protocol: connect.version,
         keep_alive_seconds: keep_alive(connect, live),
@@ -486,7 +517,7 @@ impl Admitted {
         Connected {
             client_id: &self.opened.handle.client_id,
             principal: &identity.principal,
-            listener: &arrival.listener,
+            listener: &arrival.listener.name,
             remote: arrival.remote,
             protocol: protocol_name(self.connect.version),
             session_present: self.opened.session_present,
@@ -535,21 +566,42 @@ impl Claimed {
 
 /// The one place where a refusal leaves.
 async fn refuse(arrival: &mut Arrival, claim: Option<&Claimed>, refused: &Refused) {
+    if let Refused::Approach(approach::Refused::Limit(refusal)) = refused {
+        listener::refused(&arrival.core, &arrival.listener, arrival.remote, refusal);
+        return;
+    }
     let reason = refused.reason_code();
     ConnectRefused {
         client_id: claim.map(|claim| claim.client_id.as_str()),
         username: claim.and_then(|claim| claim.username.as_deref()),
-        listener: &arrival.listener,
+        listener: &arrival.listener.name,
         remote: arrival.remote,
         reason: reason.unwrap_or(ReasonCode::UnspecifiedError),
         cause: refused,
     }
     .emit(&arrival.core.metrics);
-    let Some(reason_code) = reason else { return };
+    let output = match (refused, reason) {
+        (Refused::Approach(approach::Refused::Upgrade(refused)), _) => {
+            refused.response().into_bytes()
+        }
+        (_, Some(reason_code)) => refusal_connack(reason_code, claim, refused).unwrap_or_default(),
+        (_, None) => Vec::new(),
+    };
+    if !output.is_empty() || arrival.stream.has_goodbye() {
+        farewell(&mut arrival.stream, &output).await;
+    }
+}
+
+/// CONNACK of a refusal, if the client can be told.
+fn refusal_connack(
+    reason_code: ReasonCode,
+    claim: Option<&Claimed>,
+    refused: &Refused,
+) -> Option<Vec<u8>> {
     let (version, wants_reason, most) = match (claim, refused) {
         (Some(claim), _) => (claim.version, claim.wants_reason, claim.packet_bytes_max),
         (None, Refused::Malformed { version: Some(version), .. }) => (*version, false, usize::MAX),
-        (None, _) => return,
+        (None, _) => return None,
     };
     let reason_string = match refused {
         Refused::ByChain(refusal) if wants_reason => refusal.reason.clone(),
@@ -557,9 +609,7 @@ async fn refuse(arrival: &mut Arrival, claim: Option<&Claimed>, refused: &Refuse
     };
     let connack = ConnAck { reason_code, reason_string, ..ConnAck::default() };
     let mut output = Vec::new();
-    if Packet::ConnAck(Box::new(connack)).encode_within(version, most, &mut output) {
-        farewell(&mut arrival.stream, &output).await;
-    }
+    Packet::ConnAck(Box::new(connack)).encode_within(version, most, &mut output).then_some(output)
 }
 
 /// The version that a CONNECT claims, as far as its bytes say. Who names a level above 5 is taken to read 5.0's CONNACK,

@@ -24,7 +24,6 @@ use parking_lot::MutexGuard;
 use session::{Frames, InboundAliases, KeepAlive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::Sleep,
 };
 
@@ -37,6 +36,7 @@ use crate::{
     refresh::Refresh,
     retained,
     sessions::{SessionHandle, State},
+    stream::Stream,
 };
 
 /// Bytes read at once.
@@ -53,7 +53,7 @@ thread_local! {
 /// A connected client. Only [`crate::connect`] makes one, from an [`Authenticated`].
 pub(crate) struct Connection {
     pub(crate) core: Arc<Core>,
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) connection_id: u64,
     pub(crate) version: ProtocolVersion,
     /// MQTT 3.1, whose SUBACK has no failure.
@@ -87,7 +87,7 @@ pub(crate) struct Connection {
 /// What [`crate::connect`] hands over.
 pub(crate) struct Begin {
     pub(crate) core: Arc<Core>,
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) connection_id: u64,
     pub(crate) version: ProtocolVersion,
     /// MQTT 3.1.
@@ -106,10 +106,11 @@ pub(crate) struct Begin {
 }
 
 impl Connection {
-    pub(crate) fn new(begin: Begin, now: Instant) -> Self {
+    pub(crate) fn new(mut begin: Begin, now: Instant) -> Self {
         let live = begin.core.live.load();
         let (packet_bytes_max, aliases) =
             (live.limits.sizes.packet_bytes, live.limits.sizes.topic_alias_maximum);
+        begin.stream.set_message_bytes_max(packet_bytes_max);
         let mut refresh = Refresh::new(&begin.authenticated, now);
         let ends_at = begin.authenticated.identity().expires_at_unix;
         refresh.set_end(ends_at, begin.core.now_unix(), now);
@@ -231,7 +232,7 @@ impl Connection {
                 let mut buffer = ReadBuf::new(chunk);
                 match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
                     Poll::Pending => return Ok(()),
-                    Poll::Ready(Err(error)) => return Err(Close::Network(error.kind())),
+                    Poll::Ready(Err(error)) => return Err(Close::by_read_error(&error)),
                     Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
                         return Err(Close::Network(io::ErrorKind::UnexpectedEof));
                     }

@@ -9,12 +9,9 @@ use std::{
 use codec::{Disconnect, Packet, PacketType, ProtocolVersion, ReasonCode};
 use session::WillMessage;
 use telemetry::events::{Disconnected, ProtocolViolation};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::{close::Close, connection::Connection, will};
+use crate::{close::Close, connection::Connection, stream::Stream, will};
 
 /// How long the last bytes may take.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -59,7 +56,8 @@ pub(crate) async fn finish(mut connection: Box<Connection>, close: Close) {
     }
     report(&connection, &close);
     let last_words = last_words(&mut connection, &close);
-    if !last_words.is_empty() {
+    let is_there = !matches!(close, Close::Network(_) | Close::WriteTimeout);
+    if !last_words.is_empty() || is_there && connection.stream.has_goodbye() {
         farewell(&mut connection.stream, &last_words).await;
     }
 }
@@ -123,7 +121,7 @@ fn report(connection: &Connection, close: &Close) {
 
 /// What is still to be written: acknowledgements that were given, and DISCONNECT for a 5.0 client.
 fn last_words(connection: &mut Connection, close: &Close) -> Vec<u8> {
-    if matches!(close, Close::Network(_) | Close::WriteTimeout) {
+    if matches!(close, Close::Network(_) | Close::WebSocket(_) | Close::WriteTimeout) {
         return Vec::new();
     }
     let mut output = connection.unwritten();
@@ -136,7 +134,7 @@ fn last_words(connection: &mut Connection, close: &Close) -> Vec<u8> {
 /// Writes the last bytes of a connection so that they arrive: closing a socket while input lies unread would make the
 /// system send a reset, which can overtake them. The client may be gone or deaf; nobody waits for it longer than
 /// [`FAREWELL`].
-pub(crate) async fn farewell(stream: &mut TcpStream, last_words: &[u8]) {
+pub(crate) async fn farewell(stream: &mut Stream, last_words: &[u8]) {
     let mut unread = [0; 1024];
     let said = async {
         stream.write_all(last_words).await?;

@@ -6,6 +6,8 @@ use std::{net::SocketAddr, sync::Arc};
 use access::Permissions;
 use codec::ReasonCode;
 
+use crate::ListenerAddress;
+
 /// A session and, when connected, its connection.
 #[derive(Clone, Debug)]
 pub struct ClientInfo {
@@ -23,7 +25,7 @@ pub struct ClientInfo {
     pub username: Option<String>,
     /// Listener name.
     pub listener: Arc<str>,
-    /// Address of the client.
+    /// Address of the client; of one on a Unix socket `127.0.0.1:0`.
     pub remote: Option<SocketAddr>,
     /// `3.1.1` or `5.0`.
     pub protocol: &'static str,
@@ -63,8 +65,8 @@ pub struct ListenerInfo {
     pub name: Arc<str>,
     /// `tcp`, ...
     pub transport: &'static str,
-    /// Bound address with the real port.
-    pub address: SocketAddr,
+    /// Bound address with the real port, or the socket file.
+    pub address: ListenerAddress,
     /// Open connections.
     pub connections: u64,
 }

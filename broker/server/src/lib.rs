@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod approach;
 mod broker;
 mod close;
 mod config;
@@ -18,18 +19,27 @@ mod counts;
 mod disconnect;
 mod handle;
 mod listener;
+mod proxy_protocol;
 mod publish;
 mod refresh;
 mod retained;
 mod router;
 mod sessions;
+mod stream;
 mod subscribe;
 mod timers;
 mod unsubscribe;
+#[doc(hidden)]
+pub mod untrusted;
+mod websocket;
 mod will;
 
 pub use access::ClientIdFrom;
 pub use broker::{Broker, StartError};
-pub use config::{Config, ListenerConfig, LiveConfig, ProtocolVersions, PublishDenied};
+pub use config::{
+    Config, ListenerAddress, ListenerConfig, LiveConfig, ProtocolVersions, ProxyProtocol,
+    PublishDenied, Transport,
+};
 pub use handle::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, Totals};
+pub use ipnet::IpNet;
 pub use session::QueueFull;

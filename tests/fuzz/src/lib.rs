@@ -8,9 +8,13 @@
 #![forbid(unsafe_code)]
 
 mod codec_decode;
+mod proxy_header;
 mod smoke;
 mod topic_filter;
+mod websocket_frames;
 
 pub use codec_decode::codec_decode;
-pub use smoke::{CODEC_SEEDS, TOPIC_SEEDS, smoke};
+pub use proxy_header::proxy_header;
+pub use smoke::{CODEC_SEEDS, FRAME_SEEDS, PROXY_SEEDS, TOPIC_SEEDS, smoke};
 pub use topic_filter::topic_filter;
+pub use websocket_frames::websocket_frames;

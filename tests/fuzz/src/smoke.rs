@@ -41,6 +41,25 @@ pub const TOPIC_SEEDS: &[&[u8]] = &[
     b"a//b\na/+/b\na/+/+\na//#\n//#\n/#\n//+",
 ];
 
+/// PROXY headers of both versions to start from, with TLVs and without.
+pub const PROXY_SEEDS: &[&[u8]] = &[
+    b"PROXY TCP4 192.0.2.1 192.0.2.2 1000 1883\r\nrest",
+    b"PROXY TCP6 2001:db8::1 2001:db8::2 1000 1883\r\n",
+    b"PROXY UNKNOWN\r\n",
+    b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x13\xC0\0\x02\x01\xC0\0\x02\x02\x03\xE8\x07\x5B\
+      \x02\0\x04host",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x24\x20\x01\x0D\xB8\0\0\0\0\0\0\0\0\0\0\0\x01\
+      \x20\x01\x0D\xB8\0\0\0\0\0\0\0\0\0\0\0\x02\x03\xE8\x07\x5B",
+];
+
+/// Frames of a WebSocket client to start from, behind a byte that says where they are cut.
+pub const FRAME_SEEDS: &[&[u8]] = &[
+    b"\x03\x82\x83\x01\x02\x03\x04abc\x89\x81\0\0\0\0p\x82\xFE\0\x7E\0\0\0\0",
+    b"\x01\x02\x81\0\0\0\0a\0\x80\0\0\0\0\x80\x81\0\0\0\0b\x8A\x80\0\0\0\0",
+    b"\x08\x82\x80\0\0\0\0\x88\x82\0\0\0\0\x03\xE8\x82\x80\0\0\0\0",
+];
+
 /// Calls `body` with each seed and with `rounds` changed seeds.
 pub fn smoke(body: fn(&[u8]), seeds: &[&[u8]], rounds: u32) {
     for seed in seeds {
@@ -113,6 +132,24 @@ mod tests {
     #[test]
     fn topic_filter() {
         smoke(super::super::topic_filter, TOPIC_SEEDS, 20_000);
+    }
+
+    #[test]
+    fn proxy_header() {
+        smoke(super::super::proxy_header, PROXY_SEEDS, 200_000);
+        let complete =
+            |seed: &&&[u8]| server::untrusted::proxy_header(seed).is_ok_and(|n| n.is_some());
+        assert_eq!(PROXY_SEEDS.iter().filter(complete).count(), PROXY_SEEDS.len());
+    }
+
+    #[test]
+    fn websocket_frames() {
+        smoke(super::super::websocket_frames, FRAME_SEEDS, 200_000);
+        let good = |seed: &&&[u8]| {
+            let (payload, end) = server::untrusted::websocket_payload(&seed[1..], 1_000);
+            !payload.is_empty() && end.is_none_or(|end| end.starts_with("Closed"))
+        };
+        assert_eq!(FRAME_SEEDS.iter().filter(good).count(), FRAME_SEEDS.len() - 1);
     }
 
     /// A sample that never decodes anything would prove nothing.

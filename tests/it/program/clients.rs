@@ -1,4 +1,5 @@
-//! Clients that we did not write: paho-mqtt from PyPI and mqtt from npm, in both protocol versions.
+//! Clients that we did not write: paho-mqtt from PyPI and mqtt from npm, in both protocol versions,
+//! over TCP and over WebSocket.
 //!
 //! The dialogues are scripts in `tests/clients`, one for each library, with the same scenarios.
 //! They print what they find; what should be found stands here, once for both.
@@ -26,38 +27,65 @@ enum Version {
     V5,
 }
 
+/// What packets come over, by the name of the listener.
+const TCP: &str = "mqtt";
+const WEBSOCKET: &str = "ws";
+
 use Library::{Npm, Paho};
 use Version::{V5, V311};
 
 #[tokio::test]
 async fn paho_speaks_3_1_1() {
-    hold(Paho, V311).await;
+    hold(Paho, V311, TCP).await;
 }
 
 #[tokio::test]
 async fn paho_speaks_5_0() {
-    hold(Paho, V5).await;
+    hold(Paho, V5, TCP).await;
 }
 
 #[tokio::test]
 async fn npm_speaks_3_1_1() {
-    hold(Npm, V311).await;
+    hold(Npm, V311, TCP).await;
 }
 
 #[tokio::test]
 async fn npm_speaks_5_0() {
-    hold(Npm, V5).await;
+    hold(Npm, V5, TCP).await;
+}
+
+#[tokio::test]
+async fn paho_speaks_3_1_1_over_websocket() {
+    hold(Paho, V311, WEBSOCKET).await;
+}
+
+#[tokio::test]
+async fn paho_speaks_5_0_over_websocket() {
+    hold(Paho, V5, WEBSOCKET).await;
+}
+
+#[tokio::test]
+async fn npm_speaks_3_1_1_over_websocket() {
+    hold(Npm, V311, WEBSOCKET).await;
+}
+
+#[tokio::test]
+async fn npm_speaks_5_0_over_websocket() {
+    hold(Npm, V5, WEBSOCKET).await;
 }
 
 /// Holds every dialogue with a broker of its own and compares what was found.
-async fn hold(library: Library, version: Version) {
+async fn hold(library: Library, version: Version, listener: &str) {
     let folder = Folder::bundled();
+    let websocket = "[[listeners]]\nname = \"ws\"\nbind = \"127.0.0.1:0\"\ntransport = \"ws\"\n";
+    folder.configure_more(websocket);
     // Four failed logins of the same user are more than the default lets pass without a wait.
     folder.configure_more("[limits.login_backoff]\nfree_failures = 100\n");
     let broker = Program::start(&folder.config()).await;
     let expected = expected(library, version);
     let mut command = library.command();
-    command.arg(broker.mqtt().port().to_string());
+    command.arg(if listener == WEBSOCKET { "ws" } else { "tcp" });
+    command.arg(broker.listener(listener).port().to_string());
     command.args([if version == V5 { "5" } else { "311" }, ALICE.0, ALICE.1]);
     command.args(expected.iter().map(|(scenario, _)| scenario));
     let ended = run(command, b"").await.expect_code(0);

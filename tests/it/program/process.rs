@@ -149,6 +149,7 @@ fn read(file: &File) -> String {
 pub(super) struct Program {
     child: Child,
     log: PathBuf,
+    /// Those with an address; a socket file has none.
     listeners: Vec<(String, SocketAddr)>,
     api: Option<Api>,
 }
@@ -193,8 +194,10 @@ impl Program {
         let words = line["listeners"].as_str().expect("the ready line names the listeners");
         for word in words.split_whitespace() {
             let (name, address) = word.split_once('=').expect("NAME=ADDRESS");
-            let address = address.parse().expect("an address");
-            program.listeners.push((name.to_owned(), address));
+            if !address.starts_with('/') {
+                let address = address.parse().expect("an address");
+                program.listeners.push((name.to_owned(), address));
+            }
         }
         let admin = line["admin"].as_str().expect("the ready line names the admin API");
         let token = fs::read_to_string(folder.join("data/admin.token")).expect("the token");

@@ -140,7 +140,7 @@ impl BrokerHandle for FakeBroker {
         if self.unbound.load(Ordering::Relaxed) {
             return Vec::new();
         }
-        let address = "127.0.0.1:1883".parse().unwrap();
+        let address = server::ListenerAddress::Socket("127.0.0.1:1883".parse().unwrap());
         vec![ListenerInfo { name: "mqtt".into(), transport: "tcp", address, connections: 2 }]
     }
 

@@ -198,3 +198,42 @@ fn other_limits_keep_the_counts() {
     assert_eq!(rates.admit(here, now), Ok(()));
     assert_eq!(rates.connections(), 5);
 }
+
+/// Behind a load balancer: counted among all from the start, as one of its address once that is
+/// known.
+#[test]
+fn a_held_connection_is_of_no_address_until_it_is_settled() {
+    let now = Instant::now();
+    let config = ConnectionRateConfig { connections: 3, connections_per_address: 1, ..small() };
+    let mut rates = ConnectionRate::new(config, now);
+    for _ in 0..3 {
+        assert_eq!(rates.hold(), Ok(()));
+    }
+    assert_eq!(rates.hold(), Err(Refusal::Connections { maximum: 3 }));
+    assert_eq!(rates.admit(many(0), now).unwrap_err().limit(), "connections");
+    assert_eq!(rates.addresses.len(), 0);
+
+    assert_eq!(rates.settle(many(1), now), Ok(()));
+    assert_eq!(rates.settle(many(1), now).unwrap_err().limit(), "connections_per_address");
+    assert_eq!(rates.connections(), 3);
+    // Refused, it is still held.
+    rates.release_held();
+    assert_eq!(rates.connections(), 2);
+    assert_eq!(rates.settle(many(2), now), Ok(()));
+    rates.release(many(1));
+    rates.release(many(2));
+    assert_eq!(rates.connections(), 0);
+}
+
+#[test]
+fn the_rate_of_all_says_until_when_it_is_closed() {
+    let now = Instant::now();
+    let mut rates = ConnectionRate::new(small(), now);
+    for index in 0..8 {
+        assert_eq!(rates.closed_until(now), None);
+        rates.admit(many(index), now).unwrap();
+    }
+    let until = now + Duration::from_millis(100);
+    assert_eq!(rates.closed_until(now), Some(until));
+    assert_eq!(rates.closed_until(until), None);
+}

@@ -1,10 +1,13 @@
 //! `[[listeners]]`: where clients connect, and through which chain.
 
-use std::{collections::HashSet, net::SocketAddr};
+use std::{collections::HashSet, net::SocketAddr, path::Path};
+
+use server::{ProxyProtocol, Transport};
 
 use super::{
     document::{At, Located},
     table::Table,
+    transport,
 };
 
 /// Names of plugins, in the order in which they are asked.
@@ -15,8 +18,10 @@ pub(crate) type Chain = Vec<At<String>>;
 pub(crate) struct Listener {
     /// Unique name: plugins see it and chains belong to it.
     pub(crate) name: String,
-    /// Address; port 0 = any free port.
-    pub(crate) bind: SocketAddr,
+    /// What it speaks below MQTT, and where.
+    pub(crate) transport: Transport,
+    /// Load balancers in front of it.
+    pub(crate) proxy_protocol: Option<ProxyProtocol>,
     /// Its own chain; `None` = the default one.
     pub(crate) chain: Option<Chain>,
 }
@@ -27,18 +32,15 @@ const NAME_CHARACTERS_MAX: usize = 64;
 /// The link that ends every chain.
 const DENY_ALL: &str = "deny-all";
 
-/// Transports that DESIGN names and this version does not have.
-const NOT_YET: [&str; 4] = ["tls", "ws", "wss", "unix"];
-
 /// Reads all listeners. `root` takes the fault that there is none.
-pub(super) fn read(tables: Vec<Table<'_>>, root: &Table<'_>) -> Vec<Listener> {
+pub(super) fn read(tables: Vec<Table<'_>>, root: &Table<'_>, folder: &Path) -> Vec<Listener> {
     if tables.is_empty() {
         root.refuse_missing("listeners", "at least one [[listeners]] with name and bind is needed");
     }
     let mut names = HashSet::new();
     let mut binds = HashSet::new();
     let mut listeners = Vec::new();
-    for table in tables {
+    for mut table in tables {
         let name = table.required("name", "each listener needs a name");
         if let Some(name) = &name {
             check_name(&table, "name", name);
@@ -46,19 +48,21 @@ pub(super) fn read(tables: Vec<Table<'_>>, root: &Table<'_>) -> Vec<Listener> {
                 table.refuse("name", &name.span, "is the name of an earlier listener".to_owned());
             }
         }
-        let bind = table.required("bind", "each listener needs an address, e.g. 127.0.0.1:1883");
-        let bind = bind.and_then(|bind| read_address(&table, "bind", &bind));
-        if let Some(bind) = &bind
-            && bind.value.port() != 0
-            && !binds.insert(bind.value)
-        {
-            table.refuse("bind", &bind.span, "is the address of an earlier listener".to_owned());
+        let transport = transport::read(&table, folder);
+        if let Some(transport) = &transport {
+            let place = transport.value.place();
+            let any_port = place.socket().is_some_and(|address| address.port() == 0);
+            if !any_port && !binds.insert(place) {
+                let what = "is the address of an earlier listener".to_owned();
+                table.refuse("bind", &transport.span, what);
+            }
         }
-        check_transport(&table);
         let chain = read_chain(&table);
+        let proxy_protocol = transport::read_proxy_protocol(table.optional_table("proxy_protocol"));
         table.finish();
-        if let (Some(name), Some(bind)) = (name, bind) {
-            listeners.push(Listener { name: name.value, bind: bind.value, chain });
+        if let (Some(name), Some(transport)) = (name, transport) {
+            let (name, transport) = (name.value, transport.value);
+            listeners.push(Listener { name, transport, proxy_protocol, chain });
         }
     }
     listeners
@@ -109,19 +113,4 @@ fn check_name(table: &Table<'_>, key: &str, name: &Located<String>) {
         );
         table.refuse(key, &name.span, what);
     }
-}
-
-fn check_transport(table: &Table<'_>) {
-    let Some(transport) = table.string("transport") else {
-        return;
-    };
-    if transport.value == "tcp" {
-        return;
-    }
-    let what = if NOT_YET.contains(&transport.value.as_str()) {
-        "is not available in this version yet, allowed: tcp"
-    } else {
-        "is not known, allowed: tcp"
-    };
-    table.refuse("transport", &transport.span, what.to_owned());
 }

@@ -72,7 +72,8 @@ pub(super) fn read_admin(table: Table<'_>, listeners: &[Listener]) -> Admin {
                         127.0.0.0/8 or [::1], or any address with allow_remote = true";
             table.refuse("bind", &bind.span, what.to_owned());
         }
-        if bind.value.port() != 0 && listeners.iter().any(|l| l.bind == bind.value) {
+        let is_taken = |l: &Listener| l.transport.place().socket() == Some(bind.value);
+        if bind.value.port() != 0 && listeners.iter().any(is_taken) {
             table.refuse("bind", &bind.span, "is the address of a listener".to_owned());
         }
     }

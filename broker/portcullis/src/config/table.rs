@@ -171,6 +171,13 @@ impl<'a> Table<'a> {
         self.child(path, span, entries)
     }
 
+    /// A sub-table that means something by being there.
+    pub(crate) fn optional_table(&mut self, key: &'static str) -> Option<Self> {
+        let is_there = self.entries.contains_key(key);
+        let table = self.table(key);
+        is_there.then_some(table)
+    }
+
     /// An array of tables; empty when it is not there.
     pub(crate) fn tables(&mut self, key: &'static str) -> Vec<Self> {
         self.known.borrow_mut().push(key);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use server::Transport;
 use session::QueueFull;
 
 use super::*;
@@ -86,6 +87,28 @@ fn the_reference_lists_every_key_with_its_default() {
     }
 }
 
+/// What stands there as a comment can be taken as it stands.
+#[test]
+fn the_examples_of_the_reference_are_valid() {
+    let with = |transport: &str, lines: &[&str]| {
+        let mut text = REFERENCE.replace("transport = \"tcp\"", transport);
+        for line in lines {
+            let commented = format!("\n# {line}");
+            assert!(text.contains(&commented), "{line}");
+            text = text.replace(&commented, &format!("\n{line}"));
+        }
+        parse(&text).unwrap().listeners[0].clone()
+    };
+    let proxy = ["[listeners.proxy_protocol]", "trusted = [\"10.0.0.0/8\", \"fd00::/8\"]"];
+    let trusted = with("transport = \"tcp\"", &proxy).proxy_protocol.unwrap().trusted;
+    assert_eq!(trusted.len(), 2);
+    let ws = ["path = \"/mqtt\"", "origins = [\"https://app.example\"]"];
+    let ws = with("transport = \"ws\"", &ws).transport;
+    assert!(matches!(ws, Transport::WebSocket { path, origins: Some(_), .. } if path == "/mqtt"));
+    let unix = with("transport = \"unix\"", &["mode = \"0660\""]).transport;
+    assert!(matches!(unix, Transport::Unix { mode: 0o660, .. }));
+}
+
 #[test]
 fn every_problem_is_reported_with_its_line() {
     refused(
@@ -120,14 +143,15 @@ conections = 5
             "p.toml:5: listeners.bind: \"localhost:1883\": is not an address, allowed: IP:PORT \
              such as 127.0.0.1:1883 or [::]:1883, port 0 to 65535 (0 = any free port)",
             "p.toml:6: listeners.transport: \"tls\": is not available in this version yet, \
-             allowed: tcp",
+             allowed: tcp | ws | unix",
             "p.toml:8: listeners.name: \"mqtt\": is the name of an earlier listener",
             "p.toml:10: listeners.colour: unknown: is not a key of this table, allowed: name, \
-             bind, transport, chain",
+             bind, transport, path, origins, mode, chain, proxy_protocol",
             "p.toml:12: listeners.name: \"a b\": is not a name, allowed: 1 to 64 of letters, \
              digits, '-' and '_'",
             "p.toml:13: listeners.bind: \"127.0.0.1:1884\": is the address of an earlier listener",
-            "p.toml:14: listeners.transport: \"quic\": is not known, allowed: tcp",
+            "p.toml:14: listeners.transport: \"quic\": is not known, allowed: tcp | ws | \
+             unix",
             "p.toml:16: plugins.chain: \"a\": stands in the chain twice",
             "p.toml:16: plugins.chain: \"deny-all\": is always the last link, allowed: only at \
              the end, or left out",
@@ -298,6 +322,125 @@ fn a_text_may_stand_in_a_file_of_its_own_and_is_never_shown() {
     assert_eq!(config.data_dir, Path::new("/etc/portcullis/file:x"));
 }
 
+/// [`SMALL`] with more keys of its listener.
+fn listener(lines: &str) -> Result<Listener, Problems> {
+    let text = SMALL.replace("bind = \"127.0.0.1:1883\"\n", lines);
+    parse(&text).map(|config| config.listeners[0].clone())
+}
+
+/// These lines behind `name` of a listener, from line 6 on, are refused with these sentences.
+#[track_caller]
+fn refused_listener(lines: &str, expect: &[&str]) {
+    let problems = listener(lines).expect_err("is accepted").to_string();
+    let found: Vec<_> =
+        problems.lines().map(|line| line.replace("/etc/portcullis/p.toml:", "")).collect();
+    assert_eq!(found, expect, "{lines}");
+}
+
+#[test]
+fn a_websocket_listener() {
+    let bind = "127.0.0.1:8083".parse().unwrap();
+    let ws = "transport = \"ws\"\nbind = \"127.0.0.1:8083\"\n";
+    let expect = Transport::WebSocket { bind, path: "/mqtt".to_owned(), origins: None };
+    assert_eq!(listener(ws).unwrap().transport, expect);
+    let more = "path = \"/a/b-c\"\norigins = [\"https://app.example\", \"http://[::1]:8080\", \
+                \"null\", \"app+x://y\"]\n";
+    let origins = ["https://app.example", "http://[::1]:8080", "null", "app+x://y"];
+    let origins = Some(origins.map(str::to_owned).to_vec());
+    let expect = Transport::WebSocket { bind, path: "/a/b-c".to_owned(), origins };
+    assert_eq!(listener(&format!("{ws}{more}")).unwrap().transport, expect);
+    let none = listener(&format!("{ws}origins = []\n")).unwrap().transport;
+    assert!(matches!(none, Transport::WebSocket { origins: Some(list), .. } if list.is_empty()));
+    for path in ["mqtt", "", "/a?b", "/a b", "/\u{e9}"] {
+        let sentence = format!(
+            "8: listeners.path: {path:?}: is not a path, allowed: / and up to 1024 ASCII \
+             characters of a URL, without query"
+        );
+        refused_listener(&format!("{ws}path = {path:?}\n"), &[&sentence]);
+    }
+    for origin in ["app.example", "https://", "https://a/", "https://a:443", "http://a:80", "*"] {
+        let sentence = format!(
+            "8: listeners.origins: {origin:?}: is not an origin, allowed: as browsers send it, \
+             SCHEME://HOST or SCHEME://HOST:PORT without the scheme's own port, such as \
+             https://app.example, or null"
+        );
+        refused_listener(&format!("{ws}origins = [{origin:?}]\n"), &[&sentence]);
+    }
+    refused_listener(
+        &format!("{ws}mode = \"0600\"\n"),
+        &["8: listeners.mode: \"0600\": means nothing here, allowed: only with transport = \
+             \"unix\""],
+    );
+}
+
+#[test]
+fn a_unix_listener() {
+    let unix = "transport = \"unix\"\nbind = \"run/mqtt.sock\"\n";
+    let path = PathBuf::from("/etc/portcullis/run/mqtt.sock");
+    let expect = Transport::Unix { path: path.clone(), mode: 0o660 };
+    assert_eq!(listener(unix).unwrap().transport, expect);
+    let open = listener(&format!("{unix}mode = \"0777\"\n")).unwrap().transport;
+    assert_eq!(open, Transport::Unix { path, mode: 0o777 });
+    for mode in ["660", "0888", "1777", "+777", ""] {
+        let sentence = format!(
+            "8: listeners.mode: {mode:?}: is not a mode, allowed: four octal digits in quotes, \
+             \"0000\" to \"0777\""
+        );
+        refused_listener(&format!("{unix}mode = {mode:?}\n"), &[&sentence]);
+    }
+    let long = format!("/{}", "x".repeat(107));
+    refused_listener(
+        &format!("transport = \"unix\"\nbind = {long:?}\n"),
+        &[&format!(
+            "7: listeners.bind: \"{}...: is no place for a socket file, allowed: a path of at most \
+             107 bytes counted from /; this one has 108",
+            &long[..59]
+        )],
+    );
+    refused_listener(
+        &format!("{unix}path = \"/mqtt\"\norigins = [\"null\"]\n"),
+        &[
+            "8: listeners.path: \"/mqtt\": means nothing here, allowed: only with transport = \
+             \"ws\"",
+            "9: listeners.origins: \"null\": means nothing here, allowed: only with transport = \
+             \"ws\"",
+        ],
+    );
+    // Two listeners cannot share a file.
+    let twice = format!("{unix}[[listeners]]\nname = \"b\"\n{unix}");
+    refused_listener(
+        &twice,
+        &["11: listeners.bind: \"run/mqtt.sock\": is the address of an earlier listener"],
+    );
+}
+
+#[test]
+fn load_balancers_in_front_of_a_listener() {
+    let tcp = "bind = \"127.0.0.1:1883\"\n[listeners.proxy_protocol]\n";
+    let trusted = "trusted = [\"10.0.0.0/8\", \"192.0.2.7\", \"fd00::/8\"]\n";
+    let found = listener(&format!("{tcp}{trusted}")).unwrap().proxy_protocol;
+    let ranges = ["10.0.0.0/8", "192.0.2.7/32", "fd00::/8"].map(|range| range.parse().unwrap());
+    assert_eq!(found.map(|found| found.trusted), Some(ranges.to_vec()));
+    assert_eq!(listener("bind = \"127.0.0.1:1883\"\n").unwrap().proxy_protocol, None);
+    let needed = "7: listeners.proxy_protocol.trusted: missing: the addresses of the load \
+                  balancers are needed, at least one, e.g. trusted = [\"10.0.0.0/8\"]";
+    refused_listener(tcp, &[needed]);
+    refused_listener(&format!("{tcp}trusted = []\n"), &[needed]);
+    for range in ["10.0.0.1/8", "10.0.0.0/33", "lb.example", "fd00::1/8", ""] {
+        let sentence = format!(
+            "8: listeners.proxy_protocol.trusted: {range:?}: is not a range of addresses, allowed: \
+             ADDRESS or ADDRESS/BITS with nothing set behind the bits, such as 10.0.0.0/8 or \
+             fd00::/8"
+        );
+        refused_listener(&format!("{tcp}trusted = [{range:?}]\n"), &[&sentence]);
+    }
+    refused_listener(
+        &format!("{tcp}{trusted}version = 2\n"),
+        &["9: listeners.proxy_protocol.version: unknown: is not a key of this table, allowed: \
+             trusted"],
+    );
+}
+
 #[test]
 fn no_listener_is_a_problem() {
     refused(
@@ -359,7 +502,7 @@ fn what_needs_a_restart_is_named_and_the_rest_applies() {
     assert_eq!(applied.plugins.dir, old.plugins.dir);
     let (applied_one, old_one) = (&applied.listeners[0], &old.listeners[0]);
     assert_eq!(names(&applied_one.chain), ["a"]);
-    assert_eq!(applied_one.bind, old_one.bind);
+    assert_eq!(applied_one.transport, old_one.transport);
     assert_eq!(old.needs_restart(&applied), Vec::<&str>::new());
 }
 

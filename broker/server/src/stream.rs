@@ -1,0 +1,95 @@
+//! What a connection reads and writes, whatever it came over: a byte stream.
+//!
+//! An enum, not a trait object: for TCP a read is the system call and one comparison. Knows nothing of packets, and nothing
+//! of what came before them but the change to WebSocket.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpStream, UnixStream},
+};
+
+use crate::websocket::WebSocket;
+
+/// An accepted network connection.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    WebSocket(Box<WebSocket<TcpStream>>),
+}
+
+impl Stream {
+    /// The same connection, frames from now on. `early` came behind the handshake; a message may have `most` bytes.
+    pub(crate) fn into_websocket(self, early: Vec<u8>, most: usize) -> Self {
+        match self {
+            Self::Tcp(stream) => Self::WebSocket(Box::new(WebSocket::new(stream, early, most))),
+            // The configuration has no other transport below frames.
+            other @ (Self::Unix(_) | Self::WebSocket(_)) => other,
+        }
+    }
+
+    /// The longest message that frames may make up; it is a packet's length.
+    pub(crate) fn set_message_bytes_max(&mut self, most: usize) {
+        if let Self::WebSocket(stream) = self {
+            stream.set_message_bytes_max(most);
+        }
+    }
+
+    /// Whether the client is owed a goodbye of the transport, packets or not.
+    pub(crate) fn has_goodbye(&self) -> bool {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => false,
+            Self::WebSocket(stream) => stream.is_open(),
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::WebSocket(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::WebSocket(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Self::WebSocket(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::WebSocket(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What reads the bytes of strangers before a packet is decoded, for the fuzz targets alone: they need it without sockets.
+
+use crate::{proxy_protocol, websocket::Inbound};
+
+/// The length of the PROXY header that `bytes` begin with, if it has come whole; `Err` = why there is none.
+pub fn proxy_header(bytes: &[u8]) -> Result<Option<usize>, String> {
+    let header = proxy_protocol::decode(bytes).map_err(|refused| refused.to_string())?;
+    Ok(header.map(|(_, length)| length))
+}
+
+/// What frames of a client hold of MQTT, taken in pieces of `at_once` bytes, and how they end if they do.
+pub fn websocket_payload(stream: &[u8], at_once: usize) -> (Vec<u8>, Option<String>) {
+    let mut inbound = Inbound::new(MESSAGE_BYTES_MAX);
+    let mut all = Vec::new();
+    for piece in stream.chunks(at_once.max(1)) {
+        let mut piece = piece.to_vec();
+        let (count, end) = inbound.unwrap(&mut piece);
+        all.extend_from_slice(piece.get(..count).unwrap_or_default());
+        if let Some(end) = end {
+            return (all, Some(format!("{end:?}")));
+        }
+    }
+    (all, None)
+}
+
+const MESSAGE_BYTES_MAX: usize = 1_000;
