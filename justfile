@@ -10,7 +10,7 @@ check:
     cargo fmt --manifest-path plugins/Cargo.toml --all --check
     cargo clippy --release --locked --workspace --all-targets -- -D warnings
     cargo deny check
-    cargo test --release --locked --workspace --test it tidy::
+    cargo test --release --locked --workspace --test it -- tidy:: compliance::
 
 # Everything: unit, integration, hostile guests, foreign clients; installs what is missing
 test:

@@ -7,6 +7,7 @@ use portcullis_tests::{BOTH, Broker, Setup, packets};
 
 use ProtocolVersion::{V5, V311};
 
+/// Covers 5.0 [MQTT-3.1.4-5] [MQTT-4.2.0-1], 3.1.1 [MQTT-3.1.4-4] [MQTT-7.0.0-2] [MQTT-7.1.1-1].
 #[tokio::test]
 async fn both_versions_share_a_port() {
     let broker = Broker::start().await;
@@ -44,6 +45,7 @@ fn connect_as(name: &str, level: u8) -> Vec<u8> {
     packet
 }
 
+/// Covers 5.0 [MQTT-3.1.2-2], 3.1.1 [MQTT-3.1.2-2].
 #[tokio::test]
 async fn unknown_protocol_level_is_named() {
     let broker = Broker::start().await;
@@ -55,11 +57,12 @@ async fn unknown_protocol_level_is_named() {
         client.expect_closed().await;
     }
     let mut client = broker.open(V311).await;
-    client.send_bytes(&connect_as("MQIsdp", 3)).await;
+    client.send_bytes(&connect_as("MQIsdp", 4)).await;
     client.expect(packets::refusal(ReasonCode::UnsupportedProtocolVersion)).await;
     client.expect_closed().await;
 }
 
+/// Covers 5.0 [MQTT-3.1.2-1], 3.1.1 [MQTT-3.1.2-1].
 #[tokio::test]
 async fn unknown_protocol_name_is_refused() {
     let broker = Broker::start().await;
@@ -71,10 +74,11 @@ async fn unknown_protocol_name_is_refused() {
     assert_eq!(broker.counted("portcullis_connections_opened_total"), 0);
 }
 
+/// Covers 5.0 [MQTT-3.1.2-3] [MQTT-3.1.4-1], 3.1.1 [MQTT-3.1.2-3] [MQTT-3.1.4-1] [MQTT-3.2.2-6].
 #[tokio::test]
 async fn malformed_connect() {
     let broker = Broker::start().await;
-    // Reserved connect flag [MQTT-3.1.2-3]: 3.1.1 wants no CONNACK [MQTT-3.1.4-1], 5.0 may say why.
+    // Reserved connect flag [MQTT-3.1.2-3]: no CONNACK in 3.1.1 [MQTT-3.1.4-1], 5.0 may say why.
     for (level, version, word) in [(4, V311, None), (5, V5, Some(ReasonCode::MalformedPacket))] {
         let mut bytes = connect_as("MQTT", level);
         bytes[9] |= 1;
@@ -84,6 +88,7 @@ async fn malformed_connect() {
     }
 }
 
+/// Covers 5.0 [MQTT-3.1.0-2] [MQTT-3.2.0-2], 3.1.1 [MQTT-3.1.0-2] [MQTT-4.8.0-1].
 #[tokio::test]
 async fn second_connect_is_an_error() {
     let broker = Broker::start().await;
@@ -94,6 +99,7 @@ async fn second_connect_is_an_error() {
     }
 }
 
+/// Covers 5.0 [MQTT-3.1.0-1] [MQTT-3.2.0-1] [MQTT-3.14.0-1], 3.1.1 [MQTT-3.1.0-1].
 #[tokio::test]
 async fn first_packet_must_be_connect() {
     let broker = Broker::start().await;
@@ -112,6 +118,7 @@ async fn first_packet_must_be_connect() {
 }
 
 /// What a client sends without waiting for CONNACK is handled after it.
+/// Covers 5.0 [MQTT-3.2.0-1], 3.1.1 [MQTT-3.2.0-1].
 #[tokio::test]
 async fn packets_behind_connect_are_not_lost() {
     let broker = Broker::start().await;
@@ -190,6 +197,8 @@ async fn connect_may_not_be_larger_than_for_strangers() {
     assert_eq!(client.last_words().await, Some(ReasonCode::PacketTooLarge));
 }
 
+/// Covers 5.0 [MQTT-3.1.3-6] [MQTT-3.1.3-7] [MQTT-3.2.2-16], 3.1.1 [MQTT-3.1.3-6] [MQTT-3.1.3-7]
+/// [MQTT-3.1.3-8].
 #[tokio::test]
 async fn empty_client_id_is_assigned() {
     let broker = Broker::start().await;
@@ -210,6 +219,7 @@ async fn empty_client_id_is_assigned() {
     client.expect_closed().await;
 }
 
+/// Covers 5.0 [MQTT-3.1.3-8], 3.1.1 [MQTT-3.1.3-9].
 #[tokio::test]
 async fn client_id_has_a_limit() {
     let broker = Broker::start().await;
@@ -233,6 +243,7 @@ async fn client_id_can_be_the_principal() {
     assert!(broker.broker.client("whatever").is_none());
 }
 
+/// Covers 5.0 [MQTT-4.12.0-1] [MQTT-4.12.0-7] [MQTT-4.12.1-2].
 #[tokio::test]
 async fn enhanced_authentication_is_refused() {
     let broker = Broker::start().await;
@@ -279,6 +290,7 @@ async fn keep_alive_has_a_maximum() {
 }
 
 /// One and a half times the Keep Alive after the last packet [MQTT-3.1.2-22], with the Will.
+/// Covers 5.0 [MQTT-3.1.2-22] [MQTT-3.2.2-22], 3.1.1 [MQTT-3.1.2-24].
 #[tokio::test]
 async fn silent_client_is_given_up() {
     let broker = Broker::start().await;

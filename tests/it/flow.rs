@@ -6,6 +6,7 @@ use server::BrokerHandle;
 
 use ProtocolVersion::{V5, V311};
 
+/// Covers 5.0 [MQTT-3.3.4-9] [MQTT-4.9.0-1] [MQTT-4.9.0-2].
 #[tokio::test]
 async fn receive_maximum_of_the_client() {
     let broker = Broker::start().await;
@@ -55,6 +56,7 @@ async fn window_of_a_3_1_1_client() {
     subscriber.quiet().await;
 }
 
+/// Covers 5.0 [MQTT-3.3.4-7].
 #[tokio::test]
 async fn receive_maximum_of_the_broker() {
     let broker = Broker::start().await;
@@ -75,6 +77,7 @@ async fn receive_maximum_of_the_broker() {
     client.expect_disconnect(ReasonCode::ReceiveMaximumExceeded).await;
 }
 
+/// Covers 5.0 [MQTT-3.2.2-15].
 #[tokio::test]
 async fn maximum_packet_size_of_the_broker() {
     let broker = Setup::with(|live| live.limits.sizes.packet_bytes = 2048).start().await;
@@ -92,6 +95,7 @@ async fn maximum_packet_size_of_the_broker() {
 }
 
 /// What is too large for the client is as if it had been delivered [MQTT-3.1.2-25].
+/// Covers 5.0 [MQTT-3.1.2-24] [MQTT-3.1.2-25].
 #[tokio::test]
 async fn maximum_packet_size_of_the_client() {
     let broker = Broker::start().await;
@@ -114,6 +118,7 @@ async fn maximum_packet_size_of_the_client() {
 }
 
 /// Every packet keeps to the client's Maximum Packet Size [MQTT-3.1.2-24], also CONNACK.
+/// Covers 5.0 [MQTT-3.1.2-24] [MQTT-3.2.2-20].
 #[tokio::test]
 async fn connack_keeps_to_the_maximum_packet_size() {
     let broker = Broker::start().await;

@@ -10,7 +10,9 @@
     reason = "tests: a broken expectation ends the test"
 )]
 
+mod compliance;
 mod concurrency;
+mod conformance;
 mod connect;
 mod flow;
 mod fuzz;

@@ -16,6 +16,11 @@ async fn check(broker: &Broker, version: ProtocolVersion, bytes: &[u8], code: Re
     client.expect_disconnect(code).await;
 }
 
+/// Covers 5.0 [MQTT-1.5.4-1] [MQTT-1.5.4-2] [MQTT-2.1.3-1] [MQTT-3.3.1-2] [MQTT-3.3.1-4]
+/// [MQTT-3.3.2-1] [MQTT-3.3.2-2] [MQTT-3.6.1-1] [MQTT-3.8.1-1] [MQTT-3.10.1-1] [MQTT-4.7.0-1]
+/// [MQTT-4.7.3-2] [MQTT-4.13.1-1], 3.1.1 [MQTT-1.5.3-1] [MQTT-1.5.3-2] [MQTT-2.2.2-1]
+/// [MQTT-2.2.2-2] [MQTT-3.3.1-4] [MQTT-3.3.2-1] [MQTT-3.3.2-2] [MQTT-3.6.1-1] [MQTT-3.8.1-1]
+/// [MQTT-3.10.1-1] [MQTT-4.7.1-1] [MQTT-4.7.3-2] [MQTT-4.8.0-1].
 #[tokio::test]
 async fn rules_of_every_version() {
     let broker = Broker::start().await;
@@ -54,6 +59,8 @@ async fn rules_of_every_version() {
     }
 }
 
+/// Covers 5.0 [MQTT-1.5.5-1] [MQTT-3.4.2-1] [MQTT-3.8.3-2] [MQTT-3.8.3-5] [MQTT-3.10.3-2]
+/// [MQTT-3.14.2-1] [MQTT-3.15.2-1] [MQTT-4.12.0-7] [MQTT-4.13.1-1].
 #[tokio::test]
 async fn rules_of_5_0() {
     let broker = Broker::start().await;
@@ -89,6 +96,7 @@ async fn rules_of_5_0() {
 }
 
 /// A Packet Identifier of 0 is none [MQTT-2.2.1-3].
+/// Covers 5.0 [MQTT-2.2.1-3].
 #[tokio::test]
 async fn packet_identifier_zero() {
     let broker = Broker::start().await;
@@ -109,6 +117,7 @@ async fn packet_identifier_zero() {
     }
 }
 
+/// Covers 5.0 [MQTT-4.13.1-1], 3.1.1 [MQTT-4.8.0-1].
 #[tokio::test]
 async fn packets_of_a_server() {
     let broker = Broker::start().await;

@@ -10,6 +10,9 @@ use ProtocolVersion::{V5, V311};
 const LEVELS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 
 /// Every QoS published, every QoS subscribed, every pair of versions: the lower QoS is delivered.
+/// Covers 5.0 [MQTT-2.2.1-5] [MQTT-3.3.4-1] [MQTT-3.8.4-8] [MQTT-4.3.1-1] [MQTT-4.3.2-2]
+/// [MQTT-4.3.2-4] [MQTT-4.3.3-2] [MQTT-4.3.3-4] [MQTT-4.3.3-8] [MQTT-4.3.3-11], 3.1.1
+/// [MQTT-2.3.1-6] [MQTT-3.3.4-1] [MQTT-3.8.4-6] [MQTT-4.3.1-1].
 #[tokio::test]
 async fn lower_qos_of_both_sides() {
     let broker = Broker::start().await;
@@ -45,6 +48,7 @@ async fn lower_qos_of_both_sides() {
     }
 }
 
+/// Covers 5.0 [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20].
 #[tokio::test]
 async fn properties_travel_unaltered() {
     let broker = Broker::start().await;
@@ -76,6 +80,7 @@ async fn properties_travel_unaltered() {
     old.take("t", "payload").await;
 }
 
+/// Covers 5.0 [MQTT-3.4.2-1] [MQTT-3.5.2-1].
 #[tokio::test]
 async fn without_subscribers_the_publisher_is_told() {
     let broker = Broker::start().await;
@@ -89,6 +94,7 @@ async fn without_subscribers_the_publisher_is_told() {
 }
 
 /// QoS 2 with DUP, before and after PUBREC, also over a new connection, arrives once.
+/// Covers 5.0 [MQTT-4.3.3-10] [MQTT-4.3.3-12], 3.1.1 [MQTT-4.3.3-2].
 #[tokio::test]
 async fn exactly_once_is_once() {
     for version in BOTH {
@@ -117,6 +123,7 @@ async fn exactly_once_is_once() {
     }
 }
 
+/// Covers 5.0 [MQTT-3.6.2-1] [MQTT-3.7.2-1].
 #[tokio::test]
 async fn unknown_packet_identifiers() {
     let broker = Broker::start().await;
@@ -136,7 +143,7 @@ async fn unknown_packet_identifiers() {
     }
 }
 
-/// The subscriber may refuse a message with PUBREC: it is then complete [MQTT-4.3.3-4].
+/// The subscriber may refuse a message with PUBREC: it is then complete [MQTT-4.4.0-2].
 #[tokio::test]
 async fn subscriber_refuses_with_pubrec() {
     let broker = Broker::start().await;
@@ -158,6 +165,7 @@ fn restricted() -> User {
     User::with_rules([deny("no/#"), allow("#")])
 }
 
+/// Covers 5.0 [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-4.3.3-9].
 #[tokio::test]
 async fn denied_publish_in_5_0() {
     let broker = Broker::start().await;
@@ -184,6 +192,7 @@ async fn denied_publish_in_5_0() {
     assert_eq!(broker.counted("portcullis_publish_denied_total"), 4);
 }
 
+/// Covers 3.1.1 [MQTT-3.3.5-2].
 #[tokio::test]
 async fn denied_publish_in_3_1_1() {
     let broker = Broker::start().await;
@@ -203,6 +212,7 @@ async fn denied_publish_in_3_1_1() {
     watcher.quiet().await;
 }
 
+/// Covers 3.1.1 [MQTT-3.3.5-2].
 #[tokio::test]
 async fn denied_publish_can_end_a_3_1_1_connection() {
     let setup = Setup::with(|live| live.publish_denied = PublishDenied::Disconnect);
@@ -252,6 +262,7 @@ async fn permission_depends_on_qos_and_retain() {
 }
 
 /// `#` is no permission for `$` topics, and no subscription to them [MQTT-4.7.2-1].
+/// Covers 5.0 [MQTT-4.7.2-1].
 #[tokio::test]
 async fn dollar_topics_stand_apart() {
     let broker = Broker::start().await;
@@ -307,6 +318,7 @@ async fn user_properties_of_publish_are_limited() {
     client.quiet().await;
 }
 
+/// Covers 5.0 [MQTT-3.3.4-6].
 #[tokio::test]
 async fn subscription_identifier_is_not_for_clients() {
     let broker = Broker::start().await;

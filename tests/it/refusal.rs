@@ -25,6 +25,8 @@ async fn check(broker: &Broker, code: ReasonCode, return_code: u8) {
     assert_eq!(broker.counted("portcullis_connections_opened_total"), 0);
 }
 
+/// Covers 5.0 [MQTT-3.1.4-2] [MQTT-3.2.2-6] [MQTT-3.2.2-7] [MQTT-3.2.2-8] [MQTT-4.13.2-1], 3.1.1
+/// [MQTT-3.2.2-4] [MQTT-3.2.2-5].
 #[tokio::test]
 async fn denial_by_a_plugin() {
     let broker = Broker::start().await;
@@ -38,6 +40,7 @@ async fn denial_by_a_plugin() {
     check(&broker, ReasonCode::QuotaExceeded, 3).await;
 }
 
+/// Covers 5.0 [MQTT-3.1.4-2] [MQTT-3.2.2-8].
 #[tokio::test]
 async fn failure_of_a_plugin() {
     use PluginFailureKind as K;
@@ -85,6 +88,7 @@ async fn password_decides() {
 
 /// The reason of a plugin is passed on unless the client wants no problem information
 /// [MQTT-3.1.2-29 allows CONNACK, but who asks not to be told is not told].
+/// Covers 5.0 [MQTT-3.1.2-29].
 #[tokio::test]
 async fn reason_string_is_for_who_wants_it() {
     let broker = Broker::start().await;

@@ -16,6 +16,8 @@ async fn retain(client: &mut Client, topic: &str, payload: &str) -> ReasonCode {
     code
 }
 
+/// Covers 5.0 [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7] [MQTT-3.3.1-12], 3.1.1 [MQTT-3.3.1-5]
+/// [MQTT-3.3.1-6] [MQTT-3.3.1-8] [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11].
 #[tokio::test]
 async fn stored_replaced_and_cleared() {
     for version in BOTH {
@@ -43,6 +45,7 @@ async fn stored_replaced_and_cleared() {
     }
 }
 
+/// Covers 5.0 [MQTT-3.3.1-5] [MQTT-3.8.4-8].
 #[tokio::test]
 async fn qos_is_the_lower_one() {
     let broker = Broker::start().await;
@@ -75,6 +78,7 @@ fn options(retain_handling: RetainHandling, retain_as_published: bool) -> Subscr
     }
 }
 
+/// Covers 5.0 [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11].
 #[tokio::test]
 async fn retain_handling() {
     let broker = Broker::start().await;
@@ -104,6 +108,7 @@ async fn retain_handling() {
     assert_eq!(client.take("t", "x").await.subscription_identifiers, [9]);
 }
 
+/// Covers 5.0 [MQTT-3.3.1-13].
 #[tokio::test]
 async fn retain_as_published() {
     let broker = Broker::start().await;

@@ -8,6 +8,9 @@ use server::{BrokerHandle, QueueFull};
 
 use ProtocolVersion::{V5, V311};
 
+/// Covers 5.0 [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.1.2-23] [MQTT-3.1.3-2]
+/// [MQTT-3.1.4-4] [MQTT-3.2.2-2] [MQTT-3.2.2-3], 3.1.1 [MQTT-3.1.2-4] [MQTT-3.1.2-6] [MQTT-3.1.3-2]
+/// [MQTT-3.1.4-3] [MQTT-3.2.2-1] [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT-4.1.0-1] [MQTT-4.1.0-2].
 #[tokio::test]
 async fn clean_start_and_resumption() {
     for version in BOTH {
@@ -33,6 +36,7 @@ async fn clean_start_and_resumption() {
 }
 
 /// A session without expiry interval ends with its connection.
+/// Covers 5.0 [MQTT-4.1.0-2], 3.1.1 [MQTT-3.1.2-6].
 #[tokio::test]
 async fn session_ends_with_its_connection() {
     for version in BOTH {
@@ -47,6 +51,7 @@ async fn session_ends_with_its_connection() {
     }
 }
 
+/// Covers 5.0 [MQTT-3.1.2-23] [MQTT-4.5.0-1], 3.1.1 [MQTT-3.1.2-5] [MQTT-4.5.0-1].
 #[tokio::test]
 async fn messages_wait_for_the_client() {
     for version in BOTH {
@@ -70,6 +75,9 @@ async fn messages_wait_for_the_client() {
 }
 
 /// What was sent and not completed comes again, in order, with DUP [MQTT-4.4.0-1].
+/// Covers 5.0 [MQTT-3.3.1-1] [MQTT-4.3.2-3] [MQTT-4.3.3-3] [MQTT-4.3.3-5] [MQTT-4.3.3-6]
+/// [MQTT-4.4.0-1], 3.1.1 [MQTT-2.3.1-4] [MQTT-3.3.1-1] [MQTT-4.3.2-1] [MQTT-4.3.3-1] [MQTT-4.4.0-1]
+/// [MQTT-4.6.0-1].
 #[tokio::test]
 async fn unacknowledged_messages_come_again() {
     for version in BOTH {
@@ -105,6 +113,7 @@ async fn unacknowledged_messages_come_again() {
     }
 }
 
+/// Covers 5.0 [MQTT-4.1.0-1] [MQTT-4.1.0-2].
 #[tokio::test]
 async fn session_expires() {
     let broker = Broker::start().await;
@@ -164,6 +173,7 @@ async fn disconnect_changes_the_expiry() {
     assert!(broker.broker.client("b").is_none());
 }
 
+/// Covers 5.0 [MQTT-3.1.4-3], 3.1.1 [MQTT-3.1.4-2].
 #[tokio::test]
 async fn takeover() {
     let broker = Broker::start().await;
@@ -187,6 +197,7 @@ async fn takeover() {
     }
 }
 
+/// Covers 5.0 [MQTT-3.1.3-2] [MQTT-3.1.4-2], 3.1.1 [MQTT-3.1.3-2].
 #[tokio::test]
 async fn takeover_by_another_principal_is_refused() {
     let broker = Broker::start().await;
@@ -272,6 +283,7 @@ async fn full_queue_ends_a_connection() {
 }
 
 /// Messages whose time is over while the client is away are not delivered.
+/// Covers 5.0 [MQTT-3.3.2-5] [MQTT-3.3.2-6].
 #[tokio::test]
 async fn queued_messages_expire() {
     let broker = Broker::start().await;

@@ -101,6 +101,7 @@ async fn delivery_waits_for_permissions() {
 }
 
 /// Answers that the client's Maximum Packet Size has no room for [MQTT-3.1.2-24].
+/// Covers 5.0 [MQTT-3.1.2-24].
 #[tokio::test]
 async fn answers_within_the_maximum_packet_size() {
     let broker = Broker::start().await;
@@ -116,6 +117,7 @@ async fn answers_within_the_maximum_packet_size() {
 }
 
 /// A second CONNECT is a protocol error, whatever is in it [MQTT-3.1.0-2].
+/// Covers 5.0 [MQTT-3.1.0-2].
 #[tokio::test]
 async fn second_connect_is_not_read() {
     let broker = Broker::start().await;
@@ -204,6 +206,7 @@ async fn refused_with_disconnect_and_sent_again() {
 }
 
 /// No Local is about messages of the same client, also those that were retained.
+/// Covers 5.0 [MQTT-3.8.3-3].
 #[tokio::test]
 async fn no_local_holds_for_retained_messages() {
     let broker = Broker::start().await;

@@ -33,7 +33,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("prometheus-client", &["telemetry"]),
 ];
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
@@ -116,7 +116,7 @@ fn heavy_crates_stay_in_their_rooms() {
 }
 
 /// Every Rust file under these folders, with its text.
-fn sources(folders: &[&str]) -> Vec<(PathBuf, String)> {
+pub(crate) fn sources(folders: &[&str]) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut open: Vec<_> = folders.iter().map(|folder| root().join(folder)).collect();
     while let Some(folder) = open.pop() {
@@ -135,7 +135,7 @@ fn sources(folders: &[&str]) -> Vec<(PathBuf, String)> {
     found
 }
 
-const EVERYWHERE: &[&str] = &["broker", "plugin-sdk", "plugins", "tests", "benches"];
+pub(crate) const EVERYWHERE: &[&str] = &["broker", "plugin-sdk", "plugins", "tests", "benches"];
 
 /// Tests that stand beside in a file of their own share the card of what they test.
 #[test]

@@ -8,6 +8,7 @@ fn aliased<'a>(topic: &'a str, alias: u16, payload: &'a str) -> Packet<'a> {
     Packet::Publish(Publish { topic_alias: Some(alias), ..publish })
 }
 
+/// Covers 5.0 [MQTT-3.3.2-12].
 #[tokio::test]
 async fn client_sets_and_uses_aliases() {
     let broker = Broker::start().await;
@@ -47,6 +48,7 @@ async fn alias_survives_many_topics() {
     subscriber.take("first", "2").await;
 }
 
+/// Covers 5.0 [MQTT-3.2.2-17] [MQTT-3.2.2-18] [MQTT-3.3.2-8] [MQTT-3.3.2-9].
 #[tokio::test]
 async fn invalid_aliases() {
     let broker = Broker::start().await;
@@ -68,6 +70,7 @@ async fn invalid_aliases() {
     client.expect_disconnect(ReasonCode::TopicAliasInvalid).await;
 }
 
+/// Covers 5.0 [MQTT-3.3.2-7].
 #[tokio::test]
 async fn aliases_end_with_the_connection() {
     let broker = Broker::start().await;
@@ -99,6 +102,7 @@ async fn alias_is_no_way_around_permissions() {
 }
 
 /// The broker sets no more aliases than the client offers, and says each topic first.
+/// Covers 5.0 [MQTT-3.1.2-26] [MQTT-3.3.2-11].
 #[tokio::test]
 async fn broker_uses_the_aliases_of_the_client() {
     let broker = Broker::start().await;

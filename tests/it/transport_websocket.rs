@@ -57,6 +57,7 @@ async fn entered(broker: &Broker, client_id: &str) -> WebSocket {
 }
 
 /// Packets need not begin and end where frames do.
+/// Covers 5.0 [MQTT-6.0.0-2] [MQTT-6.0.0-4], 3.1.1 [MQTT-6.0.0-2] [MQTT-6.0.0-4].
 #[tokio::test]
 async fn frames_of_every_shape_carry_packets() {
     let broker = broker().await;
@@ -83,6 +84,7 @@ async fn frames_of_every_shape_carry_packets() {
 }
 
 /// Many packets in one frame, and one packet in many.
+/// Covers 5.0 [MQTT-6.0.0-2], 3.1.1 [MQTT-6.0.0-2].
 #[tokio::test]
 async fn coalesced_and_long() {
     let broker = broker().await;
@@ -115,6 +117,7 @@ async fn coalesced_and_long() {
     }
 }
 
+/// Covers 5.0 [MQTT-6.0.0-3], 3.1.1 [MQTT-6.0.0-3].
 #[tokio::test]
 async fn requests_that_are_refused_are_told_why() {
     let broker = broker().await;
@@ -165,6 +168,7 @@ async fn only_listed_origins_may_connect() {
 }
 
 /// A client that breaks a rule is told with a close frame; its Will Message is sent.
+/// Covers 5.0 [MQTT-6.0.0-1], 3.1.1 [MQTT-6.0.0-1].
 #[tokio::test]
 async fn broken_rules_end_the_connection() {
     let broker = broker().await;

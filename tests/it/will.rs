@@ -23,6 +23,7 @@ fn delayed(delay_interval: u32) -> Connect {
     packets::with_will(packets::persistent(V5, "a"), Will { delay_interval, ..will() })
 }
 
+/// Covers 5.0 [MQTT-3.1.2-10] [MQTT-3.14.4-3], 3.1.1 [MQTT-3.1.2-10] [MQTT-3.14.4-3].
 #[tokio::test]
 async fn normal_disconnection_forgets_it() {
     let broker = Broker::start().await;
@@ -36,6 +37,7 @@ async fn normal_disconnection_forgets_it() {
     assert_eq!(broker.counted("portcullis_wills_published_total"), 0);
 }
 
+/// Covers 5.0 [MQTT-3.1.2-7] [MQTT-3.1.2-8], 3.1.1 [MQTT-3.1.2-8].
 #[tokio::test]
 async fn every_other_end_sends_it() {
     let broker = Broker::start().await;
@@ -59,6 +61,7 @@ async fn every_other_end_sends_it() {
     watcher.quiet().await;
 }
 
+/// Covers 5.0 [MQTT-3.1.2-15].
 #[tokio::test]
 async fn properties_and_retain() {
     let broker = Broker::start().await;
@@ -86,6 +89,7 @@ async fn properties_and_retain() {
     }
 }
 
+/// Covers 5.0 [MQTT-3.1.2-8] [MQTT-3.1.2-10].
 #[tokio::test]
 async fn delay_waits() {
     let broker = Broker::start().await;
@@ -104,6 +108,7 @@ async fn delay_waits() {
     watcher.quiet().await;
 }
 
+/// Covers 5.0 [MQTT-3.1.2-8] [MQTT-3.1.3-9].
 #[tokio::test]
 async fn return_within_the_delay_calls_it_off() {
     let broker = Broker::start().await;
@@ -117,7 +122,8 @@ async fn return_within_the_delay_calls_it_off() {
     watcher.quiet().await;
 }
 
-/// The session ends before the delay: the will is sent then [MQTT-3.1.3-9].
+/// The session ends before the delay: the will is sent then [MQTT-3.1.2-8].
+/// Covers 5.0 [MQTT-3.1.2-8].
 #[tokio::test]
 async fn end_of_the_session_ends_the_delay() {
     let broker = Broker::start().await;
@@ -149,6 +155,7 @@ async fn takeover_sends_it_unless_delayed() {
     watcher.quiet().await;
 }
 
+/// Covers 5.0 [MQTT-3.1.4-2].
 #[tokio::test]
 async fn permission_is_checked_at_connect() {
     let broker = Broker::start().await;

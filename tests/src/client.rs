@@ -55,8 +55,12 @@ pub struct Message {
     pub subscription_identifiers: Vec<u32>,
     /// User Properties.
     pub user_properties: Vec<(String, String)>,
+    /// Payload Format Indicator.
+    pub payload_format_indicator: Option<bool>,
     /// Content Type.
     pub content_type: Option<String>,
+    /// Response Topic.
+    pub response_topic: Option<String>,
     /// Correlation Data.
     pub correlation_data: Option<Vec<u8>>,
 }
@@ -85,7 +89,9 @@ fn message(packet: &Packet<'_>) -> Option<Message> {
         message_expiry_interval: publish.message_expiry_interval,
         subscription_identifiers,
         user_properties: publish.user_properties.to_buf(),
+        payload_format_indicator: publish.payload_format_indicator,
         content_type: publish.content_type.map(str::to_owned),
+        response_topic: publish.response_topic.map(str::to_owned),
         correlation_data: publish.correlation_data.map(<[u8]>::to_owned),
     })
 }

@@ -10,6 +10,37 @@ use topic::SubscriptionFilter;
 /// Both protocol levels: most of what the broker does is the same in both.
 pub const BOTH: [ProtocolVersion; 2] = [ProtocolVersion::V311, ProtocolVersion::V5];
 
+/// A packet byte by byte: its first byte, then what follows the Remaining Length, in parts.
+pub fn framed(first: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let body = parts.concat();
+    let length = u8::try_from(body.len()).expect("a short packet");
+    let low = [length | 0x80, 1];
+    let length = if length < 0x80 { &[length][..] } else { &low };
+    [&[first], length, &body].concat()
+}
+
+/// A string or binary field: its length in two bytes, then the bytes.
+pub fn field(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let bytes = bytes.as_ref();
+    let length = u16::try_from(bytes.len()).expect("a field has at most 65,535 bytes");
+    [&length.to_be_bytes()[..], bytes].concat()
+}
+
+/// The protocol level in CONNECT.
+pub fn level(version: ProtocolVersion) -> u8 {
+    match version {
+        ProtocolVersion::V311 => 4,
+        ProtocolVersion::V5 => 5,
+    }
+}
+
+/// The bytes of a packet.
+pub fn encoded(version: ProtocolVersion, packet: &Packet<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    packet.encode(version, &mut bytes);
+    bytes
+}
+
 /// A Packet Identifier.
 pub fn id(value: u16) -> PacketId {
     PacketId::new(value).expect("a Packet Identifier is not 0")

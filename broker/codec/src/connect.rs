@@ -16,6 +16,9 @@ use crate::{
 pub struct Connect {
     /// Protocol level.
     pub version: ProtocolVersion,
+    /// MQTT 3.1, the forerunner of 3.1.1: protocol name `MQIsdp`, level 3. Its `version` is 3.1.1, as
+    /// its packets are; what else it says differently is for the server to know.
+    pub mqtt_3_1: bool,
     /// Client Identifier; empty = the server assigns one.
     pub client_id: String,
     /// Clean Start.
@@ -60,6 +63,7 @@ impl Connect {
     pub fn new(version: ProtocolVersion, client_id: &str) -> Self {
         Self {
             version,
+            mqtt_3_1: false,
             client_id: client_id.to_owned(),
             clean_start: true,
             keep_alive: 60,
@@ -80,9 +84,10 @@ impl Connect {
 
     pub(crate) fn decode(body: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(body);
-        let version = decode_version(&mut reader)?;
+        let (version, mqtt_3_1) = decode_version(&mut reader)?;
         let flags = Flags::decode(reader.u8()?, version)?;
         let mut connect = Self {
+            mqtt_3_1,
             clean_start: flags.clean_start,
             keep_alive: reader.u16()?,
             ..Self::new(version, "")
@@ -97,6 +102,9 @@ impl Connect {
         connect.client_id = reader.utf8()?.to_owned();
         if version == ProtocolVersion::V311 && connect.client_id.is_empty() && !flags.clean_start {
             return Err(NO_CLIENT_ID);
+        }
+        if mqtt_3_1 && !(1..=CLIENT_ID_3_1_MAX).contains(&connect.client_id.chars().count()) {
+            return Err(CLIENT_ID_3_1);
         }
         if let Some((qos, retain)) = flags.will {
             connect.will = Some(Box::new(Will::decode(&mut reader, version, qos, retain)?));
@@ -136,7 +144,8 @@ impl Connect {
         Ok(())
     }
 
-    /// A password without a username is left out for 3.1.1, which cannot say that [MQTT-3.1.2-22].
+    /// A password without a username is left out for 3.1.1, which cannot say that: 3.1.1
+    /// [MQTT-3.1.2-22].
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let v311 = self.version == ProtocolVersion::V311;
         let password = self.password.as_ref().filter(|_| !v311 || self.username.is_some());
@@ -147,8 +156,13 @@ impl Connect {
             clean_start: self.clean_start,
         };
         let mut body = Vec::new();
-        writer::utf8(PROTOCOL_NAME, &mut body);
-        body.push(if v311 { LEVEL_3_1_1 } else { LEVEL_5_0 });
+        let (name, level) = match (self.version, self.mqtt_3_1) {
+            (ProtocolVersion::V311, true) => (PROTOCOL_NAME_3_1, LEVEL_3_1),
+            (ProtocolVersion::V311, false) => (PROTOCOL_NAME, LEVEL_3_1_1),
+            (ProtocolVersion::V5, _) => (PROTOCOL_NAME, LEVEL_5_0),
+        };
+        writer::utf8(name, &mut body);
+        body.push(level);
         body.push(flags.encode());
         writer::u16(self.keep_alive, &mut body);
         if !v311 {
@@ -184,15 +198,19 @@ impl Connect {
     }
 }
 
-/// Protocol Name and Protocol Version (sections 3.1.2.1 and 3.1.2.2).
-fn decode_version(reader: &mut Reader<'_>) -> Result<ProtocolVersion, Error> {
-    if reader.binary()? != PROTOCOL_NAME.as_bytes() {
-        return Err(unsupported("protocol name is not `MQTT`", "MQTT-3.1.2-1"));
+/// Protocol Name and Protocol Version (sections 3.1.2.1 and 3.1.2.2), and whether it is MQTT 3.1.
+fn decode_version(reader: &mut Reader<'_>) -> Result<(ProtocolVersion, bool), Error> {
+    let name = reader.binary()?;
+    let is_3_1 = name == PROTOCOL_NAME_3_1.as_bytes();
+    if !is_3_1 && name != PROTOCOL_NAME.as_bytes() {
+        return Err(unsupported("protocol name is neither `MQTT` nor `MQIsdp`", "MQTT-3.1.2-1"));
     }
-    match reader.u8()? {
-        LEVEL_3_1_1 => Ok(ProtocolVersion::V311),
-        LEVEL_5_0 => Ok(ProtocolVersion::V5),
-        _ => Err(unsupported("protocol level is neither 4 nor 5", "MQTT-3.1.2-2")),
+    match (is_3_1, reader.u8()?) {
+        (true, LEVEL_3_1) => Ok((ProtocolVersion::V311, true)),
+        (false, LEVEL_3_1_1) => Ok((ProtocolVersion::V311, false)),
+        (false, LEVEL_5_0) => Ok((ProtocolVersion::V5, false)),
+        (true, _) => Err(unsupported("protocol level of `MQIsdp` is not 3", "MQTT-3.1.2-2")),
+        (false, _) => Err(unsupported("protocol level is neither 4 nor 5", "MQTT-3.1.2-2")),
     }
 }
 
@@ -238,6 +256,8 @@ impl Flags {
 }
 
 const PROTOCOL_NAME: &str = "MQTT";
+const PROTOCOL_NAME_3_1: &str = "MQIsdp";
+const LEVEL_3_1: u8 = 3;
 const LEVEL_3_1_1: u8 = 4;
 const LEVEL_5_0: u8 = 5;
 
@@ -253,13 +273,20 @@ const WILL_QOS_3: Error = Error::malformed("Will QoS is 3, allowed are 0 to 2", 
 const WILL_RETAIN_WITHOUT_WILL: Error =
     Error::malformed("Will Retain is set without a Will", "MQTT-3.1.2-13");
 const PASSWORD_ALONE: Error =
-    Error::protocol("Password without User Name in 3.1.1", "MQTT-3.1.2-22");
+    Error::protocol("Password without User Name in 3.1.1", "3.1.1 MQTT-3.1.2-22");
 const DATA_WITHOUT_METHOD: Error =
     Error::protocol("Authentication Data without Authentication Method", "section 3.1.2.11.10");
 const NO_CLIENT_ID: Error = Error {
     kind: ErrorKind::ClientIdentifierNotValid,
     what: "Client Identifier is empty without Clean Session in 3.1.1",
-    statement: "MQTT-3.1.3-8",
+    statement: "3.1.1 MQTT-3.1.3-8",
+};
+/// Most characters that a Client Identifier has in MQTT 3.1.
+const CLIENT_ID_3_1_MAX: usize = 23;
+const CLIENT_ID_3_1: Error = Error {
+    kind: ErrorKind::ClientIdentifierNotValid,
+    what: "Client Identifier of MQTT 3.1 has not 1 to 23 characters",
+    statement: "MQTT 3.1, section 3.1",
 };
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ pub struct Error {
     pub kind: ErrorKind,
     /// A sentence: packet, field, value, allowed range.
     pub what: &'static str,
-    /// The statement that was broken, e.g. `MQTT-2.2.1-2`, or a section number.
+    /// The statement of 5.0 that was broken, e.g. `MQTT-2.2.1-2`, one of 3.1.1 with its version in
+    /// front, or a section number.
     pub statement: &'static str,
 }
 

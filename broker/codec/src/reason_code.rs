@@ -247,6 +247,8 @@ mod tests {
     }
 
     /// How many codes each packet's table in chapter 3 lists (DISCONNECT with 0x8C of table 2-6).
+    /// Covers 5.0 [MQTT-3.2.2-8] [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-3.6.2-1] [MQTT-3.7.2-1]
+    /// [MQTT-3.9.3-2] [MQTT-3.11.3-2] [MQTT-3.14.2-1] [MQTT-3.15.2-1].
     #[test]
     fn each_packet_has_its_own_codes() {
         let table = [

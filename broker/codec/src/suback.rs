@@ -96,6 +96,7 @@ mod tests {
         check_golden(V5, &Packet::SubAck(suback), bytes);
     }
 
+    /// Covers 5.0 [MQTT-3.9.3-2], 3.1.1 [MQTT-3.9.3-2].
     #[test]
     fn refusals() {
         check_refused(V311, &[0x90, 2, 0, 1], Malformed, "MQTT-3.9.3-1");

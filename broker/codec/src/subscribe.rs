@@ -77,8 +77,8 @@ impl Subscribe {
 /// One filter of a SUBSCRIBE.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SubscriptionRequest {
-    /// Topic Filter with its share name. `Err` when it is well-formed UTF-8 but no valid filter
-    /// (answered 0x8F in SUBACK for this filter alone): the text as it came.
+    /// Topic Filter with its share name. `Err` when it is well-formed UTF-8 but no valid filter, which
+    /// ends the connection: the text as it came.
     pub filter: Result<SubscriptionFilter, String>,
     /// Its options.
     pub options: SubscriptionOptions,
@@ -188,7 +188,7 @@ const NO_LOCAL_SHARED: Error =
 const RESERVED_BITS: Error =
     Error::malformed("reserved bits of the Subscription Options are set", "MQTT-3.8.3-5");
 const REQUESTED_QOS: Error =
-    Error::malformed("Requested QoS is above 2 or its reserved bits are set", "MQTT-3-8.3-4");
+    Error::malformed("Requested QoS is above 2 or its reserved bits are set", "3.1.1 MQTT-3.8.3-4");
 const QOS_3: Error =
     Error::protocol("Maximum QoS of a subscription is 3, allowed are 0 to 2", "section 3.8.3.1");
 const RETAIN_HANDLING: Error =

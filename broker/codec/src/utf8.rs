@@ -38,6 +38,7 @@ mod tests {
         }
     }
 
+    /// Covers 5.0 [MQTT-1.5.4-1], 3.1.1 [MQTT-1.5.3-1].
     #[test]
     fn ill_formed_text_is_refused() {
         let table: [&[u8]; 7] = [
@@ -54,6 +55,7 @@ mod tests {
         }
     }
 
+    /// Covers 5.0 [MQTT-1.5.4-2], 3.1.1 [MQTT-1.5.3-2].
     #[test]
     fn the_nul_character_is_refused_anywhere() {
         for bytes in [&b"\0"[..], b"a\0", b"\0a", b"long text before the \0 character"] {

@@ -78,6 +78,7 @@ mod tests {
     use super::*;
 
     /// Table 1-1 of the specification: the borders of each length.
+    /// Covers 5.0 [MQTT-1.5.5-1].
     #[test]
     fn borders() {
         let table: [(u32, &[u8]); 9] = [

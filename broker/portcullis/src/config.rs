@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use server::{ClientIdFrom, PublishDenied};
+use server::{ClientIdFrom, ProtocolVersions, PublishDenied};
 
 use self::{
     document::{Document, Environment},
@@ -45,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) publish_denied: PublishDenied,
     /// Where the client identifier of a session comes from.
     pub(crate) client_id_from: ClientIdFrom,
+    /// The protocol versions that are served.
+    pub(crate) protocol_versions: ProtocolVersions,
     /// At least one.
     pub(crate) listeners: Vec<Listener>,
     /// The plugin folder and the default chain.
@@ -141,6 +143,7 @@ impl Config {
             &[("connect", ClientIdFrom::Connect), ("principal", ClientIdFrom::Principal)],
             ClientIdFrom::Connect,
         );
+        let protocol_versions = read_protocol_versions(&root);
         let listeners = listeners::read(root.tables("listeners"), &root, folder);
         let admin = services::read_admin(root.table("admin"), &listeners);
         let plugins = services::read_plugins(root.table("plugins"), folder, data_dir.as_deref());
@@ -151,6 +154,7 @@ impl Config {
             data_dir: data_dir?,
             publish_denied,
             client_id_from,
+            protocol_versions,
             listeners,
             plugins,
             admin,
@@ -183,12 +187,37 @@ impl Config {
         Self {
             publish_denied: new.publish_denied,
             client_id_from: new.client_id_from,
+            protocol_versions: new.protocol_versions,
             limits: new.limits,
             listeners,
             plugins: Plugins { chain: new.plugins.chain, ..self.plugins.clone() },
             ..self.clone()
         }
     }
+}
+
+/// All versions, unless the file names those that it wants.
+fn read_protocol_versions(root: &Table<'_>) -> ProtocolVersions {
+    let key = "protocol_versions";
+    let Some(named) = root.strings(key) else {
+        return ProtocolVersions::default();
+    };
+    let mut versions = ProtocolVersions { v3_1: false, v3_1_1: false, v5_0: false };
+    if named.is_empty() {
+        root.refuse_missing(key, "names no version: nobody could connect");
+    }
+    for version in named {
+        match version.value.as_str() {
+            "3.1" => versions.v3_1 = true,
+            "3.1.1" => versions.v3_1_1 = true,
+            "5.0" => versions.v5_0 = true,
+            _ => {
+                let what = "is not known, allowed: 3.1 | 3.1.1 | 5.0".to_owned();
+                root.refuse(key, &version.span, what);
+            }
+        }
+    }
+    versions
 }
 
 fn read(file: &Path) -> io::Result<String> {

@@ -141,6 +141,7 @@ fn live_config(config: &Config, descriptors: u64) -> server::LiveConfig {
         publish_denied: config.publish_denied,
         queue_full: config.limits.queue_full,
         client_id_from: config.client_id_from,
+        protocol_versions: config.protocol_versions,
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use access::ClientIdFrom;
+use codec::{Connect, ProtocolVersion};
 use ipnet::IpNet;
 use session::{QueueFull, QueueLimits, SessionLimits};
 
@@ -144,12 +145,42 @@ pub struct LiveConfig {
     pub queue_full: QueueFull,
     /// Where the client identifier comes from.
     pub client_id_from: ClientIdFrom,
+    /// Who is served.
+    pub protocol_versions: ProtocolVersions,
+}
+
+/// The protocol versions that are served; the others are told so in CONNACK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProtocolVersions {
+    /// MQTT 3.1, protocol name `MQIsdp`.
+    pub v3_1: bool,
+    /// MQTT 3.1.1.
+    pub v3_1_1: bool,
+    /// MQTT 5.0.
+    pub v5_0: bool,
+}
+
+/// All.
+impl Default for ProtocolVersions {
+    fn default() -> Self {
+        Self { v3_1: true, v3_1_1: true, v5_0: true }
+    }
+}
+
+impl ProtocolVersions {
+    pub(crate) fn serve(self, connect: &Connect) -> bool {
+        match connect.version {
+            ProtocolVersion::V311 if connect.mqtt_3_1 => self.v3_1,
+            ProtocolVersion::V311 => self.v3_1_1,
+            ProtocolVersion::V5 => self.v5_0,
+        }
+    }
 }
 
 /// Answer to a PUBLISH that is not permitted, where the protocol has no code for it (3.1.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PublishDenied {
-    /// Acknowledge and drop it [MQTT-3.3.5-2 of 3.1.1].
+    /// Acknowledge and drop it: 3.1.1 [MQTT-3.3.5-2].
     #[default]
     Acknowledge,
     /// Close the connection.

@@ -66,6 +66,8 @@ enum Refused {
     Malformed { error: codec::Error, version: Option<ProtocolVersion> },
     #[error("the first packet is not CONNECT [MQTT-3.1.0-1]")]
     NotConnect,
+    #[error("the configuration does not serve this protocol version")]
+    ProtocolVersion,
     #[error("the server is shutting down")]
     ShuttingDown,
     #[error("{0}")]
@@ -97,6 +99,7 @@ impl Refused {
             Self::Malformed { error, version } => malformed_code(error, *version),
             // CONNACK has no code for it, and no CONNECT was read.
             Self::ShuttingDown | Self::NoRoomForConnAck => None,
+            Self::ProtocolVersion => Some(ReasonCode::UnsupportedProtocolVersion),
             Self::Limit(exceeded) => Some(limit_code(exceeded)),
             Self::AuthenticationMethod => Some(ReasonCode::BadAuthenticationMethod),
             Self::ByChain(refusal) => Some(refusal.reason_code()),
@@ -231,7 +234,8 @@ async fn admit(arrival: &Arrival, first: &mut First) -> Result<Admitted, Refused
     // Known before anything is taken over: there is no connection without CONNACK.
     let mut connack = encode_connack(answer, &first.connect).ok_or(Refused::NoRoomForConnAck)?;
     let opened = open_session(arrival, &first.connect, &authenticated, (will, expiry), &live)?;
-    if opened.session_present {
+    // MQTT 3.1 has no such flag, its bit is reserved.
+    if opened.session_present && !first.connect.mqtt_3_1 {
         ConnAck::mark_session_present(&mut connack);
     }
     let keep_alive_seconds = keep_alive(&first.connect, &live);
@@ -240,6 +244,9 @@ async fn admit(arrival: &Arrival, first: &mut First) -> Result<Admitted, Refused
 
 /// Lengths and what this version cannot do.
 fn check_connect(connect: &Connect, live: &LiveConfig) -> Result<(), Refused> {
+    if !live.protocol_versions.serve(connect) {
+        return Err(Refused::ProtocolVersion);
+    }
     let sizes = &live.limits.sizes;
     sizes.check_client_id(&connect.client_id).map_err(Refused::Limit)?;
     if let Some(username) = &connect.username {
@@ -519,6 +526,7 @@ impl Admitted {
             stream: arrival.stream,
             connection_id: arrival.connection_id,
             version: first.connect.version,
+            mqtt_3_1: first.connect.mqtt_3_1,
             answer_bytes_max: packet_bytes_max(&first.connect),
             handle: self.opened.handle,
             authenticated: self.authenticated,
@@ -552,7 +560,9 @@ async fn refuse(arrival: &mut Arrival, connect: Option<&Connect>, refused: &Refu
         (Refused::Approach(approach::Refused::Upgrade(refused)), _) => {
             refused.response().into_bytes()
         }
-        (_, Some(reason_code)) => refusal_connack(reason_code, connect, refused).unwrap_or_default(),
+        (_, Some(reason_code)) => {
+            refusal_connack(reason_code, connect, refused).unwrap_or_default()
+        }
         (_, None) => Vec::new(),
     };
     if !output.is_empty() || arrival.stream.has_goodbye() {
@@ -595,8 +605,8 @@ fn claimed_version(bytes: &[u8]) -> Option<ProtocolVersion> {
     }
 }
 
-/// The code for a CONNECT that does not decode. 3.1.1 wants no CONNACK for one that breaks its format [MQTT-3.1.4-1],
-/// and who may not speak MQTT at all gets no word.
+/// The code for a CONNECT that does not decode. One that breaks its format gets no CONNACK in
+/// 3.1.1 [MQTT-3.1.4-1], and who may not speak MQTT at all gets no word.
 fn malformed_code(error: &codec::Error, version: Option<ProtocolVersion>) -> Option<ReasonCode> {
     use ReasonCode::{ClientIdentifierNotValid, UnsupportedProtocolVersion};
     let code = error.reason_code();

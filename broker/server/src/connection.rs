@@ -56,6 +56,8 @@ pub(crate) struct Connection {
     pub(crate) stream: Stream,
     pub(crate) connection_id: u64,
     pub(crate) version: ProtocolVersion,
+    /// MQTT 3.1, whose SUBACK has no failure.
+    pub(crate) mqtt_3_1: bool,
     /// Maximum Packet Size of the client.
     answer_bytes_max: usize,
     pub(crate) handle: Arc<SessionHandle>,
@@ -88,6 +90,8 @@ pub(crate) struct Begin {
     pub(crate) stream: Stream,
     pub(crate) connection_id: u64,
     pub(crate) version: ProtocolVersion,
+    /// MQTT 3.1.
+    pub(crate) mqtt_3_1: bool,
     /// Maximum Packet Size of the client.
     pub(crate) answer_bytes_max: usize,
     pub(crate) handle: Arc<SessionHandle>,
@@ -118,6 +122,7 @@ impl Connection {
             stream: begin.stream,
             connection_id: begin.connection_id,
             version: begin.version,
+            mqtt_3_1: begin.mqtt_3_1,
             answer_bytes_max: begin.answer_bytes_max,
             handle: begin.handle,
             authenticated: begin.authenticated,
@@ -324,7 +329,7 @@ impl Connection {
             Packet::Disconnect(disconnect) => self.handle_disconnect(&disconnect),
             Packet::Auth(_) => Err(Close::Protocol(
                 ReasonCode::ProtocolError,
-                "AUTH on a connection without enhanced authentication [MQTT-4.12.1-1]",
+                "AUTH on a connection without enhanced authentication [MQTT-4.12.0-7]",
             )),
             Packet::Connect(_)
             | Packet::ConnAck(_)

@@ -85,7 +85,7 @@ fn release(connection: &Connection, close: &Close) -> Option<Box<WillMessage>> {
         Some(will) if will.delay.is_zero() => (None, Some(will)),
         will => (will, None),
     };
-    // The earlier of delay and session end [MQTT-3.1.3-9].
+    // The earlier of delay and session end [MQTT-3.1.2-8].
     state.will_due = delayed.as_ref().and_then(|will| now.checked_add(will.delay.min(expiry)));
     state.will = delayed;
     let next = state.will_due.into_iter().chain(state.expires).min();

@@ -37,7 +37,8 @@ mod will;
 pub use access::ClientIdFrom;
 pub use broker::{Broker, StartError};
 pub use config::{
-    Config, ListenerAddress, ListenerConfig, LiveConfig, ProxyProtocol, PublishDenied, Transport,
+    Config, ListenerAddress, ListenerConfig, LiveConfig, ProtocolVersions, ProxyProtocol,
+    PublishDenied, Transport,
 };
 pub use handle::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, Totals};
 pub use ipnet::IpNet;

@@ -138,7 +138,7 @@ impl Retained {
     }
 }
 
-/// Hands the next messages of a cursor to its session, with RETAIN 1 [MQTT-3.3.1-8], as long as that has room.
+/// Hands the next messages of a cursor to its session, with RETAIN 1, 3.1.1 [MQTT-3.3.1-8], as long as that has room.
 /// `true` = the cursor is at its end.
 pub(crate) fn deliver_page(
     retained: &Retained,

@@ -19,6 +19,7 @@ impl Connection {
     /// The story of a SUBSCRIBE.
     pub(crate) fn handle_subscribe(&mut self, subscribe: Subscribe) -> Result<(), Close> {
         self.counts.packet(PacketType::Subscribe);
+        check_filters(subscribe.requests.iter().map(|request| &request.filter))?;
         self.check_answer(subscribe.requests.len())?;
         let handle = Arc::clone(&self.handle);
         let routing = handle.routing.lock();
@@ -29,10 +30,13 @@ impl Connection {
         let requests = subscribe.requests.into_iter().enumerate();
         let reason_codes = requests
             .map(|(place, request)| {
-                if place >= most {
-                    return ReasonCode::QuotaExceeded;
-                }
-                self.subscribe(request, identifier).unwrap_or_else(|code| code)
+                let qos = request.options.maximum_qos;
+                let code = match place < most {
+                    true => self.subscribe(request, identifier).unwrap_or_else(|code| code),
+                    false => ReasonCode::QuotaExceeded,
+                };
+                // MQTT 3.1 has no code for a failure: it is answered as granted, and gets nothing.
+                if self.mqtt_3_1 { granted(qos) } else { code }
             })
             .collect();
         drop(routing);
@@ -87,7 +91,7 @@ impl Connection {
         Ok(is_new)
     }
 
-    /// Retained messages for the subscription [MQTT-3.3.1-9 to 11]; none for a shared one.
+    /// Retained messages for the subscription [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]; none for a shared one.
     fn schedule_retained(&self, subscription: Subscription, permit: SubscribePermit, is_new: bool) {
         let Subscription { filter, options, identifier } = subscription;
         let wanted = match options.retain_handling {
@@ -101,6 +105,17 @@ impl Connection {
             state.retained.retain(|cursor| cursor.filter != filter);
             state.retained.push(RetainedCursor::new(filter, options, identifier, guarded));
         }
+    }
+}
+
+/// A filter that breaks the rules of filters ends the connection: 3.1.1 [MQTT-4.8.0-1], 5.0 [MQTT-4.13.1-1]. That one
+/// is not permitted or too long is said in the answer.
+pub(crate) fn check_filters<'a>(
+    mut filters: impl Iterator<Item = &'a Result<SubscriptionFilter, String>>,
+) -> Result<(), Close> {
+    match filters.any(Result::is_err) {
+        true => Err(Close::Protocol(ReasonCode::TopicFilterInvalid, "not a topic filter")),
+        false => Ok(()),
     }
 }
 

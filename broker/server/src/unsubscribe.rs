@@ -5,12 +5,13 @@ use std::sync::Arc;
 use codec::{Packet, PacketType, ReasonCode, UnsubAck, Unsubscribe};
 use topic::SubscriptionFilter;
 
-use crate::{close::Close, connection::Connection};
+use crate::{close::Close, connection::Connection, subscribe::check_filters};
 
 impl Connection {
     /// The story of an UNSUBSCRIBE: no permission is needed to want less.
     pub(crate) fn handle_unsubscribe(&mut self, unsubscribe: &Unsubscribe) -> Result<(), Close> {
         self.counts.packet(PacketType::Unsubscribe);
+        check_filters(unsubscribe.filters.iter())?;
         self.check_answer(unsubscribe.filters.len())?;
         let handle = Arc::clone(&self.handle);
         let routing = handle.routing.lock();

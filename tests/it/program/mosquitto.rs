@@ -285,12 +285,36 @@ async fn forbidden_topics_are_refused_with_the_right_codes() {
     }
 }
 
-/// MQTT 3.1 is another protocol, with another name: `MQIsdp`.
+/// MQTT 3.1, whose name is `MQIsdp`, meets the others.
 #[tokio::test]
-async fn version_3_1_is_refused() {
+async fn version_3_1_is_served() {
     let (_folder, broker) = broker().await;
+    for (from, to) in [("31", "31"), ("31", "5"), ("311", "31")] {
+        let (publisher, subscriber) =
+            (Tools { broker: &broker, version: from }, Tools { broker: &broker, version: to });
+        let arguments = ["-t", "free/#", "-q", "2", "-C", "3", "-F", "%t %q %p"];
+        let listener = subscriber.listen("listener", &arguments).await;
+        for qos in ["0", "1", "2"] {
+            publisher.publish(&["-t", "free/a", "-m", "hello", "-q", qos]).await;
+        }
+        let expected = ["free/a 0 hello", "free/a 1 hello", "free/a 2 hello"];
+        assert_eq!(lines(listener).await, expected, "from {from} to {to}");
+    }
+}
+
+#[tokio::test]
+async fn version_3_1_can_be_refused() {
+    let folder = Folder::bundled();
+    folder.configure(
+        "protocol_versions = [\"3.1.1\", \"5.0\"]\n\
+         [[listeners]]\nname = \"mqtt\"\nbind = \"127.0.0.1:0\"\n",
+    );
+    let broker = Program::start(&folder.config()).await;
     let tools = Tools { broker: &broker, version: "31" };
     let ended = run(tools.of_alice("mosquitto_pub", &["-t", "free/x", "-m", "no"]), b"").await;
     assert_eq!(ended.code(), 1, "{ended:?}");
     assert!(ended.stderr.contains("unacceptable protocol version"), "{ended:?}");
+    for version in VERSIONS {
+        Tools { broker: &broker, version }.publish(&["-t", "free/x", "-m", "yes"]).await;
+    }
 }

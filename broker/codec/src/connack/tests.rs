@@ -8,6 +8,7 @@ fn packet(connack: ConnAck) -> Packet<'static> {
     Packet::ConnAck(Box::new(connack))
 }
 
+/// Covers 5.0 [MQTT-3.2.2-1].
 #[test]
 fn golden_bytes() {
     let resumed = ConnAck { session_present: true, ..ConnAck::default() };
@@ -75,6 +76,7 @@ fn return_codes_of_3_1_1() {
 }
 
 /// [MQTT-3.2.2-6]
+/// Covers 5.0 [MQTT-3.2.2-6], 3.1.1 [MQTT-3.2.2-4].
 #[test]
 fn a_failure_never_has_a_session() {
     let wrong = ConnAck { session_present: true, ..ConnAck::new(ReasonCode::NotAuthorized) };

@@ -24,6 +24,7 @@ fn refused(body: &[u8], kind: ErrorKind, statement: &str) {
     }
 }
 
+/// Covers 3.1.1 [MQTT-3.1.3-1] [MQTT-3.1.3-3].
 #[test]
 fn golden_bytes_3_1_1() {
     check(&Connect::new(V311, "c1"), b"\0\x04MQTT\x04\x02\0\x3C\0\x02c1");
@@ -45,12 +46,28 @@ fn golden_bytes_3_1_1() {
 }
 
 #[test]
+fn golden_bytes_3_1() {
+    let old = Connect { mqtt_3_1: true, ..Connect::new(V311, "c") };
+    check(&old, b"\0\x06MQIsdp\x03\x02\0\x3C\0\x01c");
+    let most = "ä".repeat(23);
+    let packet = packet(Connect { mqtt_3_1: true, ..Connect::new(V311, &most) });
+    check_reads(V311, &encoded(V311, &packet), &packet);
+    for wrong in ["", &"a".repeat(24)] {
+        let length = u8::try_from(wrong.len()).unwrap();
+        let head = b"\0\x06MQIsdp\x03\x02\0\0\0";
+        let body = [head, &[length][..], wrong.as_bytes()].concat();
+        refused(&body, ClientIdentifierNotValid, "MQTT 3.1, section 3.1");
+    }
+}
+
+#[test]
 fn golden_bytes_5_0() {
     check(&Connect::new(V5, ""), b"\0\x04MQTT\x05\x02\0\x3C\0\0\0");
     let password_alone = Connect { password: Some(b"p".to_vec()), ..Connect::new(V5, "c") };
     check(&password_alone, b"\0\x04MQTT\x05\x42\0\x3C\0\0\x01c\0\x01p");
 }
 
+/// Covers 5.0 [MQTT-3.1.2-9] [MQTT-3.1.3-1] [MQTT-3.1.3-3].
 #[test]
 fn golden_bytes_with_all_properties() {
     let will = Will {
@@ -112,10 +129,14 @@ fn will_forwards_as_a_publish_does() {
     assert_eq!(publish.user_properties.to_buf(), will.user_properties);
 }
 
+/// Covers 5.0 [MQTT-3.1.2-1] [MQTT-3.1.2-2], 3.1.1 [MQTT-3.1.2-1] [MQTT-3.1.2-2].
 #[test]
 fn refusals_of_the_protocol() {
     refused(b"\0\x04MQTt\x04\x02\0\0\0\0", UnsupportedProtocolVersion, "MQTT-3.1.2-1");
-    refused(b"\0\x06MQIsdp\x03\x02\0\0\0\0", UnsupportedProtocolVersion, "MQTT-3.1.2-1");
+    for level in [0, 2, 4, 5, 0x83] {
+        let body = [b"\0\x06MQIsdp", &[level][..], b"\x02\0\0\0\x01c"].concat();
+        refused(&body, UnsupportedProtocolVersion, "MQTT-3.1.2-2");
+    }
     refused(b"\0\0\x04\x02\0\0\0\0", UnsupportedProtocolVersion, "MQTT-3.1.2-1");
     for level in [0, 3, 6, 0x84, 0x85, 255] {
         let body = [b"\0\x04MQTT", &[level][..], b"\x02\0\0\0\0"].concat();
@@ -125,6 +146,8 @@ fn refusals_of_the_protocol() {
     refused(b"", Malformed, "section 2.1.4");
 }
 
+/// Covers 5.0 [MQTT-3.1.2-3] [MQTT-3.1.2-11] [MQTT-3.1.2-12] [MQTT-3.1.2-13], 3.1.1 [MQTT-3.1.2-3]
+/// [MQTT-3.1.2-11] [MQTT-3.1.2-13] [MQTT-3.1.2-14] [MQTT-3.1.2-15] [MQTT-3.1.2-22].
 #[test]
 fn all_flag_bytes() {
     for value in 0..=255_u8 {
@@ -148,7 +171,7 @@ fn refusals_of_flags() {
     refused(&with_flags(0x0A), Malformed, "MQTT-3.1.2-11");
     refused(&with_flags(0x1E), Malformed, "MQTT-3.1.2-12");
     refused(&with_flags(0x22), Malformed, "MQTT-3.1.2-13");
-    refused(&with_flags(0x42), ProtocolError, "MQTT-3.1.2-22");
+    refused(&with_flags(0x42), ProtocolError, "3.1.1 MQTT-3.1.2-22");
     // Flags announce a will, a user name, a password that are not there.
     refused(&with_flags(0x06), Malformed, "section 2.1.4");
     refused(&with_flags(0x82), Malformed, "section 2.1.4");
@@ -158,7 +181,7 @@ fn refusals_of_flags() {
 #[test]
 fn refusals_of_the_payload() {
     let no_id = b"\0\x04MQTT\x04\0\0\0\0\0";
-    refused(no_id, ClientIdentifierNotValid, "MQTT-3.1.3-8");
+    refused(no_id, ClientIdentifierNotValid, "3.1.1 MQTT-3.1.3-8");
     refused(b"\0\x04MQTT\x04\x02\0\0\0\x01\xFF", Malformed, "MQTT-1.5.4-1");
     refused(b"\0\x04MQTT\x04\x02\0\0\0\x01\0", Malformed, "MQTT-1.5.4-2");
     refused(b"\0\x04MQTT\x04\x02\0\0\0\x01cX", Malformed, "section 2.1.4");
@@ -210,6 +233,7 @@ fn refusals_of_will_properties() {
 }
 
 /// 5.0 wants the shortest Remaining Length; 3.1.1 has no such rule. The CONNECT itself decides.
+/// Covers 5.0 [MQTT-1.5.5-1].
 #[test]
 fn padded_remaining_length() {
     for version in BOTH {

@@ -42,6 +42,7 @@ fn malformed_fixed_headers() {
 }
 
 /// [MQTT-1.5.5-1] is a rule of 5.0 only.
+/// Covers 5.0 [MQTT-1.5.5-1].
 #[test]
 fn padded_remaining_length() {
     for bytes in [&[0xC0, 0x80, 0][..], &[0x30, 0x84, 0x80, 0, 0, 1, b't', 0]] {
@@ -51,6 +52,7 @@ fn padded_remaining_length() {
 }
 
 /// [MQTT-3.2.2-19], [MQTT-3.2.2-20]
+/// Covers 5.0 [MQTT-3.2.2-19] [MQTT-3.2.2-20].
 #[test]
 fn remarks_are_dropped_when_the_receiver_takes_less() {
     let mut ack = Acknowledgement::new(id(1), ReasonCode::NotAuthorized);

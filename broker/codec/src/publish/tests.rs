@@ -4,6 +4,7 @@ use crate::Packet;
 use crate::ProtocolVersion::{V5, V311};
 use crate::test_support::{BOTH, check_golden, check_reads, check_refused, encoded, id};
 
+/// Covers 3.1.1 [MQTT-2.3.1-5].
 #[test]
 fn golden_bytes_3_1_1() {
     let plain = Publish::new("a/b", b"hi");
@@ -20,6 +21,7 @@ fn golden_bytes_3_1_1() {
     check_golden(V311, &Packet::Publish(empty), b"\x32\x05\0\x01/\0\x01");
 }
 
+/// Covers 5.0 [MQTT-2.2.1-2] [MQTT-2.2.2-1].
 #[test]
 fn golden_bytes_5_0() {
     let plain = Publish::new("a/b", b"hi");

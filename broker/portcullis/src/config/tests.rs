@@ -59,6 +59,7 @@ fn the_smallest_file_has_the_defaults() {
     assert_eq!(config.limits.queue_full, QueueFull::default());
     assert_eq!(config.publish_denied, PublishDenied::default());
     assert_eq!(config.client_id_from, ClientIdFrom::default());
+    assert_eq!(config.protocol_versions, ProtocolVersions::default());
 }
 
 #[test]
@@ -468,11 +469,23 @@ fn an_admin_api_for_other_machines_must_be_asked_for() {
 }
 
 #[test]
+fn protocol_versions() {
+    let with = |list: &str| format!("protocol_versions = {list}\n{SMALL}");
+    let old = ProtocolVersions { v3_1: true, v3_1_1: true, v5_0: false };
+    assert_eq!(parse(&with("[\"3.1.1\", \"3.1\"]")).unwrap().protocol_versions, old);
+    let unknown = "\"4\": is not known, allowed: 3.1 | 3.1.1 | 5.0";
+    let unknown = format!("p.toml:1: protocol_versions: {unknown}");
+    refused(&with("[\"3.1.1\", \"4\"]"), &[&unknown]);
+    let none = "p.toml:1: protocol_versions: missing: names no version: nobody could connect";
+    refused(&with("[]"), &[none]);
+}
+
+#[test]
 fn what_needs_a_restart_is_named_and_the_rest_applies() {
     let old = parse(SMALL).unwrap();
     let new = parse(&format!(
-        "publish_denied = \"disconnect\"\n{}chain = [\"a\"]\n[limits]\nqueue_messages = 5\n\
-         [plugins]\ndir = \"p\"\nchain = [\"b\"]\n",
+        "publish_denied = \"disconnect\"\nprotocol_versions = [\"5.0\"]\n{}chain = [\"a\"]\n\
+         [limits]\nqueue_messages = 5\n[plugins]\ndir = \"p\"\nchain = [\"b\"]\n",
         SMALL.replace("1883", "1884")
     ))
     .unwrap();
@@ -480,6 +493,8 @@ fn what_needs_a_restart_is_named_and_the_rest_applies() {
     let applied = old.with_live_part_of(new);
     assert_eq!(applied.limits.of_broker.sizes.queue_messages, 5);
     assert_eq!(applied.publish_denied, PublishDenied::Disconnect);
+    let only = ProtocolVersions { v3_1: false, v3_1_1: false, v5_0: true };
+    assert_eq!(applied.protocol_versions, only);
     let names = |chain: &Option<Chain>| -> Vec<String> {
         chain.iter().flatten().map(|name| name.value.clone()).collect()
     };

@@ -44,6 +44,7 @@ fn check(version: ProtocolVersion, script: &str, expect: &str) {
     assert_eq!(answers, expect, "{script}");
 }
 
+/// Covers 5.0 [MQTT-3.3.4-7] [MQTT-4.3.3-10] [MQTT-4.3.3-11] [MQTT-4.3.3-12].
 #[test]
 fn exactly_once_within_receive_maximum() {
     for (script, expect) in [

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::KeepAlive;
 
+/// Covers 5.0 [MQTT-3.1.2-22], 3.1.1 [MQTT-3.1.2-24].
 #[test]
 fn one_and_a_half_intervals_after_the_last_packet() {
     let start = Instant::now();

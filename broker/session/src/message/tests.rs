@@ -31,6 +31,7 @@ fn check(interval: Option<u32>, later_ms: u64, left: Option<u32>, expired: bool)
     assert_eq!(message.is_expired(now), expired, "{interval:?} after {later_ms} ms");
 }
 
+/// Covers 5.0 [MQTT-3.3.2-6].
 #[test]
 fn expiry_counts_down_rounded_up() {
     check(None, 1_000_000, None, false);

@@ -127,6 +127,7 @@ fn a_client_that_is_away() {
     assert_eq!(passing.deliver(1, 5, None), Delivered::Dropped(NotConnected));
 }
 
+/// Covers 5.0 [MQTT-4.3.3-4] [MQTT-4.3.3-5], 3.1.1 [MQTT-4.3.3-1].
 #[test]
 fn exactly_once_step_by_step() {
     for version in [V311, V5] {
@@ -157,6 +158,8 @@ fn exactly_once_step_by_step() {
     }
 }
 
+/// Covers 5.0 [MQTT-4.3.3-5] [MQTT-4.3.3-6] [MQTT-4.4.0-1], 3.1.1 [MQTT-4.3.3-1] [MQTT-4.4.0-1]
+/// [MQTT-4.6.0-1].
 #[test]
 fn in_flight_messages_go_out_again_in_order_and_releases_at_once() {
     let mut bench = Bench::new(QueueFull::DropOldest);
@@ -179,6 +182,7 @@ fn in_flight_messages_go_out_again_in_order_and_releases_at_once() {
     assert_eq!(bench.written(), "P5");
 }
 
+/// Covers 5.0 [MQTT-3.3.2-5] [MQTT-4.3.3-7].
 #[test]
 fn expiry() {
     let mut bench = Bench::new(QueueFull::DropNewest);
@@ -196,6 +200,7 @@ fn expiry() {
     assert_eq!(bench.attach(V5, None), "P1d P2d", "begun deliveries are finished");
 }
 
+/// Covers 5.0 [MQTT-3.1.2-24] [MQTT-3.1.2-25].
 #[test]
 fn maximum_packet_size() {
     let mut bench = Bench::new(QueueFull::DropOldest);

@@ -18,6 +18,7 @@ fn check(last: u16, in_use: &[u16], expect: Option<u16>) {
     assert_eq!(given.next(ids(&in_use)).map(PacketId::get), expect, "after {last}");
 }
 
+/// Covers 5.0 [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1], 3.1.1 [MQTT-2.3.1-4].
 #[test]
 fn next_free_identifier() {
     check(0, &[], Some(1));
@@ -36,6 +37,7 @@ fn next_free_identifier() {
     check(41, &all_but_one, Some(40));
 }
 
+/// Covers 5.0 [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1], 3.1.1 [MQTT-2.3.1-4].
 #[test]
 fn all_identifiers_then_none_then_the_freed_one() {
     let mut given = PacketIds::default();

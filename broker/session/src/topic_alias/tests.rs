@@ -9,6 +9,7 @@ fn name(text: &str) -> TopicName {
     TopicName::new(text).unwrap()
 }
 
+/// Covers 5.0 [MQTT-3.3.2-8] [MQTT-3.3.2-9] [MQTT-3.3.2-12].
 #[test]
 fn inbound_aliases_within_the_maximum() {
     for (maximum, alias, expect) in [
@@ -38,6 +39,7 @@ fn inbound_alias_is_replaced() {
     assert_eq!(aliases.topic(1), Err(Error::TopicAliasUnknown));
 }
 
+/// Covers 5.0 [MQTT-3.3.2-11].
 #[test]
 fn outbound_alias_is_used_only_once_confirmed() {
     let mut aliases = OutboundAliases::new(2);

@@ -23,6 +23,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Runs of a usual test run: a few seconds.
 const SEEDS: u64 = 10_000;
 
+/// Covers 5.0 [MQTT-2.2.1-4] [MQTT-3.3.1-1] [MQTT-3.3.4-9] [MQTT-4.3.3-10] [MQTT-4.4.0-1]
+/// [MQTT-4.6.0-5] [MQTT-4.9.0-2], 3.1.1 [MQTT-2.3.1-4] [MQTT-3.3.1-1] [MQTT-4.3.3-2] [MQTT-4.4.0-1]
+/// [MQTT-4.6.0-1] [MQTT-4.6.0-6].
 #[test]
 fn nothing_lost_nothing_twice_nothing_out_of_order() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());

@@ -18,6 +18,8 @@ fn valid_filters() {
     }
 }
 
+/// Covers 5.0 [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.7.3-1] [MQTT-4.7.3-2] [MQTT-4.7.3-3], 3.1.1
+/// [MQTT-4.7.1-2] [MQTT-4.7.1-3] [MQTT-4.7.3-1] [MQTT-4.7.3-2] [MQTT-4.7.3-3].
 #[test]
 fn invalid_filters_name_the_level() {
     for (text, expect) in [
@@ -50,6 +52,7 @@ fn wildcards_are_seen() {
 }
 
 /// The examples of the specification, sections 4.7.1 and 4.7.2.
+/// Covers 5.0 [MQTT-3.3.2-3] [MQTT-4.7.2-1], 3.1.1 [MQTT-3.3.2-3] [MQTT-4.7.2-1].
 #[test]
 fn matches_as_the_specification_says() {
     for (text, topic, expect) in [

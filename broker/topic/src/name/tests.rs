@@ -17,6 +17,8 @@ fn any_text_without_wildcards_and_nul_is_a_name() {
     }
 }
 
+/// Covers 5.0 [MQTT-4.7.0-1] [MQTT-4.7.3-1] [MQTT-4.7.3-2], 3.1.1 [MQTT-4.7.1-1] [MQTT-4.7.3-1]
+/// [MQTT-4.7.3-2].
 #[test]
 fn refusals_name_their_reason() {
     check("", Err(InvalidTopic::Empty));
@@ -26,6 +28,7 @@ fn refusals_name_their_reason() {
     }
 }
 
+/// Covers 5.0 [MQTT-4.7.3-3], 3.1.1 [MQTT-4.7.3-3].
 #[test]
 fn the_longest_name_has_65535_bytes() {
     check(&"x".repeat(65_535), Ok(()));
@@ -41,6 +44,7 @@ fn empty_levels_are_levels() {
     }
 }
 
+/// Covers 5.0 [MQTT-4.7.3-4], 3.1.1 [MQTT-4.7.3-4].
 #[test]
 fn names_are_not_normalised() {
     let composed = TopicName::new("\u{e9}").unwrap();

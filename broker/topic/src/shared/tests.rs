@@ -24,6 +24,7 @@ fn plain_filters_stay_whole() {
     check("/$share/g/f", None, "/$share/g/f");
 }
 
+/// Covers 5.0 [MQTT-4.8.2-1] [MQTT-4.8.2-2].
 #[test]
 fn shared_subscriptions_have_a_name_and_a_filter() {
     check("$share/g/f", Some("g"), "f");
@@ -34,6 +35,7 @@ fn shared_subscriptions_have_a_name_and_a_filter() {
     check("$share/$share/$share/g/f", Some("$share"), "$share/g/f");
 }
 
+/// Covers 5.0 [MQTT-4.8.2-1] [MQTT-4.8.2-2].
 #[test]
 fn a_malformed_share_is_refused() {
     for text in [
@@ -64,6 +66,7 @@ fn the_filter_behind_the_share_obeys_the_filter_rules() {
     refuse(&long, InvalidTopic::TooLong { bytes: 65_536 });
 }
 
+/// Covers 5.0 [MQTT-4.8.2-1] [MQTT-4.8.2-2].
 #[test]
 fn share_names() {
     assert!(ShareName::new("g").is_ok());

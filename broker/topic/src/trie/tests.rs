@@ -43,6 +43,7 @@ fn each_matching_filter_is_given_once() {
     check(&all, "c", &["#", "+"]);
 }
 
+/// Covers 5.0 [MQTT-4.7.2-1], 3.1.1 [MQTT-4.7.2-1].
 #[test]
 fn leading_wildcards_select_no_dollar_topic() {
     let all = ["#", "+/x", "+", "$SYS/#", "$SYS/+", "$SYS/x", "$SYS", "+/#"];

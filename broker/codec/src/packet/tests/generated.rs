@@ -75,8 +75,8 @@ prop_compose! {
     ) -> Connect {
         let (authentication_method, authentication_data) = authentication.unzip();
         Connect {
-            version: ProtocolVersion::V5, client_id, clean_start, keep_alive, username, password,
-            will: will.map(Box::new), session_expiry_interval, receive_maximum,
+            version: ProtocolVersion::V5, mqtt_3_1: false, client_id, clean_start, keep_alive,
+            username, password, will: will.map(Box::new), session_expiry_interval, receive_maximum,
             maximum_packet_size, topic_alias_maximum, request_response_information,
             request_problem_information, authentication_method,
             authentication_data: authentication_data.flatten(), user_properties,

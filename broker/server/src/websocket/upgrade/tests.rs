@@ -59,6 +59,7 @@ fn accept_text(sent: &str, rules: Rules<'_>) -> Result<String, Refused> {
 }
 
 /// The example of RFC 6455, section 1.3.
+/// Covers 5.0 [MQTT-6.0.0-4], 3.1.1 [MQTT-6.0.0-4].
 #[tokio::test]
 async fn a_good_request_is_agreed_to() {
     let (result, early) = answer(&format!("{}behind", request(("-", ""))), RULES).await;
