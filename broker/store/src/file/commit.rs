@@ -171,7 +171,7 @@ pub(super) fn create(folder: &Path, header: &SegmentHeader) -> io::Result<Segmen
     file.sync_all()?;
     File::open(folder)?.sync_all()?;
     debug_assert_eq!(header.encode().len(), SEGMENT_HEADER);
-    Ok(Segment::new(path, file, header.number, header.first, header.first))
+    Ok(Segment::new(file, header.number, header.first, header.first))
 }
 
 pub(super) fn path(folder: &Path, number: u64) -> PathBuf {

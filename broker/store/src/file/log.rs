@@ -9,7 +9,6 @@ use std::{
     fs::File,
     io,
     os::unix::fs::FileExt,
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -59,7 +58,6 @@ pub(super) struct Pending {
 
 /// One file of the log.
 pub(crate) struct Segment {
-    pub(super) path: PathBuf,
     pub(super) file: File,
     pub(super) number: u64,
     /// Position of the first byte behind its header.
@@ -71,9 +69,9 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    pub(super) fn new(path: PathBuf, file: File, number: u64, first: u64, written: u64) -> Self {
+    pub(super) fn new(file: File, number: u64, first: u64, written: u64) -> Self {
         let (written, owed) = (AtomicU64::new(written), AtomicU64::new(0));
-        Self { path, file, number, first, written, owed }
+        Self { file, number, first, written, owed }
     }
 
     /// Where a position lies in the file.

@@ -178,7 +178,7 @@ fn reopen(path: &Path, scanned: &Scanned) -> Result<Segment, OpenError> {
     }
     let header = &scanned.header;
     let written = header.first + scanned.length - SEGMENT_HEADER as u64;
-    Ok(Segment::new(path.to_owned(), file, header.number, header.first, written))
+    Ok(Segment::new(file, header.number, header.first, written))
 }
 
 /// The log must reach at least as far as was noted beside it.

@@ -280,20 +280,21 @@ fn a_question_in_progress_is_not_asked_twice() {
     let calls = Arc::new(AtomicU32::new(0));
     let hook: Arc<dyn Authorizer> = Arc::new(Slow(Arc::clone(&calls)));
     let answers = Answers::new();
+    let watch = Stopwatch::start(clock);
     let (same, other) = (subject("c", "p"), subject("d", "p"));
     let mut cx = Context::from_waker(Waker::noop());
     {
-        let mut gone = pin!(answers.ask(&hook, &same, &Stopwatch::start(clock)));
+        let mut gone = pin!(answers.ask(&hook, &same, &watch));
         assert!(gone.as_mut().poll(&mut cx).is_pending());
     }
     assert_eq!(calls.load(Relaxed), 1);
     assert!(answers.lock().asking.is_empty(), "a question that nobody waits for is kept");
     // Who asked has gone away: the question is asked anew.
-    let mut first = pin!(answers.ask(&hook, &same, &Stopwatch::start(clock)));
+    let mut first = pin!(answers.ask(&hook, &same, &watch));
     assert!(first.as_mut().poll(&mut cx).is_pending());
     assert_eq!(calls.load(Relaxed), 2);
-    let mut second = pin!(answers.ask(&hook, &same, &Stopwatch::start(clock)));
-    let mut third = pin!(answers.ask(&hook, &other, &Stopwatch::start(clock)));
+    let mut second = pin!(answers.ask(&hook, &same, &watch));
+    let mut third = pin!(answers.ask(&hook, &other, &watch));
     assert!(third.as_mut().poll(&mut cx).is_pending());
     assert_eq!(calls.load(Relaxed), 3, "another client is another question");
     assert!(second.as_mut().poll(&mut cx).is_ready());
