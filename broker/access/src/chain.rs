@@ -14,6 +14,7 @@ pub(crate) mod answers;
 pub(crate) mod authenticate;
 pub(crate) mod authorize;
 mod merge;
+pub(crate) mod stopwatch;
 mod walk;
 
 /// Control flag of a link.

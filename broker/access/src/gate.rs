@@ -6,7 +6,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,8 +19,9 @@ use crate::{
     Chain, Connection, Credentials, Decision, Identity, LinkReport, Permissions, Refusal, Subject,
     chain::{
         answers::Answers,
-        authenticate::{Clock, authenticate},
+        authenticate::authenticate,
         authorize::{Permitted, authorize},
+        stopwatch::Stopwatch,
     },
     permissions::SharedPermissions,
 };
@@ -28,6 +32,8 @@ use crate::{
 /// mixes two generations.
 pub struct Gate {
     chains: ArcSwap<Chains>,
+    /// That of `chains`, for those who ask for nothing else at every turn; raised right after.
+    generation: AtomicU64,
     observers: Mutex<Vec<Observer>>,
     shared: SharedPermissions,
     clock: fn() -> Duration,
@@ -73,6 +79,14 @@ impl InForce {
         let answers = chain.links.iter().map(|_| Answers::new()).collect();
         Arc::new(Self { chain: Arc::new(chain), answers })
     }
+
+    async fn authorize(
+        &self,
+        subject: &Subject,
+        stopwatch: &mut Stopwatch,
+    ) -> (Result<Permitted, Refusal>, Vec<LinkReport>) {
+        authorize(&self.chain, &self.answers, subject, stopwatch).await
+    }
 }
 
 type Observer = Arc<dyn Fn(u64) + Send + Sync>;
@@ -84,6 +98,7 @@ impl Gate {
         let none = Chains { generation: 0, default: Arc::default(), by_listener: HashMap::new() };
         Self {
             chains: ArcSwap::from_pointee(none),
+            generation: AtomicU64::new(0),
             observers: Mutex::default(),
             shared: SharedPermissions::default(),
             clock,
@@ -103,6 +118,7 @@ impl Gate {
             by_listener: by_listener.clone(),
         });
         let generation = before.generation + 1;
+        self.generation.fetch_max(generation, Ordering::AcqRel);
         // Called without the lock: an observer may register another or look at the gate.
         let observers = self.observers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for observer in observers {
@@ -113,7 +129,7 @@ impl Gate {
 
     /// Raised by one at each [`Gate::swap`]; 0 before the first.
     pub fn generation(&self) -> u64 {
-        self.chains.load().generation
+        self.generation.load(Ordering::Acquire)
     }
 
     /// The chain in force for a listener.
@@ -137,8 +153,9 @@ impl Gate {
         now_unix: u64,
     ) -> (Result<Authenticated, Refusal>, Vec<LinkReport>) {
         let (in_force, generation) = self.snapshot(&connection.listener);
-        let clock = Clock { monotonic: self.clock, now_unix };
-        let decision = authenticate(&in_force.chain, connection, credentials, clock).await;
+        let mut stopwatch = Stopwatch::start(self.clock);
+        let time = (&mut stopwatch, now_unix);
+        let decision = authenticate(&in_force.chain, connection, credentials, time).await;
         let mut walk = decision.walk;
         let identity = match decision.result {
             Ok(identity) => identity,
@@ -148,7 +165,7 @@ impl Gate {
         if client_id_from == ClientIdFrom::Principal {
             subject.client_id = subject.identity.principal.clone();
         }
-        let (permitted, reports) = self.authorize(&in_force, &subject).await;
+        let (permitted, reports) = in_force.authorize(&subject, &mut stopwatch).await;
         walk.extend(reports);
         let admitted = permitted.map(|Permitted { permissions, usable_for }| Authenticated {
             subject,
@@ -170,7 +187,8 @@ impl Gate {
         client: &Authenticated,
     ) -> (Result<Authenticated, Refusal>, Vec<LinkReport>) {
         let (in_force, generation) = self.snapshot(&client.subject.listener);
-        let (result, walk) = self.authorize(&in_force, &client.subject).await;
+        let mut stopwatch = Stopwatch::start(self.clock);
+        let (result, walk) = in_force.authorize(&client.subject, &mut stopwatch).await;
         let refreshed = result.map(|Permitted { permissions, usable_for }| {
             let kept = permissions.or_kept(&client.permissions);
             let permissions = kept.unwrap_or_else(|new| self.shared.share(new));
@@ -189,8 +207,8 @@ impl Gate {
         now_unix: u64,
     ) -> Decision {
         let (in_force, _) = self.snapshot(&connection.listener);
-        let clock = Clock { monotonic: self.clock, now_unix };
-        authenticate(&in_force.chain, connection, credentials, clock).await
+        let time = (&mut Stopwatch::start(self.clock), now_unix);
+        authenticate(&in_force.chain, connection, credentials, time).await
     }
 
     /// The answers of every link with an authorizer, in order, asked or kept, compiled. Returns the
@@ -200,17 +218,10 @@ impl Gate {
         subject: &Subject,
     ) -> (Result<(Arc<Permissions>, u64), Refusal>, Vec<LinkReport>) {
         let (in_force, generation) = self.snapshot(&subject.listener);
-        let (result, walk) = self.authorize(&in_force, subject).await;
+        let mut stopwatch = Stopwatch::start(self.clock);
+        let (result, walk) = in_force.authorize(subject, &mut stopwatch).await;
         let shared = |permitted: Permitted| self.shared.share(permitted.permissions);
         (result.map(|permitted| (shared(permitted), generation)), walk)
-    }
-
-    async fn authorize(
-        &self,
-        in_force: &InForce,
-        subject: &Subject,
-    ) -> (Result<Permitted, Refusal>, Vec<LinkReport>) {
-        authorize(&in_force.chain, &in_force.answers, subject, self.clock).await
     }
 
     /// The chain of a listener and its generation, from one load.

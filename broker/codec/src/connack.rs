@@ -145,6 +145,15 @@ impl ConnAck {
         Ok(())
     }
 
+    /// Sets Session Present in an encoded CONNACK with Reason Code 0x00: it is known last, when the
+    /// rest is written already.
+    pub fn mark_session_present(encoded: &mut [u8]) {
+        let length_end = encoded.iter().skip(1).position(|byte| byte & 0x80 == 0);
+        if let Some(flags) = length_end.and_then(|end| encoded.get_mut(end + 2)) {
+            *flags |= 1;
+        }
+    }
+
     pub(crate) fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
         let session_present = self.session_present && self.reason_code == ReasonCode::Success;
         let mut body = vec![u8::from(session_present)];

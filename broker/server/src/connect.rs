@@ -135,18 +135,17 @@ async fn handshake(mut arrival: Arrival, place: &mut Place) -> Option<Box<Connec
             return None;
         }
     }
-    let first = match read_connect(&mut arrival).await {
+    let mut first = match read_connect(&mut arrival).await {
         Ok(first) => first,
         Err(refused) => {
             refuse(&mut arrival, None, &refused).await;
             return None;
         }
     };
-    let claim = Claimed::of(&first.connect);
-    match admit(&arrival, first).await {
-        Ok(admitted) => Some(Box::new(admitted.begin(arrival))),
+    match admit(&arrival, &mut first).await {
+        Ok(admitted) => Some(Box::new(admitted.begin(arrival, first))),
         Err(refused) => {
-            refuse(&mut arrival, Some(&claim), &refused).await;
+            refuse(&mut arrival, Some(&first.connect), &refused).await;
             None
         }
     }
@@ -174,6 +173,7 @@ async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
         }
     };
     tokio::select! {
+        biased;
         first = read => first,
         () = timer.as_mut() => Err(Refused::Timeout(*timeout)),
         _ = shutdown.wait_for(|down| *down) => Err(Refused::ShuttingDown),
@@ -202,41 +202,40 @@ fn take_connect(bytes: &mut Vec<u8>, most: usize) -> Result<Option<First>, Refus
 
 /// An accepted client.
 struct Admitted {
-    connect: Box<Connect>,
     authenticated: Arc<Authenticated>,
     opened: Opened,
-    connack: ConnAck,
+    /// CONNACK, encoded.
+    connack: Vec<u8>,
     keep_alive_seconds: u16,
-    rest: Vec<u8>,
 }
 
 /// The story of a CONNECT.
-async fn admit(arrival: &Arrival, mut first: First) -> Result<Admitted, Refused> {
+async fn admit(arrival: &Arrival, first: &mut First) -> Result<Admitted, Refused> {
     let core = &arrival.core;
     let live = core.live.load_full();
     check_connect(&first.connect, &live)?;
     first.assign_client_id();
     let will = first.connect.will.as_deref().map(will::prepare).transpose();
     let will = will.map_err(Refused::WillTopic)?;
+    let credentials = credentials(&mut first.connect);
     let brake = Brake::begin(arrival, &first.connect, &live)?;
-    let authenticated = authenticate(arrival, &mut first.connect, live.client_id_from).await;
+    let asked = (&*first.connect, &credentials);
+    let authenticated = authenticate(arrival, asked, live.client_id_from).await;
     let authenticated = Arc::new(brake.settle(authenticated)?);
     check_names(&authenticated, &live)?;
     if let Some(will) = &will {
         will::permit(will, authenticated.permissions()).map_err(Refused::Will)?;
     }
-    let connack = answer(&first, &authenticated, &live);
+    let answer = answer(first, &authenticated, &live);
+    let expiry = answer.session_expiry_interval.unwrap_or(first.connect.session_expiry_interval);
     // Known before anything is taken over: there is no connection without CONNACK.
-    encode_connack(connack.clone(), &first.connect).ok_or(Refused::NoRoomForConnAck)?;
-    let opened = open_session(arrival, &first.connect, &authenticated, (will, &connack), &live)?;
-    Ok(Admitted {
-        keep_alive_seconds: keep_alive(&first.connect, &live),
-        connack: ConnAck { session_present: opened.session_present, ..connack },
-        connect: first.connect,
-        authenticated,
-        opened,
-        rest: first.rest,
-    })
+    let mut connack = encode_connack(answer, &first.connect).ok_or(Refused::NoRoomForConnAck)?;
+    let opened = open_session(arrival, &first.connect, &authenticated, (will, expiry), &live)?;
+    if opened.session_present {
+        ConnAck::mark_session_present(&mut connack);
+    }
+    let keep_alive_seconds = keep_alive(&first.connect, &live);
+    Ok(Admitted { authenticated, opened, connack, keep_alive_seconds })
 }
 
 /// Lengths and what this version cannot do.
@@ -286,8 +285,7 @@ impl First {
 struct Brake<'a> {
     core: &'a Core,
     address: IpAddr,
-    username: Option<String>,
-    client_id: String,
+    claimant: Claimant<'a>,
     /// Loopback is free of all connect limits.
     exempt: bool,
     /// It was not told yet how the login went.
@@ -295,26 +293,26 @@ struct Brake<'a> {
 }
 
 impl<'a> Brake<'a> {
-    fn begin(arrival: &'a Arrival, connect: &Connect, live: &LiveConfig) -> Result<Self, Refused> {
+    fn begin(
+        arrival: &'a Arrival,
+        connect: &'a Connect,
+        live: &LiveConfig,
+    ) -> Result<Self, Refused> {
         let address = arrival.remote.ip().to_canonical();
         let exempt = live.limits.connection_rate.loopback_exempt && address.is_loopback();
-        let (username, client_id) = (connect.username.clone(), connect.client_id.clone());
+        let claimant = match &connect.username {
+            Some(username) => Claimant::User(username),
+            None => Claimant::Client(&connect.client_id),
+        };
         let core = &arrival.core;
-        let mut brake = Self { core, address, username, client_id, exempt, pending: false };
+        let mut brake = Self { core, address, claimant, exempt, pending: false };
         if !exempt {
             let mut backoff = core.login_backoff.lock();
-            let attempt = backoff.attempt(address, brake.claimant(), Instant::now());
+            let attempt = backoff.attempt(address, brake.claimant, Instant::now());
             attempt.map_err(Refused::BackedOff)?;
             brake.pending = true;
         }
         Ok(brake)
-    }
-
-    fn claimant(&self) -> Claimant<'_> {
-        match &self.username {
-            Some(username) => Claimant::User(username),
-            None => Claimant::Client(&self.client_id),
-        }
     }
 
     /// Notes how the login went. Only a word of the chain counts as a failed login: a plugin that is down must not
@@ -326,7 +324,7 @@ impl<'a> Brake<'a> {
         let now = Instant::now();
         match &result {
             Ok(authenticated) => {
-                self.core.login_backoff.lock().succeeded(self.address, self.claimant());
+                self.core.login_backoff.lock().succeeded(self.address, self.claimant);
                 self.pending = false;
                 let subject = authenticated.subject();
                 let mut flapping = self.core.flapping.lock();
@@ -335,7 +333,7 @@ impl<'a> Brake<'a> {
                     .map_err(Refused::Flapping)?;
             }
             Err(Refused::ByChain(refusal)) if refusal.is_by_verdict() => {
-                self.core.login_backoff.lock().failed(self.address, self.claimant(), now);
+                self.core.login_backoff.lock().failed(self.address, self.claimant, now);
                 self.pending = false;
             }
             // Taken back when dropped.
@@ -348,15 +346,32 @@ impl<'a> Brake<'a> {
 impl Drop for Brake<'_> {
     fn drop(&mut self) {
         if self.pending {
-            self.core.login_backoff.lock().undecided(self.address, self.claimant());
+            self.core.login_backoff.lock().undecided(self.address, self.claimant);
         }
+    }
+}
+
+/// What proves it, for the chain. The password leaves the packet: nothing else may see it.
+fn credentials(connect: &mut Connect) -> Credentials {
+    Credentials {
+        password: connect.password.take().map(Password::new),
+        clean_start: connect.clean_start,
+        keep_alive_seconds: connect.keep_alive,
+        user_properties: std::mem::take(&mut connect.user_properties),
+        will: connect.will.as_deref().map(|will| WillSummary {
+            topic: will.topic.clone(),
+            qos: will.qos,
+            retain: will.retain,
+            payload_bytes: u32::try_from(will.payload.len()).unwrap_or(u32::MAX),
+            delay_seconds: will.delay_interval,
+        }),
     }
 }
 
 /// Asks the chain who this is and what it may do.
 async fn authenticate(
     arrival: &Arrival,
-    connect: &mut Connect,
+    (connect, credentials): (&Connect, &Credentials),
     client_id_from: ClientIdFrom,
 ) -> Result<Authenticated, Refused> {
     let claim = Claim {
@@ -369,38 +384,26 @@ async fn authenticate(
         tls: None,
         attributes: Vec::new(),
     };
-    let credentials = Credentials {
-        password: connect.password.take().map(Password::new),
-        clean_start: connect.clean_start,
-        keep_alive_seconds: connect.keep_alive,
-        user_properties: std::mem::take(&mut connect.user_properties),
-        will: connect.will.as_deref().map(|will| WillSummary {
-            topic: will.topic.clone(),
-            qos: will.qos,
-            retain: will.retain,
-            payload_bytes: u32::try_from(will.payload.len()).unwrap_or(u32::MAX),
-            delay_seconds: will.delay_interval,
-        }),
-    };
     let gate = &arrival.core.gate;
     let now = arrival.core.now_unix();
-    let begun = Instant::now();
-    let (result, walk) = gate.admit(&claim, &credentials, client_id_from, now).await;
-    observe(&arrival.core, begun.elapsed(), &walk);
+    let (result, walk) = gate.admit(&claim, credentials, client_id_from, now).await;
+    observe(&arrival.core, &walk);
     tracing::debug!(client_id = %telemetry::Escaped(&claim.client_id), ?walk, "chain asked");
     result.map_err(Refused::ByChain)
 }
 
 /// Counts the time of a walk, of its two parts apart.
-fn observe(core: &Core, elapsed: Duration, walk: &[LinkReport]) {
-    let mut authorizers = walk.iter().filter(|report| report.hook == Hook::Authorizer).peekable();
-    let mut permissions = Duration::ZERO;
-    if authorizers.peek().is_some() {
-        permissions = authorizers.map(|report| report.elapsed).sum();
-        core.metrics.permissions_seconds.observe(permissions.as_secs_f64());
+fn observe(core: &Core, walk: &[LinkReport]) {
+    let time = |hook: Hook| -> Option<f64> {
+        let mut links = walk.iter().filter(|report| report.hook == hook).peekable();
+        links.peek()?;
+        Some(links.map(|report| report.elapsed).sum::<Duration>().as_secs_f64())
+    };
+    let authentication = time(Hook::Authenticator).unwrap_or_default();
+    core.metrics.authentication_seconds.observe(authentication);
+    if let Some(seconds) = time(Hook::Authorizer) {
+        core.metrics.permissions_seconds.observe(seconds);
     }
-    let authentication = elapsed.saturating_sub(permissions);
-    core.metrics.authentication_seconds.observe(authentication.as_secs_f64());
 }
 
 /// Keep Alive in force: never off, never above the limit.
@@ -451,7 +454,7 @@ fn open_session(
     arrival: &Arrival,
     connect: &Connect,
     authenticated: &Arc<Authenticated>,
-    (will, connack): (Option<Box<WillMessage>>, &ConnAck),
+    (will, session_expiry_interval): (Option<Box<WillMessage>>, u32),
     live: &LiveConfig,
 ) -> Result<Opened, Refused> {
     let core = &arrival.core;
@@ -463,9 +466,7 @@ fn open_session(
         protocol: connect.version,
         keep_alive_seconds: keep_alive(connect, live),
         clean_start: connect.clean_start,
-        session_expiry_interval: connack
-            .session_expiry_interval
-            .unwrap_or(connect.session_expiry_interval),
+        session_expiry_interval,
         session_expiry_requested: connect.session_expiry_interval,
         since_unix: core.now_unix(),
     };
@@ -502,67 +503,45 @@ fn open_session(
 }
 
 impl Admitted {
-    fn begin(self, arrival: Arrival) -> Connection {
+    fn begin(self, arrival: Arrival, first: First) -> Connection {
         let identity = self.authenticated.identity();
         Connected {
             client_id: &self.opened.handle.client_id,
             principal: &identity.principal,
             listener: &arrival.listener.name,
             remote: arrival.remote,
-            protocol: protocol_name(self.connect.version),
+            protocol: protocol_name(first.connect.version),
             session_present: self.opened.session_present,
         }
         .emit(&arrival.core.metrics);
-        let output = encode_connack(self.connack, &self.connect).unwrap_or_default();
         let begin = Begin {
             core: arrival.core,
             stream: arrival.stream,
             connection_id: arrival.connection_id,
-            version: self.connect.version,
-            answer_bytes_max: packet_bytes_max(&self.connect),
+            version: first.connect.version,
+            answer_bytes_max: packet_bytes_max(&first.connect),
             handle: self.opened.handle,
             authenticated: self.authenticated,
             remote: arrival.remote,
             timer: arrival.timer,
             keep_alive_seconds: self.keep_alive_seconds,
-            rest: self.rest,
-            output,
+            rest: first.rest,
+            output: self.connack,
         };
         Connection::new(begin, Instant::now())
     }
 }
 
-/// What a refusal needs of a CONNECT.
-struct Claimed {
-    version: ProtocolVersion,
-    client_id: String,
-    username: Option<String>,
-    wants_reason: bool,
-    packet_bytes_max: usize,
-}
-
-impl Claimed {
-    fn of(connect: &Connect) -> Self {
-        Self {
-            version: connect.version,
-            client_id: connect.client_id.clone(),
-            username: connect.username.clone(),
-            wants_reason: connect.request_problem_information,
-            packet_bytes_max: packet_bytes_max(connect),
-        }
-    }
-}
-
 /// The one place where a refusal leaves.
-async fn refuse(arrival: &mut Arrival, claim: Option<&Claimed>, refused: &Refused) {
+async fn refuse(arrival: &mut Arrival, connect: Option<&Connect>, refused: &Refused) {
     if let Refused::Approach(approach::Refused::Limit(refusal)) = refused {
         listener::refused(&arrival.core, &arrival.listener, arrival.remote, refusal);
         return;
     }
     let reason = refused.reason_code();
     ConnectRefused {
-        client_id: claim.map(|claim| claim.client_id.as_str()),
-        username: claim.and_then(|claim| claim.username.as_deref()),
+        client_id: connect.map(|connect| connect.client_id.as_str()),
+        username: connect.and_then(|connect| connect.username.as_deref()),
         listener: &arrival.listener.name,
         remote: arrival.remote,
         reason: reason.unwrap_or(ReasonCode::UnspecifiedError),
@@ -573,7 +552,7 @@ async fn refuse(arrival: &mut Arrival, claim: Option<&Claimed>, refused: &Refuse
         (Refused::Approach(approach::Refused::Upgrade(refused)), _) => {
             refused.response().into_bytes()
         }
-        (_, Some(reason_code)) => refusal_connack(reason_code, claim, refused).unwrap_or_default(),
+        (_, Some(reason_code)) => refusal_connack(reason_code, connect, refused).unwrap_or_default(),
         (_, None) => Vec::new(),
     };
     if !output.is_empty() || arrival.stream.has_goodbye() {
@@ -584,11 +563,13 @@ async fn refuse(arrival: &mut Arrival, claim: Option<&Claimed>, refused: &Refuse
 /// CONNACK of a refusal, if the client can be told.
 fn refusal_connack(
     reason_code: ReasonCode,
-    claim: Option<&Claimed>,
+    connect: Option<&Connect>,
     refused: &Refused,
 ) -> Option<Vec<u8>> {
-    let (version, wants_reason, most) = match (claim, refused) {
-        (Some(claim), _) => (claim.version, claim.wants_reason, claim.packet_bytes_max),
+    let (version, wants_reason, most) = match (connect, refused) {
+        (Some(connect), _) => {
+            (connect.version, connect.request_problem_information, packet_bytes_max(connect))
+        }
         (None, Refused::Malformed { version: Some(version), .. }) => (*version, false, usize::MAX),
         (None, _) => return None,
     };

@@ -104,8 +104,9 @@ pub(crate) struct Begin {
 impl Connection {
     pub(crate) fn new(mut begin: Begin, now: Instant) -> Self {
         let live = begin.core.live.load();
-        let (packet_bytes_max, aliases) =
-            (live.limits.sizes.packet_bytes, live.limits.sizes.topic_alias_maximum);
+        let sizes = &live.limits.sizes;
+        let (packet_bytes_max, aliases) = (sizes.packet_bytes, sizes.topic_alias_maximum);
+        let idle_timeout = sizes.idle_timeout;
         begin.stream.set_message_bytes_max(packet_bytes_max);
         let mut refresh = Refresh::new(&begin.authenticated, now);
         let ends_at = begin.authenticated.identity().expires_at_unix;
@@ -133,8 +134,9 @@ impl Connection {
             wakes: Vec::new(),
             keep_alive: KeepAlive::new(begin.keep_alive_seconds, now),
             packet_bytes_max,
+            // It runs on as it is; `arm_timer` sets it when something is due before.
+            timer_at: idle_timeout.is_none().then(|| begin.timer.deadline().into()),
             timer: begin.timer,
-            timer_at: None,
         }
     }
 

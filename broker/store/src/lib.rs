@@ -168,12 +168,7 @@ pub trait Store: Send + Sync {
     fn append_message(&self, message: &MessageRef<'_>, origin: Option<Origin>) -> Position;
 
     /// Who is owed a message, and how many bytes it counts for.
-    fn append_owed(
-        &self,
-        position: Position,
-        size: (usize, Option<u64>),
-        owed: &[Owed],
-    ) -> Ticket;
+    fn append_owed(&self, position: Position, size: (usize, Option<u64>), owed: &[Owed]) -> Ticket;
 
     /// The session is done with these of its messages: they were delivered, or dropped.
     fn complete(&self, session: SessionKey, done: &[(u64, Position)]) -> Ticket;

@@ -23,6 +23,7 @@ use futures_util::{
     future::{Shared, WeakShared},
 };
 
+use super::stopwatch::Stopwatch;
 use crate::{
     Authorizer, BoxFuture, HoldsFor, PeerCertificate, PluginFailure, PluginFailureKind, Subject,
     answered::Answered,
@@ -64,18 +65,18 @@ impl Answers {
         Self { kept: Mutex::default(), hasher: RandomState::new() }
     }
 
-    /// The answer for a client and whether it was there already. `clock` never goes back. Whoever
-    /// can use the answer says so with [`Self::keep`].
+    /// The answer for a client and whether it was there already. Whoever can use the answer says so
+    /// with [`Self::keep`].
     pub(crate) async fn ask(
         &self,
         hook: &Arc<dyn Authorizer>,
         subject: &Subject,
-        clock: fn() -> Duration,
+        stopwatch: &Stopwatch,
     ) -> (Asked, bool) {
-        if let Some(answered) = self.find(subject, clock()) {
+        if let Some(answered) = self.find(subject, stopwatch.now()) {
             return (Ok(answered), true);
         }
-        let question = self.question(hook, subject, clock);
+        let question = self.question(hook, subject, stopwatch.clock());
         let key = self.key(HoldsFor::Client, subject);
         let _waiting = Waiting { answers: self, key, question: Some(question.clone()) };
         (question.await, false)

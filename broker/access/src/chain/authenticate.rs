@@ -4,25 +4,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Chain, Place, merge::check_grant, walk::Walk};
+use super::{Chain, Place, merge::check_grant, stopwatch::Stopwatch, walk::Walk};
 use crate::{Connection, Credentials, Decision, Hook, Outcome, PluginFailure, Verdict};
 
-/// What every walk needs to know of time.
-#[derive(Clone, Copy)]
-pub(crate) struct Clock {
-    /// A clock that never goes back: measures how long links take.
-    pub(crate) monotonic: fn() -> Duration,
-    /// Seconds since 1970.
-    pub(crate) now_unix: u64,
-}
-
 /// Decides one CONNECT. A link whose plugin only authorizes has no place in the walk, unless it must
-/// allow: then it fails.
+/// allow: then it fails. `now_unix` = seconds since 1970.
 pub(crate) async fn authenticate(
     chain: &Chain,
     connection: &Connection,
     credentials: &Credentials,
-    clock: Clock,
+    (stopwatch, now_unix): (&mut Stopwatch, u64),
 ) -> Decision {
     let mut walk = Walk::default();
     let mut reports = Vec::with_capacity(chain.links.len());
@@ -35,18 +26,16 @@ pub(crate) async fn authenticate(
             reports.push(link.report(Hook::Authenticator, Verdict::Skipped, Duration::ZERO));
             continue;
         }
-        let started = (clock.monotonic)();
         let word = match place {
             Place::Asked(hook) => hook.authenticate(connection, credentials).await,
             Place::Failed(failure) => Err(failure),
             Place::Elsewhere => continue,
         };
         let word = word.and_then(checked);
-        let elapsed = (clock.monotonic)().saturating_sub(started);
-        reports.push(link.report(Hook::Authenticator, verdict(&word), elapsed));
+        reports.push(link.report(Hook::Authenticator, verdict(&word), stopwatch.lap()));
         walk.hear(link, word);
     }
-    Decision { result: walk.finish(clock.now_unix).map(Arc::new), walk: reports }
+    Decision { result: walk.finish(now_unix).map(Arc::new), walk: reports }
 }
 
 fn checked(outcome: Outcome) -> Result<Outcome, PluginFailure> {

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use codec::ReasonCode;
 
-use super::{Chain, Place, answers::Answers};
+use super::{Chain, Place, answers::Answers, stopwatch::Stopwatch};
 use crate::{
     Answer, Denial, Hook, LinkReport, Permissions, PluginFailure, Refusal, Subject, Verdict,
     answered::Answered,
@@ -27,7 +27,7 @@ pub(crate) async fn authorize(
     chain: &Chain,
     kept: &[Answers],
     subject: &Subject,
-    monotonic: fn() -> Duration,
+    stopwatch: &mut Stopwatch,
 ) -> (Result<Permitted, Refusal>, Vec<LinkReport>) {
     let mut reports = Vec::with_capacity(chain.links.len());
     let mut answers: Vec<(Arc<str>, Arc<Answered>)> = Vec::with_capacity(chain.links.len());
@@ -42,13 +42,12 @@ pub(crate) async fn authorize(
             reports.push(link.report(Hook::Authorizer, Verdict::Skipped, Duration::ZERO));
             continue;
         }
-        let started = monotonic();
         let (word, cached) = match place {
-            Place::Asked(hook) => kept.ask(hook, subject, monotonic).await,
+            Place::Asked(hook) => kept.ask(hook, subject, stopwatch).await,
             Place::Failed(failure) => (Err(failure), false),
             Place::Elsewhere => continue,
         };
-        let elapsed = monotonic().saturating_sub(started);
+        let elapsed = if cached { Duration::ZERO } else { stopwatch.lap() };
         let report = link.report(Hook::Authorizer, verdict(&word), elapsed);
         reports.push(LinkReport { cached, ..report });
         match word {
@@ -71,7 +70,7 @@ pub(crate) async fn authorize(
         }
     }
     let permitted = |permissions: Permissions| {
-        let now = monotonic();
+        let now = stopwatch.now();
         let remains = answers.iter().map(|(_, answered)| answered.remains(now)).min();
         Permitted { usable_for: remains.unwrap_or_else(|| permissions.ttl()), permissions }
     };

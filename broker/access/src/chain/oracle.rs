@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use codec::ReasonCode;
 
-use super::authenticate::{Clock, authenticate};
+use super::{authenticate::authenticate, stopwatch::Stopwatch};
 use crate::{
     Chain, Control, Link, OnError, PluginFailureKind, Refusal, RefusalKind, Verdict,
     testing::{
@@ -121,8 +121,9 @@ fn expected(sketches: &[Sketch]) -> Result<(), (Option<usize>, RefusalKind)> {
 
 #[track_caller]
 fn check(sketches: &[Sketch], chain: &Chain) -> bool {
-    let clock = Clock { monotonic: no_time, now_unix: NOW };
-    let decision = block_on(authenticate(chain, &connection(), &credentials(), clock));
+    let mut stopwatch = Stopwatch::start(no_time);
+    let decision =
+        block_on(authenticate(chain, &connection(), &credentials(), (&mut stopwatch, NOW)));
     let short = |refusal: Refusal| {
         let place = |name: Arc<str>| chain.links.iter().position(|link| link.name == name);
         (refusal.plugin.and_then(place), refusal.kind)

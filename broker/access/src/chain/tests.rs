@@ -12,8 +12,9 @@ use codec::ReasonCode;
 
 use super::{
     answers::Answers,
-    authenticate::{Clock, authenticate},
+    authenticate::authenticate,
     authorize::{self, Permitted},
+    stopwatch::Stopwatch,
 };
 use crate::testing::*;
 use crate::{
@@ -23,14 +24,14 @@ use crate::{
 };
 
 fn decide(links: impl IntoIterator<Item = Link>) -> Decision {
-    let clock = Clock { monotonic: no_time, now_unix: NOW };
-    block_on(authenticate(&chain(links), &connection(), &credentials(), clock))
+    let time = (&mut Stopwatch::start(no_time), NOW);
+    block_on(authenticate(&chain(links), &connection(), &credentials(), time))
 }
 
 /// Asks a chain that nobody asked before.
 fn authorize(chain: &Chain) -> (Result<Permitted, Refusal>, Vec<LinkReport>) {
     let kept: Vec<Answers> = chain.links.iter().map(|_| Answers::new()).collect();
-    block_on(authorize::authorize(chain, &kept, &subject("c", "p"), no_time))
+    block_on(authorize::authorize(chain, &kept, &subject("c", "p"), &mut Stopwatch::start(no_time)))
 }
 
 fn grants(name: &str, control: Control, grant: Grant) -> Link {
@@ -326,10 +327,7 @@ fn a_grant_must_end_in_the_future() {
 #[test]
 fn each_link_is_asked_once_and_timed() {
     static TICKS: AtomicU64 = AtomicU64::new(0);
-    let clock = Clock {
-        monotonic: || Duration::from_micros(TICKS.fetch_add(5, Ordering::Relaxed)),
-        now_unix: NOW,
-    };
+    let clock = || Duration::from_micros(TICKS.fetch_add(5, Ordering::Relaxed));
     let calls = Arc::new(AtomicUsize::new(0));
     let counter = calls.clone();
     let hook = Authenticates(move |_: &Connection, _: &Credentials| {
@@ -337,7 +335,12 @@ fn each_link_is_asked_once_and_timed() {
         allow("alice")
     });
     let chain = chain([link("a", Some(Arc::new(hook)), None)]);
-    let decision = block_on(authenticate(&chain, &connection(), &credentials(), clock));
+    let decision = block_on(authenticate(
+        &chain,
+        &connection(),
+        &credentials(),
+        (&mut Stopwatch::start(clock), NOW),
+    ));
     assert_eq!(calls.load(Ordering::Relaxed), 1);
     assert_eq!(decision.walk[0].elapsed, Duration::from_micros(5));
     assert_eq!((&*decision.walk[0].generation, decision.walk[0].hook), ("g1", Hook::Authenticator));

@@ -121,7 +121,8 @@ fn read_log(folder: &Path, found: &mut Found) -> Result<ReadLog, OpenError> {
             fs::remove_file(path).map_err(OpenError::io(path))?;
             continue;
         };
-        let end = log.segments.last().map(|last| last.written.load(std::sync::atomic::Ordering::Relaxed));
+        let end =
+            log.segments.last().map(|last| last.written.load(std::sync::atomic::Ordering::Relaxed));
         check_order(path, before, (end, log.chain), &scanned)?;
         log.segments.push(Arc::new(reopen(path, &scanned)?));
         (log.chain, log.torn) = (scanned.chain, scanned.torn);
@@ -168,8 +169,7 @@ fn check_order(
 
 /// Opens a segment to go on with it, without its torn end.
 fn reopen(path: &Path, scanned: &Scanned) -> Result<Segment, OpenError> {
-    let file =
-        OpenOptions::new().read(true).write(true).open(path).map_err(OpenError::io(path))?;
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(OpenError::io(path))?;
     if scanned.torn > 0 {
         tracing::warn!(path = %path.display(), bytes = scanned.torn, at = scanned.length,
             "a crash tore the end of the log: cut off, nothing in it was acknowledged");

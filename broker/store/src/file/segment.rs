@@ -129,8 +129,8 @@ impl BatchHeader {
 
     fn decode(bytes: &[u8], salt: u64) -> Option<Self> {
         let content = bytes.get(8..BATCH_HEADER)?;
-        let fits = bytes.starts_with(&BATCH_MAGIC)
-            && u32_at(bytes, 4) == Self::checksum_of(content, salt);
+        let fits =
+            bytes.starts_with(&BATCH_MAGIC) && u32_at(bytes, 4) == Self::checksum_of(content, salt);
         fits.then(|| Self {
             number: u64_at(content, 0),
             bytes: u64_at(content, 8),
@@ -151,7 +151,10 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |eight| u64::from_le_bytes(*eight))
+    bytes
+        .get(at..)
+        .and_then(|rest| rest.first_chunk())
+        .map_or(0, |eight| u64::from_le_bytes(*eight))
 }
 
 /// A segment as far as it is whole.

@@ -302,7 +302,8 @@ fn damage_is_never_silent() {
     let files = log_files(folder.path());
     for round in 0..60 {
         let hurt = copy(folder.path());
-        let path = hurt.path().join(files[random(files.len() as u64) as usize].file_name().unwrap());
+        let path =
+            hurt.path().join(files[random(files.len() as u64) as usize].file_name().unwrap());
         let mut bytes = fs::read(&path).unwrap();
         let at = random(bytes.len() as u64) as usize;
         let what = if round % 3 == 0 {

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Answers, Asked, ENTRIES_MAX, WEIGHT_MAX};
+use super::{Answers, Asked, ENTRIES_MAX, Stopwatch, WEIGHT_MAX};
 use crate::{
     Answer, Authorizer, BoxFuture, HoldsFor, Identity, PeerCertificate, PermissionSet,
     PluginFailure, PluginFailureKind, Subject,
@@ -52,7 +52,8 @@ impl Counted {
 
     /// Asks for a client that can use the answer.
     fn ask(&self, subject: &Subject) -> (Asked, bool) {
-        let (asked, cached) = block_on(self.answers.ask(&self.hook, subject, clock));
+        let (asked, cached) =
+            block_on(self.answers.ask(&self.hook, subject, &Stopwatch::start(clock)));
         if let (Ok(answered), false) = (&asked, cached) {
             self.answers.keep(subject, answered);
         }
@@ -244,7 +245,8 @@ fn an_answer_that_nobody_could_use_is_not_kept() {
     let counted = always(set(HoldsFor::Everyone, None));
     let one = subject("c", "p");
     for _ in 0..2 {
-        let (asked, cached) = block_on(counted.answers.ask(&counted.hook, &one, clock));
+        let (asked, cached) =
+            block_on(counted.answers.ask(&counted.hook, &one, &Stopwatch::start(clock)));
         assert!(asked.is_ok() && !cached);
     }
 }
@@ -254,7 +256,7 @@ fn a_panic_of_the_host_is_a_failure_for_everybody_who_waits() {
     let hook: Arc<dyn Authorizer> = Arc::new(Authorizes(|_: &Subject| panic!("a test's panic")));
     let answers = Answers::new();
     for _ in 0..2 {
-        let (asked, _) = block_on(answers.ask(&hook, &subject("c", "p"), clock));
+        let (asked, _) = block_on(answers.ask(&hook, &subject("c", "p"), &Stopwatch::start(clock)));
         assert_eq!(asked.expect_err("answered").kind, PluginFailureKind::Internal);
     }
 }
@@ -281,17 +283,17 @@ fn a_question_in_progress_is_not_asked_twice() {
     let (same, other) = (subject("c", "p"), subject("d", "p"));
     let mut cx = Context::from_waker(Waker::noop());
     {
-        let mut gone = pin!(answers.ask(&hook, &same, clock));
+        let mut gone = pin!(answers.ask(&hook, &same, &Stopwatch::start(clock)));
         assert!(gone.as_mut().poll(&mut cx).is_pending());
     }
     assert_eq!(calls.load(Relaxed), 1);
     assert!(answers.lock().asking.is_empty(), "a question that nobody waits for is kept");
     // Who asked has gone away: the question is asked anew.
-    let mut first = pin!(answers.ask(&hook, &same, clock));
+    let mut first = pin!(answers.ask(&hook, &same, &Stopwatch::start(clock)));
     assert!(first.as_mut().poll(&mut cx).is_pending());
     assert_eq!(calls.load(Relaxed), 2);
-    let mut second = pin!(answers.ask(&hook, &same, clock));
-    let mut third = pin!(answers.ask(&hook, &other, clock));
+    let mut second = pin!(answers.ask(&hook, &same, &Stopwatch::start(clock)));
+    let mut third = pin!(answers.ask(&hook, &other, &Stopwatch::start(clock)));
     assert!(third.as_mut().poll(&mut cx).is_pending());
     assert_eq!(calls.load(Relaxed), 3, "another client is another question");
     assert!(second.as_mut().poll(&mut cx).is_ready());
