@@ -29,6 +29,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("wasmtime", &["plugin-host"]),
     ("tokio", &["server", "admin", "plugin-host"]),
     ("axum", &["admin"]),
+    ("tungstenite", &["server"]),
     ("notify", &["plugin-host"]),
     ("prometheus-client", &["telemetry"]),
 ];
