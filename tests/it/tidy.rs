@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("codec", &["topic"]),
     ("session", &["codec", "topic"]),
     ("access", &["codec", "topic"]),
+    ("store", &["codec", "topic"]),
     ("telemetry", &["codec", "topic"]),
     ("plugin-host", &["access", "telemetry", "codec", "topic"]),
     ("server", &["session", "access", "limits", "telemetry", "codec", "topic"]),
@@ -31,6 +32,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("axum", &["admin"]),
     ("tungstenite", &["server"]),
     ("notify", &["plugin-host"]),
+    ("fjall", &["store"]),
     ("prometheus-client", &["telemetry"]),
 ];
 

@@ -176,9 +176,11 @@ async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
         }
     };
     tokio::select! {
+        // The timer first: the connection relies on its having been started, however soon CONNECT
+        // is there.
         biased;
-        first = read => first,
         () = timer.as_mut() => Err(Refused::Timeout(*timeout)),
+        first = read => first,
         _ = shutdown.wait_for(|down| *down) => Err(Refused::ShuttingDown),
     }
 }
