@@ -111,7 +111,7 @@ async fn no_client_is_dropped_by_swaps() {
     let mut clients = Vec::new();
     for number in 0..50 {
         let version = BOTH[number % 2];
-        let connect = Connect { keep_alive: 1, ..Connect::new(version, &format!("c-{number}")) };
+        let connect = Connect { keep_alive: 3, ..Connect::new(version, &format!("c-{number}")) };
         let mut client = broker.enter(connect).await.0;
         client.subscribe("t/+", QoS::AtLeastOnce).await;
         clients.push(client);
