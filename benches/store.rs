@@ -59,7 +59,7 @@ fn report(name: &str, before: &Used) -> io::Result<()> {
     let seconds = (after.at - before.at).as_secs_f64();
     let messages = MESSAGES as f64;
     println!(
-        "{name:<8} {:>9.0} messages/s   {:>6.2} us of CPU and {:>5.2} bytes written per payload byte",
+        "{name:<8} {:>9.0} messages/s  {:>6.2} us of CPU  {:>5.2} bytes written per payload byte",
         messages / seconds,
         (after.cpu - before.cpu).as_secs_f64() * 1e6 / messages,
         (after.written - before.written) as f64 / (messages * PAYLOAD_BYTES as f64),
