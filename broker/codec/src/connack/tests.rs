@@ -20,6 +20,21 @@ fn golden_bytes() {
     check_golden(V5, &busy, &[0x20, 3, 0, 0x89, 0]);
 }
 
+/// Set afterwards it is as if it had been known, however many bytes the Remaining Length has.
+#[test]
+fn session_present_is_marked_in_what_is_encoded() {
+    for version in BOTH {
+        for value_bytes in [0, 100, 200, 20_000] {
+            let user_properties = vec![("k".to_owned(), "v".repeat(value_bytes))];
+            let new = ConnAck { user_properties, ..ConnAck::default() };
+            let resumed = ConnAck { session_present: true, ..new.clone() };
+            let mut marked = encoded(version, &packet(new));
+            ConnAck::mark_session_present(&mut marked);
+            assert_eq!(marked, encoded(version, &packet(resumed)), "{version:?} {value_bytes}");
+        }
+    }
+}
+
 #[test]
 fn golden_bytes_with_all_properties() {
     let text = |text: &str| Some(text.to_owned());

@@ -15,7 +15,7 @@ use std::{
 use super::{
     Durability, Options,
     log::{Batch, Log, Segment},
-    segment::{BatchHeader, Chain, SEGMENT_HEADER, SegmentHeader},
+    segment::{BATCH_HEADER, BatchHeader, Chain, SegmentHeader},
     state::State,
 };
 
@@ -104,7 +104,7 @@ impl Writer {
         }
         let header = BatchHeader {
             number: batch.number,
-            bytes: (batch.bytes.len() - super::segment::BATCH_HEADER) as u64,
+            bytes: (batch.bytes.len() - BATCH_HEADER) as u64,
             before: self.chain.checksum,
             state: self.changes,
         };
@@ -170,7 +170,6 @@ pub(super) fn create(folder: &Path, header: &SegmentHeader) -> io::Result<Segmen
     file.write_all_at(&header.encode(), 0)?;
     file.sync_all()?;
     File::open(folder)?.sync_all()?;
-    debug_assert_eq!(header.encode().len(), SEGMENT_HEADER);
     Ok(Segment::new(file, header.number, header.first, header.first))
 }
 

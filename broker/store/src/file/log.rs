@@ -140,7 +140,7 @@ impl Log {
         let mut pending = self.pending.lock();
         let position = pending.start + pending.bytes.len() as u64;
         record::append(record, &mut pending.bytes);
-        self.wake_writer(&pending);
+        self.more.notify_one();
         (Position(position), Ticket(pending.batch))
     }
 
@@ -148,12 +148,8 @@ impl Log {
     pub(crate) fn change(&self, change: Change) -> Ticket {
         let mut pending = self.pending.lock();
         pending.changes.push(change);
-        self.wake_writer(&pending);
-        Ticket(pending.batch)
-    }
-
-    fn wake_writer(&self, _: &Pending) {
         self.more.notify_one();
+        Ticket(pending.batch)
     }
 
     /// Nothing more will come.
