@@ -152,7 +152,7 @@ impl Store for FileStore {
     }
 
     fn append_message(&self, message: &MessageRef<'_>, origin: Option<Origin>) -> Position {
-        self.log.append(&Record::Message { moved_from: None, message: *message, origin }).0
+        self.log.append(&Record::Message { message: *message, origin }).0
     }
 
     fn append_owed(
@@ -164,6 +164,28 @@ impl Store for FileStore {
         self.log.owe(position, owed.len() as u64);
         let (position, bytes) = (position.0, bytes as u64);
         self.log.append(&Record::Owed { position, bytes, expires_at_unix, owed: owed.into() }).1
+    }
+
+    fn append_moved(
+        &self,
+        from: Position,
+        to: Position,
+        (bytes, expires_at_unix): (usize, Option<u64>),
+        owed: Owed,
+    ) {
+        let (position, bytes) = (to.0, bytes as u64);
+        self.log.owe(to, 1);
+        self.log.append(&Record::Owed {
+            position,
+            bytes,
+            expires_at_unix,
+            owed: vec![owed].into(),
+        });
+        self.log.settle(from);
+    }
+
+    fn crowded(&self) -> Option<Position> {
+        None
     }
 
     fn complete(&self, session: SessionKey, done: &[(u64, Position)]) -> Ticket {

@@ -5,7 +5,7 @@
 //! the moment something is appended, whatever file it comes to lie in.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fs::File,
     io,
     os::unix::fs::FileExt,
@@ -38,8 +38,6 @@ pub(crate) struct Log {
     durable: AtomicU64,
     waiters: Mutex<Vec<(Ticket, Waker)>>,
     segments: RwLock<BTreeMap<u64, Arc<Segment>>>,
-    /// Messages that were moved out of a segment that is gone: first place, present one.
-    moved: RwLock<HashMap<u64, u64>>,
     trouble: Mutex<Option<String>>,
 }
 
@@ -48,6 +46,8 @@ pub(super) struct Pending {
     /// Room for the header of the batch, then records.
     pub(super) bytes: Vec<u8>,
     pub(super) changes: Vec<Change>,
+    /// Bytes of memory that they take, roughly.
+    changes_bytes: usize,
     /// Position of the first of `bytes`.
     start: u64,
     /// Number of the batch that they become.
@@ -94,6 +94,7 @@ impl Log {
         let pending = Pending {
             bytes: vec![0; BATCH_HEADER],
             changes: Vec::new(),
+            changes_bytes: 0,
             start: end,
             batch: batch + 1,
             closing: false,
@@ -104,7 +105,6 @@ impl Log {
             durable: AtomicU64::new(batch),
             waiters: Mutex::default(),
             segments: RwLock::new(segments.into_iter().map(|s| (s.first, s)).collect()),
-            moved: RwLock::default(),
             trouble: Mutex::default(),
         }
     }
@@ -114,7 +114,10 @@ impl Log {
         if let Some(trouble) = &*self.trouble.lock() {
             return Err(Unavailable(trouble.clone()));
         }
-        let waiting = self.pending.lock().bytes.len();
+        let waiting = {
+            let pending = self.pending.lock();
+            pending.bytes.len().saturating_add(pending.changes_bytes)
+        };
         if waiting > PENDING_BYTES_MAX {
             return Err(Unavailable(format!("{waiting} bytes wait to be written")));
         }
@@ -147,6 +150,7 @@ impl Log {
     /// Appends a change of the state.
     pub(crate) fn change(&self, change: Change) -> Ticket {
         let mut pending = self.pending.lock();
+        pending.changes_bytes = pending.changes_bytes.saturating_add(change.bytes());
         pending.changes.push(change);
         self.more.notify_one();
         Ticket(pending.batch)
@@ -194,32 +198,22 @@ impl Log {
         self.segments.write().insert(segment.first, segment);
     }
 
-    /// The segment of a position, and where the message lies now.
-    fn place(&self, position: Position) -> Option<(Arc<Segment>, u64)> {
+    /// The segment of a position.
+    fn segment(&self, position: Position) -> Option<Arc<Segment>> {
         let segments = self.segments.read();
-        let mut at = position.0;
-        if segments.keys().next().is_some_and(|first| at < *first) {
-            at = *self.moved.read().get(&at)?;
-        }
-        let (_, segment) = segments.range(..=at).next_back()?;
-        Some((Arc::clone(segment), at))
-    }
-
-    /// Where the messages are that an earlier process moved.
-    pub(super) fn set_moved(&self, moved: HashMap<u64, u64>) {
-        *self.moved.write() = moved;
+        segments.range(..=position.0).next_back().map(|(_, segment)| Arc::clone(segment))
     }
 
     /// A session is owed the message at this place.
     pub(crate) fn owe(&self, position: Position, sessions: u64) {
-        if let Some((segment, _)) = self.place(position) {
+        if let Some(segment) = self.segment(position) {
             segment.owed.fetch_add(sessions, Ordering::Relaxed);
         }
     }
 
     /// A session no longer is.
     pub(crate) fn settle(&self, position: Position) {
-        if let Some((segment, _)) = self.place(position) {
+        if let Some(segment) = self.segment(position) {
             segment.owed.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -227,8 +221,9 @@ impl Log {
     /// Reads a message; `None` = not written yet.
     pub(crate) fn read(&self, position: Position) -> io::Result<Option<StoredMessage>> {
         let lost = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
-        let (segment, at) =
-            self.place(position).ok_or_else(|| lost("the message is no longer there"))?;
+        let at = position.0;
+        let segment =
+            self.segment(position).ok_or_else(|| lost("the message is no longer there"))?;
         if at >= segment.written.load(Ordering::Acquire) {
             return Ok(None);
         }
@@ -268,6 +263,7 @@ impl Pending {
         spare.clear();
         spare.resize(BATCH_HEADER, 0);
         let bytes = std::mem::replace(&mut self.bytes, spare);
+        self.changes_bytes = 0;
         let batch = Batch {
             changes: std::mem::take(&mut self.changes),
             start: self.start,

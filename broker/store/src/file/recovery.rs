@@ -112,8 +112,8 @@ fn read_log(folder: &Path, found: &mut Found) -> Result<ReadLog, OpenError> {
     let mut before: Option<SegmentHeader> = None;
     for (at, path) in paths.iter().enumerate() {
         let last = at + 1 == paths.len();
-        let scanned = segment::scan(path, last, &mut |position, record| {
-            found.record(position, &record);
+        let scanned = segment::scan(path, last, &mut |_, record| {
+            found.record(&record);
             Ok(())
         })?;
         let Some(scanned) = scanned else {
@@ -210,7 +210,6 @@ struct Found {
     sessions: HashMap<SessionKey, Session>,
     last_session: u64,
     recovered: Recovered,
-    moved: HashMap<u64, u64>,
 }
 
 #[derive(Default)]
@@ -235,12 +234,9 @@ impl Found {
         self.sessions.get_mut(&key)
     }
 
-    fn record(&mut self, position: u64, record: &Record<'_>) {
+    fn record(&mut self, record: &Record<'_>) {
         match record {
-            Record::Message { moved_from, origin, .. } => {
-                if let Some(from) = moved_from {
-                    self.moved.insert(*from, position);
-                }
+            Record::Message { origin, .. } => {
                 if let Some(origin) = origin
                     && let Some(session) = self.living(origin.session)
                 {
@@ -251,16 +247,19 @@ impl Found {
                 for owed in owed.iter() {
                     let Some(session) = self.living(owed.session) else { continue };
                     session.last_number = session.last_number.max(owed.number);
-                    session.owed.entry(owed.number).or_insert_with(|| FoundOwed {
+                    let found = FoundOwed {
                         position: Position(*position),
                         number: owed.number,
                         bytes: *bytes,
                         expires_at_unix: *expires_at_unix,
                         qos: owed.qos,
                         retain: owed.retain,
+                        shared: owed.shared,
                         subscription_identifiers: owed.subscription_identifiers.clone(),
                         received: false,
-                    });
+                    };
+                    let known = session.owed.entry(owed.number).or_insert(found);
+                    known.position = known.position.max(Position(*position));
                 }
             }
             Record::Completed { session, numbers } => {
@@ -291,8 +290,7 @@ impl Found {
 
     /// Counts the claims, segment by segment, and hands everything over.
     fn settle(self, log: &Log) -> Recovered {
-        let Self { sessions, mut recovered, moved, .. } = self;
-        log.set_moved(moved);
+        let Self { sessions, mut recovered, .. } = self;
         for (key, session) in sessions {
             // Subscriptions of a session that is over would be a change that was half applied.
             let Some(kept) = session.kept else { continue };

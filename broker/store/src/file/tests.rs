@@ -90,6 +90,7 @@ fn owed(session: SessionKey, number: u64) -> Owed {
         number,
         qos: QoS::AtLeastOnce,
         retain: false,
+        shared: false,
         subscription_identifiers: Box::default(),
     }
 }
