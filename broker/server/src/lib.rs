@@ -18,15 +18,21 @@ mod connection;
 mod counts;
 mod disconnect;
 mod handle;
+mod held;
+mod inherit;
+mod keeping;
 mod listener;
+mod load;
 mod proxy_protocol;
 mod publish;
 mod refresh;
+mod remember;
 mod retained;
 mod router;
 mod sessions;
 mod stream;
 mod subscribe;
+mod tidying;
 mod timers;
 mod unsubscribe;
 #[doc(hidden)]
@@ -35,6 +41,7 @@ mod websocket;
 mod will;
 
 pub use access::ClientIdFrom;
+pub use broker::Kept;
 pub use broker::{Broker, StartError};
 pub use config::{
     Config, ListenerAddress, ListenerConfig, LiveConfig, ProtocolVersions, ProxyProtocol,

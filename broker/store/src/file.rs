@@ -98,7 +98,7 @@ pub struct FileStore {
     last_session: AtomicU64,
     writer: Mutex<Option<JoinHandle<io::Result<()>>>>,
     /// Held as long as the store is open.
-    _lock: std::fs::File,
+    lock: Mutex<Option<std::fs::File>>,
 }
 
 impl FileStore {
@@ -119,7 +119,7 @@ impl FileStore {
             log,
             last_session: AtomicU64::new(opened.last_session),
             writer: Mutex::new(Some(writer)),
-            _lock: opened.lock,
+            lock: Mutex::new(Some(opened.lock)),
         };
         Ok((store, opened.recovered))
     }
@@ -130,11 +130,13 @@ impl FileStore {
     /// The disk did not take the last batch.
     pub fn close(&self) -> io::Result<()> {
         self.log.close();
-        match self.writer.lock().take().map(JoinHandle::join) {
+        let result = match self.writer.lock().take().map(JoinHandle::join) {
             None => Ok(()),
             Some(Ok(result)) => result,
             Some(Err(_)) => Err(io::Error::other("the thread that writes panicked")),
-        }
+        };
+        drop(self.lock.lock().take());
+        result
     }
 }
 
