@@ -17,6 +17,12 @@ use crate::{FoundOwed, KeptIdentity, KeptWill};
 
 mod damage;
 mod give_back;
+mod start;
+
+/// Whether to take the time that a proof takes, instead of that of CI.
+fn proof() -> bool {
+    std::env::var_os("PORTCULLIS_PROOF").is_some_and(|value| value == "1")
+}
 
 struct Unpark(Thread);
 
