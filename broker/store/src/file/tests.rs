@@ -17,11 +17,31 @@ use crate::{FoundOwed, KeptIdentity, KeptWill};
 
 mod damage;
 mod give_back;
+mod model;
 mod start;
 
 /// Whether to take the time that a proof takes, instead of that of CI.
 fn proof() -> bool {
     std::env::var_os("PORTCULLIS_PROOF").is_some_and(|value| value == "1")
+}
+
+/// The same numbers for the same seed.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d)
+    }
+
+    /// From 0 to one less than `end`; 0 when that is 0.
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.0 >> 33) % end.max(1)
+    }
+
+    fn one_of<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
+        all.get(self.below(all.len() as u64) as usize)
+    }
 }
 
 struct Unpark(Thread);
