@@ -24,7 +24,7 @@ use std::{io, task::Waker};
 use codec::{PacketId, QoS};
 
 pub use error::OpenError;
-pub use file::{Durability, FileStore, FoundSession, Options, Recovered};
+pub use file::{Durability, FileStore, FoundClaims, FoundSession, Options, Recovered};
 pub use kept::{KeptIdentity, KeptSession, KeptSubscription, KeptWill, Retained};
 
 /// A session in the store; never given to another one.

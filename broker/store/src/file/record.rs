@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use codec::{PacketId, QoS};
 
-use crate::{MessageRef, Origin, Owed, SessionKey, StoredMessage};
+use crate::{MessageRef, Origin, Owed, Position, SessionKey, StoredMessage};
 
 /// Bytes before the body.
 pub(crate) const HEAD_BYTES: usize = 8;
@@ -24,7 +24,7 @@ pub(crate) enum Record<'a> {
     /// Who is owed the message at a place; a number that was owed before means that the message was
     /// written again there. How large it is and when it expires stands here too, so that nobody has
     /// to look it up.
-    Owed { position: u64, bytes: u64, expires_at_unix: Option<u64>, owed: Cow<'a, [Owed]> },
+    Owed { position: Position, bytes: u64, expires_at_unix: Option<u64>, owed: Cow<'a, [Owed]> },
     /// These messages of a session are done with.
     Completed { session: SessionKey, numbers: Cow<'a, [u64]> },
     /// PUBREC came for this message of a session.
@@ -99,7 +99,7 @@ fn encode_body(record: &Record<'_>, out: &mut Vec<u8>) {
         }
         Record::Owed { position, bytes, expires_at_unix, owed } => {
             out.push(OWED);
-            number(*position, out);
+            number(position.0, out);
             number(*bytes, out);
             // 0 = never: nothing that is written now expired in 1970.
             number(expires_at_unix.unwrap_or(0), out);
@@ -193,7 +193,7 @@ fn decode_body(body: &[u8]) -> Option<Record<'_>> {
             Record::Message { message, origin }
         }
         OWED => Record::Owed {
-            position: bytes.number()?,
+            position: Position(bytes.number()?),
             bytes: bytes.number()?,
             expires_at_unix: Some(bytes.number()?).filter(|at| *at > 0),
             owed: bytes.list(MIN_OWED_BYTES, Bytes::owed)?.into(),
