@@ -101,6 +101,8 @@ const LAST_CHANGE: &str = "last-change";
 
 impl State {
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        // A few damaged bytes make fjall abort the process: this says then what it was about.
+        tracing::info!(path = %path.display(), "opening sessions and retained messages");
         let open = open(path).map_err(|error| damaged(path, &error))?;
         Ok(Self { path: path.to_owned(), open: Some(open) })
     }
