@@ -41,12 +41,11 @@ pub(super) fn open(options: Options) -> Result<Opened, OpenError> {
     let lock = lock(&folder)?;
     let mut found = Found::default();
     let state = State::open(&folder.join("state"))?;
-    state.load(|kept| match kept {
+    let changes = state.load(|kept| match kept {
         Kept::Session(key, kept) => found.session(key, kept),
         Kept::Subscription(key, kept) => found.subscription(key, kept),
         Kept::Retained(retained) => found.retained(retained),
     })?;
-    let changes = state.last_change()?;
     let files = segment_files(&folder)?;
     let mark = match Mark::open(&folder)? {
         Some(mark) => mark,

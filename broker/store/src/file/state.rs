@@ -3,17 +3,22 @@
 //!
 //! Every change carries a number, and the log notes the last one it relies on. So a fjall that came
 //! back without its last commits (it takes a damaged journal for one that a crash cut short) is found
-//! out: see `recovery.rs`.
+//! out: see `recovery.rs`. Beside the number stands a sum over all entries, so that any other loss is
+//! found out too: fjall's checksums do not cover the order of its commits.
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
 };
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
-use super::record;
 use crate::{KeptSession, KeptSubscription, OpenError, Retained, SessionKey};
+
+mod entry;
+
+use self::entry::{Entry, Meta, Place};
 
 /// A change of the state.
 #[derive(Debug)]
@@ -82,6 +87,8 @@ struct Open {
     subscriptions: Keyspace,
     retained: Keyspace,
     meta: Keyspace,
+    /// What stands in `meta`.
+    last: Meta,
 }
 
 /// Memory for fjall's cache: all of it is read once.
@@ -94,20 +101,21 @@ const LAST_CHANGE: &str = "last-change";
 
 impl State {
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        // A few damaged bytes make fjall abort the process: this says then what it was about.
+        tracing::info!(path = %path.display(), "opening sessions and retained messages");
         let open = open(path).map_err(|error| damaged(path, &error))?;
         Ok(Self { path: path.to_owned(), open: Some(open) })
     }
 
-    /// Applies changes in one step.
+    /// Applies changes in one step. Doing that again does no harm.
     pub(super) fn apply(&mut self, changes: &[Change], number: u64, fsync: bool) -> io::Result<()> {
-        if self.open.is_none() {
-            self.open = Some(open(&self.path).map_err(io::Error::other)?);
-        }
-        let result = self.open.as_ref().map_or(Ok(()), |open| open.apply(changes, number, fsync));
-        if result.is_err() {
-            self.open = None;
-        }
-        result.map_err(io::Error::other)
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => open(&self.path).map_err(io::Error::other)?,
+        };
+        open.apply(changes, number, fsync).map_err(io::Error::other)?;
+        self.open = Some(open);
+        Ok(())
     }
 
     /// Everything is on the disk.
@@ -116,44 +124,23 @@ impl State {
         self.open.as_ref().map_or(Ok(()), persist).map_err(io::Error::other)
     }
 
-    /// Number of the last change.
-    pub(super) fn last_change(&self) -> Result<u64, OpenError> {
+    /// Hands on everything that is kept. The number of the last change.
+    pub(super) fn load(&self, mut found: impl FnMut(Kept)) -> Result<u64, OpenError> {
         let Some(open) = &self.open else { return Ok(0) };
-        let value = open.meta.get(LAST_CHANGE).map_err(|error| damaged(&self.path, &error))?;
-        let number = value.map(|value| value.as_ref().try_into().map(u64::from_be_bytes));
-        number
-            .transpose()
-            .map_err(|_| OpenError::damaged(&self.path, 0, "the number of changes is no number"))
-            .map(Option::unwrap_or_default)
-    }
-
-    /// Hands on everything that is kept.
-    pub(super) fn load(&self, mut found: impl FnMut(Kept)) -> Result<(), OpenError> {
-        let Some(open) = &self.open else { return Ok(()) };
-        let fault = |what: &str| OpenError::damaged(&self.path, 0, what.to_owned());
-        let failed = |error| damaged(&self.path, &error);
-        for entry in open.sessions.iter() {
-            let (key, value) = entry.into_inner().map_err(failed)?;
-            let key = session_key(&key).ok_or_else(|| fault("a session without key"))?;
-            let kept = serde_json::from_slice(&value)
-                .map_err(|error| fault(&format!("session {}: {error}", key.0)))?;
-            found(Kept::Session(key, kept));
+        let fault = |what: String| OpenError::damaged(&self.path, 0, what);
+        let mut sum = 0_u64;
+        for place in Place::ALL {
+            for entry in open.keyspace(place).iter() {
+                let (key, value) =
+                    entry.into_inner().map_err(|error| damaged(&self.path, &error))?;
+                sum = sum.wrapping_add(entry::checksum(place, &key, &value));
+                found(entry::decode(place, &key, &value).map_err(fault)?);
+            }
         }
-        for entry in open.subscriptions.iter() {
-            let (key, value) = entry.into_inner().map_err(failed)?;
-            let key = session_key(&key).ok_or_else(|| fault("a subscription without key"))?;
-            let kept = serde_json::from_slice(&value)
-                .map_err(|error| fault(&format!("subscription of session {}: {error}", key.0)))?;
-            found(Kept::Subscription(key, kept));
+        if sum != open.last.sum {
+            return Err(fault("sessions or retained messages are not what was written".to_owned()));
         }
-        for entry in open.retained.iter() {
-            let (topic, value) = entry.into_inner().map_err(failed)?;
-            let kept = decode_retained(&value).ok_or_else(|| {
-                fault(&format!("the retained message of {:?}", String::from_utf8_lossy(&topic)))
-            })?;
-            found(Kept::Retained(kept));
-        }
-        Ok(())
+        Ok(open.last.number)
     }
 }
 
@@ -165,12 +152,20 @@ fn open(path: &Path) -> Result<Open, fjall::Error> {
         .manual_journal_persist(true)
         .open()?;
     let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default);
+    let meta = keyspace("meta")?;
+    let last = match meta.get(LAST_CHANGE)? {
+        Some(value) => Meta::decode(&value).ok_or_else(|| {
+            fjall::Error::Io(io::Error::other("the number of the last change is no number"))
+        })?,
+        None => Meta::default(),
+    };
     Ok(Open {
         sessions: keyspace("sessions")?,
         subscriptions: keyspace("subscriptions")?,
         retained: keyspace("retained")?,
-        meta: keyspace("meta")?,
+        meta,
         database,
+        last,
     })
 }
 
@@ -184,71 +179,67 @@ fn damaged(path: &Path, error: &fjall::Error) -> OpenError {
 }
 
 impl Open {
-    fn apply(&self, changes: &[Change], number: u64, fsync: bool) -> Result<(), fjall::Error> {
+    fn keyspace(&self, place: Place) -> &Keyspace {
+        match place {
+            Place::Session => &self.sessions,
+            Place::Subscription => &self.subscriptions,
+            Place::Retained => &self.retained,
+        }
+    }
+
+    fn apply(&mut self, changes: &[Change], number: u64, fsync: bool) -> Result<(), fjall::Error> {
         let mode = if fsync { PersistMode::SyncData } else { PersistMode::Buffer };
         let mut batch = self.database.batch().durability(Some(mode));
-        for change in changes {
-            match change {
-                Change::PutSession(key, kept) => {
-                    batch.insert(&self.sessions, key.0.to_be_bytes(), json(kept)?);
+        let mut sum = self.last.sum;
+        for ((place, key), value) in self.entries(changes)? {
+            let keyspace = self.keyspace(place);
+            let before = keyspace.get(&key)?;
+            if let Some(before) = &before {
+                sum = sum.wrapping_sub(entry::checksum(place, &key, before));
+            }
+            match value {
+                Some(value) => {
+                    sum = sum.wrapping_add(entry::checksum(place, &key, &value));
+                    batch.insert(keyspace, key, value);
                 }
-                Change::RemoveSession(key) => {
-                    batch.remove(&self.sessions, key.0.to_be_bytes());
-                    for entry in self.subscriptions.prefix(key.0.to_be_bytes()) {
-                        batch.remove(&self.subscriptions, entry.key()?);
-                    }
-                }
-                Change::PutSubscription(key, kept) => {
-                    batch.insert(
-                        &self.subscriptions,
-                        subscription_key(*key, &kept.filter),
-                        json(kept)?,
-                    );
-                }
-                Change::RemoveSubscription(key, filter) => {
-                    batch.remove(&self.subscriptions, subscription_key(*key, filter));
-                }
-                Change::PutRetained(kept) => {
-                    batch.insert(
-                        &self.retained,
-                        kept.message.topic.as_bytes(),
-                        encode_retained(kept),
-                    );
-                }
-                Change::RemoveRetained(topic) => batch.remove(&self.retained, topic.as_bytes()),
+                None if before.is_some() => batch.remove(keyspace, key),
+                None => {}
             }
         }
-        batch.insert(&self.meta, LAST_CHANGE, number.to_be_bytes());
-        batch.commit()
+        let last = Meta { number, sum };
+        batch.insert(&self.meta, LAST_CHANGE, last.encode());
+        batch.commit()?;
+        self.last = last;
+        Ok(())
+    }
+
+    /// What becomes of each entry.
+    fn entries(
+        &self,
+        changes: &[Change],
+    ) -> Result<BTreeMap<Entry, Option<Vec<u8>>>, fjall::Error> {
+        let mut entries = BTreeMap::new();
+        for change in changes {
+            if let Change::RemoveSession(key) = change {
+                let prefix = key.0.to_be_bytes();
+                for entry in self.subscriptions.prefix(prefix) {
+                    entries.insert((Place::Subscription, entry.key()?.to_vec()), None);
+                }
+                // And those that this batch made.
+                let begin = (Place::Subscription, prefix.to_vec());
+                for ((place, key), value) in entries.range_mut(begin..) {
+                    if *place != Place::Subscription || !key.starts_with(&prefix) {
+                        break;
+                    }
+                    *value = None;
+                }
+            }
+            let (entry, value) = entry::encode(change)?;
+            entries.insert(entry, value);
+        }
+        Ok(entries)
     }
 }
 
-fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, fjall::Error> {
-    serde_json::to_vec(value).map_err(|error| fjall::Error::Io(error.into()))
-}
-
-fn session_key(key: &[u8]) -> Option<SessionKey> {
-    key.first_chunk().map(|bytes| SessionKey(u64::from_be_bytes(*bytes)))
-}
-
-fn subscription_key(key: SessionKey, filter: &str) -> Vec<u8> {
-    [&key.0.to_be_bytes(), filter.as_bytes()].concat()
-}
-
-/// The publisher's length, the publisher, the message.
-fn encode_retained(kept: &Retained) -> Vec<u8> {
-    let publisher = kept.publisher.as_bytes();
-    // A Client Identifier has at most 65,535 bytes.
-    let length = u16::try_from(publisher.len()).unwrap_or(u16::MAX);
-    let mut value = length.to_be_bytes().to_vec();
-    value.extend_from_slice(publisher);
-    record::encode_message(&kept.message.as_ref(), None, &mut value);
-    value
-}
-
-fn decode_retained(value: &[u8]) -> Option<Retained> {
-    let (length, rest) = value.split_first_chunk()?;
-    let (publisher, message) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
-    let publisher = String::from_utf8(publisher.to_vec()).ok()?;
-    Some(Retained { message: record::decode_message(message)?, publisher })
-}
+#[cfg(test)]
+mod tests;

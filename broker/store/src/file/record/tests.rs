@@ -99,3 +99,40 @@ fn lies_about_lengths() {
         assert!(check(body, checksum(&length, body)).is_err(), "{body:?}");
     }
 }
+
+/// Bytes with a checksum that fits and no sense: they are refused, or say something that comes back.
+#[test]
+fn nonsense_is_refused_or_comes_back() {
+    let mut seed = 3_u64;
+    let mut random = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) as usize % below
+    };
+    let (mut refused, mut accepted) = (0, 0);
+    let kinds = all(b"payload");
+    for _ in 0..200_000 {
+        let mut whole = Vec::new();
+        append(&kinds[random(kinds.len())], &mut whole);
+        let mut body = whole.split_off(HEAD_BYTES);
+        for _ in 0..=random(3) {
+            let at = random(body.len());
+            match random(4) {
+                0 => body[at] = random(256) as u8,
+                1 => body[at] ^= 1 << random(8),
+                2 => body.insert(at, random(256) as u8),
+                _ if body.len() > 1 => _ = body.remove(at),
+                _ => {}
+            }
+        }
+        let length = u32::try_from(body.len()).unwrap().to_le_bytes();
+        let Ok(record) = check(&body, checksum(&length, &body)) else {
+            refused += 1;
+            continue;
+        };
+        accepted += 1;
+        let mut again = Vec::new();
+        append(&record, &mut again);
+        assert_eq!(read(&again).expect("a record").0, record, "{body:?}");
+    }
+    assert!(refused > 10_000 && accepted > 10_000, "{refused} {accepted}");
+}

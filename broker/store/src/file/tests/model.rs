@@ -44,11 +44,6 @@ struct Run {
     last: Ticket,
 }
 
-/// On a disk in memory where there is one: thousands of starts synchronise a lot.
-fn folder() -> TempDir {
-    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
-}
-
 fn tiny(random: &mut Random, folder: &Path) -> Options {
     let durability = if random.below(2) == 0 { Durability::Os } else { Durability::Fsync };
     Options { segment_bytes: 100 + random.below(3_000), durability, ..options(folder) }
@@ -56,7 +51,7 @@ fn tiny(random: &mut Random, folder: &Path) -> Options {
 
 impl Run {
     fn new(seed: u64) -> Self {
-        let (mut random, folder) = (Random::new(seed), folder());
+        let (mut random, folder) = (Random::new(seed), in_memory());
         let (store, _) = FileStore::open(tiny(&mut random, folder.path())).unwrap();
         Self { random, folder, store, model: Model::default(), last: Ticket::default() }
     }
@@ -332,7 +327,7 @@ impl Run {
         self.store.close().unwrap();
         let options = tiny(&mut self.random, self.folder.path());
         // The folder is free only once the store is gone.
-        let aside = folder();
+        let aside = in_memory();
         self.store = FileStore::open(super::options(aside.path())).unwrap().0;
         let (store, recovered) = FileStore::open(options).unwrap();
         self.store = store;
