@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 mod claims;
 mod commit;
 mod found;
+mod lock;
 mod log;
 mod mark;
 mod notes;
@@ -29,7 +30,7 @@ mod state;
 pub(crate) use segment::FORMAT;
 
 pub use self::found::FoundClaims;
-use self::{log::Log, state::Change};
+use self::{lock::Lock, log::Log, state::Change};
 use crate::{
     KeptSession, KeptSubscription, MessageRef, OpenError, Origin, Owed, Position, Retained,
     SessionKey, Store, StoredMessage, Ticket, Unavailable,
@@ -104,7 +105,7 @@ pub struct FileStore {
     last_session: AtomicU64,
     writer: Mutex<Option<JoinHandle<io::Result<()>>>>,
     /// Held as long as the store is open.
-    lock: Mutex<Option<std::fs::File>>,
+    lock: Mutex<Option<Lock>>,
 }
 
 impl FileStore {

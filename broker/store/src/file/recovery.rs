@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -13,6 +13,7 @@ use super::{
     Options, Recovered,
     commit::{self, Writer},
     found::{Found, Total},
+    lock::Lock,
     log::{Log, Segment},
     mark::{self, Mark},
     pending::Pending,
@@ -27,7 +28,7 @@ pub(super) struct Opened {
     pub(super) recovered: Recovered,
     pub(super) last_session: u64,
     /// Held as long as the store is open.
-    pub(super) lock: File,
+    pub(super) lock: Lock,
 }
 
 /// Opens a folder, or makes it.
@@ -38,7 +39,7 @@ pub(super) fn open(options: Options) -> Result<Opened, OpenError> {
         .mode(0o700)
         .create(&folder)
         .map_err(OpenError::io(&folder))?;
-    let lock = lock(&folder)?;
+    let lock = Lock::take(&folder)?;
     let mut found = Found::default();
     let state = State::open(&folder.join("state"))?;
     let changes = state.load(|kept| match kept {
@@ -92,17 +93,6 @@ pub(super) fn open(options: Options) -> Result<Opened, OpenError> {
         mark,
     };
     Ok(Opened { writer, recovered, last_session, lock })
-}
-
-fn lock(folder: &Path) -> Result<File, OpenError> {
-    let path = folder.join("lock");
-    let options = OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).clone();
-    let file = options.open(&path).map_err(OpenError::io(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(OpenError::InUse { path: folder.to_owned() }),
-        Err(fs::TryLockError::Error(error)) => Err(OpenError::io(path)(error)),
-    }
 }
 
 /// The log as it was read. Nothing was changed.

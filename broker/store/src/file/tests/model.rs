@@ -32,6 +32,7 @@ struct Claim {
 
 struct Held {
     position: Position,
+    origin: Option<Origin>,
     payload: Vec<u8>,
     claims: Vec<Owed>,
 }
@@ -158,8 +159,10 @@ impl Run {
         let payload = self.payload();
         let origin = self.some_session().filter(|_| self.random.below(2) == 0).and_then(|key| {
             let packet_id = PacketId::new(self.random.below(5) as u16 + 1).unwrap();
-            let is_new = self.model.sessions.get_mut(&key)?.unreleased.insert(packet_id);
-            is_new.then_some(Origin { session: key, packet_id })
+            let origin = Origin { session: key, packet_id };
+            let is_used = self.model.sessions.get(&key)?.unreleased.contains(&packet_id)
+                || self.model.held.iter().any(|held| held.origin == Some(origin));
+            (!is_used).then_some(origin)
         });
         let position = self.store.append_message(&message("t", &payload), origin);
         let mut claims = Vec::new();
@@ -177,7 +180,7 @@ impl Run {
             });
             session.next += 1;
         }
-        self.model.held.push(Held { position, payload, claims });
+        self.model.held.push(Held { position, origin, payload, claims });
         if self.random.below(4) > 0 {
             self.owe_held();
         }
@@ -188,7 +191,13 @@ impl Run {
         if self.model.held.is_empty() {
             return;
         }
-        let Held { position, payload, claims } = self.model.held.remove(0);
+        let Held { position, origin, payload, claims } = self.model.held.remove(0);
+        // In use once it is known who is owed the message: PUBREC is answered after that.
+        if let Some(Origin { session, packet_id }) = origin
+            && let Some(session) = self.model.sessions.get_mut(&session)
+        {
+            session.unreleased.insert(packet_id);
+        }
         let expires_at_unix = Some(self.random.below(3)).filter(|at| *at > 0);
         let size = (payload.len(), expires_at_unix);
         for owed in &claims {
