@@ -29,6 +29,7 @@ mod shared;
 mod shutdown;
 mod slow_reader;
 mod subscribe;
+mod sys;
 mod takeover;
 mod tidy;
 mod topic_alias;

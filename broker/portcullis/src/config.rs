@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use server::{ClientIdFrom, ProtocolVersions, PublishDenied};
+use server::{ClientIdFrom, ProtocolVersions, PublishDenied, SysConfig};
 
 use self::{
     document::{Document, Environment},
@@ -55,6 +55,8 @@ pub(crate) struct Config {
     pub(crate) admin: Admin,
     /// Sizes, counts and rates.
     pub(crate) limits: Limits,
+    /// What the broker publishes about itself.
+    pub(crate) sys: SysConfig,
 }
 
 /// Largest file that is read.
@@ -148,6 +150,7 @@ impl Config {
         let admin = services::read_admin(root.table("admin"), &listeners);
         let plugins = services::read_plugins(root.table("plugins"), folder, data_dir.as_deref());
         let limits = limits::read(root.table("limits"));
+        let sys = services::read_sys(root.table("sys"));
         root.finish();
         Some(Self {
             file,
@@ -159,6 +162,7 @@ impl Config {
             plugins,
             admin,
             limits,
+            sys,
         })
     }
 
@@ -189,6 +193,7 @@ impl Config {
             client_id_from: new.client_id_from,
             protocol_versions: new.protocol_versions,
             limits: new.limits,
+            sys: new.sys,
             listeners,
             plugins: Plugins { chain: new.plugins.chain, ..self.plugins.clone() },
             ..self.clone()

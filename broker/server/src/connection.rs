@@ -37,6 +37,7 @@ use crate::{
     retained,
     sessions::{SessionHandle, State},
     stream::Stream,
+    sys::Present,
 };
 
 /// Bytes read at once.
@@ -71,6 +72,8 @@ pub(crate) struct Connection {
     /// Encoded packets being written; the first `written` bytes are gone.
     pub(crate) output: Vec<u8>,
     written: usize,
+    /// The packets in the first `counted` bytes of `output` are counted.
+    counted: usize,
     blocked_since: Option<Instant>,
     pub(crate) aliases: InboundAliases,
     pub(crate) memo: Memo,
@@ -82,6 +85,8 @@ pub(crate) struct Connection {
     packet_bytes_max: usize,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
+    /// Counted as connected.
+    _present: Present,
 }
 
 /// What [`crate::connect`] hands over.
@@ -116,6 +121,7 @@ impl Connection {
         let ends_at = begin.authenticated.identity().expires_at_unix;
         refresh.set_end(ends_at, begin.core.now_unix(), now);
         Self {
+            _present: begin.core.sys.presence.enter(),
             counts: Counts::new(&begin.core.metrics),
             refresh,
             core: begin.core,
@@ -131,6 +137,7 @@ impl Connection {
             needed: 0,
             output: begin.output,
             written: 0,
+            counted: 0,
             blocked_since: None,
             aliases: InboundAliases::new(aliases),
             memo: Memo::default(),
@@ -151,8 +158,10 @@ impl Connection {
 
     /// What is encoded and not yet written.
     pub(crate) fn unwritten(&mut self) -> Vec<u8> {
+        self.count_output();
         let mut output = std::mem::take(&mut self.output);
         output.drain(..self.written);
+        self.counted = 0;
         self.written = 0;
         output
     }
@@ -288,6 +297,9 @@ impl Connection {
             match decode(input, self.version, self.packet_bytes_max).map_err(Close::Malformed)? {
                 Decoded::Packet(packet, length) => {
                     taken += length;
+                    if matches!(packet, Packet::Publish(_)) {
+                        self.counts.publish_bytes(length);
+                    }
                     self.handle_packet(packet, now)?;
                 }
                 Decoded::Incomplete { total } => {
@@ -419,7 +431,14 @@ impl Connection {
         Ok(())
     }
 
+    /// Counts the packets that came to the output since the last time.
+    fn count_output(&mut self) {
+        self.counts.sent(self.output.get(self.counted..).unwrap_or_default());
+        self.counted = self.output.len();
+    }
+
     fn poll_output(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Close> {
+        self.count_output();
         while let Some(rest) = self.output.get(self.written..).filter(|rest| !rest.is_empty()) {
             match Pin::new(&mut self.stream).poll_write(cx, rest) {
                 Poll::Pending => {
@@ -442,6 +461,7 @@ impl Connection {
             // An idle connection owns no buffer.
             self.output = Vec::new();
             self.written = 0;
+            self.counted = 0;
             let state = self.handle.state.lock();
             let more_retained = !state.retained.is_empty() && state.session.is_caught_up();
             if state.session.has_output() || more_retained {

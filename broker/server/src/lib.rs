@@ -27,6 +27,7 @@ mod router;
 mod sessions;
 mod stream;
 mod subscribe;
+mod sys;
 mod timers;
 mod unsubscribe;
 #[doc(hidden)]
@@ -43,3 +44,4 @@ pub use config::{
 pub use handle::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, Totals};
 pub use ipnet::IpNet;
 pub use session::QueueFull;
+pub use sys::SysConfig;

@@ -56,6 +56,8 @@ pub(crate) struct RetainedFull;
 pub(crate) struct Retained {
     tree: RwLock<RetainedTree<Kept>>,
     bytes: AtomicU64,
+    /// `$SYS/...`, apart from those of clients: outside their limits and counts, and never stored.
+    own: RwLock<RetainedTree<Kept>>,
 }
 
 impl Retained {
@@ -93,6 +95,17 @@ impl Retained {
         self.bytes.fetch_sub(removed as u64, Ordering::Relaxed);
     }
 
+    /// Keeps a message of the broker itself, whose topic is one of `$SYS/...`.
+    pub(crate) fn keep_own(&self, message: &Arc<Message>) {
+        let kept = Kept { message: Arc::clone(message), publisher: Arc::default() };
+        self.own.write().insert(message.topic(), kept);
+    }
+
+    /// Forgets all that the broker itself keeps.
+    pub(crate) fn forget_own(&self) {
+        *self.own.write() = RetainedTree::default();
+    }
+
     /// Drops what has expired.
     pub(crate) fn sweep(&self, now: Instant) {
         let mut gone = 0;
@@ -120,7 +133,10 @@ impl Retained {
         now: Instant,
     ) -> (Vec<Arc<Message>>, bool) {
         let mut page = Vec::new();
-        let next = self.tree.read().page(
+        // A filter selects either none of the broker's own topics or no others [MQTT-4.7.2-1].
+        let is_own = topic::is_of_broker(&cursor.filter.filter);
+        let tree = if is_own { &self.own } else { &self.tree };
+        let next = tree.read().page(
             &cursor.filter.filter,
             cursor.after.as_ref(),
             PAGE_MESSAGES,
@@ -169,7 +185,7 @@ pub(crate) fn deliver_page(
             };
             let mut fanout = Fanout::from_message(message, now, &mut frames);
             let delivered = session.deliver(&mut fanout, &options, now);
-            tally.count(delivered, message.qos().min(qos));
+            tally.count(delivered);
         }
         last = Some(topic.clone());
     }

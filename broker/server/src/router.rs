@@ -91,7 +91,7 @@ struct Target {
 
 /// Where a fan-out counts what became of its messages.
 pub(crate) trait Tally {
-    fn count(&mut self, delivered: Delivered, qos: QoS);
+    fn count(&mut self, delivered: Delivered);
 }
 
 impl Router {
@@ -190,20 +190,14 @@ impl Subscriber {
             && self.subscription == other.subscription
     }
 
-    fn deliver(
-        &self,
-        fanout: &mut Fanout<'_>,
-        now: Instant,
-        wakes: &mut Vec<Waker>,
-    ) -> (Delivered, QoS) {
+    fn deliver(&self, fanout: &mut Fanout<'_>, now: Instant, wakes: &mut Vec<Waker>) -> Delivered {
         let subscription = &self.subscription;
         let options = DeliveryOptions {
             maximum_qos: subscription.options.maximum_qos,
             retain: subscription.options.retain_as_published && fanout.retain(),
             subscription_identifiers: subscription.identifier.as_slice(),
         };
-        let qos = fanout.qos().min(options.maximum_qos);
-        (self.handle.deliver(fanout, &options, now, wakes), qos)
+        self.handle.deliver(fanout, &options, now, wakes)
     }
 
     fn permits(&self, topic: &str) -> bool {
@@ -340,7 +334,7 @@ impl Route {
                 subscription_identifiers: &target.subscription_identifiers,
             };
             let delivered = target.handle.deliver(fanout, &options, now, wakes);
-            tally.count(delivered, fanout.qos().min(target.maximum_qos));
+            tally.count(delivered);
         }
         for shared in &self.shared {
             shared.deliver(fanout, now, wakes, tally);
@@ -372,8 +366,8 @@ impl Shared {
         let in_turn = || tail.iter().chain(head);
         let mut last = None;
         let mut takes = |member: &Subscriber| {
-            let (delivered, qos) = member.deliver(fanout, now, wakes);
-            last = Some((delivered, qos));
+            let delivered = member.deliver(fanout, now, wakes);
+            last = Some(delivered);
             !matches!(delivered, Delivered::Dropped(_) | Delivered::Disconnect)
         };
         let connected = |member: &&Subscriber| member.handle.is_connected();
@@ -382,8 +376,8 @@ impl Shared {
             // All of them, not only those who are away: one may have come back meanwhile.
             in_turn().any(takes);
         }
-        if let Some((delivered, qos)) = last {
-            tally.count(delivered, qos);
+        if let Some(delivered) = last {
+            tally.count(delivered);
         }
     }
 

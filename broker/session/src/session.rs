@@ -140,6 +140,11 @@ impl Session {
         self.queue.len()
     }
 
+    /// Bytes of the messages that wait in the queue: topics, properties and payloads.
+    pub fn queued_bytes(&self) -> usize {
+        self.queue.bytes()
+    }
+
     /// Messages dropped since the session began.
     pub fn dropped(&self) -> u64 {
         self.dropped

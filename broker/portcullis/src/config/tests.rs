@@ -60,6 +60,7 @@ fn the_smallest_file_has_the_defaults() {
     assert_eq!(config.publish_denied, PublishDenied::default());
     assert_eq!(config.client_id_from, ClientIdFrom::default());
     assert_eq!(config.protocol_versions, ProtocolVersions::default());
+    assert_eq!(config.sys, SysConfig::default());
 }
 
 #[test]
@@ -524,4 +525,19 @@ fn the_examples_are_valid() {
         }
     }
     assert!(seen >= 2);
+}
+
+#[test]
+fn sys_can_be_paced_and_turned_off() {
+    let read = |lines: &str| parse(&format!("{SMALL}[sys]\n{lines}\n")).unwrap().sys.interval;
+    assert_eq!(read("interval = 1"), Some(Duration::from_secs(1)));
+    assert_eq!(read("interval = \"5m\""), Some(Duration::from_secs(300)));
+    assert_eq!(read("enabled = false\ninterval = 5"), None);
+    let sentence = "is out of range, allowed: 1s to 1d";
+    for value in ["0", "86401"] {
+        let expect = format!("p.toml:8: sys.interval: {value}: {sentence}");
+        refused(&format!("{SMALL}[sys]\ninterval = {value}\n"), &[&expect]);
+    }
+    let expect = "p.toml:8: sys.enabled: 1: is a TOML integer, allowed: true or false";
+    refused(&format!("{SMALL}[sys]\nenabled = 1\n"), &[expect]);
 }
