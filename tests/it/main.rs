@@ -24,6 +24,7 @@ mod program;
 mod publish;
 mod refusal;
 mod retained;
+mod retained_scale;
 mod sessions;
 mod shared;
 mod shutdown;

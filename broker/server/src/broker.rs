@@ -221,9 +221,10 @@ async fn sweep(core: Arc<Core>) {
     let mut shutdown = core.shutdown.subscribe();
     loop {
         tokio::select! {
-            () = tokio::time::sleep(SWEEP) => core.retained.sweep(Instant::now()),
+            () = tokio::time::sleep(SWEEP) => {}
             _ = shutdown.wait_for(|down| *down) => return,
         }
+        core.retained.sweep(Instant::now()).await;
     }
 }
 

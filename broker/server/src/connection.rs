@@ -413,15 +413,20 @@ impl Connection {
         if !slot.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             slot.waker = Some(cx.waker().clone());
         }
+        let mut pages = 0;
         while flows && !state.retained.is_empty() && state.session.is_caught_up() {
+            if pages == retained::PAGES_PER_TURN {
+                // Enough for one turn. Once what there is was written, the next one comes by itself.
+                if !state.session.has_output() {
+                    cx.waker().wake_by_ref();
+                }
+                break;
+            }
+            pages += 1;
             let Some(cursor) = state.retained.first_mut() else { break };
             let parts = (&mut state.session, &*state.permissions, &*self.handle.client_id);
             if retained::deliver_page(&self.core.retained, parts, cursor, now, &mut self.counts) {
                 state.retained.remove(0);
-            } else if !state.session.has_output() {
-                // A page of topics that do not match: go on in the next turn, others first.
-                cx.waker().wake_by_ref();
-                break;
             }
         }
         // While the client takes nothing, output stays in the session, where its limits count.

@@ -161,6 +161,12 @@ impl Session {
             })
     }
 
+    /// How many more PUBLISH packets with QoS 1 or 2 the client would be sent at once.
+    pub fn window_room(&self) -> usize {
+        let window: usize = self.link.as_ref().map_or(0, |link| link.window.into());
+        window.saturating_sub(self.inflight.sent())
+    }
+
     /// Drops what waits and is no longer to be delivered (`keep` says no). Messages whose sending
     /// has begun on this connection are completed.
     pub fn retain_messages(&mut self, keep: impl Fn(&Message) -> bool) -> usize {
