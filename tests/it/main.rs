@@ -18,6 +18,7 @@ mod flow;
 mod fuzz;
 mod handle;
 mod limits;
+mod limits_of_protocol;
 mod malformed;
 mod permissions;
 mod program;

@@ -38,6 +38,7 @@ use crate::{
     sessions::{SessionHandle, State},
     stream::Stream,
     sys::Present,
+    user_properties,
 };
 
 /// Bytes read at once.
@@ -317,6 +318,7 @@ impl Connection {
 
     /// The table of contents of a connection: each packet that a client may send, and the room it is handled in.
     fn handle_packet(&mut self, packet: Packet<'_>, now: Instant) -> Result<(), Close> {
+        user_properties::check(&packet, &self.core)?;
         match packet {
             Packet::Publish(publish) => self.handle_publish(&publish, now),
             Packet::PubAck(ack) => {

@@ -32,6 +32,7 @@ mod timers;
 mod unsubscribe;
 #[doc(hidden)]
 pub mod untrusted;
+mod user_properties;
 mod websocket;
 mod will;
 
