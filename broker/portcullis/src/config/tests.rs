@@ -267,6 +267,25 @@ fn what_can_be_set_is_what_the_limits_accept() {
     }
 }
 
+/// 0 where that would mean nothing, and what is beyond all reason.
+#[test]
+fn every_limit_refuses_what_is_outside_its_range() {
+    for (key, minimum, maximum) in ::limits::RANGES {
+        let outside = [minimum.checked_sub(1), Some(maximum + 1), Some(i64::MAX as u64)];
+        for value in outside.into_iter().flatten() {
+            let in_milliseconds = ["connect_timeout", "idle_timeout"].contains(key);
+            let value = match in_milliseconds && value != i64::MAX as u64 {
+                true => format!("\"{value}ms\""),
+                false => value.to_string(),
+            };
+            let text = format!("{SMALL}[limits]\n{key} = {value}\n");
+            let problem = parse(&text).expect_err("is accepted").to_string();
+            let begin = format!("/etc/portcullis/p.toml:8: limits.{key}: {value}: is out of range");
+            assert!(problem.starts_with(&begin) && problem.contains(", allowed: "), "{problem}");
+        }
+    }
+}
+
 #[test]
 fn connections_never_exceed_what_the_open_files_leave_room_for() {
     let read = |line: &str| parse(&format!("{SMALL}[limits]\n{line}\n")).unwrap().limits;
