@@ -114,6 +114,7 @@ fn ours(folder: &Path) -> Result<(), Box<dyn Error>> {
                         number,
                         qos: QoS::AtLeastOnce,
                         retain: false,
+                        shared: false,
                         subscription_identifiers: Box::default(),
                     };
                     last = store.append_owed(position, (payload.len(), None), &[owed]);

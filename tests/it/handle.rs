@@ -117,7 +117,7 @@ async fn occupied_address() {
     let listener = server::ListenerConfig::tcp("second", broker.address);
     let config = server::Config { listeners: vec![listener], live: server::LiveConfig::default() };
     let gate = std::sync::Arc::clone(&broker.gate);
-    let error = server::Broker::start(config, gate, telemetry::Metrics::new()).await;
+    let error = server::Broker::start(config, gate, telemetry::Metrics::new(), None).await;
     let sentence = error.err().expect("not bound twice").to_string();
     assert!(sentence.contains("second"), "{sentence}");
     assert!(sentence.contains(&broker.address.to_string()), "{sentence}");

@@ -14,6 +14,7 @@ mod compliance;
 mod concurrency;
 mod conformance;
 mod connect;
+mod durable;
 mod flow;
 mod fuzz;
 mod handle;

@@ -20,7 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["codec", "topic"]),
     ("telemetry", &["codec", "topic"]),
     ("plugin-host", &["access", "telemetry", "codec", "topic"]),
-    ("server", &["session", "access", "limits", "telemetry", "codec", "topic"]),
+    ("server", &["session", "store", "access", "limits", "telemetry", "codec", "topic"]),
     ("admin", &["server", "access", "telemetry", "codec", "topic"]),
 ];
 const WIRING: &[&str] = &["portcullis", "portcullis-tests", "portcullis-benches"];

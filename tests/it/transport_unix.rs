@@ -44,7 +44,7 @@ async fn refused(path: &Path) -> String {
     let live = server::LiveConfig::default();
     let config = server::Config { listeners: vec![listener], live };
     let gate = Arc::new(Gate::new(|| Duration::ZERO));
-    let started = server::Broker::start(config, gate, telemetry::Metrics::new()).await;
+    let started = server::Broker::start(config, gate, telemetry::Metrics::new(), None).await;
     let error: StartError = started.err().expect("does not start");
     let sentence = error.to_string();
     let begins = format!("listener \"local\" cannot be bound to {}: ", path.display());
@@ -133,7 +133,7 @@ async fn a_start_that_fails_leaves_no_file() {
     let config =
         server::Config { listeners: vec![local, tcp], live: server::LiveConfig::default() };
     let gate = Arc::new(Gate::new(|| Duration::ZERO));
-    assert!(server::Broker::start(config, gate, telemetry::Metrics::new()).await.is_err());
+    assert!(server::Broker::start(config, gate, telemetry::Metrics::new(), None).await.is_err());
     assert!(!path.exists(), "the file is still there");
 }
 

@@ -3,13 +3,15 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use access::Gate;
 use codec::{ConnAck, Connect, Packet, ProtocolVersion, ReasonCode};
-use server::{BrokerHandle, Config, ListenerConfig, LiveConfig, ProxyProtocol, Transport};
+use server::{BrokerHandle, Config, Kept, ListenerConfig, LiveConfig, ProxyProtocol, Transport};
+use store::{Durability, FileStore, Options, Store};
 use telemetry::Metrics;
 
 use crate::{Client, Doorman};
@@ -21,6 +23,10 @@ pub struct Setup {
     pub live: LiveConfig,
     /// Listeners beside `mqtt`.
     pub listeners: Vec<ListenerConfig>,
+    /// Where it is kept what outlives it; `None` = nothing does.
+    pub store: Option<PathBuf>,
+    /// Bytes that the disk must have left for it.
+    pub free_bytes_min: u64,
 }
 
 impl Setup {
@@ -46,6 +52,12 @@ impl Setup {
         self
     }
 
+    /// With a store in this folder.
+    pub fn kept_in(mut self, folder: &Path) -> Self {
+        self.store = Some(folder.to_owned());
+        self
+    }
+
     /// Starts the broker.
     pub async fn start(self) -> Broker {
         let doorman = Arc::new(Doorman::default());
@@ -56,10 +68,12 @@ impl Setup {
         let mut listeners = vec![ListenerConfig::tcp("mqtt", bind)];
         listeners.extend(self.listeners);
         let config = Config { listeners, live: self.live };
-        let broker = server::Broker::start(config, Arc::clone(&gate), Arc::clone(&metrics));
+        let free_bytes_min = self.free_bytes_min;
+        let (store, kept) = self.store.map(|folder| open(folder, free_bytes_min)).unzip();
+        let broker = server::Broker::start(config, Arc::clone(&gate), Arc::clone(&metrics), kept);
         let broker = broker.await.expect("the broker starts");
         let address = broker.listeners()[0].address.socket().expect("an address");
-        Broker { broker, gate, metrics, doorman, address }
+        Broker { broker, gate, metrics, doorman, address, store }
     }
 }
 
@@ -75,6 +89,8 @@ pub struct Broker {
     pub doorman: Arc<Doorman>,
     /// Where it listens.
     pub address: SocketAddr,
+    /// What outlives it.
+    pub store: Option<Arc<FileStore>>,
 }
 
 impl Broker {
@@ -116,6 +132,19 @@ impl Broker {
         self.enter(Connect::new(version, client_id)).await.0
     }
 
+    /// Ends it as its operator would.
+    pub async fn stop(self) {
+        self.broker.shutdown(crate::WAIT).await;
+        self.crash();
+    }
+
+    /// Ends it, as far as its store can tell, at this moment.
+    pub fn crash(self) {
+        if let Some(store) = &self.store {
+            store.close().expect("the store takes its end");
+        }
+    }
+
     /// Puts a new generation of the same chain in force, as a reload does.
     pub fn swap(&self) {
         self.gate.swap(self.doorman.chain(), HashMap::new());
@@ -148,6 +177,15 @@ impl Broker {
         let values = text.lines().filter(|line| line.starts_with(line_start));
         values.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
+}
+
+fn open(folder: PathBuf, free_bytes_min: u64) -> (Arc<FileStore>, Kept) {
+    let durability = Durability::Os;
+    let options = Options { durability, free_bytes_min, ..Options::new(folder) };
+    let (store, recovered) = FileStore::open(options).expect("the store opens");
+    let store = Arc::new(store);
+    let kept = Kept { store: Arc::clone(&store) as Arc<dyn Store>, recovered };
+    (store, kept)
 }
 
 /// A clock that never goes back.

@@ -258,6 +258,13 @@ impl Authenticated {
         self.generation
     }
 
+    /// Who a session belongs to that an earlier process left: proved then, and no permission at all.
+    /// For [`Gate::refresh`]; nobody is let in by it.
+    pub fn remembered(subject: Subject) -> Self {
+        let (permissions, usable_for) = (Arc::default(), Duration::ZERO);
+        Self { subject, permissions, usable_for, generation: 0 }
+    }
+
     /// The same client with no permission at all: for when they cannot be learned again.
     #[must_use]
     pub fn without_permissions(&self) -> Self {

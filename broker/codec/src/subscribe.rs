@@ -136,7 +136,11 @@ impl SubscriptionOptions {
         }
     }
 
-    fn decode(value: u8, version: ProtocolVersion) -> Result<Self, Error> {
+    /// From the options byte of SUBSCRIBE.
+    ///
+    /// # Errors
+    /// Reserved bits are set or a field has a value that it cannot have.
+    pub fn decode(value: u8, version: ProtocolVersion) -> Result<Self, Error> {
         let qos = QoS::from_value(value & 0b11);
         if version == ProtocolVersion::V311 {
             return if value > 2 { Err(REQUESTED_QOS) } else { qos.map(Self::new).ok_or(QOS_3) };
@@ -157,7 +161,8 @@ impl SubscriptionOptions {
         })
     }
 
-    fn encode(self, version: ProtocolVersion) -> u8 {
+    /// The options byte of SUBSCRIBE.
+    pub fn encode(self, version: ProtocolVersion) -> u8 {
         let qos = self.maximum_qos.value();
         match version {
             ProtocolVersion::V311 => qos,

@@ -28,6 +28,13 @@ impl SessionCount {
         Ok(())
     }
 
+    /// Counts a session that an earlier process left: it is there, whatever the limits say now.
+    pub fn restore(&mut self, principal: &Arc<str>) {
+        self.all = self.all.saturating_add(1);
+        let of_principal = self.of(principal).saturating_add(1);
+        self.by_principal.insert(Arc::clone(principal), of_principal);
+    }
+
     /// A session that was counted has ended.
     pub fn ended(&mut self, principal: &str) {
         let Some(count) = self.by_principal.get_mut(principal) else {
@@ -66,6 +73,14 @@ mod tests {
             count.ended(principal);
         }
         assert!(count.by_principal.is_empty());
+        // What is there already is counted whatever the limits say.
+        for _ in 0..4 {
+            count.restore(&ann);
+        }
+        assert_eq!(count.begin(&bob, &sizes), full("sessions", 5));
+        for _ in 0..4 {
+            count.ended("ann");
+        }
         // Nobody's end counts twice.
         count.ended("bob");
         assert_eq!(count.all, 0);

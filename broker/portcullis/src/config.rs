@@ -11,6 +11,7 @@ mod listeners;
 mod problem;
 mod services;
 mod spelling;
+mod store;
 mod table;
 mod transport;
 mod unit;
@@ -31,6 +32,7 @@ pub(crate) use self::{
     listeners::{Chain, Listener},
     problem::{Problem, Problems},
     services::{Admin, Plugins},
+    store::Store,
 };
 use crate::failure::Failure;
 
@@ -53,6 +55,8 @@ pub(crate) struct Config {
     pub(crate) plugins: Plugins,
     /// The admin API.
     pub(crate) admin: Admin,
+    /// What survives the process.
+    pub(crate) store: Store,
     /// Sizes, counts and rates.
     pub(crate) limits: Limits,
     /// What the broker publishes about itself.
@@ -149,6 +153,7 @@ impl Config {
         let listeners = listeners::read(root.tables("listeners"), &root, folder);
         let admin = services::read_admin(root.table("admin"), &listeners);
         let plugins = services::read_plugins(root.table("plugins"), folder, data_dir.as_deref());
+        let store = store::read(root.table("store"), folder, data_dir.as_deref());
         let limits = limits::read(root.table("limits"));
         let sys = services::read_sys(root.table("sys"));
         root.finish();
@@ -161,6 +166,7 @@ impl Config {
             listeners,
             plugins,
             admin,
+            store,
             limits,
             sys,
         })
@@ -174,6 +180,7 @@ impl Config {
             ("listeners", after.listeners != new.listeners),
             ("plugins", after.plugins != new.plugins),
             ("admin", after.admin != new.admin),
+            ("store", after.store != new.store),
         ]
         .into_iter()
         .filter_map(|(name, differs)| differs.then_some(name))

@@ -16,11 +16,12 @@ use std::{
 use access::{Gate, PluginManager};
 use admin::{AdminServer, AdminState};
 use plugin_host::PluginHost;
-use server::{Broker, BrokerHandle, ListenerInfo};
+use server::{Broker, BrokerHandle, Kept, ListenerInfo};
+use store::{FileStore, Options, Store};
 use telemetry::Metrics;
 
 use crate::{
-    config::{Chain, Config},
+    config::{self, Chain, Config},
     failure::Failure,
     trust,
 };
@@ -35,6 +36,8 @@ pub(crate) struct Service {
     broker: Arc<Broker>,
     plugins: Arc<PluginHost>,
     admin: AdminServer,
+    /// Closed last: connections that end write to it.
+    store: Option<Arc<FileStore>>,
 }
 
 impl Service {
@@ -43,6 +46,7 @@ impl Service {
     pub(crate) async fn start(config: Config, descriptors: u64) -> Result<Self, Failure> {
         make_private(&config.data_dir)?;
         trust::at_start(&config)?;
+        let (store, kept) = open_store(&config.store).await?;
         let metrics = Metrics::new();
         let gate = Arc::new(Gate::new(since_start));
         let plugins = PluginHost::start(plugin_host_config(&config), Arc::clone(&gate))
@@ -52,6 +56,7 @@ impl Service {
             server_config(&config, descriptors),
             Arc::clone(&gate),
             Arc::clone(&metrics),
+            kept,
         )
         .await
         .map_err(|error| Failure::Refused(sentence(&error)))?;
@@ -65,7 +70,7 @@ impl Service {
         let admin = admin::start(admin_config(&config), state)
             .await
             .map_err(|error| Failure::Refused(sentence(&error)))?;
-        Ok(Self { config, descriptors, broker, plugins, admin })
+        Ok(Self { config, descriptors, broker, plugins, admin, store })
     }
 
     /// The listeners that are bound.
@@ -119,7 +124,39 @@ impl Service {
             tracing::warn!(connections = left, "clients that did not go are cut off");
         }
         self.admin.shutdown(GRACE).await;
+        let Some(store) = self.store else { return };
+        match tokio::task::spawn_blocking(move || store.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the end of the store was not written"),
+            Err(error) => tracing::error!(%error, "the store was not closed"),
+        }
     }
+}
+
+/// Opens the store and reads what an earlier process left in it, on a thread that may take its time.
+async fn open_store(
+    config: &config::Store,
+) -> Result<(Option<Arc<FileStore>>, Option<Kept>), Failure> {
+    let Some(durability) = config.durability else { return Ok((None, None)) };
+    let free_bytes_min = config.free_bytes_min;
+    let options = Options { durability, free_bytes_min, ..Options::new(&config.path) };
+    let begun = Instant::now();
+    let opened = tokio::task::spawn_blocking(move || FileStore::open(options)).await;
+    let (store, recovered) = opened
+        .map_err(|error| Failure::Refused(sentence(&error)))?
+        .map_err(|error| Failure::Refused(format!("[store] {}", sentence(&error))))?;
+    let waiting: usize = recovered.sessions.iter().map(|session| session.owed.len()).sum();
+    tracing::info!(
+        path = %config.path.display(),
+        sessions = recovered.sessions.len(),
+        waiting,
+        retained = recovered.retained.len(),
+        milliseconds = begun.elapsed().as_millis() as u64,
+        "store opened"
+    );
+    let store = Arc::new(store);
+    let kept = Kept { store: Arc::clone(&store) as Arc<dyn Store>, recovered };
+    Ok((Some(store), Some(kept)))
 }
 
 fn server_config(config: &Config, descriptors: u64) -> server::Config {

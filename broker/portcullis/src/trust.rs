@@ -49,7 +49,7 @@ pub(crate) fn at_start(config: &Config) -> Result<(), Failure> {
 
 /// What is wrong with the folders and the token; what is not there has nothing wrong.
 pub(crate) fn folders(config: &Config, user: User) -> Vec<String> {
-    [&config.data_dir, &config.plugins.dir.value]
+    [&config.data_dir, &config.plugins.dir.value, &config.store.path]
         .into_iter()
         .flat_map(|folder| problems(folder, WRITERS, user))
         .chain(token(&config.data_dir.join("admin.token"), user))

@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use codec::ReasonCode;
 use limits::{ConnectionRate, Flapping, LoginBackoff};
 use parking_lot::Mutex;
+use store::{Recovered, Store, Ticket};
 use telemetry::Metrics;
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -20,11 +21,14 @@ use crate::{
     BrokerHandle, ClientInfo, ClientPage, Config, ListenerAddress, ListenerInfo, LiveConfig,
     Totals,
     connect::protocol_name,
+    inherit,
     listener::{self, Listener},
+    remember,
     retained::Retained,
     router::Router,
     sessions::{SessionHandle, Sessions},
     sys::{self, Sys},
+    tidying,
     timers::{self, Timers},
 };
 
@@ -35,6 +39,8 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 /// What every connection shares.
 pub(crate) struct Core {
+    /// `None` = nothing outlives the process.
+    pub(crate) store: Option<Arc<dyn Store>>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) live: ArcSwap<LiveConfig>,
@@ -66,8 +72,11 @@ impl Core {
 
     /// Seconds since 1970.
     pub(crate) fn now_unix(&self) -> u64 {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        since.map_or(0, |since| since.as_secs())
+        unix_now()
+    }
+
+    pub(crate) fn store(&self) -> Option<&dyn Store> {
+        self.store.as_deref()
     }
 
     /// Asks for a client's permissions again. In turn: after a swap everybody asks, and no pool may be flooded into
@@ -80,15 +89,32 @@ impl Core {
         refreshed
     }
 
-    /// Takes an ended session out of the map and its subscriptions out of the router.
-    pub(crate) fn end_session(&self, handle: &SessionHandle) {
+    /// Takes an ended session out of the map, its subscriptions out of the router, and all of it out of the store.
+    /// The ticket says when it cannot come back.
+    pub(crate) fn end_session(self: &Arc<Self>, handle: &SessionHandle) -> Option<Ticket> {
         self.sessions.remove(handle);
         self.timers.disarm(handle.id);
-        let _routing = handle.routing.lock();
-        let subscriptions = handle.state.lock().discard();
-        let filters = subscriptions.iter().map(|subscription| &subscription.filter);
+        let routing = handle.routing.lock();
+        let ended = handle.state.lock().discard();
+        let filters = ended.subscriptions.iter().map(|subscription| &subscription.filter);
         self.router.unsubscribe_all(handle.id, filters);
+        drop(routing);
+        inherit::settle(self, (handle.id, handle.key), &ended)
     }
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix_now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
+/// A store, and what an earlier process left in it.
+pub struct Kept {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// What was in it.
+    pub recovered: Recovered,
 }
 
 /// Why a broker did not start.
@@ -104,6 +130,9 @@ pub enum StartError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// What the store has makes no sense.
+    #[error("{0}")]
+    Store(String),
 }
 
 /// A running broker.
@@ -113,12 +142,15 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Binds all listeners and begins to accept. Decisions come from `gate`, whatever is in it at the time.
+    /// Binds all listeners, puts back what an earlier process left in the store, and begins to accept. Decisions come
+    /// from `gate`, whatever is in it at the time. `kept` = `None`: nothing outlives the process.
     pub async fn start(
         config: Config,
         gate: Arc<Gate>,
         metrics: Arc<Metrics>,
+        kept: Option<Kept>,
     ) -> Result<Arc<Self>, StartError> {
+        let (store, recovered) = kept.map(|kept| (kept.store, kept.recovered)).unzip();
         let limits = config.live.limits.clone();
         let connection_rate = ConnectionRate::new(limits.connection_rate, Instant::now());
         let core = Arc::new(Core {
@@ -127,7 +159,8 @@ impl Broker {
             live: ArcSwap::from_pointee(config.live),
             sessions: Sessions::default(),
             router: Router::default(),
-            retained: Retained::default(),
+            retained: Retained::new(store.clone()),
+            store,
             timers: Timers::default(),
             sys: Sys::default(),
             connection_rate: Mutex::new(connection_rate),
@@ -147,6 +180,11 @@ impl Broker {
                 .map_err(|error| StartError::Bind { name, address, error })?;
             bound.push((Arc::new(listener), socket));
         }
+        if let Some(recovered) = recovered {
+            // Whoever comes first must find its session.
+            let restored = remember::restore(&core, recovered, &core.live.load());
+            restored.map_err(|senseless| StartError::Store(senseless.to_string()))?;
+        }
         // Only when every one is bound does the first accept.
         let broker = Arc::new(Self { core: Arc::clone(&core), listeners: OnceLock::new() });
         broker.listeners.get_or_init(|| bound.iter().map(|(l, _)| Arc::clone(l)).collect());
@@ -154,6 +192,9 @@ impl Broker {
             tokio::spawn(listener::run(Arc::clone(&core), listener, socket));
         }
         tokio::spawn(timers::run(Arc::clone(&core)));
+        if let Some(store) = &core.store {
+            tokio::spawn(tidying::run(Arc::clone(&core), Arc::clone(store)));
+        }
         tokio::spawn(sweep(Arc::clone(&core)));
         tokio::spawn(sys::run(Arc::clone(&core)));
         watch_gate(&core);

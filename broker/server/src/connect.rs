@@ -88,6 +88,8 @@ enum Refused {
     NoRoomForConnAck,
     #[error("the session of this client identifier belongs to another principal")]
     ForeignSession,
+    #[error("{0}")]
+    Store(store::Unavailable),
 }
 
 impl Refused {
@@ -101,6 +103,7 @@ impl Refused {
             Self::ShuttingDown | Self::NoRoomForConnAck => None,
             Self::ProtocolVersion => Some(ReasonCode::UnsupportedProtocolVersion),
             Self::Limit(exceeded) => Some(limit_code(exceeded)),
+            Self::Store(_) => Some(ReasonCode::QuotaExceeded),
             Self::AuthenticationMethod => Some(ReasonCode::BadAuthenticationMethod),
             Self::ByChain(refusal) => Some(refusal.reason_code()),
             Self::Will(_) | Self::ForeignSession => Some(ReasonCode::NotAuthorized),
@@ -239,6 +242,11 @@ async fn admit(arrival: &Arrival, first: &mut First) -> Result<Admitted, Refused
     let expiry = answer.session_expiry_interval.unwrap_or(first.connect.session_expiry_interval);
     // Known before anything is taken over: there is no connection without CONNACK.
     let mut connack = encode_connack(answer, &first.connect).ok_or(Refused::NoRoomForConnAck)?;
+    if expiry > 0
+        && let Some(unavailable) = core.store().and_then(|store| store.check().err())
+    {
+        return Err(Refused::Store(unavailable));
+    }
     let opened = open_session(arrival, &first.connect, &authenticated, (will, expiry), &live)?;
     // MQTT 3.1 has no such flag, its bit is reserved.
     if opened.session_present && !first.connect.mqtt_3_1 {
@@ -483,7 +491,7 @@ fn open_session(
         session_expiry_requested: connect.session_expiry_interval,
         since_unix: core.now_unix(),
     };
-    let opened = core
+    let mut opened = core
         .sessions
         .open(Open {
             connection_id: arrival.connection_id,
@@ -491,6 +499,7 @@ fn open_session(
             authenticated,
             limits: live.session_limits(),
             sizes: &live.limits.sizes,
+            store: core.store(),
             will,
             facts,
         })
@@ -499,7 +508,8 @@ fn open_session(
             NotOpened::Full(exceeded) => Refused::Limit(exceeded),
         })?;
     if let Some(replaced) = &opened.replaced {
-        core.end_session(replaced);
+        let ended = core.end_session(replaced);
+        opened.ticket = opened.ticket.max(ended);
     }
     if let Some(old_will) = &opened.old_will {
         will::publish(core, old_will, authenticated, &opened.handle);
@@ -540,7 +550,8 @@ impl Admitted {
             timer: arrival.timer,
             keep_alive_seconds: self.keep_alive_seconds,
             rest: first.rest,
-            output: self.connack,
+            connack: self.connack,
+            ticket: self.opened.ticket,
         };
         Connection::new(begin, Instant::now())
     }

@@ -22,6 +22,7 @@ use codec::{
 };
 use parking_lot::MutexGuard;
 use session::{Frames, InboundAliases, KeepAlive};
+use store::{Origin, Ticket};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Sleep,
@@ -32,6 +33,8 @@ use crate::{
     close::Close,
     counts::Counts,
     disconnect,
+    held::Held,
+    load::Loading,
     publish::Memo,
     refresh::Refresh,
     retained,
@@ -75,6 +78,14 @@ pub(crate) struct Connection {
     written: usize,
     /// The packets in the first `counted` bytes of `output` are counted.
     counted: usize,
+    /// Answers that wait for the store.
+    pub(crate) held: Held,
+    /// CONNACK waits among them, and everything else behind it.
+    is_greeting: bool,
+    /// Up to where the store was last asked to wake us.
+    awaited: Option<Ticket>,
+    /// Messages that are being read for the session.
+    pub(crate) loading: Option<Loading>,
     blocked_since: Option<Instant>,
     pub(crate) aliases: InboundAliases,
     pub(crate) memo: Memo,
@@ -108,7 +119,9 @@ pub(crate) struct Begin {
     /// Bytes that came behind CONNECT.
     pub(crate) rest: Vec<u8>,
     /// CONNACK.
-    pub(crate) output: Vec<u8>,
+    pub(crate) connack: Vec<u8>,
+    /// What it says of the session is durable with this.
+    pub(crate) ticket: Option<Ticket>,
 }
 
 impl Connection {
@@ -121,7 +134,8 @@ impl Connection {
         let mut refresh = Refresh::new(&begin.authenticated, now);
         let ends_at = begin.authenticated.identity().expires_at_unix;
         refresh.set_end(ends_at, begin.core.now_unix(), now);
-        Self {
+        let connack = begin.connack;
+        let mut connection = Self {
             _present: begin.core.sys.presence.enter(),
             counts: Counts::new(&begin.core.metrics),
             refresh,
@@ -136,9 +150,13 @@ impl Connection {
             remote: begin.remote,
             partial: begin.rest,
             needed: 0,
-            output: begin.output,
+            output: Vec::new(),
             written: 0,
             counted: 0,
+            held: Held::default(),
+            is_greeting: true,
+            awaited: None,
+            loading: None,
             blocked_since: None,
             aliases: InboundAliases::new(aliases),
             memo: Memo::default(),
@@ -150,7 +168,13 @@ impl Connection {
             // It runs on as it is; `arm_timer` sets it when something is due before.
             timer_at: idle_timeout.is_none().then(|| begin.timer.deadline().into()),
             timer: begin.timer,
-        }
+        };
+        connection.answer(begin.ticket, |out| match out.is_empty() {
+            true => *out = connack,
+            false => out.extend_from_slice(&connack),
+        });
+        connection.is_greeting = connection.held.next().is_some();
+        connection
     }
 
     pub(crate) fn remote(&self) -> SocketAddr {
@@ -190,12 +214,19 @@ impl Connection {
         // Whoever was taken over says nothing more.
         drop(self.own()?);
         self.poll_refresh(cx, now)?;
+        if let Some(store) = &self.core.store {
+            self.held.release(store.durable(), &mut self.output);
+            self.is_greeting &= self.held.next().is_some();
+        }
         let clogged = self.is_clogged();
         if self.is_reading(now) {
             self.poll_input(cx, now)?;
             self.flush_wakes();
         }
         self.poll_timers(cx, now)?;
+        if self.handle.key.is_some() && self.is_usable(now) {
+            self.poll_load(cx)?;
+        }
         self.sync(cx, now)?;
         self.poll_output(cx, now)?;
         if clogged && !self.is_clogged() {
@@ -211,7 +242,7 @@ impl Connection {
     }
 
     fn is_reading(&self, now: Instant) -> bool {
-        self.may_read(now) && !self.is_clogged()
+        self.may_read(now) && !self.is_clogged() && !self.held.is_full() && !self.is_greeting
     }
 
     /// The client takes nothing of what it is answered: it is not read until it does, so that its own packets cannot
@@ -377,26 +408,40 @@ impl Connection {
 
     fn handle_pubrec(&mut self, ack: &Acknowledgement, now: Instant) -> Result<(), Close> {
         self.counts.packet(PacketType::PubRec);
-        let answer = self.own()?.session.handle_pubrec(ack.packet_id, ack.reason_code, now);
-        if let Some(code) = answer {
-            let kind = PacketType::PubRel;
-            encode_acknowledgement(kind, ack.packet_id, code, self.version, &mut self.output);
-        }
+        let mut state = self.own()?;
+        let answer = state.session.handle_pubrec(ack.packet_id, ack.reason_code, now);
+        let Some((code, claim)) = answer else { return Ok(()) };
+        // PUBLISH must never be sent again once the client has seen PUBREL.
+        let kept = self.handle.key.zip(self.core.store()).zip(claim);
+        let ticket = kept.map(|((key, store), claim)| store.receive(key, claim.number.get()));
+        drop(state);
+        let (kind, version) = (PacketType::PubRel, self.version);
+        self.answer(ticket, |out| {
+            encode_acknowledgement(kind, ack.packet_id, code, version, out);
+        });
         Ok(())
     }
 
     fn handle_pubrel(&mut self, ack: &Acknowledgement) -> Result<(), Close> {
         self.counts.packet(PacketType::PubRel);
-        let code = self.own()?.session.handle_pubrel(ack.packet_id);
-        let kind = PacketType::PubComp;
-        encode_acknowledgement(kind, ack.packet_id, code, self.version, &mut self.output);
+        let mut state = self.own()?;
+        let (code, stored) = state.session.handle_pubrel(ack.packet_id);
+        // The identifier stands for another message once the client has seen PUBCOMP.
+        let kept = self.handle.key.zip(self.core.store()).filter(|_| stored);
+        let ticket = kept
+            .map(|(session, store)| store.release(Origin { session, packet_id: ack.packet_id }));
+        drop(state);
+        let (kind, version) = (PacketType::PubComp, self.version);
+        self.answer(ticket, |out| {
+            encode_acknowledgement(kind, ack.packet_id, code, version, out);
+        });
         Ok(())
     }
 
     /// Meets the session: is it still ours, must we end, is there something to write?
     fn sync(&mut self, cx: &Context<'_>, now: Instant) -> Result<(), Close> {
         // With permissions that are not known to hold, nothing is handed over: it waits.
-        let flows = self.is_usable(now);
+        let flows = self.is_usable(now) && !self.is_greeting;
         let mut state = self.handle.state.lock();
         let state = &mut *state;
         let Some(slot) =
@@ -415,6 +460,21 @@ impl Connection {
         if !slot.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             slot.waker = Some(cx.waker().clone());
         }
+        if let Some(store) = &self.core.store {
+            let mut next = self.held.next();
+            if self.handle.key.is_some() {
+                state.settle(Some(&**store), self.handle.key);
+                let of_session = state.session.durable(store.durable().0).map(Ticket);
+                next = next.into_iter().chain(of_session).min();
+                if flows {
+                    state.session.pump(now);
+                }
+            }
+            if next.is_some() && next != self.awaited {
+                self.awaited = next;
+                next.into_iter().for_each(|next| store.wake_when_durable(next, cx.waker()));
+            }
+        }
         let mut pages = 0;
         while flows && !state.retained.is_empty() && state.session.is_caught_up() {
             if pages == retained::PAGES_PER_TURN {
@@ -426,7 +486,7 @@ impl Connection {
             }
             pages += 1;
             let Some(cursor) = state.retained.first_mut() else { break };
-            let parts = (&mut state.session, &*state.permissions, &*self.handle.client_id);
+            let parts = (&self.handle, &mut state.session, &*state.permissions);
             if retained::deliver_page(&self.core.retained, parts, cursor, now, &mut self.counts) {
                 state.retained.remove(0);
             }

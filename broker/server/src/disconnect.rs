@@ -41,7 +41,11 @@ impl Connection {
         }
         let granted = self.authenticated.identity().session_expiry_seconds_max;
         let most = live.limits.sizes.session_expiry_max.min(granted.unwrap_or(u32::MAX));
-        let seconds = seconds.min(most);
+        let mut seconds = seconds.min(most);
+        if self.core.store.is_some() && self.handle.key.is_none() {
+            // It began as one that ends with its connection: the store knows nothing of it.
+            seconds = 0;
+        }
         state.facts.session_expiry_interval = seconds;
         state.session.set_persistent(seconds > 0);
         Ok(())
@@ -51,8 +55,9 @@ impl Connection {
 /// Ends a connection that came through [`crate::connect`].
 pub(crate) async fn finish(mut connection: Box<Connection>, close: Close) {
     connection.refresh.stop();
-    if let Some(will) = release(&connection, &close) {
-        send_will(&connection, will);
+    match release(&connection, &close) {
+        Some(will) => send_will(&connection, will),
+        None => connection.handle.remember(&connection.core),
     }
     report(&connection, &close);
     let last_words = last_words(&mut connection, &close);
@@ -72,6 +77,7 @@ fn release(connection: &Connection, close: &Close) -> Option<Box<WillMessage>> {
     state.connection = None;
     handle.set_connected(false);
     state.session.detach();
+    state.settle(core.store(), handle.key);
     state.facts.since_unix = core.now_unix();
     let will = state.will.take().filter(|_| close.sends_will());
     let expiry = Duration::from_secs(state.facts.session_expiry_interval.into());
@@ -102,6 +108,8 @@ fn send_will(connection: &Connection, will: Box<WillMessage>) {
     let Connection { core, handle, authenticated, .. } = connection;
     if connection.may_read(Instant::now()) {
         will::publish(core, &will, authenticated, handle);
+        // Only now: a crash before it must not lose the message.
+        handle.remember(core);
     } else {
         will::ask_and_publish(core, handle, Arc::clone(authenticated), will);
     }

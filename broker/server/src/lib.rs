@@ -18,16 +18,22 @@ mod connection;
 mod counts;
 mod disconnect;
 mod handle;
+mod held;
+mod inherit;
+mod keeping;
 mod listener;
+mod load;
 mod proxy_protocol;
 mod publish;
 mod refresh;
+mod remember;
 mod retained;
 mod router;
 mod sessions;
 mod stream;
 mod subscribe;
 mod sys;
+mod tidying;
 mod timers;
 mod unsubscribe;
 #[doc(hidden)]
@@ -37,6 +43,7 @@ mod websocket;
 mod will;
 
 pub use access::ClientIdFrom;
+pub use broker::Kept;
 pub use broker::{Broker, StartError};
 pub use config::{
     Config, ListenerAddress, ListenerConfig, LiveConfig, ProtocolVersions, ProxyProtocol,

@@ -11,6 +11,7 @@ use codec::{
     PacketId, PacketType, ProtocolVersion, Publish, QoS, ReasonCode, encode_acknowledgement,
 };
 use session::{Fanout, Inbound};
+use store::{Origin, Ticket};
 use telemetry::events::PublishDenied;
 use topic::TopicName;
 
@@ -18,6 +19,7 @@ use crate::{
     close::Close,
     config,
     connection::Connection,
+    keeping::Keeping,
     router::{Route, Router},
 };
 
@@ -111,8 +113,8 @@ struct Permit(());
 /// What answers a PUBLISH that was handled.
 #[derive(Clone, Copy)]
 enum Answer {
-    /// Passed on.
-    Accepted { anybody: bool },
+    /// Passed on; what was promised by that is durable with the ticket.
+    Accepted { anybody: bool, ticket: Option<Ticket> },
     /// Refused with this code; QoS 0 is just dropped.
     Refused(ReasonCode),
 }
@@ -131,19 +133,21 @@ impl Connection {
         self.counts.publish(publish.qos);
         let at = self.resolve_topic(publish)?;
         if self.is_repetition(publish)? {
-            return self.acknowledge(publish, ReasonCode::Success);
+            return self.acknowledge(publish, ReasonCode::Success, None);
         }
         let answer = match self.permit(at, publish) {
             Ok(_) if self.check_user_properties(publish).is_err() => {
                 Answer::Refused(ReasonCode::QuotaExceeded)
             }
-            Ok(permit) => self.pass_on(at, publish, permit, now),
+            Ok(permit) => self.pass_on(at, publish, permit, now)?,
             Err(denied) => self.deny(at, publish, &denied)?,
         };
         match answer {
-            Answer::Accepted { anybody: true } => self.acknowledge(publish, ReasonCode::Success),
-            Answer::Accepted { anybody: false } => {
-                self.acknowledge(publish, ReasonCode::NoMatchingSubscribers)
+            Answer::Accepted { anybody: true, ticket } => {
+                self.acknowledge(publish, ReasonCode::Success, ticket)
+            }
+            Answer::Accepted { anybody: false, ticket } => {
+                self.acknowledge(publish, ReasonCode::NoMatchingSubscribers, ticket)
             }
             Answer::Refused(code) => self.refuse(publish, code),
         }
@@ -227,11 +231,36 @@ impl Connection {
     }
 
     /// Retained store, then every subscriber.
-    fn pass_on(&mut self, at: usize, publish: &Publish<'_>, _: Permit, now: Instant) -> Answer {
+    fn pass_on(
+        &mut self,
+        at: usize,
+        publish: &Publish<'_>,
+        _: Permit,
+        now: Instant,
+    ) -> Result<Answer, Close> {
         let (core, publisher) = (&self.core, self.handle.id);
         let Some((topic, route)) = self.memo.route(at, &core.router, publisher) else {
-            return Answer::Refused(ReasonCode::UnspecifiedError);
+            return Ok(Answer::Refused(ReasonCode::UnspecifiedError));
         };
+        let mut retain = publish.retain;
+        if (retain || route.is_kept(publish.qos))
+            && let Some(unavailable) = core.store().and_then(|store| store.check().err())
+        {
+            tracing::debug!(%unavailable, "PUBLISH refused");
+            self.counts.dropped("store_unavailable", 1);
+            match (publish.qos, self.version) {
+                // Nothing was promised: it goes to those who are there.
+                (QoS::AtMostOnce, _) => retain = false,
+                (_, ProtocolVersion::V5) => {
+                    return Ok(Answer::Refused(ReasonCode::QuotaExceeded));
+                }
+                // There is no way to say no: without an answer it comes again.
+                (_, ProtocolVersion::V311) => {
+                    self.forget(publish)?;
+                    return Err(Close::ByServer(ReasonCode::QuotaExceeded));
+                }
+            }
+        }
         self.forwarded.clear();
         publish.encode_forwarded(&mut self.forwarded);
         let mut fanout = Fanout::new(
@@ -241,21 +270,37 @@ impl Connection {
             (publish.message_expiry_interval, now),
             &mut self.frames,
         );
-        if publish.retain {
+        let mut ticket = None;
+        if retain {
             let sizes = &core.live.load().limits.sizes;
             let kept = core.retained.apply(fanout.message(), &self.handle.client_id, sizes);
-            if kept.is_err() {
+            if let Ok(kept) = kept {
+                ticket = kept;
+            } else {
                 self.counts.dropped("retained_full", 1);
                 // Who can be told is told, and may try again; for the others it is a message like
                 // any other that just is not retained.
                 if self.version == ProtocolVersion::V5 && publish.qos != QoS::AtMostOnce {
-                    return Answer::Refused(ReasonCode::QuotaExceeded);
+                    return Ok(Answer::Refused(ReasonCode::QuotaExceeded));
                 }
-                core.retained.forget(topic.as_str());
+                ticket = core.retained.forget(topic.as_str());
             }
         }
-        route.deliver(&mut fanout, now, &mut self.wakes, &mut self.counts);
-        Answer::Accepted { anybody: !route.is_empty() }
+        let origin = match (publish.qos, self.handle.key, publish.packet_id) {
+            (QoS::ExactlyOnce, Some(session), Some(packet_id)) => {
+                Some(Origin { session, packet_id })
+            }
+            _ => None,
+        };
+        let mut keeping = Keeping::new(core.store(), origin);
+        route.deliver(&mut fanout, now, (&mut self.wakes, &mut keeping), &mut self.counts);
+        if let Some(kept) = keeping.finish() {
+            ticket = ticket.max(Some(kept.tell(&mut self.wakes)));
+            if let Some(origin) = origin {
+                self.handle.state.lock().session.note_stored(origin.packet_id);
+            }
+        }
+        Ok(Answer::Accepted { anybody: !route.is_empty(), ticket })
     }
 
     fn deny(
@@ -283,7 +328,7 @@ impl Connection {
             // accepted.
             self.forget(publish)?;
         }
-        self.acknowledge(publish, code)
+        self.acknowledge(publish, code, None)
     }
 
     /// The identifier of a QoS 2 PUBLISH is free again.
@@ -294,7 +339,12 @@ impl Connection {
         Ok(())
     }
 
-    fn acknowledge(&mut self, publish: &Publish<'_>, code: ReasonCode) -> Result<(), Close> {
+    fn acknowledge(
+        &mut self,
+        publish: &Publish<'_>,
+        code: ReasonCode,
+        ticket: Option<Ticket>,
+    ) -> Result<(), Close> {
         let kind = match publish.qos {
             QoS::AtMostOnce => return Ok(()),
             QoS::AtLeastOnce => PacketType::PubAck,
@@ -304,7 +354,8 @@ impl Connection {
             ReasonCode::MalformedPacket,
             "PUBLISH with QoS > 0 without Packet Identifier [MQTT-2.2.1-3]",
         ))?;
-        encode_acknowledgement(kind, packet_id, code, self.version, &mut self.output);
+        let version = self.version;
+        self.answer(ticket, |out| encode_acknowledgement(kind, packet_id, code, version, out));
         Ok(())
     }
 }

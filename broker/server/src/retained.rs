@@ -13,9 +13,12 @@ use codec::{QoS, SubscriptionOptions};
 use limits::Sizes;
 use parking_lot::RwLock;
 use session::{DeliveryOptions, Fanout, Frames, Message, Session};
+use store::{Store, StoredMessage, Ticket};
 use topic::{RetainedTree, SubscriptionFilter, TopicName};
 
-use crate::router::Tally;
+use crate::{
+    broker::unix_now, keeping::Keeping, remember::Moment, router::Tally, sessions::SessionHandle,
+};
 
 /// Where the delivery of retained messages for one new subscription stands. Kept with the session, outside its queue:
 /// a wildcard over a million topics must not fill it.
@@ -58,23 +61,42 @@ pub(crate) struct Retained {
     bytes: AtomicU64,
     /// `$SYS/...`, apart from those of clients: outside their limits and counts, and never stored.
     own: RwLock<RetainedTree<Kept>>,
+    store: Option<Arc<dyn Store>>,
 }
 
 impl Retained {
+    pub(crate) fn new(store: Option<Arc<dyn Store>>) -> Self {
+        Self { store, ..Self::default() }
+    }
+
+    /// Puts a message back that an earlier process left, whatever the limits say now.
+    pub(crate) fn restore(&self, retained: store::Retained, now: &Moment) {
+        let Some(message) = now.message(&retained.message) else { return };
+        if message.is_expired(now.instant()) {
+            if let Some(store) = &self.store {
+                store.remove_retained(message.topic().to_string());
+            }
+            return;
+        }
+        self.bytes.fetch_add(message.size_bytes() as u64, Ordering::Relaxed);
+        let topic = message.topic().clone();
+        let kept = Kept { message, publisher: retained.publisher.into() };
+        self.tree.write().insert(&topic, kept);
+    }
+
     /// Applies a PUBLISH with RETAIN 1: an empty payload removes [MQTT-3.3.1-6], any other replaces
     /// [MQTT-3.3.1-5]. One that does not fit changes nothing: whoever passes it on all the same calls
-    /// [`Self::forget`].
+    /// [`Self::forget`]. The ticket says when it is durable.
     pub(crate) fn apply(
         &self,
         message: &Arc<Message>,
         publisher: &Arc<str>,
         sizes: &Sizes,
-    ) -> Result<(), RetainedFull> {
+    ) -> Result<Option<Ticket>, RetainedFull> {
         let mut tree = self.tree.write();
         if message.payload().is_empty() {
             drop(tree);
-            self.forget(message.topic().as_str());
-            return Ok(());
+            return Ok(self.forget(message.topic().as_str()));
         }
         let old = tree.get(message.topic().as_str()).map_or(0, |old| old.message.size_bytes());
         let bytes = self.bytes.load(Ordering::Relaxed) - old as u64 + message.size_bytes() as u64;
@@ -85,14 +107,16 @@ impl Retained {
         let kept = Kept { message: Arc::clone(message), publisher: Arc::clone(publisher) };
         tree.insert(message.topic(), kept);
         self.bytes.store(bytes, Ordering::Relaxed);
-        Ok(())
+        // Under the lock: the store has the same order as the tree.
+        Ok(self.store.as_ref().map(|store| store.put_retained(stored(message, publisher))))
     }
 
     /// Nothing is retained for the topic any more: what was there is out of date.
-    pub(crate) fn forget(&self, topic: &str) {
+    pub(crate) fn forget(&self, topic: &str) -> Option<Ticket> {
         let mut tree = self.tree.write();
-        let removed = tree.remove(topic).map_or(0, |kept| kept.message.size_bytes());
-        self.bytes.fetch_sub(removed as u64, Ordering::Relaxed);
+        let removed = tree.remove(topic)?;
+        self.bytes.fetch_sub(removed.message.size_bytes() as u64, Ordering::Relaxed);
+        self.store.as_ref().map(|store| store.remove_retained(topic.to_owned()))
     }
 
     /// Keeps a message of the broker itself, whose topic is one of `$SYS/...`.
@@ -140,6 +164,9 @@ impl Retained {
         if tree.get(topic).is_some_and(|kept| kept.message.is_expired(now)) {
             let removed = tree.remove(topic).map_or(0, |kept| kept.message.size_bytes());
             self.bytes.fetch_sub(removed as u64, Ordering::Relaxed);
+            if let Some(store) = &self.store {
+                store.remove_retained(topic.to_owned());
+            }
         }
     }
 
@@ -185,7 +212,7 @@ impl Retained {
 /// `true` = the cursor is at its end.
 pub(crate) fn deliver_page(
     retained: &Retained,
-    (session, permissions, client_id): (&mut Session, &Permissions, &str),
+    (handle, session, permissions): (&Arc<SessionHandle>, &mut Session, &Permissions),
     cursor: &mut RetainedCursor,
     now: Instant,
     tally: &mut impl Tally,
@@ -196,7 +223,7 @@ pub(crate) fn deliver_page(
     // What the window has no room for would only be looked up again.
     let room = if qos == QoS::AtMostOnce { PAGE_MESSAGES } else { session.window_room() };
     let limit = room.min(PAGE_MESSAGES);
-    let (page, finished) = retained.page(cursor, client_id, limit, now);
+    let (page, finished) = retained.page(cursor, &handle.client_id, limit, now);
     let mut last = before;
     for message in &page {
         if !session.is_caught_up() {
@@ -212,14 +239,33 @@ pub(crate) fn deliver_page(
                 maximum_qos: qos,
                 retain: true,
                 subscription_identifiers: cursor.identifier.as_slice(),
+                shared: false,
+                place: None,
             };
             let mut fanout = Fanout::from_message(message, now, &mut frames);
-            let delivered = session.deliver(&mut fanout, &options, now);
+            let mut keeping = Keeping::new(retained.store.as_deref(), None);
+            let delivered = keeping.deliver(handle, session, &mut fanout, &options, now);
+            if let Some(kept) = keeping.finish() {
+                kept.tell_own(session);
+            }
             tally.count(delivered);
         }
         last = Some(topic.clone());
     }
     finished
+}
+
+fn stored(message: &Message, publisher: &str) -> store::Retained {
+    let expiry = message.expiry_left_seconds(Instant::now());
+    let message = StoredMessage {
+        topic: message.topic().to_string(),
+        forwarded: message.forwarded().to_vec(),
+        payload: message.payload().to_vec(),
+        qos: message.qos(),
+        retain: message.retain(),
+        expires_at_unix: expiry.map(|seconds| unix_now() + u64::from(seconds)),
+    };
+    store::Retained { message, publisher: publisher.to_owned() }
 }
 
 /// Messages handed over at once.

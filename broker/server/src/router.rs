@@ -20,7 +20,7 @@ use parking_lot::RwLock;
 use session::{Delivered, DeliveryOptions, Fanout, Subscription};
 use topic::{ShareName, SubscriptionFilter, TopicFilter, Trie};
 
-use crate::sessions::SessionHandle;
+use crate::{keeping::Keeping, sessions::SessionHandle};
 
 /// One subscription in the tree.
 #[derive(Clone)]
@@ -73,6 +73,8 @@ pub(crate) struct Router {
 pub(crate) struct Route {
     targets: Vec<Target>,
     shared: Vec<Shared>,
+    /// Sessions that outlive the process are among them, with a QoS above 0.
+    kept: bool,
 }
 
 /// The members of a group who may have the topic.
@@ -168,7 +170,7 @@ impl Router {
         found.retain(|subscriber| subscriber.permits(topic));
         let shared = groups.into_iter().map(|group| Shared::of(group, topic));
         let shared = shared.filter(|shared| !shared.members.is_empty()).collect();
-        Route { targets: merge(found), shared }
+        Route::new(merge(found), shared)
     }
 }
 
@@ -190,14 +192,21 @@ impl Subscriber {
             && self.subscription == other.subscription
     }
 
-    fn deliver(&self, fanout: &mut Fanout<'_>, now: Instant, wakes: &mut Vec<Waker>) -> Delivered {
+    fn deliver(
+        &self,
+        fanout: &mut Fanout<'_>,
+        now: Instant,
+        into: (&mut Vec<Waker>, &mut Keeping<'_>),
+    ) -> Delivered {
         let subscription = &self.subscription;
         let options = DeliveryOptions {
             maximum_qos: subscription.options.maximum_qos,
             retain: subscription.options.retain_as_published && fanout.retain(),
             subscription_identifiers: subscription.identifier.as_slice(),
+            shared: true,
+            place: None,
         };
-        self.handle.deliver(fanout, &options, now, wakes)
+        self.handle.deliver(fanout, &options, now, into)
     }
 
     fn permits(&self, topic: &str) -> bool {
@@ -308,6 +317,24 @@ impl Tree {
 }
 
 impl Route {
+    fn new(targets: Vec<Target>, shared: Vec<Shared>) -> Self {
+        let keeps = |handle: &SessionHandle, qos| handle.key.is_some() && qos > QoS::AtMostOnce;
+        let members = shared.iter().flat_map(|shared| shared.members.iter());
+        let kept = targets.iter().any(|target| keeps(&target.handle, target.maximum_qos))
+            || members
+                .into_iter()
+                .any(|member| keeps(&member.handle, member.subscription.options.maximum_qos));
+        Self { targets, shared, kept }
+    }
+
+    /// The members of these shared subscriptions, without anybody else.
+    pub(crate) fn shared_only(&mut self, of: impl Fn(&SubscriptionFilter) -> bool) {
+        self.targets = Vec::new();
+        self.shared.retain(|shared| {
+            shared.members.first().is_some_and(|member| of(&member.subscription.filter))
+        });
+    }
+
     /// Sessions and groups in it.
     pub(crate) fn len(&self) -> usize {
         self.targets.len() + self.shared.len()
@@ -324,7 +351,7 @@ impl Route {
         &self,
         fanout: &mut Fanout<'_>,
         now: Instant,
-        wakes: &mut Vec<Waker>,
+        (wakes, keeping): (&mut Vec<Waker>, &mut Keeping<'_>),
         tally: &mut impl Tally,
     ) {
         for target in &self.targets {
@@ -332,13 +359,20 @@ impl Route {
                 maximum_qos: target.maximum_qos,
                 retain: target.retain_as_published && fanout.retain(),
                 subscription_identifiers: &target.subscription_identifiers,
+                shared: false,
+                place: None,
             };
-            let delivered = target.handle.deliver(fanout, &options, now, wakes);
+            let delivered = target.handle.deliver(fanout, &options, now, (wakes, keeping));
             tally.count(delivered);
         }
         for shared in &self.shared {
-            shared.deliver(fanout, now, wakes, tally);
+            shared.deliver(fanout, now, (wakes, keeping), tally);
         }
+    }
+
+    /// Whether somebody is owed messages of this QoS beyond the end of the process.
+    pub(crate) fn is_kept(&self, qos: QoS) -> bool {
+        qos > QoS::AtMostOnce && self.kept
     }
 }
 
@@ -358,7 +392,7 @@ impl Shared {
         &self,
         fanout: &mut Fanout<'_>,
         now: Instant,
-        wakes: &mut Vec<Waker>,
+        (wakes, keeping): (&mut Vec<Waker>, &mut Keeping<'_>),
         tally: &mut impl Tally,
     ) {
         let is_kept = fanout.qos() > QoS::AtMostOnce;
@@ -366,7 +400,7 @@ impl Shared {
         let in_turn = || tail.iter().chain(head);
         let mut last = None;
         let mut takes = |member: &Subscriber| {
-            let delivered = member.deliver(fanout, now, wakes);
+            let delivered = member.deliver(fanout, now, (wakes, keeping));
             last = Some(delivered);
             !matches!(delivered, Delivered::Dropped(_) | Delivered::Disconnect)
         };

@@ -2,7 +2,8 @@
 //!
 //! Locks: a shard of the map, then a session's state ([`Sessions::open`], [`Sessions::remove`]); or a
 //! session's routing, then its state or the router, one after the other. The count of sessions is
-//! locked for a moment within either. Nothing else holds two.
+//! locked for a moment within either, and the store is called within any: what is written of a session
+//! has the order of what happened to it. Nothing else holds two.
 
 use std::{
     sync::{
@@ -18,17 +19,19 @@ use codec::{Connect, ReasonCode};
 use dashmap::{DashMap, Entry};
 use parking_lot::{Mutex, MutexGuard};
 use session::{
-    Attachment, Delivered, DeliveryOptions, Fanout, Session, SessionLimits, Subscriptions,
-    WillMessage,
+    Attachment, Delivered, DeliveryOptions, Fanout, Session, SessionLimits, WillMessage,
 };
+use store::{Position, SessionKey, Store, Ticket};
 
-use crate::retained::RetainedCursor;
+use crate::{broker::Core, keeping::Keeping, remember::remember, retained::RetainedCursor};
 
 /// A session that many tasks hold.
 pub(crate) struct SessionHandle {
     /// Never reused.
     pub(crate) id: u64,
     pub(crate) client_id: Arc<str>,
+    /// What the store knows it by, when it outlives the process.
+    pub(crate) key: Option<SessionKey>,
     /// The session belongs to this principal; nobody else resumes it or takes it over.
     pub(crate) principal: Arc<str>,
     /// Held by whoever changes the session's subscriptions or their place in the router, from the
@@ -91,6 +94,7 @@ pub(crate) struct Open<'a> {
     pub(crate) authenticated: &'a Arc<Authenticated>,
     pub(crate) limits: SessionLimits,
     pub(crate) sizes: &'a limits::Sizes,
+    pub(crate) store: Option<&'a dyn Store>,
     pub(crate) will: Option<Box<WillMessage>>,
     pub(crate) facts: Facts,
 }
@@ -103,6 +107,8 @@ pub(crate) struct Opened {
     pub(crate) old_will: Option<Box<WillMessage>>,
     /// A session that ended because of Clean Start: its subscriptions must leave the router.
     pub(crate) replaced: Option<Arc<SessionHandle>>,
+    /// It is written down with this.
+    pub(crate) ticket: Option<Ticket>,
 }
 
 /// Why there is no session for a client.
@@ -130,9 +136,10 @@ impl Sessions {
             Entry::Vacant(vacant) => {
                 let principal = &open.authenticated.identity().principal;
                 self.count.lock().begin(principal, open.sizes).map_err(NotOpened::Full)?;
-                let handle = self.make(open);
+                let (handle, ticket) = self.make(open);
                 vacant.insert(Arc::clone(&handle));
-                Ok(Opened { handle, session_present: false, old_will: None, replaced: None })
+                let (old_will, replaced) = (None, None);
+                Ok(Opened { handle, session_present: false, old_will, replaced, ticket })
             }
             Entry::Occupied(mut occupied) => {
                 let old = Arc::clone(occupied.get());
@@ -146,22 +153,27 @@ impl Sessions {
                 old.set_connected(resumes);
                 if resumes {
                     // Nothing flows before it was judged by the new permissions: see `resume`.
+                    let store = open.store;
                     state.take(open);
+                    let ticket = remember(store, &old, &state);
                     drop(state);
                     let (session_present, replaced) = (true, None);
-                    return Ok(Opened { handle: old, session_present, old_will, replaced });
+                    return Ok(Opened { handle: old, session_present, old_will, replaced, ticket });
                 }
                 state.ended = true;
                 drop(state);
-                let handle = self.make(open);
+                let (handle, ticket) = self.make(open);
                 occupied.insert(Arc::clone(&handle));
-                Ok(Opened { handle, session_present: false, old_will, replaced: Some(old) })
+                let replaced = Some(old);
+                Ok(Opened { handle, session_present: false, old_will, replaced, ticket })
             }
         }
     }
 
-    fn make(&self, open: Open<'_>) -> Arc<SessionHandle> {
+    /// A new session; it is kept when it is to outlive its connection and there is a store.
+    fn make(&self, open: Open<'_>) -> (Arc<SessionHandle>, Option<Ticket>) {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        let store = open.store.filter(|_| open.facts.session_expiry_interval > 0);
         let mut state = State {
             session: Session::new(open.limits, false),
             connection: None,
@@ -175,11 +187,47 @@ impl Sessions {
         };
         let client_id = Arc::clone(&open.authenticated.subject().client_id);
         let principal = Arc::clone(&open.authenticated.identity().principal);
+        let key = store.map(|store| {
+            state.session.keep();
+            store.new_session()
+        });
         state.attach(open.connect, open.limits);
         state.take(open);
         let (routing, state) = (Mutex::new(()), Mutex::new(state));
         let connected = AtomicBool::new(true);
-        Arc::new(SessionHandle { id, client_id, principal, routing, connected, state })
+        let handle =
+            Arc::new(SessionHandle { id, client_id, key, principal, routing, connected, state });
+        let ticket = remember(store, &handle, &handle.state.lock());
+        (handle, ticket)
+    }
+
+    /// Puts a session back that an earlier process left. `false` = there is one with its client
+    /// identifier, and this one must end.
+    pub(crate) fn restore(
+        &self,
+        key: SessionKey,
+        client_id: &Arc<str>,
+        state: State,
+    ) -> (Arc<SessionHandle>, bool) {
+        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        let principal = Arc::clone(&state.facts.authenticated.identity().principal);
+        let handle = Arc::new(SessionHandle {
+            id,
+            client_id: Arc::clone(client_id),
+            key: Some(key),
+            principal: Arc::clone(&principal),
+            routing: Mutex::new(()),
+            connected: AtomicBool::new(false),
+            state: Mutex::new(state),
+        });
+        match self.by_client.entry(Arc::clone(client_id)) {
+            Entry::Occupied(_) => (handle, false),
+            Entry::Vacant(vacant) => {
+                vacant.insert(Arc::clone(&handle));
+                self.count.lock().restore(&principal);
+                (handle, true)
+            }
+        }
     }
 
     /// Takes an ended session out of the map, unless another stands in its place.
@@ -220,8 +268,8 @@ impl State {
     }
 
     /// Lets go of everything that an ended session was owed: routes that publishers remember keep
-    /// it alive for a while. Returns its subscriptions, which are to leave the router.
-    pub(crate) fn discard(&mut self) -> Subscriptions {
+    /// it alive for a while. Returns the session as it was: its subscriptions are to leave the router.
+    pub(crate) fn discard(&mut self) -> Session {
         self.ended = true;
         self.retained = Vec::new();
         self.permissions = Arc::default();
@@ -255,8 +303,18 @@ impl State {
         }
     }
 
+    /// Tells the store what it need not keep for the session any more.
+    pub(crate) fn settle(&mut self, store: Option<&dyn Store>, key: Option<SessionKey>) {
+        let (Some(store), Some(key)) = (store, key) else { return };
+        let done = self.session.take_done();
+        if !done.is_empty() {
+            let done: Vec<_> = done.iter().map(|c| (c.number.get(), Position(c.place))).collect();
+            store.complete(key, &done);
+        }
+    }
+
     /// The waker of the connection if it has to be woken to see what changed.
-    fn wake(&mut self) -> Option<Waker> {
+    pub(crate) fn wake(&mut self) -> Option<Waker> {
         let slot = self.connection.as_mut()?;
         if slot.wake_pending {
             return None;
@@ -293,17 +351,20 @@ impl SessionHandle {
 
     /// Delivers a message; the connection, if it must be woken for it, joins `wakes`.
     pub(crate) fn deliver(
-        &self,
+        self: &Arc<Self>,
         fanout: &mut Fanout<'_>,
         options: &DeliveryOptions<'_>,
         now: Instant,
-        wakes: &mut Vec<Waker>,
+        (wakes, keeping): (&mut Vec<Waker>, &mut Keeping<'_>),
     ) -> Delivered {
         let mut state = self.state.lock();
         if state.ended {
             return Delivered::Dropped(session::DropReason::NotConnected);
         }
-        let delivered = state.session.deliver(fanout, options, now);
+        let delivered = keeping.deliver(self, &mut state.session, fanout, options, now);
+        if matches!(delivered, Delivered::QueuedDropping(_)) {
+            state.settle(keeping.store(), self.key);
+        }
         if delivered == Delivered::Disconnect
             && let Some(slot) = &mut state.connection
         {
@@ -313,6 +374,13 @@ impl SessionHandle {
             wakes.extend(state.wake());
         }
         delivered
+    }
+
+    /// Writes down what is to be known of the session as it is now.
+    pub(crate) fn remember(&self, core: &Core) {
+        if self.key.is_some() {
+            remember(core.store(), self, &self.state.lock());
+        }
     }
 
     /// Ends the connection with this code; `false` = there is none.

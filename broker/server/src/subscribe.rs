@@ -7,12 +7,18 @@ use codec::{
     Packet, PacketType, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, SubscriptionRequest,
 };
 use session::Subscription;
+use store::Ticket;
 use telemetry::events::SubscribeDenied;
 use topic::{SubscriptionFilter, TopicFilter};
 
 use crate::{
-    broker::Core, close::Close, connection::Connection, retained::RetainedCursor,
-    router::Subscriber, sessions::SessionHandle,
+    broker::Core,
+    close::Close,
+    connection::Connection,
+    remember::kept_subscription,
+    retained::RetainedCursor,
+    router::Subscriber,
+    sessions::{SessionHandle, State},
 };
 
 impl Connection {
@@ -27,12 +33,15 @@ impl Connection {
         let identifier = subscribe.subscription_identifier;
         // What no session could hold is not even looked at: a packet has room for more than 200,000 filters.
         let most = self.core.live.load().limits.sizes.subscriptions_per_client;
+        let mut ticket = None;
         let requests = subscribe.requests.into_iter().enumerate();
         let reason_codes = requests
             .map(|(place, request)| {
                 let qos = request.options.maximum_qos;
                 let code = match place < most {
-                    true => self.subscribe(request, identifier).unwrap_or_else(|code| code),
+                    true => {
+                        self.subscribe(request, identifier, &mut ticket).unwrap_or_else(|code| code)
+                    }
                     false => ReasonCode::QuotaExceeded,
                 };
                 // MQTT 3.1 has no code for a failure: it is answered as granted, and gets nothing.
@@ -46,15 +55,17 @@ impl Connection {
             user_properties: Vec::new(),
             reason_codes,
         };
-        Packet::SubAck(suback).encode(self.version, &mut self.output);
+        let version = self.version;
+        self.answer(ticket, |out| Packet::SubAck(suback).encode(version, out));
         Ok(())
     }
 
-    /// One filter; the code for SUBACK either way.
+    /// One filter; the code for SUBACK either way. `ticket`: of what was written down.
     fn subscribe(
         &self,
         request: SubscriptionRequest,
         identifier: Option<u32>,
+        ticket: &mut Option<Ticket>,
     ) -> Result<ReasonCode, ReasonCode> {
         let SubscriptionRequest { filter, options } = request;
         let filter = filter.map_err(|_| ReasonCode::TopicFilterInvalid)?;
@@ -69,7 +80,14 @@ impl Connection {
             ReasonCode::NotAuthorized
         })?;
         let subscription = Subscription { filter, options, identifier };
+        let kept = self.handle.key.zip(self.core.store());
+        if kept.is_some_and(|(_, store)| store.check().is_err()) {
+            return Err(ReasonCode::QuotaExceeded);
+        }
         let is_new = self.keep(&subscription, &live.limits.sizes)?;
+        if let Some((key, store)) = kept {
+            *ticket = Some(store.put_subscription(key, kept_subscription(&subscription)));
+        }
         self.core.router.subscribe(subscriber(&self.handle, &subscription, permissions, permit));
         self.schedule_retained(subscription, permit, is_new);
         Ok(granted(options.maximum_qos))
@@ -148,6 +166,7 @@ pub(crate) fn judge_again(core: &Core, handle: &Arc<SessionHandle>) {
     let _routing = handle.routing.lock();
     let judged = Judged::new(core, handle);
     let mut state = handle.state.lock();
+    let state = &mut *state;
     if judged.is_narrow {
         state.session.take_back_output();
     }
@@ -162,7 +181,7 @@ pub(crate) fn judge_again(core: &Core, handle: &Arc<SessionHandle>) {
         cursor.guarded = true;
     }
     let expired = state.session.pump(Instant::now());
-    drop(state);
+    state.settle(core.store(), handle.key);
     for (reason, count) in [("no_longer_permitted", dropped), ("expired", expired)] {
         telemetry::events::MessageDropped { reason, count: count as u64 }.emit(&core.metrics);
     }
@@ -175,7 +194,7 @@ pub(crate) fn stop_routing(core: &Core, handle: &Arc<SessionHandle>) {
 }
 
 /// The subscriptions of a session by its permissions.
-struct Judged {
+pub(crate) struct Judged {
     permissions: Arc<Permissions>,
     flowing: Vec<Subscription>,
     refused: Vec<Subscription>,
@@ -184,6 +203,18 @@ struct Judged {
 }
 
 impl Judged {
+    /// As they are, for messages that waited in the store.
+    pub(crate) fn of(state: &State) -> Self {
+        let permissions = Arc::clone(&state.permissions);
+        let subscriptions = state.session.subscriptions.iter().cloned();
+        let (flowing, refused): (Vec<_>, Vec<_>) = subscriptions.partition(|subscription| {
+            let qos = subscription.options.maximum_qos;
+            let asked = SubscribeRequest { filter: &subscription.filter, qos };
+            permissions.permit_subscribe(asked).is_ok()
+        });
+        Self { permissions, flowing, refused, is_narrow: true }
+    }
+
     /// Puts what is permitted into the router and takes the rest out. The session's routing is
     /// locked.
     fn new(core: &Core, handle: &Arc<SessionHandle>) -> Self {
@@ -216,7 +247,7 @@ impl Judged {
 
     /// Whether a message that waits may be delivered. One that no subscription of today is about
     /// came by one that was given up: it is judged as if its topic were the filter.
-    fn permits(&self, message: &session::Message) -> bool {
+    pub(crate) fn permits(&self, message: &session::Message) -> bool {
         let topic = message.topic().as_str();
         let about = |subscription: &&Subscription| subscription.filter.filter.matches(topic);
         let permits = |filter: &SubscriptionFilter, qos| {

@@ -22,7 +22,7 @@ use topic::TopicName;
 
 use self::averages::Averages;
 pub(crate) use self::presence::{Presence, Present};
-use crate::{broker::Core, counts::Counts};
+use crate::{broker::Core, counts::Counts, keeping::Keeping};
 
 /// `$SYS/...`, as configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +113,9 @@ fn publish(core: &Core, topic: TopicName, value: &str) {
     let mut fanout = Fanout::from_message(&message, now, &mut frames);
     let mut counts = Counts::new(&core.metrics);
     let mut wakes = Vec::new();
-    route.deliver(&mut fanout, now, &mut wakes, &mut counts);
+    // Of QoS 0 nothing is stored.
+    let mut keeping = Keeping::new(None, None);
+    route.deliver(&mut fanout, now, (&mut wakes, &mut keeping), &mut counts);
     for waker in wakes {
         waker.wake();
     }

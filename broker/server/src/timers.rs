@@ -96,7 +96,7 @@ fn look_at(core: &Arc<Core>, handle: &Arc<SessionHandle>) {
 
 /// What is due of a session at `now`: ends it, or arms its next timer; returns the Will Message to send.
 fn settle(
-    core: &Core,
+    core: &Arc<Core>,
     handle: &Arc<SessionHandle>,
     now: Instant,
 ) -> Option<(Box<WillMessage>, Arc<Authenticated>)> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use codec::{Packet, PacketType, ReasonCode, UnsubAck, Unsubscribe};
+use store::Ticket;
 use topic::SubscriptionFilter;
 
 use crate::{close::Close, connection::Connection, subscribe::check_filters};
@@ -16,11 +17,12 @@ impl Connection {
         let handle = Arc::clone(&self.handle);
         let routing = handle.routing.lock();
         drop(self.own()?);
+        let mut ticket = None;
         let reason_codes = unsubscribe
             .filters
             .iter()
             .map(|filter| match filter {
-                Ok(filter) => self.unsubscribe(filter),
+                Ok(filter) => self.unsubscribe(filter, &mut ticket),
                 Err(_) => ReasonCode::TopicFilterInvalid,
             })
             .collect();
@@ -31,11 +33,12 @@ impl Connection {
             user_properties: Vec::new(),
             reason_codes,
         };
-        Packet::UnsubAck(unsuback).encode(self.version, &mut self.output);
+        let version = self.version;
+        self.answer(ticket, |out| Packet::UnsubAck(unsuback).encode(version, out));
         Ok(())
     }
 
-    fn unsubscribe(&self, filter: &SubscriptionFilter) -> ReasonCode {
+    fn unsubscribe(&self, filter: &SubscriptionFilter, ticket: &mut Option<Ticket>) -> ReasonCode {
         let removed = {
             let mut state = self.handle.state.lock();
             state.retained.retain(|cursor| &cursor.filter != filter);
@@ -45,6 +48,9 @@ impl Connection {
             return ReasonCode::NoSubscriptionExisted;
         }
         self.core.router.unsubscribe(self.handle.id, filter);
+        if let Some((key, store)) = self.handle.key.zip(self.core.store()) {
+            *ticket = Some(store.remove_subscription(key, filter.to_string()));
+        }
         ReasonCode::Success
     }
 }

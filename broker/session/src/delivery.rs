@@ -11,6 +11,10 @@ pub struct DeliveryOptions<'a> {
     pub retain: bool,
     /// Subscription Identifiers of all matching subscriptions.
     pub subscription_identifiers: &'a [u32],
+    /// It comes by a shared subscription.
+    pub shared: bool,
+    /// Where the store has the message: a kept session takes none with QoS > 0 without that.
+    pub place: Option<u64>,
 }
 
 /// What became of a message.
@@ -39,6 +43,8 @@ pub enum DropReason {
     TooLarge,
     /// QoS 0, or a session that does not outlive its connection, and the client is away.
     NotConnected,
+    /// The session outlives the process, and the store does not have the message.
+    NotStored,
 }
 
 impl DropReason {
@@ -49,6 +55,7 @@ impl DropReason {
             Self::SlowConsumer => "slow_consumer",
             Self::TooLarge => "too_large",
             Self::NotConnected => "not_connected",
+            Self::NotStored => "not_stored",
         }
     }
 }

@@ -81,6 +81,16 @@ impl<'a> Fanout<'a> {
         self.retain
     }
 
+    /// Properties that travel on, encoded, and the payload.
+    pub fn parts(&self) -> (&'a [u8], &'a [u8]) {
+        (self.forwarded, self.payload)
+    }
+
+    /// Message Expiry Interval in seconds, from now on.
+    pub fn expiry_seconds(&self) -> Option<u32> {
+        self.expiry_seconds
+    }
+
     /// The message on the heap, made at the first call.
     pub fn message(&mut self) -> &Arc<Message> {
         self.message.get_or_insert_with(|| {

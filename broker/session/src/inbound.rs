@@ -38,6 +38,8 @@ struct Received {
     packet_id: u16,
     /// Its PUBLISH came on the present connection.
     here: bool,
+    /// The store was told of it, and is to be told of its end.
+    stored: bool,
 }
 
 impl Unreleased {
@@ -53,6 +55,14 @@ impl Unreleased {
             self.sorted = Vec::new();
         }
         Some(received)
+    }
+
+    /// Notes one that came in an earlier process.
+    pub(crate) fn recover(&mut self, packet_id: PacketId) {
+        if let Err(at) = self.find(packet_id) {
+            let received = Received { packet_id: packet_id.get(), here: false, stored: true };
+            self.sorted.insert(at, received);
+        }
     }
 
     /// What is known came on an earlier connection from now on.
@@ -86,7 +96,7 @@ impl Session {
             return Err(Error::ReceiveMaximumExceeded);
         }
         if let Err(at) = found {
-            let received = Received { packet_id: packet_id.get(), here: true };
+            let received = Received { packet_id: packet_id.get(), here: true, stored: false };
             unreleased.sorted.insert(at, received);
             unreleased.here += 1;
         }
@@ -99,17 +109,29 @@ impl Session {
         self.unreleased.remove(packet_id);
     }
 
-    /// PUBREL: frees the identifier. The code goes into PUBCOMP [MQTT-4.3.3-11].
-    pub fn handle_pubrel(&mut self, packet_id: PacketId) -> ReasonCode {
+    /// The store was told of the identifier: when it is freed, it must be told again.
+    pub fn note_stored(&mut self, packet_id: PacketId) {
+        let unreleased = &mut self.unreleased;
+        let found = unreleased.find(packet_id).ok();
+        if let Some(received) = found.and_then(|at| unreleased.sorted.get_mut(at)) {
+            received.stored = true;
+        }
+    }
+
+    /// PUBREL: frees the identifier. The code goes into PUBCOMP [MQTT-4.3.3-11]; and whether the store
+    /// was told of the identifier, so that it must be told of this before PUBCOMP is sent.
+    pub fn handle_pubrel(&mut self, packet_id: PacketId) -> (ReasonCode, bool) {
         let released = self.unreleased.remove(packet_id);
+        let stored = released.as_ref().is_some_and(|received| received.stored);
         if released.as_ref().is_none_or(|received| !received.here) {
             let most = self.limits.receive_maximum;
             self.unreleased.from_earlier = self.unreleased.from_earlier.saturating_add(1).min(most);
         }
-        match released {
+        let code = match released {
             Some(_) => ReasonCode::Success,
             None => ReasonCode::PacketIdentifierNotFound,
-        }
+        };
+        (code, stored)
     }
 
     /// QoS 2 messages from the client that it has not released.

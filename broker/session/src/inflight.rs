@@ -11,7 +11,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use codec::{PacketId, QoS};
 
-use crate::{Message, packet_id::PacketIds};
+use crate::{Claim, Message, Waiting, packet_id::PacketIds};
 
 /// What an in-flight message waits for.
 #[derive(Clone, Debug)]
@@ -21,16 +21,45 @@ pub(crate) enum Awaiting {
     /// QoS 2: PUBREC.
     Received(Owed),
     /// QoS 2: PUBCOMP; the message itself is the client's now and was let go.
-    Completed,
+    Completed(Option<Claim>),
+}
+
+impl Awaiting {
+    /// What the session holds of the message in the store.
+    pub(crate) fn claim(&self) -> Option<Claim> {
+        match self {
+            Self::Acknowledged(owed) | Self::Received(owed) => owed.claim,
+            Self::Completed(claim) => *claim,
+        }
+    }
 }
 
 /// Everything needed to send a message again.
 #[derive(Clone, Debug)]
 pub(crate) struct Owed {
     pub(crate) message: Arc<Message>,
+    /// In a session that outlives the process.
+    pub(crate) claim: Option<Claim>,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
+    /// It came by a shared subscription.
+    pub(crate) shared: bool,
     pub(crate) subscription_identifiers: Box<[u32]>,
+}
+
+impl Owed {
+    /// The same without the message, if the store has that.
+    pub(crate) fn waiting(&self) -> Option<Waiting> {
+        Some(Waiting {
+            claim: self.claim?,
+            bytes: self.message.size_bytes(),
+            expires_at: self.message.expires_at(),
+            qos: self.qos,
+            retain: self.retain,
+            shared: self.shared,
+            subscription_identifiers: self.subscription_identifiers.clone(),
+        })
+    }
 }
 
 /// One in-flight message.
@@ -86,68 +115,99 @@ impl Inflight {
     }
 
     /// An identifier for [`Self::push`]; `None` when all 65,535 are in use.
-    pub(crate) fn next_packet_id(&mut self) -> Option<PacketId> {
-        self.ids.next(self.entries.iter().map(|entry| entry.packet_id))
+    pub(crate) fn next_packet_id(&mut self, claim: Option<Claim>) -> Option<PacketId> {
+        match claim {
+            None => self.ids.next(self.entries.iter().map(|entry| entry.packet_id)),
+            Some(claim) => packet_id_of(claim),
+        }
     }
 
-    /// Adds a message that is being sent now.
-    pub(crate) fn push(&mut self, packet_id: PacketId, owed: Owed) {
+    /// Whether the identifier of a message that the store has is free: another one may have it that was
+    /// sent 65,535 messages ago and is not acknowledged yet.
+    pub(crate) fn has_identifier_for(&self, claim: Option<Claim>) -> bool {
+        let oldest = self.entries.front().and_then(|entry| entry.awaiting.claim());
+        let (Some(claim), Some(oldest)) = (claim, oldest) else { return true };
+        // Searched only when the numbers have gone round: clients acknowledge in order.
+        claim.number.get().saturating_sub(oldest.number.get()) < IDENTIFIERS
+            || packet_id_of(claim).is_none_or(|packet_id| self.position(packet_id).is_none())
+    }
+
+    /// Adds a message that was with the client already when the process before this one ended: PUBREL
+    /// is to be sent.
+    pub(crate) fn push_release(&mut self, claim: Claim) {
+        let Some(packet_id) = packet_id_of(claim) else { return };
+        let awaiting = Awaiting::Completed(Some(claim));
+        let (sent, taken, begun) = (false, false, true);
+        self.entries.push_back(Entry { packet_id, awaiting, sent, taken, begun });
+        self.unsent += 1;
+        self.releases_unsent = true;
+    }
+
+    /// What the session holds in the store of all that is in flight.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = Claim> {
+        self.entries.iter().filter_map(|entry| entry.awaiting.claim())
+    }
+
+    /// QoS 1 messages whose PUBACK has not come.
+    pub(crate) fn unacknowledged(&self) -> impl Iterator<Item = &Owed> {
+        self.entries.iter().filter_map(|entry| match &entry.awaiting {
+            Awaiting::Acknowledged(owed) => Some(owed),
+            Awaiting::Received(_) | Awaiting::Completed(_) => None,
+        })
+    }
+
+    /// All of it, for those who may change it.
+    pub(crate) fn awaiting_mut(&mut self) -> impl Iterator<Item = &mut Awaiting> {
+        self.entries.iter_mut().map(|entry| &mut entry.awaiting)
+    }
+
+    /// Adds a message that is being sent now. `begun`: a client may have it from an earlier process.
+    pub(crate) fn push(&mut self, packet_id: PacketId, owed: Owed, begun: bool) {
         let awaiting = match owed.qos {
             QoS::ExactlyOnce => Awaiting::Received(owed),
             QoS::AtMostOnce | QoS::AtLeastOnce => Awaiting::Acknowledged(owed),
         };
-        self.entries.push_back(Entry {
-            packet_id,
-            awaiting,
-            sent: true,
-            taken: false,
-            begun: false,
-        });
+        self.entries.push_back(Entry { packet_id, awaiting, sent: true, taken: false, begun });
         self.encoded += 1;
     }
 
-    /// Takes the entry out when `is` holds for it; `false` when there is no such entry.
-    pub(crate) fn complete(&mut self, packet_id: PacketId, is: impl Fn(&Awaiting) -> bool) -> bool {
-        let Some(at) = self.position(packet_id) else {
-            return false;
-        };
-        let found = self.entries.get(at).is_some_and(|entry| is(&entry.awaiting));
-        if found {
-            self.remove(at);
-        }
-        found
+    /// Takes the entry out when `is` holds for it; `None` when there is no such entry.
+    pub(crate) fn complete(
+        &mut self,
+        packet_id: PacketId,
+        is: impl Fn(&Awaiting) -> bool,
+    ) -> Option<Awaiting> {
+        let at = self.position(packet_id)?;
+        self.entries.get(at).filter(|entry| is(&entry.awaiting))?;
+        self.remove(at)
     }
 
-    fn remove(&mut self, at: usize) {
-        if let Some(removed) = self.entries.remove(at) {
-            self.unsent -= u32::from(!removed.sent);
-            self.encoded -= u32::from(removed.sent && !removed.taken);
-        }
+    fn remove(&mut self, at: usize) -> Option<Awaiting> {
+        let removed = self.entries.remove(at)?;
+        self.unsent -= u32::from(!removed.sent);
+        self.encoded -= u32::from(removed.sent && !removed.taken);
         if self.entries.is_empty() && self.entries.capacity() > ENTRIES_KEPT {
             // A window that was full once must not cost an idle client its memory for good.
             self.entries = VecDeque::new();
         }
+        Some(removed.awaiting)
     }
 
-    /// PUBREC came: the message is the client's, now PUBCOMP is awaited. `true` also when that was
-    /// so already (a repeated PUBREC).
-    pub(crate) fn released(&mut self, packet_id: PacketId) -> bool {
-        let Some(at) = self.position(packet_id) else {
-            return false;
+    /// PUBREC came: the message is the client's, now PUBCOMP is awaited. `None` = no such message; a
+    /// repeated PUBREC has one.
+    pub(crate) fn released(&mut self, packet_id: PacketId) -> Option<Released> {
+        let at = self.position(packet_id)?;
+        let entry = self.entries.get_mut(at)?;
+        let released = match &entry.awaiting {
+            Awaiting::Acknowledged(_) => return None,
+            Awaiting::Received(owed) => Released::Now(owed.claim),
+            Awaiting::Completed(_) => Released::Before,
         };
-        let Some(entry) = self.entries.get_mut(at) else {
-            return false;
-        };
-        match entry.awaiting {
-            Awaiting::Acknowledged(_) => false,
-            Awaiting::Received(_) | Awaiting::Completed => {
-                entry.mark_sent(&mut self.unsent, &mut self.encoded);
-                entry.awaiting = Awaiting::Completed;
-                // The client has it, whatever we thought.
-                entry.begun = true;
-                true
-            }
-        }
+        entry.mark_sent(&mut self.unsent, &mut self.encoded);
+        entry.awaiting = Awaiting::Completed(entry.awaiting.claim());
+        // The client has it, whatever we thought.
+        entry.begun = true;
+        Some(released)
     }
 
     fn position(&self, packet_id: PacketId) -> Option<usize> {
@@ -176,7 +236,7 @@ impl Inflight {
         }
         for entry in self.entries.iter_mut().filter(|entry| entry.sent && !entry.taken) {
             entry.sent = false;
-            self.releases_unsent |= matches!(entry.awaiting, Awaiting::Completed);
+            self.releases_unsent |= matches!(entry.awaiting, Awaiting::Completed(_));
             self.unsent += 1;
         }
         self.encoded = 0;
@@ -206,7 +266,7 @@ impl Inflight {
             return;
         }
         for entry in &mut self.entries {
-            if !entry.sent && matches!(entry.awaiting, Awaiting::Completed) {
+            if !entry.sent && matches!(entry.awaiting, Awaiting::Completed(_)) {
                 entry.mark_sent(&mut self.unsent, &mut self.encoded);
                 send(entry.packet_id);
             }
@@ -224,7 +284,7 @@ impl Inflight {
             Awaiting::Acknowledged(owed) | Awaiting::Received(owed) => {
                 Some((at, entry.packet_id, owed))
             }
-            Awaiting::Completed => None,
+            Awaiting::Completed(_) => None,
         })
     }
 
@@ -237,38 +297,43 @@ impl Inflight {
     /// The message cannot be sent again on this connection. QoS 1 is over with that. With QoS 2 the
     /// client may hold the identifier already, and would take the next message with it for a
     /// repetition and lose it: the identifier stays until a PUBREL has freed it on both sides.
-    /// `true` = that PUBREL is to be sent now.
-    pub(crate) fn give_up(&mut self, at: usize) -> bool {
-        let Some(entry) = self.entries.get_mut(at) else {
-            return false;
-        };
+    /// What is returned is over; `None` = that PUBREL is to be sent now.
+    pub(crate) fn give_up(&mut self, at: usize) -> Option<Awaiting> {
+        let entry = self.entries.get_mut(at)?;
         if matches!(entry.awaiting, Awaiting::Acknowledged(_)) {
-            self.remove(at);
-            return false;
+            return self.remove(at);
         }
-        entry.awaiting = Awaiting::Completed;
+        entry.awaiting = Awaiting::Completed(entry.awaiting.claim());
         self.mark_sent(at);
-        true
+        None
     }
 
     /// Drops messages that the client may no longer get, unless their sending on this connection
-    /// has begun; returns how many. With QoS 2 the identifier stays, see [`Self::give_up`].
-    pub(crate) fn retain_messages(&mut self, keep: impl Fn(&Message) -> bool) -> usize {
+    /// has begun; returns how many. With QoS 2 the identifier stays, see [`Self::give_up`]. What the store
+    /// has of the others is named to `over`.
+    pub(crate) fn retain_messages(
+        &mut self,
+        keep: impl Fn(&Message) -> bool,
+        mut over: impl FnMut(Claim),
+    ) -> usize {
         let mut gone = 0;
         let mut released = false;
         self.entries.retain_mut(|entry| {
             let (owed, exactly_once) = match &entry.awaiting {
                 Awaiting::Acknowledged(owed) => (owed, false),
                 Awaiting::Received(owed) => (owed, true),
-                Awaiting::Completed => return true,
+                Awaiting::Completed(_) => return true,
             };
             if entry.sent || keep(&owed.message) {
                 return true;
             }
             gone += 1;
+            let claim = owed.claim;
             if exactly_once {
-                entry.awaiting = Awaiting::Completed;
+                entry.awaiting = Awaiting::Completed(claim);
                 released = true;
+            } else if let Some(claim) = claim {
+                over(claim);
             }
             exactly_once
         });
@@ -276,6 +341,23 @@ impl Inflight {
         self.unsent = count(self.entries.iter().filter(|entry| !entry.sent));
         gone
     }
+}
+
+/// What a PUBREC did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Released {
+    /// The message was let go; what the store has of it.
+    Now(Option<Claim>),
+    /// An earlier one had done it.
+    Before,
+}
+
+/// Packet Identifiers that there are.
+const IDENTIFIERS: u64 = u16::MAX as u64;
+
+/// The Packet Identifier of a message that the store has: the same in every process.
+fn packet_id_of(claim: Claim) -> Option<PacketId> {
+    u16::try_from(claim.number.get() % IDENTIFIERS + 1).ok().and_then(PacketId::new)
 }
 
 /// There are at most as many entries as packet identifiers.

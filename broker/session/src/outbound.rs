@@ -8,8 +8,9 @@ use codec::{
 };
 
 use crate::{
-    Delivered, DeliveryOptions, DropReason, Fanout, Message, QueueFull, Session,
-    inflight::{Awaiting, Owed},
+    Claim, Delivered, DeliveryOptions, DropReason, Fanout, Message, QueueFull, Session,
+    inflight::{Awaiting, Owed, Released},
+    kept::let_go,
     link::TooLarge,
     queue::Enqueued,
 };
@@ -75,23 +76,44 @@ impl Session {
         if self.link.is_none() && !self.persistent {
             return Delivered::Dropped(DropReason::NotConnected);
         }
+        let claim = self.next_claim(options.place);
+        if self.is_kept() && claim.is_none() {
+            return Delivered::Dropped(DropReason::NotStored);
+        }
         let owed = Owed {
             message: fanout.message().clone(),
+            claim,
             qos,
             retain: options.retain,
+            shared: options.shared,
             subscription_identifiers: options.subscription_identifiers.into(),
         };
-        if self.is_window_open() {
+        // What the store has yet to write is not sent at once with QoS 2: it waits.
+        let at_once = claim.is_none() || qos == QoS::AtLeastOnce;
+        if at_once && self.is_window_open() && self.inflight.has_identifier_for(claim) {
             return match self.send(owed, now) {
-                Ok(()) => Delivered::Sent,
+                Ok(()) => {
+                    self.claimed(claim, qos);
+                    Delivered::Sent
+                }
                 Err(TooLarge) => Delivered::Dropped(DropReason::TooLarge),
             };
         }
-        let limits = &self.limits.queue;
-        if !self.queue.has_room_for(&owed, limits) {
-            self.dropped += self.queue.drop_expired(now) as u64;
+        let delivered = self.enqueue(owed, now);
+        if matches!(delivered, Delivered::Queued | Delivered::QueuedDropping(_)) {
+            self.claimed(claim, qos);
         }
-        match self.queue.push(owed, limits) {
+        delivered
+    }
+
+    fn enqueue(&mut self, owed: Owed, now: Instant) -> Delivered {
+        let (limits, in_memory) = (&self.limits.queue, self.link.is_some());
+        let Self { queue, inflight, kept, .. } = self;
+        let mut over = |claim, qos| let_go((inflight, kept), claim, qos);
+        if !queue.has_room_for(owed.message.size_bytes(), limits) {
+            self.dropped += queue.drop_expired(now, &mut over) as u64;
+        }
+        match queue.push(owed, limits, in_memory, over) {
             Enqueued::Queued { dropped: 0 } => Delivered::Queued,
             Enqueued::Queued { dropped } => Delivered::QueuedDropping(dropped),
             Enqueued::Refused if self.must_disconnect() => Delivered::Disconnect,
@@ -122,12 +144,14 @@ impl Session {
         let Some(link) = &mut self.link else {
             return Err(TooLarge);
         };
-        let Some(packet_id) = self.inflight.next_packet_id() else {
+        let Some(packet_id) = self.inflight.next_packet_id(owed.claim) else {
             return Err(TooLarge);
         };
-        let head = head(&owed, packet_id, false, now);
+        let kept = self.kept.as_ref();
+        let again = kept.zip(owed.claim).is_some_and(|(kept, claim)| kept.may_be_sent(claim));
+        let head = head(&owed, packet_id, again, now);
         link.write(&mut self.out, owed.message.topic(), &head)?;
-        self.inflight.push(packet_id, owed);
+        self.inflight.push(packet_id, owed, again);
         Ok(())
     }
 
@@ -141,8 +165,7 @@ impl Session {
         if self.inflight.all_sent() {
             return 0;
         }
-        let out = &mut self.out;
-        self.inflight.send_releases(|packet_id| release(packet_id, version, out));
+        self.send_releases();
         let mut dropped = 0;
         let mut from = 0;
         while self.has_room()
@@ -157,8 +180,9 @@ impl Session {
                 continue;
             }
             dropped += 1;
-            if self.inflight.give_up(at) {
-                release(packet_id, version, &mut self.out);
+            match self.inflight.give_up(at) {
+                Some(over) => self.done(over.claim()),
+                None => release(packet_id, version, &mut self.out),
             }
         }
         self.dropped += dropped as u64;
@@ -168,14 +192,34 @@ impl Session {
     /// Writes queued messages while the window has room; returns how many were dropped.
     pub(crate) fn send_queued(&mut self, now: Instant) -> usize {
         let mut dropped = 0;
-        while self.inflight.all_sent() && self.has_room() {
-            let Some(owed) = self.queue.pop() else { break };
+        while self.inflight.all_sent() && self.has_room() && self.is_next_ready() {
+            let Some(owed) = self.queue.pop_owed() else { break };
+            let (claim, qos) = (owed.claim, owed.qos);
             if owed.message.is_expired(now) || self.send(owed, now).is_err() {
                 dropped += 1;
+                if let Some(claim) = claim {
+                    let_go((&mut self.inflight, &mut self.kept), claim, qos);
+                    self.send_releases();
+                }
             }
         }
         self.dropped += dropped as u64;
         dropped
+    }
+
+    /// Whether the first message of the queue is in memory and may be sent.
+    fn is_next_ready(&self) -> bool {
+        let holds = |owed| self.kept.as_ref().is_some_and(|kept| kept.holds(owed));
+        self.queue
+            .front()
+            .is_some_and(|owed| !holds(owed) && self.inflight.has_identifier_for(owed.claim))
+    }
+
+    /// Sends what frees identifiers, at once: the window holds back PUBLISH only.
+    fn send_releases(&mut self) {
+        let Some(version) = self.version() else { return };
+        let out = &mut self.out;
+        self.inflight.send_releases(|packet_id| release(packet_id, version, out));
     }
 
     /// PUBACK: QoS 1 is complete. `false` = we await no such acknowledgement.
@@ -184,7 +228,8 @@ impl Session {
     }
 
     /// PUBREC: the code for the PUBREL that answers it, 0x92 when there is no such message. `None` =
-    /// no answer: the client refused the message, which completes it [MQTT-4.3.3-4].
+    /// no answer: the client refused the message, which completes it [MQTT-4.3.3-4]. The claim is that
+    /// of a message that the client has from now on: PUBREL must not be sent before the store knows.
     ///
     /// The caller writes the PUBREL with its other answers: a client that sends PUBREC without end
     /// and reads nothing is then not read, instead of filling the session.
@@ -193,20 +238,23 @@ impl Session {
         packet_id: PacketId,
         reason: ReasonCode,
         now: Instant,
-    ) -> Option<ReasonCode> {
+    ) -> Option<(ReasonCode, Option<Claim>)> {
         if reason.is_failure() {
             self.complete(packet_id, now, |awaiting| {
                 !matches!(awaiting, Awaiting::Acknowledged(_))
             });
             return None;
         }
-        let known = self.inflight.released(packet_id);
-        Some(if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound })
+        Some(match self.inflight.released(packet_id) {
+            Some(Released::Now(claim)) => (ReasonCode::Success, claim),
+            Some(Released::Before) => (ReasonCode::Success, None),
+            None => (ReasonCode::PacketIdentifierNotFound, None),
+        })
     }
 
     /// PUBCOMP: QoS 2 is complete. `false` = we await no such acknowledgement.
     pub fn handle_pubcomp(&mut self, packet_id: PacketId, now: Instant) -> bool {
-        self.complete(packet_id, now, |awaiting| matches!(awaiting, Awaiting::Completed))
+        self.complete(packet_id, now, |awaiting| matches!(awaiting, Awaiting::Completed(_)))
     }
 
     /// Ends an in-flight message; its place in the window goes to the next one.
@@ -216,11 +264,12 @@ impl Session {
         now: Instant,
         is: impl Fn(&Awaiting) -> bool,
     ) -> bool {
-        let done = self.inflight.complete(packet_id, is);
-        if done {
-            self.pump(now);
-        }
-        done
+        let Some(done) = self.inflight.complete(packet_id, is) else {
+            return false;
+        };
+        self.done(done.claim());
+        self.pump(now);
+        true
     }
 
     /// The protocol level of the attached connection.

@@ -6,7 +6,11 @@ use std::time::Instant;
 use codec::{Connect, ProtocolVersion};
 
 use crate::{
-    Message, QueueLimits, Subscriptions, inbound::Unreleased, inflight::Inflight, link::Link,
+    Message, QueueLimits, Subscriptions,
+    inbound::Unreleased,
+    inflight::Inflight,
+    kept::{Kept, let_go},
+    link::Link,
     queue::Queue,
 };
 
@@ -60,6 +64,8 @@ pub struct Session {
     pub(crate) queue: Queue,
     pub(crate) unreleased: Unreleased,
     pub(crate) dropped: u64,
+    /// In a session that outlives the process.
+    pub(crate) kept: Option<Box<Kept>>,
     /// The subscriptions.
     pub subscriptions: Subscriptions,
 }
@@ -76,6 +82,7 @@ impl Session {
             queue: Queue::default(),
             unreleased: Unreleased::default(),
             dropped: 0,
+            kept: None,
             subscriptions: Subscriptions::default(),
         }
     }
@@ -95,6 +102,7 @@ impl Session {
         self.take_back_output();
         self.inflight.mark_unsent();
         self.link = None;
+        self.queue.leave_to_store();
     }
 
     /// Takes back what is encoded and not yet taken, so that it is judged and encoded anew; QoS 0
@@ -109,10 +117,10 @@ impl Session {
         }
     }
 
-    /// The session is over: nothing is owed any more. Returns the subscriptions.
-    pub fn discard(&mut self) -> Subscriptions {
+    /// The session is over: nothing is owed any more. Returns the session as it was.
+    pub fn discard(&mut self) -> Self {
         let over = Self::new(self.limits, false);
-        std::mem::replace(self, over).subscriptions
+        std::mem::replace(self, over)
     }
 
     /// Whether messages are kept while the client is away.
@@ -170,13 +178,21 @@ impl Session {
     /// Drops what waits and is no longer to be delivered (`keep` says no). Messages whose sending
     /// has begun on this connection are completed.
     pub fn retain_messages(&mut self, keep: impl Fn(&Message) -> bool) -> usize {
-        let gone =
-            self.queue.retain(|owed| keep(&owed.message)) + self.inflight.retain_messages(&keep);
+        let Self { queue, inflight, kept, .. } = self;
+        let mut over = Vec::new();
+        let gone = queue.retain_owed(
+            |owed| keep(&owed.message),
+            |claim, qos| let_go((inflight, kept), claim, qos),
+        );
+        let gone = gone + inflight.retain_messages(&keep, |claim| over.push(claim));
+        if let Some(kept) = kept {
+            kept.done.append(&mut over);
+        }
         self.dropped += gone as u64;
         gone
     }
 
-    /// Whether messages wait that no connection has taken on its way yet: in the queue, or in
+    /// Whether messages wait in memory that no connection has taken on its way yet: in the queue, or in
     /// flight from an earlier connection.
     pub fn has_waiting(&self) -> bool {
         !self.queue.is_empty() || !self.inflight.all_sent()

@@ -34,6 +34,8 @@ fn allocations(qos: QoS) -> u64 {
         maximum_qos: QoS::ExactlyOnce,
         retain: false,
         subscription_identifiers: &[],
+        shared: false,
+        place: None,
     };
     let mut buffer = Vec::new();
     let mut last = 0;

@@ -14,8 +14,13 @@ use std::{
 use codec::PacketId;
 use parking_lot::Mutex;
 
+mod claims;
 mod commit;
+mod found;
 mod log;
+mod mark;
+mod notes;
+mod pending;
 mod record;
 mod recovery;
 mod segment;
@@ -23,10 +28,11 @@ mod state;
 
 pub(crate) use segment::FORMAT;
 
-use self::{log::Log, record::Record, state::Change};
+pub use self::found::FoundClaims;
+use self::{log::Log, state::Change};
 use crate::{
-    FoundOwed, KeptSession, KeptSubscription, MessageRef, OpenError, Origin, Owed, Position,
-    Retained, SessionKey, Store, StoredMessage, Ticket, Unavailable,
+    KeptSession, KeptSubscription, MessageRef, OpenError, Origin, Owed, Position, Retained,
+    SessionKey, Store, StoredMessage, Ticket, Unavailable,
 };
 
 /// What "durable" means.
@@ -85,7 +91,7 @@ pub struct FoundSession {
     /// Its subscriptions.
     pub subscriptions: Vec<KeptSubscription>,
     /// What it is owed, by number.
-    pub owed: Vec<FoundOwed>,
+    pub owed: FoundClaims,
     /// QoS 2 identifiers of the client that it has not released.
     pub unreleased: Vec<PacketId>,
     /// The highest number that one of its messages had.
@@ -98,7 +104,7 @@ pub struct FileStore {
     last_session: AtomicU64,
     writer: Mutex<Option<JoinHandle<io::Result<()>>>>,
     /// Held as long as the store is open.
-    _lock: std::fs::File,
+    lock: Mutex<Option<std::fs::File>>,
 }
 
 impl FileStore {
@@ -119,7 +125,7 @@ impl FileStore {
             log,
             last_session: AtomicU64::new(opened.last_session),
             writer: Mutex::new(Some(writer)),
-            _lock: opened.lock,
+            lock: Mutex::new(Some(opened.lock)),
         };
         Ok((store, opened.recovered))
     }
@@ -130,11 +136,13 @@ impl FileStore {
     /// The disk did not take the last batch.
     pub fn close(&self) -> io::Result<()> {
         self.log.close();
-        match self.writer.lock().take().map(JoinHandle::join) {
+        let result = match self.writer.lock().take().map(JoinHandle::join) {
             None => Ok(()),
             Some(Ok(result)) => result,
             Some(Err(_)) => Err(io::Error::other("the thread that writes panicked")),
-        }
+        };
+        drop(self.lock.lock().take());
+        result
     }
 }
 
@@ -152,40 +160,35 @@ impl Store for FileStore {
     }
 
     fn append_message(&self, message: &MessageRef<'_>, origin: Option<Origin>) -> Position {
-        self.log.append(&Record::Message { moved_from: None, message: *message, origin }).0
+        self.log.message(message, origin)
     }
 
-    fn append_owed(
-        &self,
-        position: Position,
-        (bytes, expires_at_unix): (usize, Option<u64>),
-        owed: &[Owed],
-    ) -> Ticket {
-        self.log.owe(position, owed.len() as u64);
-        let (position, bytes) = (position.0, bytes as u64);
-        self.log.append(&Record::Owed { position, bytes, expires_at_unix, owed: owed.into() }).1
+    fn append_owed(&self, position: Position, size: (usize, Option<u64>), owed: &[Owed]) -> Ticket {
+        self.log.owed(position, size, owed)
+    }
+
+    fn append_moved(&self, from: Position, to: Position, size: (usize, Option<u64>), owed: Owed) {
+        self.log.moved((from, to), size, owed);
+    }
+
+    fn crowded(&self) -> Option<Position> {
+        self.log.claims.crowded()
     }
 
     fn complete(&self, session: SessionKey, done: &[(u64, Position)]) -> Ticket {
-        for (_, position) in done {
-            self.log.settle(*position);
-        }
-        let numbers: Vec<u64> = done.iter().map(|(number, _)| *number).collect();
-        self.log.append(&Record::Completed { session, numbers: numbers.into() }).1
+        self.log.complete(session, done)
     }
 
     fn abandon(&self, positions: &[Position]) {
-        for position in positions {
-            self.log.settle(*position);
-        }
+        self.log.settle(positions);
     }
 
     fn receive(&self, session: SessionKey, number: u64) -> Ticket {
-        self.log.append(&Record::Received { session, number }).1
+        self.log.receive(session, number)
     }
 
     fn release(&self, origin: Origin) -> Ticket {
-        self.log.append(&Record::Released(origin)).1
+        self.log.release(origin)
     }
 
     fn new_session(&self) -> SessionKey {

@@ -24,7 +24,7 @@ use std::{io, task::Waker};
 use codec::{PacketId, QoS};
 
 pub use error::OpenError;
-pub use file::{Durability, FileStore, Options, Recovered};
+pub use file::{Durability, FileStore, FoundClaims, FoundSession, Options, Recovered};
 pub use kept::{KeptIdentity, KeptSession, KeptSubscription, KeptWill, Retained};
 
 /// A session in the store; never given to another one.
@@ -117,6 +117,8 @@ pub struct Owed {
     pub qos: QoS,
     /// RETAIN flag it is delivered with.
     pub retain: bool,
+    /// It came by a shared subscription.
+    pub shared: bool,
     /// Of the subscriptions it came by.
     pub subscription_identifiers: Box<[u32]>,
 }
@@ -145,6 +147,8 @@ pub struct FoundOwed {
     pub qos: QoS,
     /// RETAIN flag it is delivered with.
     pub retain: bool,
+    /// It came by a shared subscription.
+    pub shared: bool,
     /// Of the subscriptions it came by.
     pub subscription_identifiers: Box<[u32]>,
     /// The client has it and said so (PUBREC): only PUBREL is owed.
@@ -165,15 +169,33 @@ pub trait Store: Send + Sync {
 
     /// Writes a message, once, for [`Self::append_owed`] to say who is owed it. `origin` is noted as
     /// in use.
+    ///
+    /// The message is held: its place is not given back before [`Self::append_owed`] was called for
+    /// it. That must happen exactly once, with an empty list when nobody is owed it.
     fn append_message(&self, message: &MessageRef<'_>, origin: Option<Origin>) -> Position;
 
-    /// Who is owed a message, and how many bytes it counts for.
+    /// Who is owed a message, how many bytes it counts for and when it expires (seconds since 1970).
+    /// Lets go of the hold of [`Self::append_message`]. Another thread may have completed, received
+    /// or moved some of the claims before.
     fn append_owed(&self, position: Position, size: (usize, Option<u64>), owed: &[Owed]) -> Ticket;
+
+    /// A session's claim on the message at `from`, which was written again at `to` and is still held
+    /// there (`append_message(.., None)`, then this for each claim, then `append_owed(to, .., &[])`).
+    /// The number stays the same, and so does whether the client said that it has the message.
+    ///
+    /// The claim must not have been completed, and from now on it is completed at `to`: who calls
+    /// this keeps others from completing it meanwhile.
+    fn append_moved(&self, from: Position, to: Position, size: (usize, Option<u64>), owed: Owed);
+
+    /// `Some(end)` when the oldest messages keep too much space from being given back: the caller
+    /// moves every claim on a message below `end`, with [`Self::append_moved`].
+    fn crowded(&self) -> Option<Position>;
 
     /// The session is done with these of its messages: they were delivered, or dropped.
     fn complete(&self, session: SessionKey, done: &[(u64, Position)]) -> Ticket;
 
-    /// Nobody is owed the messages at these places by a session that is over.
+    /// A session that is over no longer is owed the messages at these places, one for each claim.
+    /// Called after [`Self::remove_session`].
     fn abandon(&self, positions: &[Position]);
 
     /// The client has the message and said so (PUBREC).

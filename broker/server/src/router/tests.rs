@@ -80,6 +80,7 @@ fn session(sessions: &Sessions, client_id: &str) -> Arc<SessionHandle> {
         authenticated: &authenticated,
         limits: live.session_limits(),
         sizes: &live.limits.sizes,
+        store: None,
         will: None,
         facts,
     };

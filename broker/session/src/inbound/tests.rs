@@ -29,7 +29,7 @@ fn check(version: ProtocolVersion, script: &str, expect: &str) {
                 Err(Error::ReceiveMaximumExceeded) => 'E',
                 Err(error) => panic!("{error}"),
             }),
-            ("r", Some(id)) => answers.push(match session.handle_pubrel(id) {
+            ("r", Some(id)) => answers.push(match session.handle_pubrel(id).0 {
                 ReasonCode::Success => 'S',
                 ReasonCode::PacketIdentifierNotFound => 'U',
                 code => panic!("{code:?}"),

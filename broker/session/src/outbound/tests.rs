@@ -18,6 +18,8 @@ pub(crate) struct Bench {
     pub(crate) session: Session,
     pub(crate) limits: SessionLimits,
     pub(crate) now: Instant,
+    /// Messages come by a shared subscription.
+    pub(crate) shared: bool,
     frames: Frames,
 }
 
@@ -31,7 +33,7 @@ impl Bench {
             topic_alias_maximum: 0,
         };
         let session = Session::new(limits, true);
-        Self { session, limits, now: Instant::now(), frames: Frames::default() }
+        Self { session, limits, now: Instant::now(), shared: false, frames: Frames::default() }
     }
 
     pub(crate) fn attach(&mut self, version: ProtocolVersion, packet_max: Option<u32>) -> String {
@@ -47,6 +49,17 @@ impl Bench {
     }
 
     pub(crate) fn deliver(&mut self, qos: u8, bytes: usize, expiry: Option<u32>) -> Delivered {
+        self.deliver_at(qos, bytes, expiry, None)
+    }
+
+    /// As [`Self::deliver`], with the place where the store has it.
+    pub(crate) fn deliver_at(
+        &mut self,
+        qos: u8,
+        bytes: usize,
+        expiry: Option<u32>,
+        place: Option<u64>,
+    ) -> Delivered {
         let (topic, payload) = (TopicName::new("t").unwrap(), vec![b'x'; bytes]);
         let flags = (QoS::from_value(qos).unwrap(), false);
         let parts: (&[u8], &[u8]) = (&[], &payload);
@@ -55,6 +68,8 @@ impl Bench {
             maximum_qos: QoS::ExactlyOnce,
             retain: false,
             subscription_identifiers: &[],
+            shared: self.shared,
+            place,
         };
         self.session.deliver(&mut fanout, &options, self.now)
     }
@@ -143,13 +158,13 @@ fn exactly_once_step_by_step() {
             !bench.session.handle_puback(id(1), now) && !bench.session.handle_pubcomp(id(1), now)
         );
         for _ in 0..2 {
-            assert_eq!(bench.session.handle_pubrec(id(1), success, now), Some(success));
+            assert_eq!(bench.session.handle_pubrec(id(1), success, now), Some((success, None)));
         }
         assert_eq!(bench.written(), "", "PUBREC frees no place in the window");
         assert!(bench.session.handle_pubcomp(id(1), now));
         assert_eq!(bench.written(), "P3", "PUBCOMP does");
         let unknown = bench.session.handle_pubrec(id(9), success, now);
-        assert_eq!(unknown, Some(ReasonCode::PacketIdentifierNotFound));
+        assert_eq!(unknown, Some((ReasonCode::PacketIdentifierNotFound, None)));
         bench.deliver(2, 5, None);
         assert_eq!(bench.session.handle_pubrec(id(2), ReasonCode::QuotaExceeded, now), None);
         assert_eq!(bench.written(), "P4", "so does a failing PUBREC, without PUBREL");

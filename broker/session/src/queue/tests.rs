@@ -18,8 +18,10 @@ fn owed(name: &str, bytes: usize, expiry: Option<u32>, now: Instant) -> Owed {
         .with_expiry(expiry, now);
     Owed {
         message: Arc::new(message),
+        claim: None,
         qos: QoS::AtLeastOnce,
         retain: false,
+        shared: false,
         subscription_identifiers: [].into(),
     }
 }
@@ -29,7 +31,7 @@ fn limits(messages: usize, bytes: usize, when_full: QueueFull) -> QueueLimits {
 }
 
 fn names(queue: &mut Queue) -> String {
-    std::iter::from_fn(|| queue.pop()).map(|owed| owed.message.topic().to_string()).collect()
+    std::iter::from_fn(|| queue.pop_owed()).map(|owed| owed.message.topic().to_string()).collect()
 }
 
 /// Pushes messages `a`, `b`, ... of these sizes; what became of the last one, and what waits then.
@@ -39,7 +41,8 @@ fn check(sizes: &[usize], limits: QueueLimits, expect: Enqueued, waiting: &str) 
     let mut queue = Queue::default();
     let mut last = None;
     for (name, size) in ('a'..).zip(sizes) {
-        last = Some(queue.push(owed(&name.to_string(), *size, None, now), &limits));
+        last =
+            Some(queue.push(owed(&name.to_string(), *size, None, now), &limits, true, |_, _| ()));
         assert!(queue.len() <= limits.messages && queue.bytes <= limits.bytes);
     }
     assert_eq!((last, names(&mut queue).as_str()), (Some(expect), waiting));
@@ -69,10 +72,10 @@ fn expired_messages_go_and_are_searched_for_only_when_due() {
     let limits = limits(9, 1_000, QueueFull::DropNewest);
     let mut queue = Queue::default();
     for (name, expiry) in [("a", Some(9)), ("b", None), ("c", Some(3)), ("d", Some(5))] {
-        queue.push(owed(name, 10, expiry, start), &limits);
+        queue.push(owed(name, 10, expiry, start), &limits, true, |_, _| ());
     }
     for (seconds, gone, bytes) in [(2, 0, 40), (3, 1, 30), (4, 0, 30), (5, 1, 20), (6, 0, 20)] {
-        assert_eq!(queue.drop_expired(at(seconds)), gone, "after {seconds} s");
+        assert_eq!(queue.drop_expired(at(seconds), |_, _| ()), gone, "after {seconds} s");
         assert_eq!(queue.bytes, bytes);
     }
     assert_eq!(queue.expires_from, Some(at(9)));
@@ -86,8 +89,8 @@ fn an_empty_queue_keeps_little() {
     let limits = limits(1_000, 100_000, QueueFull::DropNewest);
     let mut queue = Queue::default();
     for _ in 0..1_000 {
-        queue.push(owed("a", 10, None, now), &limits);
+        queue.push(owed("a", 10, None, now), &limits, true, |_, _| ());
     }
-    assert_eq!(queue.retain(|_| false), 1_000);
+    assert_eq!(queue.retain_owed(|_| false, |_, _| ()), 1_000);
     assert!(queue.waiting.capacity() <= super::MESSAGES_KEPT);
 }

@@ -159,6 +159,8 @@ impl World {
             maximum_qos: QoS::ExactlyOnce,
             retain: self.random.bool(),
             subscription_identifiers: if self.random.bool() { &[] } else { &[7, 300] },
+            shared: false,
+            place: None,
         };
         let delivered = self.session.deliver(&mut fanout, &options, self.now);
         self.tell(|| format!("server publishes {number} to {name} with {qos:?}: {delivered:?}"));
@@ -272,7 +274,7 @@ impl World {
                 }
             }
             Packet::PubRel(ack) => {
-                let code = self.session.handle_pubrel(ack.packet_id);
+                let (code, _) = self.session.handle_pubrel(ack.packet_id);
                 let again = code == ReasonCode::PacketIdentifierNotFound;
                 self.summary.releases_repeated += u64::from(again);
                 self.answer(PacketType::PubComp, ack.packet_id, code);
@@ -283,7 +285,7 @@ impl World {
             }
             Packet::PubRec(ack) => {
                 match self.session.handle_pubrec(ack.packet_id, ack.reason_code, now) {
-                    Some(code) => {
+                    Some((code, _)) => {
                         assert_eq!(code, ReasonCode::Success, "{ack:?}");
                         self.answer(PacketType::PubRel, ack.packet_id, code);
                     }

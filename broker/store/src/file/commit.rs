@@ -4,7 +4,7 @@
 //! What it could not write it writes again until it can; meanwhile no more messages are taken.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -12,9 +12,13 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::MutexGuard;
+
 use super::{
     Durability, Options,
-    log::{Batch, Log, Segment},
+    log::{Log, Segment},
+    mark::Mark,
+    pending::Batch,
     segment::{BATCH_HEADER, BatchHeader, Chain, SegmentHeader},
     state::State,
 };
@@ -31,12 +35,15 @@ pub(super) struct Writer {
     pub(super) state: State,
     /// Where it writes.
     pub(super) segment: Arc<Segment>,
+    /// It could not be synchronised: nothing more is written to it.
+    pub(super) given_up: bool,
     pub(super) chain: Chain,
     pub(super) salt: u64,
     /// Number of the last change of the state.
     pub(super) changes: u64,
-    /// Says after each batch that it was written: a log that ends before that was cut.
-    pub(super) mark: File,
+    /// The last of them that a batch may rely on.
+    pub(super) changes_relied: u64,
+    pub(super) mark: Mark,
 }
 
 impl Writer {
@@ -44,27 +51,41 @@ impl Writer {
     pub(super) fn run(mut self) -> io::Result<()> {
         self.look_at_room();
         let mut spare = Vec::new();
+        // What could not be given back is not tried again before something else is to be done.
+        let mut refused = None;
         loop {
             let mut pending = self.log.lock();
-            while pending.is_empty() && !pending.closing {
+            let settled = loop {
+                // Before the batch is taken: what freed the space is in it, or was written before.
+                let settled = self.log.claims.settled_below(self.segment.first);
+                if !pending.is_empty() || pending.closing || settled != refused {
+                    break settled;
+                }
                 if self.log.has_trouble() {
                     // Nothing comes that would show that there is room again.
                     self.log.more.wait_for(&mut pending, RETRY);
-                    drop(pending);
-                    self.look_at_room();
-                    pending = self.log.lock();
+                    MutexGuard::unlocked(&mut pending, || self.look_at_room());
                 } else {
                     self.log.more.wait(&mut pending);
                 }
+            };
+            if let Some(end) = settled {
+                pending.renew_notes(end);
             }
             let closing = pending.closing;
             let done = closing && pending.is_empty();
-            let batch = pending.take(spare);
-            drop(pending);
-            // At the end an empty one: what a crash tears never has anything behind it.
-            spare = self.write(batch, closing)?;
+            if done || !pending.is_empty() {
+                let batch = pending.take(spare);
+                pending.plan(&self.log.claims, self.options.segment_bytes);
+                drop(pending);
+                // At the end an empty one: what a crash tears never has anything behind it.
+                spare = self.write(batch, closing)?;
+            } else {
+                drop(pending);
+            }
+            refused = settled.filter(|end| !self.give_back(*end));
             if done {
-                return self.state.persist();
+                return self.synchronise();
             }
         }
     }
@@ -77,8 +98,7 @@ impl Writer {
                 Err(error) if closing => return Err(error),
                 Err(error) => {
                     self.log.set_trouble(Some(format!("writing to the log failed: {error}")));
-                    let mut pending = self.log.lock();
-                    self.log.more.wait_for(&mut pending, RETRY);
+                    self.log.wait(RETRY);
                 }
             }
         }
@@ -98,15 +118,18 @@ impl Writer {
             self.changes += 1;
             batch.changes = Vec::new();
         }
-        let end = self.segment.written.load(Ordering::Relaxed);
-        if end - self.segment.first >= self.options.segment_bytes || end != batch.start {
+        if fsync {
+            self.changes_relied = self.changes;
+        }
+        if self.given_up || batch.begins_segment && self.segment.first != batch.start {
             self.begin_segment(batch.start)?;
+            self.given_up = false;
         }
         let header = BatchHeader {
             number: batch.number,
             bytes: (batch.bytes.len() - BATCH_HEADER) as u64,
             before: self.chain.checksum,
-            state: self.changes,
+            state: self.changes_relied,
         };
         let header = header.encode(self.salt);
         if let Some(room) = batch.bytes.first_chunk_mut() {
@@ -121,24 +144,76 @@ impl Writer {
         }
         if fsync && let Err(error) = file.sync_data() {
             // The system may have forgotten the pages, and say next time that all is well: they are
-            // written to another file, and these are cut off.
+            // written to another file. These are cut off; if a crash brings them back, they lie
+            // behind the place where the next file begins.
             let _cut = file.set_len(offset);
-            self.begin_segment(batch.start)?;
+            self.given_up = true;
             return Err(error);
         }
         self.chain = Chain { batch: batch.number, checksum: BatchHeader::checksum(&header) };
         let written = batch.start + batch.bytes.len() as u64;
         self.segment.written.store(written, Ordering::Release);
-        self.mark.write_all_at(&batch.number.to_le_bytes(), 0)
+        if fsync {
+            self.set_mark();
+        }
+        Ok(())
+    }
+
+    /// The batch is where it belongs, whether the mark can be moved or not.
+    fn set_mark(&mut self) {
+        if let Err(error) = self.mark.set_batch(self.chain.batch) {
+            tracing::warn!(%error, "it could not be noted how far the log reaches");
+        }
+    }
+
+    /// With `durability = "os"`: everything so far survives a power cut too.
+    fn synchronise(&mut self) -> io::Result<()> {
+        self.state.persist()?;
+        if self.options.durability == Durability::Os {
+            self.segment.file.sync_data()?;
+            self.changes_relied = self.changes;
+            self.set_mark();
+        }
+        Ok(())
     }
 
     fn begin_segment(&mut self, first: u64) -> io::Result<()> {
+        if self.options.durability == Durability::Os {
+            // Only the last file may have an end that a power cut tore.
+            self.synchronise()?;
+        }
         let number = self.segment.number + 1;
         let header = SegmentHeader { number, first, chain: self.chain, salt: self.salt };
         let segment = create(&self.options.folder, &header)?;
         self.segment = Arc::new(segment);
         self.log.add_segment(Arc::clone(&self.segment));
         Ok(())
+    }
+
+    /// Deletes the segments below a position, oldest first. What made them superfluous is written.
+    /// Whether that went well.
+    fn give_back(&mut self, end: u64) -> bool {
+        let result = self.try_give_back(end);
+        if let Err(error) = &result {
+            tracing::error!(%error, "the space of old messages could not be given back");
+        }
+        result.is_ok()
+    }
+
+    fn try_give_back(&mut self, end: u64) -> io::Result<()> {
+        if self.options.durability == Durability::Os {
+            self.synchronise()?;
+        }
+        let Some(first) = self.log.first_file(end) else { return Ok(()) };
+        let gone = self.mark.first()..first;
+        // First this: files that are still there then are deleted at the next start, and a first one
+        // that is not there is missing.
+        self.mark.set_first(first)?;
+        self.log.forget_below(end);
+        for number in gone {
+            fs::remove_file(path(&self.options.folder, number))?;
+        }
+        File::open(&self.options.folder)?.sync_all()
     }
 
     /// Stops taking messages before the disk is full: what was taken must still fit.

@@ -5,7 +5,7 @@
 //! the moment something is appended, whatever file it comes to lie in.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fs::File,
     io,
     os::unix::fs::FileExt,
@@ -14,16 +14,19 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::Waker,
+    time::Duration,
 };
 
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 use super::{
+    claims::Claims,
+    pending::Pending,
     record::{self, Record},
-    segment::{BATCH_HEADER, SEGMENT_HEADER},
+    segment::SEGMENT_HEADER,
     state::Change,
 };
-use crate::{Position, StoredMessage, Ticket, Unavailable};
+use crate::{MessageRef, Origin, Owed, Position, SessionKey, StoredMessage, Ticket, Unavailable};
 
 /// Bytes that may wait to be written: more is not taken.
 const PENDING_BYTES_MAX: usize = 128 << 20;
@@ -33,27 +36,13 @@ const READ_BYTES: usize = 4096;
 /// Shared by all who append and the thread that writes.
 pub(crate) struct Log {
     pending: Mutex<Pending>,
-    /// Something waits, or the end is near.
+    /// Something waits, can be given back, or the end is near.
     pub(super) more: Condvar,
     durable: AtomicU64,
     waiters: Mutex<Vec<(Ticket, Waker)>>,
     segments: RwLock<BTreeMap<u64, Arc<Segment>>>,
-    /// Messages that were moved out of a segment that is gone: first place, present one.
-    moved: RwLock<HashMap<u64, u64>>,
+    pub(super) claims: Claims,
     trouble: Mutex<Option<String>>,
-}
-
-/// What waits to be written.
-pub(super) struct Pending {
-    /// Room for the header of the batch, then records.
-    pub(super) bytes: Vec<u8>,
-    pub(super) changes: Vec<Change>,
-    /// Position of the first of `bytes`.
-    start: u64,
-    /// Number of the batch that they become.
-    batch: u64,
-    /// Nothing more will come.
-    pub(super) closing: bool,
 }
 
 /// One file of the log.
@@ -64,14 +53,11 @@ pub(crate) struct Segment {
     pub(super) first: u64,
     /// Position up to which it was written.
     pub(super) written: AtomicU64,
-    /// Claims on messages in it that are not settled.
-    owed: AtomicU64,
 }
 
 impl Segment {
     pub(super) fn new(file: File, number: u64, first: u64, written: u64) -> Self {
-        let (written, owed) = (AtomicU64::new(written), AtomicU64::new(0));
-        Self { file, number, first, written, owed }
+        Self { file, number, first, written: AtomicU64::new(written) }
     }
 
     /// Where a position lies in the file.
@@ -80,31 +66,16 @@ impl Segment {
     }
 }
 
-/// One batch on its way to the disk.
-pub(super) struct Batch {
-    pub(super) bytes: Vec<u8>,
-    pub(super) changes: Vec<Change>,
-    pub(super) start: u64,
-    pub(super) number: u64,
-}
-
 impl Log {
-    /// A log whose last batch has this number and ends at this position.
-    pub(super) fn new(segments: Vec<Arc<Segment>>, batch: u64, end: u64) -> Self {
-        let pending = Pending {
-            bytes: vec![0; BATCH_HEADER],
-            changes: Vec::new(),
-            start: end,
-            batch: batch + 1,
-            closing: false,
-        };
+    /// A log whose last batch is durable.
+    pub(super) fn new(segments: Vec<Arc<Segment>>, claims: Claims, pending: Pending) -> Self {
         Self {
+            durable: AtomicU64::new(pending.ticket().0),
             pending: Mutex::new(pending),
             more: Condvar::new(),
-            durable: AtomicU64::new(batch),
             waiters: Mutex::default(),
             segments: RwLock::new(segments.into_iter().map(|s| (s.first, s)).collect()),
-            moved: RwLock::default(),
+            claims,
             trouble: Mutex::default(),
         }
     }
@@ -114,7 +85,7 @@ impl Log {
         if let Some(trouble) = &*self.trouble.lock() {
             return Err(Unavailable(trouble.clone()));
         }
-        let waiting = self.pending.lock().bytes.len();
+        let waiting = self.pending.lock().waiting_bytes();
         if waiting > PENDING_BYTES_MAX {
             return Err(Unavailable(format!("{waiting} bytes wait to be written")));
         }
@@ -135,21 +106,110 @@ impl Log {
         self.trouble.lock().is_some()
     }
 
-    /// Appends a record; where it lies, and its ticket.
-    pub(crate) fn append(&self, record: &Record<'_>) -> (Position, Ticket) {
+    /// Appends a message and holds it.
+    pub(crate) fn message(&self, message: &MessageRef<'_>, origin: Option<Origin>) -> Position {
         let mut pending = self.pending.lock();
-        let position = pending.start + pending.bytes.len() as u64;
-        record::append(record, &mut pending.bytes);
+        pending.counter.hold();
+        let position = pending.append(&Record::Message { message: *message, origin });
+        if let Some(origin) = origin {
+            pending.notes.accept(origin, position.0);
+        }
         self.more.notify_one();
-        (Position(position), Ticket(pending.batch))
+        position
+    }
+
+    /// Appends the claims on a message and lets it go.
+    pub(crate) fn owed(
+        &self,
+        position: Position,
+        (bytes, expires_at_unix): (usize, Option<u64>),
+        owed: &[Owed],
+    ) -> Ticket {
+        let record =
+            Record::Owed { position, bytes: bytes as u64, expires_at_unix, owed: owed.into() };
+        let ticket = if owed.is_empty() {
+            self.pending.lock().ticket()
+        } else {
+            self.claims.owe(position, owed.len());
+            self.append(|pending| pending.append(&record))
+        };
+        if self.claims.let_go(position) {
+            self.wake_writer();
+        }
+        ticket
+    }
+
+    /// Appends a claim that lies elsewhere from now on.
+    pub(crate) fn moved(
+        &self,
+        (from, to): (Position, Position),
+        (bytes, expires_at_unix): (usize, Option<u64>),
+        owed: Owed,
+    ) {
+        let owed = vec![owed].into();
+        let record = Record::Owed { position: to, bytes: bytes as u64, expires_at_unix, owed };
+        self.claims.owe(to, 1);
+        self.append(|pending| pending.append(&record));
+        self.settle(&[from]);
+    }
+
+    /// Appends which messages a session is done with. The record comes first: a place is given back
+    /// only once everything that freed it is durable.
+    pub(crate) fn complete(&self, session: SessionKey, done: &[(u64, Position)]) -> Ticket {
+        if done.is_empty() {
+            return self.pending.lock().ticket();
+        }
+        let (numbers, positions): (Vec<u64>, Vec<Position>) = done.iter().copied().unzip();
+        let record = Record::Completed { session, numbers: numbers.as_slice().into() };
+        let ticket = self.append(|pending| {
+            pending.append(&record);
+            pending.notes.complete(session, &numbers);
+        });
+        self.settle(&positions);
+        ticket
+    }
+
+    /// Claims at these places are settled.
+    pub(crate) fn settle(&self, positions: &[Position]) {
+        // All of them: each counts.
+        let emptied = positions.iter().filter(|position| self.claims.settle(**position)).count();
+        if emptied > 0 {
+            self.wake_writer();
+        }
+    }
+
+    /// Appends that PUBREC came for a message.
+    pub(crate) fn receive(&self, session: SessionKey, number: u64) -> Ticket {
+        self.append(|pending| {
+            let position = pending.append(&Record::Received { session, number });
+            pending.notes.receive(session, number, position.0);
+        })
+    }
+
+    /// Appends that PUBREL came for an identifier.
+    pub(crate) fn release(&self, origin: Origin) -> Ticket {
+        self.append(|pending| {
+            pending.append(&Record::Released(origin));
+            pending.notes.release(origin);
+        })
     }
 
     /// Appends a change of the state.
     pub(crate) fn change(&self, change: Change) -> Ticket {
+        self.append(|pending| pending.change(change))
+    }
+
+    fn append<T>(&self, append: impl FnOnce(&mut Pending) -> T) -> Ticket {
         let mut pending = self.pending.lock();
-        pending.changes.push(change);
+        append(&mut pending);
         self.more.notify_one();
-        Ticket(pending.batch)
+        pending.ticket()
+    }
+
+    /// Something can be given back. The writer looks under this lock, so it cannot miss it.
+    fn wake_writer(&self) {
+        let _pending = self.pending.lock();
+        self.more.notify_one();
     }
 
     /// Nothing more will come.
@@ -158,7 +218,13 @@ impl Log {
         self.more.notify_all();
     }
 
-    pub(super) fn lock(&self) -> parking_lot::MutexGuard<'_, Pending> {
+    /// For as long as this, or until the end is near.
+    pub(super) fn wait(&self, duration: Duration) {
+        let mut pending = self.pending.lock();
+        self.more.wait_while_for(&mut pending, |pending| !pending.closing, duration);
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock()
     }
 
@@ -194,41 +260,30 @@ impl Log {
         self.segments.write().insert(segment.first, segment);
     }
 
-    /// The segment of a position, and where the message lies now.
-    fn place(&self, position: Position) -> Option<(Arc<Segment>, u64)> {
+    /// The segment of a position.
+    fn segment(&self, position: Position) -> Option<Arc<Segment>> {
         let segments = self.segments.read();
-        let mut at = position.0;
-        if segments.keys().next().is_some_and(|first| at < *first) {
-            at = *self.moved.read().get(&at)?;
-        }
-        let (_, segment) = segments.range(..=at).next_back()?;
-        Some((Arc::clone(segment), at))
+        segments.range(..=position.0).next_back().map(|(_, segment)| Arc::clone(segment))
     }
 
-    /// Where the messages are that an earlier process moved.
-    pub(super) fn set_moved(&self, moved: HashMap<u64, u64>) {
-        *self.moved.write() = moved;
+    /// Nobody needs what is below this position.
+    pub(super) fn forget_below(&self, end: u64) {
+        self.claims.forget_below(end);
+        let mut segments = self.segments.write();
+        *segments = segments.split_off(&end);
     }
 
-    /// A session is owed the message at this place.
-    pub(crate) fn owe(&self, position: Position, sessions: u64) {
-        if let Some((segment, _)) = self.place(position) {
-            segment.owed.fetch_add(sessions, Ordering::Relaxed);
-        }
-    }
-
-    /// A session no longer is.
-    pub(crate) fn settle(&self, position: Position) {
-        if let Some((segment, _)) = self.place(position) {
-            segment.owed.fetch_sub(1, Ordering::Relaxed);
-        }
+    /// The number of the first file that holds something from this position on.
+    pub(super) fn first_file(&self, position: u64) -> Option<u64> {
+        self.segments.read().range(position..).next().map(|(_, segment)| segment.number)
     }
 
     /// Reads a message; `None` = not written yet.
     pub(crate) fn read(&self, position: Position) -> io::Result<Option<StoredMessage>> {
         let lost = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
-        let (segment, at) =
-            self.place(position).ok_or_else(|| lost("the message is no longer there"))?;
+        let at = position.0;
+        let segment =
+            self.segment(position).ok_or_else(|| lost("the message is no longer there"))?;
         if at >= segment.written.load(Ordering::Acquire) {
             return Ok(None);
         }
@@ -255,28 +310,6 @@ impl Log {
             Ok(_) => Err(lost("a record is not a message")),
             Err(error) => Err(lost(&error.to_string())),
         }
-    }
-}
-
-impl Pending {
-    pub(super) fn is_empty(&self) -> bool {
-        self.bytes.len() <= BATCH_HEADER && self.changes.is_empty()
-    }
-
-    /// Takes everything; the next batch begins behind it. `spare` = a buffer to go on with.
-    pub(super) fn take(&mut self, mut spare: Vec<u8>) -> Batch {
-        spare.clear();
-        spare.resize(BATCH_HEADER, 0);
-        let bytes = std::mem::replace(&mut self.bytes, spare);
-        let batch = Batch {
-            changes: std::mem::take(&mut self.changes),
-            start: self.start,
-            number: self.batch,
-            bytes,
-        };
-        self.start += batch.bytes.len() as u64;
-        self.batch += 1;
-        batch
     }
 }
 

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use codec::{PacketId, QoS};
 
-use crate::{MessageRef, Origin, Owed, SessionKey, StoredMessage};
+use crate::{MessageRef, Origin, Owed, Position, SessionKey, StoredMessage};
 
 /// Bytes before the body.
 pub(crate) const HEAD_BYTES: usize = 8;
@@ -19,11 +19,12 @@ pub(crate) const HEAD_BYTES: usize = 8;
 /// What one record says.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Record<'a> {
-    /// A message; at another place than this record if it was moved.
-    Message { moved_from: Option<u64>, message: MessageRef<'a>, origin: Option<Origin> },
-    /// Who is owed the message at a place. How large it is and when it expires stands here too, so
-    /// that nobody has to look it up.
-    Owed { position: u64, bytes: u64, expires_at_unix: Option<u64>, owed: Cow<'a, [Owed]> },
+    /// A message.
+    Message { message: MessageRef<'a>, origin: Option<Origin> },
+    /// Who is owed the message at a place; a number that was owed before means that the message was
+    /// written again there. How large it is and when it expires stands here too, so that nobody has
+    /// to look it up.
+    Owed { position: Position, bytes: u64, expires_at_unix: Option<u64>, owed: Cow<'a, [Owed]> },
     /// These messages of a session are done with.
     Completed { session: SessionKey, numbers: Cow<'a, [u64]> },
     /// PUBREC came for this message of a session.
@@ -40,12 +41,11 @@ pub(crate) enum Record<'a> {
 pub(crate) struct NoRecord(pub(crate) &'static str);
 
 const MESSAGE: u8 = 1;
-const MOVED: u8 = 2;
-const OWED: u8 = 3;
-const COMPLETED: u8 = 4;
-const RECEIVED: u8 = 5;
-const ACCEPTED: u8 = 6;
-const RELEASED: u8 = 7;
+const OWED: u8 = 2;
+const COMPLETED: u8 = 3;
+const RECEIVED: u8 = 4;
+const ACCEPTED: u8 = 5;
+const RELEASED: u8 = 6;
 
 /// Appends a whole record.
 pub(crate) fn append(record: &Record<'_>, out: &mut Vec<u8>) {
@@ -93,19 +93,13 @@ fn checksum(length: &[u8], body: &[u8]) -> u32 {
 
 fn encode_body(record: &Record<'_>, out: &mut Vec<u8>) {
     match record {
-        Record::Message { moved_from, message, origin } => {
-            match moved_from {
-                None => out.push(MESSAGE),
-                Some(position) => {
-                    out.push(MOVED);
-                    number(*position, out);
-                }
-            }
+        Record::Message { message, origin } => {
+            out.push(MESSAGE);
             encode_message(message, *origin, out);
         }
         Record::Owed { position, bytes, expires_at_unix, owed } => {
             out.push(OWED);
-            number(*position, out);
+            number(position.0, out);
             number(*bytes, out);
             // 0 = never: nothing that is written now expired in 1970.
             number(expires_at_unix.unwrap_or(0), out);
@@ -162,7 +156,8 @@ fn encode_owed(owed: &Owed, out: &mut Vec<u8>) {
     out.push(
         owed.qos as u8
             | u8::from(owed.retain) << 2
-            | u8::from(!owed.subscription_identifiers.is_empty()) << 3,
+            | u8::from(!owed.subscription_identifiers.is_empty()) << 3
+            | u8::from(owed.shared) << 4,
     );
     if !owed.subscription_identifiers.is_empty() {
         number(owed.subscription_identifiers.len() as u64, out);
@@ -193,13 +188,12 @@ fn number(mut value: u64, out: &mut Vec<u8>) {
 fn decode_body(body: &[u8]) -> Option<Record<'_>> {
     let mut bytes = Bytes(body);
     let record = match bytes.byte()? {
-        kind @ (MESSAGE | MOVED) => {
-            let moved_from = if kind == MOVED { Some(bytes.number()?) } else { None };
+        MESSAGE => {
             let (message, origin) = bytes.message()?;
-            Record::Message { moved_from, message, origin }
+            Record::Message { message, origin }
         }
         OWED => Record::Owed {
-            position: bytes.number()?,
+            position: Position(bytes.number()?),
             bytes: bytes.number()?,
             expires_at_unix: Some(bytes.number()?).filter(|at| *at > 0),
             owed: bytes.list(MIN_OWED_BYTES, Bytes::owed)?.into(),
@@ -308,11 +302,12 @@ impl<'a> Bytes<'a> {
         } else {
             Vec::new()
         };
-        (flags & 0xf0 == 0).then_some(Owed {
+        (flags & 0xe0 == 0).then_some(Owed {
             session,
             number,
             qos: qos(flags)?,
             retain: flags & 0x04 != 0,
+            shared: flags & 0x10 != 0,
             subscription_identifiers: identifiers.into(),
         })
     }

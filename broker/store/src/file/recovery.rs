@@ -2,25 +2,24 @@
 //! else that does not fit, and puts together what each session is still owed.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
     fs::{self, File, OpenOptions},
-    io::{self, Read},
+    io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use codec::PacketId;
-
 use super::{
-    FoundSession, Options, Recovered,
+    Options, Recovered,
     commit::{self, Writer},
+    found::{Found, Total},
     log::{Log, Segment},
-    record::Record,
-    segment::{self, Chain, SEGMENT_HEADER, Scanned, SegmentHeader},
+    mark::{self, Mark},
+    pending::Pending,
+    segment::{self, Chain, Scanned, SegmentHeader},
     state::{Kept, State},
 };
-use crate::{FoundOwed, KeptSession, KeptSubscription, OpenError, Position, SessionKey};
+use crate::OpenError;
 
 /// Everything that [`super::FileStore`] begins with.
 pub(super) struct Opened {
@@ -43,22 +42,23 @@ pub(super) fn open(options: Options) -> Result<Opened, OpenError> {
     let mut found = Found::default();
     let state = State::open(&folder.join("state"))?;
     state.load(|kept| match kept {
-        Kept::Session(key, kept) => found.session(key).kept = Some(kept),
-        Kept::Subscription(key, kept) => found.session(key).subscriptions.push(kept),
-        Kept::Retained(retained) => found.recovered.retained.push(retained),
+        Kept::Session(key, kept) => found.session(key, kept),
+        Kept::Subscription(key, kept) => found.subscription(key, kept),
+        Kept::Retained(retained) => found.retained(retained),
     })?;
-    let log = read_log(&folder, &mut found)?;
-    let mark = check_mark(&folder, log.chain)?;
     let changes = state.last_change()?;
-    if changes < log.state {
-        let what = format!(
-            "sessions and retained messages end with change {changes}, the log relies on {}",
-            log.state
-        );
-        return Err(OpenError::damaged(folder.join("state"), 0, what));
-    }
-    found.recovered.torn_bytes = log.torn;
-    let mut segments = log.segments;
+    let files = segment_files(&folder)?;
+    let mark = match Mark::open(&folder)? {
+        Some(mark) => mark,
+        None if files.is_empty() && changes == 0 => {
+            Mark::create(&folder).map_err(OpenError::io(folder.join(mark::NAME)))?
+        }
+        None => return Err(OpenError::damaged(folder.join(mark::NAME), 0, "the file is missing")),
+    };
+    let log = read_log(&folder, &files, &mark, &mut found)?;
+    check_end(&folder, &log, &mark, changes)?;
+    // Only now that all is well is anything changed.
+    let mut segments = log.prepare(&folder)?;
     let (salt, current) = match segments.last() {
         Some(last) => (log.salt, Arc::clone(last)),
         None => {
@@ -67,22 +67,32 @@ pub(super) fn open(options: Options) -> Result<Opened, OpenError> {
             })?;
             let header = SegmentHeader { number: 1, first: 0, chain: Chain::default(), salt };
             let segment = commit::create(&folder, &header).map_err(OpenError::io(&folder))?;
-            segments.push(Arc::new(segment));
-            (salt, segments.last().map(Arc::clone).ok_or_else(|| no_segment(&folder))?)
+            let segment = Arc::new(segment);
+            segments.push(Arc::clone(&segment));
+            found.segment(0);
+            (salt, segment)
         }
     };
+    let Total { mut recovered, last_session, claims, notes } = found.total();
+    recovered.torn_bytes = log.torn;
     let end = current.written.load(std::sync::atomic::Ordering::Relaxed);
-    let shared = Arc::new(Log::new(segments, log.chain.batch, end));
-    let last_session = found.last_session;
-    let recovered = found.settle(&shared);
-    let chain = log.chain;
-    let writer =
-        Writer { options, log: shared, state, segment: current, chain, salt, changes, mark };
+    let counter = claims.at(crate::Position(end));
+    let counter = counter.unwrap_or_else(|| claims.begin(end));
+    let mut pending = Pending::new(log.chain.batch, end, counter, notes);
+    pending.plan(&claims, options.segment_bytes);
+    let writer = Writer {
+        options,
+        log: Arc::new(Log::new(segments, claims, pending)),
+        state,
+        segment: current,
+        given_up: false,
+        chain: log.chain,
+        salt,
+        changes,
+        changes_relied: log.state,
+        mark,
+    };
     Ok(Opened { writer, recovered, last_session, lock })
-}
-
-fn no_segment(folder: &Path) -> OpenError {
-    OpenError::io(folder)(io::Error::other("no segment"))
 }
 
 fn lock(folder: &Path) -> Result<File, OpenError> {
@@ -96,75 +106,134 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// The log as it was read.
+/// The log as it was read. Nothing was changed.
+#[derive(Default)]
 struct ReadLog {
-    segments: Vec<Arc<Segment>>,
+    segments: Vec<(PathBuf, Scanned)>,
+    /// Files that are not needed: they were given back, or their creation was cut short.
+    superfluous: Vec<PathBuf>,
     chain: Chain,
     state: u64,
     torn: u64,
     salt: u64,
 }
 
-fn read_log(folder: &Path, found: &mut Found) -> Result<ReadLog, OpenError> {
-    let paths = segment_paths(folder)?;
-    let mut log =
-        ReadLog { segments: Vec::new(), chain: Chain::default(), state: 0, torn: 0, salt: 0 };
-    let mut before: Option<SegmentHeader> = None;
-    for (at, path) in paths.iter().enumerate() {
-        let last = at + 1 == paths.len();
-        let scanned = segment::scan(path, last, &mut |position, record| {
-            found.record(position, &record);
-            Ok(())
-        })?;
-        let Some(scanned) = scanned else {
-            // Its creation was cut short: nothing was in it.
-            fs::remove_file(path).map_err(OpenError::io(path))?;
+fn read_log(
+    folder: &Path,
+    files: &[(u64, PathBuf)],
+    mark: &Mark,
+    found: &mut Found,
+) -> Result<ReadLog, OpenError> {
+    let mut log = ReadLog::default();
+    let mut headers = Vec::new();
+    for (at, (number, path)) in files.iter().enumerate() {
+        if *number < mark.first() {
+            log.superfluous.push(path.clone());
             continue;
-        };
-        let end =
-            log.segments.last().map(|last| last.written.load(std::sync::atomic::Ordering::Relaxed));
-        check_order(path, before, (end, log.chain), &scanned)?;
-        log.segments.push(Arc::new(reopen(path, &scanned)?));
-        (log.chain, log.torn) = (scanned.chain, scanned.torn);
+        }
+        match segment::header(path, at + 1 == files.len())? {
+            Some(header) if header.number == *number => headers.push((path, header)),
+            Some(_) => {
+                return Err(OpenError::damaged(
+                    path,
+                    0,
+                    "the file has the name of another segment",
+                ));
+            }
+            // Nothing was in it.
+            None => log.superfluous.push(path.clone()),
+        }
+    }
+    let first = headers.first().map_or(1, |(_, header)| header.number);
+    if first != mark.first() {
+        let path = commit::path(folder, mark.first());
+        return Err(OpenError::damaged(
+            path,
+            0,
+            "the log begins with this file, and it is missing",
+        ));
+    }
+    for (at, (path, header)) in headers.iter().enumerate() {
+        let next = headers.get(at + 1);
+        found.segment(header.first);
+        let mut record =
+            |position, record: super::record::Record<'_>| found.record(position, &record);
+        let scanned = segment::scan(path, *header, next.map(|(_, next)| next), &mut record)?;
+        if let Some((path, next)) = next {
+            check_order(path, &scanned, next)?;
+        }
+        (log.chain, log.torn, log.salt) = (scanned.chain, scanned.torn, header.salt);
         log.state = log.state.max(scanned.state);
-        log.salt = scanned.header.salt;
-        before = Some(scanned.header);
+        log.segments.push(((*path).clone(), scanned));
     }
     Ok(log)
 }
 
-fn segment_paths(folder: &Path) -> Result<Vec<PathBuf>, OpenError> {
-    let mut paths = Vec::new();
+/// All files of the log, by number.
+fn segment_files(folder: &Path) -> Result<Vec<(u64, PathBuf)>, OpenError> {
+    let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(OpenError::io(folder))? {
         let path = entry.map_err(OpenError::io(folder))?.path();
         if path.extension().is_some_and(|extension| extension == "log") {
-            paths.push(path);
+            let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+            let number = number.filter(|number| commit::path(folder, *number) == path);
+            let number = number.ok_or_else(|| {
+                OpenError::damaged(&path, 0, "the name is not that of a file of the log")
+            })?;
+            files.push((number, path));
         }
     }
-    paths.sort();
-    Ok(paths)
+    files.sort();
+    Ok(files)
 }
 
 /// Each segment begins where the one before ends.
-fn check_order(
-    path: &Path,
-    before: Option<SegmentHeader>,
-    (end, chain): (Option<u64>, Chain),
-    scanned: &Scanned,
-) -> Result<(), OpenError> {
-    let header = &scanned.header;
-    if *path != commit::path(path.parent().unwrap_or(path), header.number) {
-        return Err(OpenError::damaged(path, 0, "the file has the name of another segment"));
-    }
-    let Some(before) = before else { return Ok(()) };
-    let follows = header.number == before.number + 1
-        && header.salt == before.salt
-        && header.chain == chain
-        && Some(header.first) == end;
+fn check_order(path: &Path, before: &Scanned, next: &SegmentHeader) -> Result<(), OpenError> {
+    let follows = next.number == before.header.number + 1
+        && next.salt == before.header.salt
+        && next.chain == before.chain
+        && next.first == before.end();
     if !follows {
         return Err(OpenError::damaged(path, 0, "the segment does not follow the one before"));
     }
     Ok(())
+}
+
+/// The log must reach at least as far as was noted beside it, and the state as far as the log says.
+fn check_end(folder: &Path, log: &ReadLog, mark: &Mark, changes: u64) -> Result<(), OpenError> {
+    if mark.batch() > log.chain.batch {
+        let path = log.segments.last().map_or(folder, |(path, _)| path);
+        let what = format!(
+            "batch {} was written, and the log ends with batch {}: its end is missing",
+            mark.batch(),
+            log.chain.batch
+        );
+        let at = log.segments.last().map_or(0, |(_, scanned)| scanned.length);
+        return Err(OpenError::damaged(path, at, what));
+    }
+    if changes < log.state {
+        let what = format!(
+            "sessions and retained messages end with change {changes}, the log relies on {}",
+            log.state
+        );
+        return Err(OpenError::damaged(folder.join("state"), 0, what));
+    }
+    Ok(())
+}
+
+impl ReadLog {
+    /// Opens the segments to go on with them, without what is superfluous.
+    fn prepare(&self, folder: &Path) -> Result<Vec<Arc<Segment>>, OpenError> {
+        for path in &self.superfluous {
+            fs::remove_file(path).map_err(OpenError::io(path))?;
+        }
+        if !self.superfluous.is_empty() {
+            let sync = File::open(folder).and_then(|folder| folder.sync_all());
+            sync.map_err(OpenError::io(folder))?;
+        }
+        let reopen = |(path, scanned): &(PathBuf, Scanned)| reopen(path, scanned).map(Arc::new);
+        self.segments.iter().map(reopen).collect()
+    }
 }
 
 /// Opens a segment to go on with it, without its torn end.
@@ -177,137 +246,5 @@ fn reopen(path: &Path, scanned: &Scanned) -> Result<Segment, OpenError> {
         file.sync_all().map_err(OpenError::io(path))?;
     }
     let header = &scanned.header;
-    let written = header.first + scanned.length - SEGMENT_HEADER as u64;
-    Ok(Segment::new(file, header.number, header.first, written))
-}
-
-/// The log must reach at least as far as was noted beside it.
-fn check_mark(folder: &Path, chain: Chain) -> Result<File, OpenError> {
-    let path = folder.join("committed");
-    let options =
-        OpenOptions::new().create(true).read(true).write(true).truncate(false).mode(0o600).clone();
-    let mut file = options.open(&path).map_err(OpenError::io(&path))?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(OpenError::io(&path))?;
-    let marked = match bytes.as_slice().try_into() {
-        Ok(bytes) => u64::from_le_bytes(bytes),
-        Err(_) if bytes.is_empty() => 0,
-        Err(_) => return Err(OpenError::damaged(path, 0, "the file has a wrong length")),
-    };
-    if marked > chain.batch {
-        let what = format!(
-            "batch {marked} was written, and the log ends with batch {}: its end is missing",
-            chain.batch
-        );
-        return Err(OpenError::damaged(folder, 0, what));
-    }
-    Ok(file)
-}
-
-/// What was found so far.
-#[derive(Default)]
-struct Found {
-    sessions: HashMap<SessionKey, Session>,
-    last_session: u64,
-    recovered: Recovered,
-    moved: HashMap<u64, u64>,
-}
-
-#[derive(Default)]
-struct Session {
-    kept: Option<KeptSession>,
-    subscriptions: Vec<KeptSubscription>,
-    owed: BTreeMap<u64, FoundOwed>,
-    unreleased: BTreeSet<PacketId>,
-    /// The highest number of a message.
-    last_number: u64,
-}
-
-impl Found {
-    fn session(&mut self, key: SessionKey) -> &mut Session {
-        self.last_session = self.last_session.max(key.0);
-        self.sessions.entry(key).or_default()
-    }
-
-    /// A session that is not over: what others were owed is nobody's any more.
-    fn living(&mut self, key: SessionKey) -> Option<&mut Session> {
-        self.last_session = self.last_session.max(key.0);
-        self.sessions.get_mut(&key)
-    }
-
-    fn record(&mut self, position: u64, record: &Record<'_>) {
-        match record {
-            Record::Message { moved_from, origin, .. } => {
-                if let Some(from) = moved_from {
-                    self.moved.insert(*from, position);
-                }
-                if let Some(origin) = origin
-                    && let Some(session) = self.living(origin.session)
-                {
-                    session.unreleased.insert(origin.packet_id);
-                }
-            }
-            Record::Owed { position, bytes, expires_at_unix, owed } => {
-                for owed in owed.iter() {
-                    let Some(session) = self.living(owed.session) else { continue };
-                    session.last_number = session.last_number.max(owed.number);
-                    session.owed.entry(owed.number).or_insert_with(|| FoundOwed {
-                        position: Position(*position),
-                        number: owed.number,
-                        bytes: *bytes,
-                        expires_at_unix: *expires_at_unix,
-                        qos: owed.qos,
-                        retain: owed.retain,
-                        subscription_identifiers: owed.subscription_identifiers.clone(),
-                        received: false,
-                    });
-                }
-            }
-            Record::Completed { session, numbers } => {
-                let Some(session) = self.living(*session) else { return };
-                for number in numbers.iter() {
-                    session.last_number = session.last_number.max(*number);
-                    session.owed.remove(number);
-                }
-            }
-            Record::Received { session, number } => {
-                let Some(session) = self.living(*session) else { return };
-                if let Some(owed) = session.owed.get_mut(number) {
-                    owed.received = true;
-                }
-            }
-            Record::Accepted(origin) => {
-                if let Some(session) = self.living(origin.session) {
-                    session.unreleased.insert(origin.packet_id);
-                }
-            }
-            Record::Released(origin) => {
-                if let Some(session) = self.living(origin.session) {
-                    session.unreleased.remove(&origin.packet_id);
-                }
-            }
-        }
-    }
-
-    /// Counts the claims, segment by segment, and hands everything over.
-    fn settle(self, log: &Log) -> Recovered {
-        let Self { sessions, mut recovered, moved, .. } = self;
-        log.set_moved(moved);
-        for (key, session) in sessions {
-            // Subscriptions of a session that is over would be a change that was half applied.
-            let Some(kept) = session.kept else { continue };
-            for owed in session.owed.values() {
-                log.owe(owed.position, 1);
-            }
-            recovered.sessions.push(FoundSession {
-                key,
-                kept,
-                subscriptions: session.subscriptions,
-                owed: session.owed.into_values().collect(),
-                unreleased: session.unreleased.into_iter().collect(),
-                last_number: session.last_number,
-            });
-        }
-        recovered
-    }
+    Ok(Segment::new(file, header.number, header.first, scanned.end()))
 }

@@ -170,29 +170,37 @@ pub(crate) struct Scanned {
     pub(crate) state: u64,
 }
 
-/// Reads a segment, record by record, each with its position. `last`: a torn end is to be expected.
-/// `None` = the file is a last one whose creation a crash cut short.
+/// What a segment says of itself. `last`: its creation may have been cut short, which is `None`.
+pub(crate) fn header(path: &Path, last: bool) -> Result<Option<SegmentHeader>, OpenError> {
+    let mut file = File::open(path).map_err(OpenError::io(path))?;
+    let length = file.metadata().map_err(OpenError::io(path))?.len();
+    read_header(&mut file, path, length, last)
+}
+
+/// Reads a segment, record by record, each with its position. It goes to where the `next` one
+/// begins: what lies behind that was written, could not be synchronised, and was written again
+/// there. Without a next one, a torn end is to be expected.
 pub(crate) fn scan(
     path: &Path,
-    last: bool,
+    header: SegmentHeader,
+    next: Option<&SegmentHeader>,
     found: &mut dyn FnMut(u64, Record<'_>) -> Result<(), String>,
-) -> Result<Option<Scanned>, OpenError> {
+) -> Result<Scanned, OpenError> {
     let file = File::open(path).map_err(OpenError::io(path))?;
     let length = file.metadata().map_err(OpenError::io(path))?.len();
     let mut reader = BufReader::with_capacity(1 << 20, file);
-    let Some(header) = read_header(&mut reader, path, length, last)? else { return Ok(None) };
+    reader.seek(SeekFrom::Start(SEGMENT_HEADER as u64)).map_err(OpenError::io(path))?;
     let mut scanned =
         Scanned { header, chain: header.chain, length: SEGMENT_HEADER as u64, torn: 0, state: 0 };
     let mut body = Vec::new();
     loop {
-        let left = length - scanned.length;
-        if left == 0 {
-            return Ok(Some(scanned));
+        let left = length.saturating_sub(scanned.length);
+        if next.map_or(left == 0, |next| scanned.end() >= next.first) {
+            return Ok(scanned);
         }
         match read_batch(&mut reader, left, &scanned, &mut body).map_err(OpenError::io(path))? {
             Ok(batch) => {
-                let first = header.first + scanned.length - SEGMENT_HEADER as u64;
-                hand_on(&body, first + BATCH_HEADER as u64, found)
+                hand_on(&body, scanned.end() + BATCH_HEADER as u64, found)
                     .map_err(|what| OpenError::damaged(path, scanned.length, what))?;
                 scanned.chain = batch.chain;
                 scanned.state = scanned.state.max(batch.state);
@@ -200,14 +208,21 @@ pub(crate) fn scan(
             }
             Err(what) => {
                 let later = later_batch(&mut reader, &scanned).map_err(OpenError::io(path))?;
-                if !last || later {
+                if next.is_some() || later {
                     let what = format!("{what}, and more was written behind it");
                     return Err(OpenError::damaged(path, scanned.length, what));
                 }
                 scanned.torn = left;
-                return Ok(Some(scanned));
+                return Ok(scanned);
             }
         }
+    }
+}
+
+impl Scanned {
+    /// Position behind the last whole batch.
+    pub(crate) fn end(&self) -> u64 {
+        self.header.first + self.length - SEGMENT_HEADER as u64
     }
 }
 

@@ -26,6 +26,42 @@ pub(crate) enum Change {
     RemoveRetained(String),
 }
 
+impl Change {
+    /// Bytes of memory that it takes, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        let more = match self {
+            Self::PutSession(_, kept) => {
+                let identity = &kept.identity;
+                let groups = identity.groups.iter().map(|group| CHANGE_BYTES + group.len());
+                let attributes = identity
+                    .attributes
+                    .iter()
+                    .map(|(key, value)| CHANGE_BYTES + key.len() + value.len());
+                let will = kept
+                    .will
+                    .as_ref()
+                    .map_or(0, |will| will.topic.len() + will.forwarded.len() + will.payload.len());
+                let texts = [&kept.client_id, &identity.principal, &identity.authenticated_by];
+                let texts = texts.into_iter().map(String::len);
+                size_of::<KeptSession>()
+                    + will
+                    + groups.chain(attributes).chain(texts).sum::<usize>()
+            }
+            Self::PutSubscription(_, kept) => kept.filter.len(),
+            Self::PutRetained(kept) => {
+                let message = &kept.message;
+                message.topic.len()
+                    + message.forwarded.len()
+                    + message.payload.len()
+                    + kept.publisher.len()
+            }
+            Self::RemoveSubscription(_, text) | Self::RemoveRetained(text) => text.len(),
+            Self::RemoveSession(_) => 0,
+        };
+        CHANGE_BYTES + more
+    }
+}
+
 /// Something that is kept.
 pub(super) enum Kept {
     Session(SessionKey, KeptSession),
@@ -52,6 +88,8 @@ struct Open {
 const CACHE_BYTES: u64 = 8 << 20;
 /// Its journals are kept small: they are read at each start.
 const JOURNAL_BYTES: u64 = 64 << 20;
+/// What a change takes apart from its texts.
+const CHANGE_BYTES: usize = size_of::<Change>();
 const LAST_CHANGE: &str = "last-change";
 
 impl State {

@@ -23,19 +23,25 @@ fn all(payload: &[u8]) -> Vec<Record<'_>> {
         number: number * 1_000,
         qos: QoS::AtLeastOnce,
         retain: number % 2 == 0,
+        shared: number % 3 == 0,
         subscription_identifiers: ids.into(),
     };
     let plain = MessageRef { expires_at_unix: None, retain: false, ..message(payload) };
     vec![
-        Record::Message { moved_from: None, message: message(payload), origin: Some(origin()) },
-        Record::Message { moved_from: Some(1 << 40), message: plain, origin: None },
+        Record::Message { message: message(payload), origin: Some(origin()) },
+        Record::Message { message: plain, origin: None },
         Record::Owed {
-            position: 40,
+            position: Position(40),
             bytes: 1 << 33,
             expires_at_unix: None,
-            owed: vec![owed(1, &[]), owed(2, &[1, 268_435_455])].into(),
+            owed: vec![owed(1, &[]), owed(2, &[1, 268_435_455]), owed(3, &[])].into(),
         },
-        Record::Owed { position: 0, bytes: 0, expires_at_unix: Some(1), owed: vec![].into() },
+        Record::Owed {
+            position: Position(0),
+            bytes: 0,
+            expires_at_unix: Some(1),
+            owed: vec![].into(),
+        },
         Record::Completed { session: SessionKey(1), numbers: vec![1, 2, u64::MAX].into() },
         Record::Received { session: SessionKey(0), number: 127 },
         Record::Accepted(origin()),

@@ -1,0 +1,283 @@
+//! What a session and the store have to say to each other: for sessions that outlive the process.
+//!
+//! Each message with QoS > 0 that such a session takes has a [`Claim`]: a number of its own, and the place
+//! where the store has it. Whoever delivers writes the claim down; the session says when it is done with
+//! it ([`Session::take_done`]), which messages it wants in memory ([`Session::wanted`]), and holds back
+//! what must not be sent before it is durable ([`Session::durable`]). Knows nothing of the store itself.
+
+use std::{collections::VecDeque, num::NonZeroU64, sync::Arc, time::Instant};
+
+use codec::{PacketId, QoS};
+
+use crate::{
+    Claim, Message, Session, SessionLimits, Waiting,
+    inflight::{Awaiting, Inflight, Owed},
+};
+
+/// What a kept session remembers beside its messages.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// Number of the last message.
+    pub(crate) last_number: u64,
+    /// An earlier process may have sent messages with a smaller number.
+    pub(crate) sent_below: u64,
+    /// QoS 2 messages that the store may yet lose, by number, each with the ticket that says when it
+    /// cannot any more, once that is known.
+    unsure: VecDeque<(u64, Option<u64>)>,
+    /// Claims that the store need not keep.
+    pub(crate) done: Vec<Claim>,
+}
+
+impl Kept {
+    /// A message with this number may be with the client, from an earlier process.
+    pub(crate) fn may_be_sent(&self, claim: Claim) -> bool {
+        claim.number.get() < self.sent_below
+    }
+
+    /// A QoS 2 message that the store may yet lose: sent now, its identifier could stand for another
+    /// message after a crash, which the client would take for a repetition of this one.
+    pub(crate) fn holds(&self, owed: &Owed) -> bool {
+        let Some((first, _)) = self.unsure.front() else { return false };
+        owed.qos == QoS::ExactlyOnce && owed.claim.is_some_and(|c| c.number.get() >= *first)
+    }
+}
+
+/// A message will not be delivered. The identifier of a QoS 2 message that the client may have is freed by
+/// PUBREL; anything else is over.
+pub(crate) fn let_go(
+    (inflight, kept): (&mut Inflight, &mut Option<Box<Kept>>),
+    claim: Claim,
+    qos: QoS,
+) {
+    let Some(kept) = kept else { return };
+    if qos == QoS::ExactlyOnce && kept.may_be_sent(claim) {
+        inflight.push_release(claim);
+    } else {
+        kept.done.push(claim);
+    }
+}
+
+/// What is known of a session that an earlier process left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Number of its last message.
+    pub last_number: u64,
+    /// Messages with a smaller number may have been sent.
+    pub sent_below: u64,
+}
+
+/// A claim whose message lies elsewhere now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Where it lay.
+    pub from: u64,
+    /// What is known of it, with its new place.
+    pub waiting: Waiting,
+    /// The client has it (PUBREC): only PUBCOMP is awaited.
+    pub received: bool,
+}
+
+impl Session {
+    /// Makes a new session one that outlives the process.
+    pub fn keep(&mut self) {
+        let found = Found { last_number: 0, sent_below: 0 };
+        self.kept = Some(Box::new(Kept::from(found)));
+    }
+
+    /// A session without connection that an earlier process left. What it is owed follows, in its order.
+    pub fn recovered(limits: SessionLimits, found: Found) -> Self {
+        let mut session = Self::new(limits, true);
+        session.kept = Some(Box::new(Kept::from(found)));
+        session
+    }
+
+    /// A message that waits.
+    pub fn recover_waiting(&mut self, waiting: &Waiting) {
+        self.queue.push_stored(waiting);
+    }
+
+    /// A QoS 2 message that the client has (PUBREC): PUBREL is to be sent.
+    pub fn recover_received(&mut self, claim: Claim) {
+        self.inflight.push_release(claim);
+    }
+
+    /// A QoS 2 identifier that the client has not released.
+    pub fn recover_unreleased(&mut self, packet_id: PacketId) {
+        self.unreleased.recover(packet_id);
+    }
+
+    /// Whether it outlives the process.
+    pub fn is_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Number of the last message that it took.
+    pub fn last_number(&self) -> u64 {
+        self.kept.as_ref().map_or(0, |kept| kept.last_number)
+    }
+
+    /// Messages with a smaller number may have been sent.
+    pub fn sent_below(&self) -> u64 {
+        let Some(kept) = &self.kept else { return 0 };
+        self.queue.first_number().unwrap_or(kept.last_number + 1).max(kept.sent_below)
+    }
+
+    /// A QoS 2 message that was taken is written down with this ticket.
+    pub fn written(&mut self, number: u64, ticket: u64) {
+        let Some(kept) = &mut self.kept else { return };
+        if let Ok(at) = kept.unsure.binary_search_by_key(&number, |(number, _)| *number)
+            && let Some((_, of_it)) = kept.unsure.get_mut(at)
+        {
+            *of_it = Some(ticket);
+        }
+    }
+
+    /// Everything up to this ticket is durable. Returns the ticket that QoS 2 messages wait for, if they
+    /// do and it is known; [`Self::pump`] sends those that need not wait any more.
+    pub fn durable(&mut self, ticket: u64) -> Option<u64> {
+        let unsure = &mut self.kept.as_mut()?.unsure;
+        while let Some((_, Some(of_it))) = unsure.front() {
+            if *of_it > ticket {
+                return Some(*of_it);
+            }
+            unsure.pop_front();
+        }
+        if unsure.is_empty() && unsure.capacity() > UNSURE_KEPT {
+            *unsure = VecDeque::new();
+        }
+        None
+    }
+
+    /// What the store need not keep any more.
+    pub fn take_done(&mut self) -> Vec<Claim> {
+        self.kept.as_mut().map(|kept| std::mem::take(&mut kept.done)).unwrap_or_default()
+    }
+
+    /// Messages that are to be handed in next, in this order: they wait, the client is there, and little
+    /// is left in memory.
+    pub fn wanted(&self) -> Vec<Waiting> {
+        if self.link.is_none() { Vec::new() } else { self.queue.wanted() }
+    }
+
+    /// Hands in a message that was wanted; one that is no longer wanted is not taken. `None` = it is not
+    /// to be delivered. Returns whether one was dropped. [`Self::pump`] sends them.
+    pub fn hand_in(&mut self, claim: Claim, message: Option<Arc<Message>>) -> bool {
+        let Some(taken) = self.queue.take_stored(claim) else { return false };
+        match message {
+            Some(message) => {
+                self.queue.hand_in(taken, message);
+                false
+            }
+            None => {
+                let_go((&mut self.inflight, &mut self.kept), taken.claim, taken.qos);
+                self.dropped += 1;
+                true
+            }
+        }
+    }
+
+    /// What the session holds in the store: places of messages that it has not completed.
+    pub fn places(&self) -> impl Iterator<Item = u64> {
+        let in_flight = self.inflight.claims().map(|claim| claim.place);
+        in_flight.chain(self.queue.in_store().map(|waiting| waiting.claim.place))
+    }
+
+    /// Messages that came by a shared subscription and that another member may have instead: those that
+    /// wait, and QoS 1 in flight. Given by place and, if it is in memory, as a message.
+    pub fn shared_undelivered(&self) -> Vec<(Option<Claim>, Option<Arc<Message>>)> {
+        let in_flight = self.inflight.unacknowledged().filter(|owed| owed.shared);
+        let in_memory = in_flight.chain(self.queue.owed().filter(|owed| owed.shared));
+        let in_memory = in_memory.map(|owed| (owed.claim, Some(Arc::clone(&owed.message))));
+        let stored = self.queue.stored().iter().filter(|waiting| waiting.shared);
+        in_memory.chain(stored.map(|waiting| (Some(waiting.claim), None))).collect()
+    }
+
+    /// Messages lie elsewhere now: `to` says where, `told` is told of each claim.
+    pub fn move_claims(&mut self, to: impl Fn(u64) -> Option<u64>, mut told: impl FnMut(Moved)) {
+        for awaiting in self.inflight.awaiting_mut() {
+            match awaiting {
+                Awaiting::Acknowledged(owed) | Awaiting::Received(owed) => {
+                    move_owed(owed, &to, &mut told);
+                }
+                Awaiting::Completed(Some(claim)) => {
+                    let from = claim.place;
+                    let Some(place) = to(from) else { continue };
+                    claim.place = place;
+                    told(Moved { from, waiting: Waiting::released(*claim), received: true });
+                }
+                Awaiting::Completed(None) => {}
+            }
+        }
+        for owed in self.queue.owed_mut() {
+            move_owed(owed, &to, &mut told);
+        }
+        self.queue.stored_mut().retain(|waiting| {
+            let from = waiting.claim.place;
+            if let Some(place) = to(from) {
+                waiting.claim.place = place;
+                told(Moved { from, waiting: waiting.clone(), received: false });
+            }
+            true
+        });
+    }
+
+    /// The claim on a message that is being taken: the next number. `None` = the session keeps none.
+    pub(crate) fn next_claim(&self, place: Option<u64>) -> Option<Claim> {
+        let kept = self.kept.as_ref()?;
+        Some(Claim { number: NonZeroU64::MIN.checked_add(kept.last_number)?, place: place? })
+    }
+
+    /// It was taken.
+    pub(crate) fn claimed(&mut self, claim: Option<Claim>, qos: QoS) {
+        let (Some(kept), Some(claim)) = (&mut self.kept, claim) else { return };
+        kept.last_number = claim.number.get();
+        if qos == QoS::ExactlyOnce {
+            kept.unsure.push_back((kept.last_number, None));
+        }
+    }
+
+    /// A message is complete, or was dropped before a client can have had it.
+    pub(crate) fn done(&mut self, claim: Option<Claim>) {
+        if let (Some(kept), Some(claim)) = (&mut self.kept, claim) {
+            kept.done.push(claim);
+        }
+    }
+}
+
+/// Messages whose memory an empty list keeps.
+const UNSURE_KEPT: usize = 16;
+
+fn move_owed(owed: &mut Owed, to: &impl Fn(u64) -> Option<u64>, told: &mut impl FnMut(Moved)) {
+    let Some(claim) = &mut owed.claim else { return };
+    let from = claim.place;
+    let Some(place) = to(from) else { return };
+    claim.place = place;
+    if let Some(waiting) = owed.waiting() {
+        told(Moved { from, waiting, received: false });
+    }
+}
+
+impl From<Found> for Kept {
+    fn from(found: Found) -> Self {
+        let Found { last_number, sent_below } = found;
+        Self { last_number, sent_below, unsure: VecDeque::new(), done: Vec::new() }
+    }
+}
+
+impl Waiting {
+    /// All that is left of a QoS 2 message that the client has.
+    fn released(claim: Claim) -> Self {
+        Self {
+            claim,
+            bytes: 0,
+            expires_at: None::<Instant>,
+            qos: QoS::ExactlyOnce,
+            retain: false,
+            shared: false,
+            subscription_identifiers: Box::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
