@@ -179,10 +179,11 @@ async fn subscriptions_with_everything_about_them() {
     assert!(!info.connected);
     assert_eq!(broker.broker.totals().subscriptions, 2);
     let mut client = resume(&broker, connect).await;
-    client.publish("gone", "x").await;
-    client.publish("shared", "x").await;
+    let mut publisher = broker.client(V5, "pub").await;
+    for topic in ["gone", "shared", "stays/a"] {
+        publisher.publish(topic, "x").await;
+    }
     client.take("shared", "x").await;
-    client.publish("stays/a", "x").await;
     assert_eq!(client.take("stays/a", "x").await.qos, QoS::AtMostOnce);
 }
 

@@ -8,6 +8,7 @@ mod admin_api;
 mod bundled;
 mod check;
 mod clients;
+mod crash;
 mod eventually;
 mod fail_closed;
 mod folder;

@@ -13,6 +13,7 @@ use codec::{ConnAck, Connect, Packet, ProtocolVersion, ReasonCode};
 use server::{BrokerHandle, Config, Kept, ListenerConfig, LiveConfig, ProxyProtocol, Transport};
 use store::{Durability, FileStore, Options, Store};
 use telemetry::Metrics;
+use tempfile::TempDir;
 
 use crate::{Client, Doorman};
 
@@ -68,12 +69,14 @@ impl Setup {
         let mut listeners = vec![ListenerConfig::tcp("mqtt", bind)];
         listeners.extend(self.listeners);
         let config = Config { listeners, live: self.live };
+        let temporary = temporary(self.store.is_none());
+        let folder = temporary.as_ref().map(|folder| folder.path().to_owned()).or(self.store);
         let free_bytes_min = self.free_bytes_min;
-        let (store, kept) = self.store.map(|folder| open(folder, free_bytes_min)).unzip();
+        let (store, kept) = folder.map(|folder| open(folder, free_bytes_min)).unzip();
         let broker = server::Broker::start(config, Arc::clone(&gate), Arc::clone(&metrics), kept);
         let broker = broker.await.expect("the broker starts");
         let address = broker.listeners()[0].address.socket().expect("an address");
-        Broker { broker, gate, metrics, doorman, address, store }
+        Broker { broker, gate, metrics, doorman, address, store, _temporary: temporary }
     }
 }
 
@@ -91,6 +94,8 @@ pub struct Broker {
     pub address: SocketAddr,
     /// What outlives it.
     pub store: Option<Arc<FileStore>>,
+    /// Of a store that no test asked for; see [`temporary`].
+    _temporary: Option<TempDir>,
 }
 
 impl Broker {
@@ -177,6 +182,12 @@ impl Broker {
         let values = text.lines().filter(|line| line.starts_with(line_start));
         values.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
+}
+
+/// With `PORTCULLIS_STORE=1` every broker has a store, also where the test is not about one: nobody may see a difference.
+fn temporary(wanted: bool) -> Option<TempDir> {
+    let always = std::env::var_os("PORTCULLIS_STORE").is_some_and(|value| value == "1");
+    (wanted && always).then(|| tempfile::tempdir().expect("a temporary folder"))
 }
 
 fn open(folder: PathBuf, free_bytes_min: u64) -> (Arc<FileStore>, Kept) {

@@ -117,6 +117,8 @@ impl FileStore {
         let opened = recovery::open(options)?;
         let log = Arc::clone(&opened.writer.log);
         let writer = opened.writer;
+        // Before anybody can ask.
+        writer.look_at_room();
         let writer = thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || writer.run())

@@ -49,7 +49,6 @@ pub(super) struct Writer {
 impl Writer {
     /// Writes until the log is closed and empty. The error is what the disk said to the last batch.
     pub(super) fn run(mut self) -> io::Result<()> {
-        self.look_at_room();
         let mut spare = Vec::new();
         // What could not be given back is not tried again before something else is to be done.
         let mut refused = None;
@@ -217,7 +216,7 @@ impl Writer {
     }
 
     /// Stops taking messages before the disk is full: what was taken must still fit.
-    fn look_at_room(&self) {
+    pub(super) fn look_at_room(&self) {
         match rustix::fs::fstatvfs(&self.segment.file) {
             Ok(disk) => {
                 let free = disk.f_bavail.saturating_mul(disk.f_frsize);

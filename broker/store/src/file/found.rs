@@ -23,6 +23,9 @@ pub(super) struct Found {
     sessions: HashMap<SessionKey, Session>,
     retained: Vec<Retained>,
     last_session: u64,
+    /// QoS 2 messages whose claims have not come, by position. The identifier is in use once they have: a
+    /// crash between the two left a message that nobody is owed, and that is still to come.
+    unclaimed: HashMap<u64, Origin>,
     /// Where each segment begins, and how many claims on messages in it were ever found.
     segments: Vec<(u64, u64)>,
 }
@@ -84,17 +87,19 @@ impl Found {
     /// A record at a position. The error says what of it cannot be.
     pub(super) fn record(&mut self, position: u64, record: &Record<'_>) -> Result<(), String> {
         match record {
-            Record::Message { origin: Some(origin), .. } | Record::Accepted(origin) => {
-                if let Some(session) = self.living(origin.session) {
-                    session.accepted.insert(origin.packet_id, position);
-                }
+            Record::Message { origin: Some(origin), .. } => {
+                self.unclaimed.insert(position, *origin);
             }
+            Record::Accepted(origin) => self.accepted(*origin, position),
             Record::Message { origin: None, .. } => {}
             Record::Owed { position: of, bytes, expires_at_unix, owed } => {
                 if of.0 >= position {
                     return Err("a claim on a message that is not written yet".to_owned());
                 }
                 self.owed(*of, Size::new(*bytes, *expires_at_unix), owed)?;
+                if let Some(origin) = self.unclaimed.remove(&of.0) {
+                    self.accepted(origin, of.0);
+                }
             }
             Record::Completed { session, numbers } => {
                 let Some(session) = self.living(*session) else { return Ok(()) };
@@ -119,6 +124,12 @@ impl Found {
             }
         }
         Ok(())
+    }
+
+    fn accepted(&mut self, origin: Origin, position: u64) {
+        if let Some(session) = self.living(origin.session) {
+            session.accepted.insert(origin.packet_id, position);
+        }
     }
 
     fn owed(&mut self, position: Position, size: Size, owed: &[Owed]) -> Result<(), String> {

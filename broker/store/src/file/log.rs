@@ -106,7 +106,8 @@ impl Log {
         self.trouble.lock().is_some()
     }
 
-    /// Appends a message and holds it.
+    /// Appends a message and holds it. Nobody is woken to write it: its claims come at once, and belong
+    /// into the same batch.
     pub(crate) fn message(&self, message: &MessageRef<'_>, origin: Option<Origin>) -> Position {
         let mut pending = self.pending.lock();
         pending.counter.hold();
@@ -114,7 +115,6 @@ impl Log {
         if let Some(origin) = origin {
             pending.notes.accept(origin, position.0);
         }
-        self.more.notify_one();
         position
     }
 
@@ -127,12 +127,8 @@ impl Log {
     ) -> Ticket {
         let record =
             Record::Owed { position, bytes: bytes as u64, expires_at_unix, owed: owed.into() };
-        let ticket = if owed.is_empty() {
-            self.pending.lock().ticket()
-        } else {
-            self.claims.owe(position, owed.len());
-            self.append(|pending| pending.append(&record))
-        };
+        self.claims.owe(position, owed.len());
+        let ticket = self.append(|pending| pending.append(&record));
         if self.claims.let_go(position) {
             self.wake_writer();
         }

@@ -3,6 +3,7 @@
 use codec::QoS;
 
 use super::*;
+use crate::MessageRef;
 
 const KEY: SessionKey = SessionKey(1);
 
@@ -129,4 +130,25 @@ fn numbers_in_any_order() {
     set.insert(u64::MAX);
     set.insert(u64::MAX);
     assert!(set.contains(u64::MAX) && !set.contains(u64::MAX - 1) && !set.contains(500));
+}
+
+#[test]
+fn an_identifier_is_in_use_once_somebody_is_owed_its_message() {
+    let packet_id = PacketId::new(7).unwrap();
+    let origin = Origin { session: KEY, packet_id };
+    let message = MessageRef {
+        topic: "t",
+        forwarded: &[],
+        payload: &[],
+        qos: QoS::ExactlyOnce,
+        retain: false,
+        expires_at_unix: None,
+    };
+    let message = || Record::Message { message, origin: Some(origin) };
+    // The crash came before the claims: the client sends it again, and it is new.
+    assert_eq!(found(&[message()]).unreleased, []);
+    assert_eq!(found(&[message(), claim(1_000, 8)]).unreleased, [packet_id]);
+    assert_eq!(found(&[Record::Accepted(origin)]).unreleased, [packet_id]);
+    let released = [message(), claim(1_000, 8), Record::Released(origin)];
+    assert_eq!(found(&released).unreleased, []);
 }
