@@ -239,6 +239,15 @@ const dialogues = {
     }
   },
 
+  async farewell() {
+    const witness = await enter('witness')
+    await witness.subscribe('free/farewell/#')
+    const will = { topic: 'free/farewell/polite', payload: Buffer.from('gone'), qos: 1, retain: false }
+    await (await enter('polite', { will })).leave()
+    await witness.publish('free/farewell/x', 'end')
+    found({ wills: (await witness.until('end')).length })
+  },
+
   async session() {
     const sender = await enter('sender')
     found({ session_present: await enter_and_leave('sleeper', 'free/session/#') })
@@ -306,6 +315,20 @@ const dialogues = {
     }
     everything.sort((one, other) => one - other)
     found({ each_once: same(everything, upTo(20)), idle })
+  },
+
+  async shared_away() {
+    const names = ['member 1', 'member 2']
+    const sender = await enter('sender')
+    for (const name of names) await enter_and_leave(name, '$share/group/free/away/#')
+    for (const number of upTo(6)) await sender.publish('free/away/x', String(number))
+    const members = []
+    for (const name of names) members.push(await enter(name, { keep: true }))
+    for (const member of members) await member.subscribe('free/end', { qos: 1 })
+    await sender.publish('free/end', 'end')
+    const came = []
+    for (const member of members) came.push(...(await member.until('end')).map((message) => Number(text(message))))
+    found({ came: came.sort((one, other) => one - other) })
   },
 
   async all_properties() {
@@ -389,6 +412,48 @@ const dialogues = {
     await other.publish('free/options/x', 'flagged', { retain: true })
     await other.publish('free/options/x', 'end')
     for (const message of await device.until('end')) found({ payload: text(message), retain: message.packet.retain })
+  },
+
+  async retain_handling() {
+    const [device, sender] = [await enter('device'), await enter('sender')]
+    await sender.publish('free/handling', 'kept', { retain: true })
+    for (const [who, handling] of [
+      [device, 2],
+      [device, 1],
+      [device, 0],
+      [device, 0],
+      [await enter('new'), 1],
+    ]) {
+      await who.subscribe('free/handling', { qos: 1, rh: handling })
+      await sender.publish('free/handling', 'end')
+      const came = (await who.until('end')).map((message) => [text(message), message.packet.retain])
+      found({ handling, came })
+    }
+    // The last end came here too. Without Retain As Published the flag is not passed on.
+    await device.until('end')
+    await sender.publish('free/handling', 'flagged', { retain: true })
+    const message = await device.message()
+    found({ payload: text(message), retain: message.packet.retain })
+  },
+
+  async delayed_will() {
+    const witness = await enter('witness')
+    await witness.subscribe('free/delayed/#')
+    const mortal = (name, seconds) => {
+      const properties = { willDelayInterval: seconds }
+      const will = { topic: `free/delayed/${name}`, payload: Buffer.from(name), qos: 1, retain: false, properties }
+      return enter(name, { keep: true, will })
+    }
+    // It is back before its will is due; that of the other is due after that.
+    await (await mortal('returns', 1)).vanish()
+    await enter('returns', { keep: true })
+    const staysAway = await mortal('stays away', 2)
+    const began = Date.now()
+    await staysAway.vanish()
+    const message = await witness.message()
+    found({ payload: text(message), after_delay: Date.now() - began >= 2000 })
+    await witness.publish('free/delayed/x', 'end')
+    found({ others: (await witness.until('end')).length })
   },
 
   async assigned_client_id() {

@@ -206,6 +206,14 @@ def will():
     found(topic=message.topic, payload=text(message), qos=message.qos, retain=message.retain)
 
 
+def farewell():
+    witness = enter("witness")
+    witness.subscribe("free/farewell/#")
+    enter("polite", will=("free/farewell/polite", "gone", 1, False)).leave()
+    witness.publish("free/farewell/x", "end")
+    found(wills=len(witness.until(b"end")))
+
+
 def session():
     sender = enter("sender")
     found(session_present=enter_and_leave("sleeper", "free/session/#"))
@@ -281,6 +289,22 @@ def shared():
     found(each_once=everything == list(range(20)), idle=[name for name in came if not came[name]])
 
 
+def shared_away():
+    members, sender = ["member 1", "member 2"], enter("sender")
+    for member in members:
+        enter_and_leave(member, "$share/group/free/away/#")
+    for number in range(6):
+        sender.publish("free/away/x", str(number))
+    members = [enter(member, keep=True) for member in members]
+    came = []
+    for member in members:
+        member.subscribe("free/end", 1)
+    sender.publish("free/end", "end")
+    for member in members:
+        came += [int(text(message)) for message in member.until(b"end")]
+    found(came=sorted(came))
+
+
 def all_properties():
     receiver, sender = enter("receiver"), enter("sender")
     receiver.subscribe("free/properties", 1, identifier=7)
@@ -353,6 +377,40 @@ def options():
     other.publish("free/options/x", "end")
     for message in device.until(b"end"):
         found(payload=text(message), retain=message.retain)
+
+
+def retain_handling():
+    device, sender = enter("device"), enter("sender")
+    sender.publish("free/handling", "kept", retain=True)
+    for who, handling in [(device, 2), (device, 1), (device, 0), (device, 0), (enter("new"), 1)]:
+        who.subscribe("free/handling", 1, retainHandling=handling)
+        sender.publish("free/handling", "end")
+        found(handling=handling, came=[[text(message), message.retain] for message in who.until(b"end")])
+    # The last end came here too. Without Retain As Published the flag is not passed on.
+    device.until(b"end")
+    sender.publish("free/handling", "flagged", retain=True)
+    message = device.message()
+    found(payload=text(message), retain=message.retain)
+
+
+def delayed_will():
+    witness = enter("witness")
+    witness.subscribe("free/delayed/#")
+
+    def mortal(name, seconds):
+        delay = properties(PacketTypes.WILLMESSAGE, WillDelayInterval=seconds)
+        return enter(name, keep=True, will=(f"free/delayed/{name}", name, 1, False, delay))
+
+    # It is back before its will is due; that of the other is due after that.
+    mortal("returns", 1).vanish()
+    enter("returns", keep=True)
+    stays_away = mortal("stays away", 2)
+    began = time.monotonic()
+    stays_away.vanish()
+    message = witness.message()
+    found(payload=text(message), after_delay=time.monotonic() - began >= 2)
+    witness.publish("free/delayed/x", "end")
+    found(others=len(witness.until(b"end")))
 
 
 def assigned_client_id():

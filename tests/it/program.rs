@@ -28,6 +28,6 @@ mod traffic;
 
 /// Whether the figures of the issue are wanted instead of the sample that every run can afford:
 /// `PORTCULLIS_PROOF=1`.
-fn proof() -> bool {
+pub(crate) fn proof() -> bool {
     std::env::var_os("PORTCULLIS_PROOF").is_some_and(|value| value == "1")
 }

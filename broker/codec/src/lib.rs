@@ -18,6 +18,7 @@ mod connect;
 mod disconnect;
 mod error;
 mod fixed_header;
+mod outline;
 mod packet;
 mod pingreq;
 mod properties;
@@ -43,6 +44,7 @@ pub use connack::ConnAck;
 pub use connect::Connect;
 pub use disconnect::Disconnect;
 pub use error::{Error, ErrorKind};
+pub use outline::{Outline, outlines};
 pub use packet::{
     Decoded, PACKET_BYTES_MAX, Packet, PacketId, PacketType, ProtocolVersion, QoS, decode,
 };

@@ -77,7 +77,8 @@ mod tests {
         for _ in 0..4 {
             count.restore(&ann);
         }
-        assert_eq!(count.begin(&bob, &sizes), full("sessions", 5));
+        let over = SizeExceeded { limit: "sessions", value: 5, maximum: 3 };
+        assert_eq!(count.begin(&bob, &sizes), Err(over));
         for _ in 0..4 {
             count.ended("ann");
         }

@@ -21,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use server::{ClientIdFrom, ProtocolVersions, PublishDenied};
+use server::{ClientIdFrom, ProtocolVersions, PublishDenied, SysConfig};
 
 use self::{
     document::{Document, Environment},
@@ -59,6 +59,8 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     /// Sizes, counts and rates.
     pub(crate) limits: Limits,
+    /// What the broker publishes about itself.
+    pub(crate) sys: SysConfig,
 }
 
 /// Largest file that is read.
@@ -153,6 +155,7 @@ impl Config {
         let plugins = services::read_plugins(root.table("plugins"), folder, data_dir.as_deref());
         let store = store::read(root.table("store"), folder, data_dir.as_deref());
         let limits = limits::read(root.table("limits"));
+        let sys = services::read_sys(root.table("sys"));
         root.finish();
         Some(Self {
             file,
@@ -165,6 +168,7 @@ impl Config {
             admin,
             store,
             limits,
+            sys,
         })
     }
 
@@ -196,6 +200,7 @@ impl Config {
             client_id_from: new.client_id_from,
             protocol_versions: new.protocol_versions,
             limits: new.limits,
+            sys: new.sys,
             listeners,
             plugins: Plugins { chain: new.plugins.chain, ..self.plugins.clone() },
             ..self.clone()

@@ -179,6 +179,7 @@ fn live_config(config: &Config, descriptors: u64) -> server::LiveConfig {
         queue_full: config.limits.queue_full,
         client_id_from: config.client_id_from,
         protocol_versions: config.protocol_versions,
+        sys: config.sys,
     }
 }
 

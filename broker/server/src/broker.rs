@@ -27,6 +27,7 @@ use crate::{
     retained::Retained,
     router::Router,
     sessions::{SessionHandle, Sessions},
+    sys::{self, Sys},
     tidying,
     timers::{self, Timers},
 };
@@ -47,6 +48,7 @@ pub(crate) struct Core {
     pub(crate) router: Router,
     pub(crate) retained: Retained,
     pub(crate) timers: Timers,
+    pub(crate) sys: Sys,
     pub(crate) connection_rate: Mutex<ConnectionRate>,
     pub(crate) login_backoff: Mutex<LoginBackoff>,
     pub(crate) flapping: Mutex<Flapping>,
@@ -61,6 +63,11 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn next_connection_id(&self) -> u64 {
         self.last_connection_id.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Network connections since the start.
+    pub(crate) fn connections_so_far(&self) -> u64 {
+        self.last_connection_id.load(Ordering::Relaxed)
     }
 
     /// Seconds since 1970.
@@ -155,6 +162,7 @@ impl Broker {
             retained: Retained::new(store.clone()),
             store,
             timers: Timers::default(),
+            sys: Sys::default(),
             connection_rate: Mutex::new(connection_rate),
             login_backoff: Mutex::new(LoginBackoff::new(limits.login_backoff)),
             flapping: Mutex::new(Flapping::new(limits.flapping)),
@@ -188,6 +196,7 @@ impl Broker {
             tokio::spawn(tidying::run(Arc::clone(&core), Arc::clone(store)));
         }
         tokio::spawn(sweep(Arc::clone(&core)));
+        tokio::spawn(sys::run(Arc::clone(&core)));
         watch_gate(&core);
         Ok(broker)
     }
@@ -199,6 +208,7 @@ impl Broker {
         self.core.login_backoff.lock().set_config(limits.login_backoff);
         self.core.flapping.lock().set_config(limits.flapping);
         self.core.live.store(Arc::new(live));
+        self.core.sys.reconfigured.notify_one();
     }
 
     /// Stops accepting, tells every client (5.0: DISCONNECT 0x8B) and waits until all are gone or `grace` has passed.
@@ -252,9 +262,10 @@ async fn sweep(core: Arc<Core>) {
     let mut shutdown = core.shutdown.subscribe();
     loop {
         tokio::select! {
-            () = tokio::time::sleep(SWEEP) => core.retained.sweep(Instant::now()),
+            () = tokio::time::sleep(SWEEP) => {}
             _ = shutdown.wait_for(|down| *down) => return,
         }
+        core.retained.sweep(Instant::now()).await;
     }
 }
 

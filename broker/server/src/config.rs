@@ -11,6 +11,8 @@ use codec::{Connect, ProtocolVersion};
 use ipnet::IpNet;
 use session::{QueueFull, QueueLimits, SessionLimits};
 
+use crate::SysConfig;
+
 /// Configuration of a broker.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -147,6 +149,8 @@ pub struct LiveConfig {
     pub client_id_from: ClientIdFrom,
     /// Who is served.
     pub protocol_versions: ProtocolVersions,
+    /// `$SYS/...`.
+    pub sys: SysConfig,
 }
 
 /// The protocol versions that are served; the others are told so in CONNACK.

@@ -14,7 +14,7 @@ use access::{
     Authenticated, ClientIdFrom, Connection as Claim, Credentials, Hook, LinkReport, Password,
     Refusal, WillSummary,
 };
-use codec::{ConnAck, Connect, Decoded, Packet, ProtocolVersion, ReasonCode, decode};
+use codec::{ConnAck, Connect, Decoded, Packet, PacketType, ProtocolVersion, ReasonCode, decode};
 use limits::Claimant;
 use session::WillMessage;
 use telemetry::events::{ConnectRefused, Connected};
@@ -160,13 +160,16 @@ async fn handshake(mut arrival: Arrival, place: &mut Place) -> Option<Box<Connec
 /// The first packet, whole, within the deadline and the size for strangers.
 async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
     let most = arrival.core.live.load().limits.sizes.packet_bytes_before_connect;
+    let metrics = Arc::clone(&arrival.core.metrics);
     let mut shutdown = arrival.core.shutdown.subscribe();
     let Arrival { stream, early, timer, timeout, .. } = arrival;
     let read = async {
         let mut bytes = std::mem::take(early);
+        metrics.bytes_received.inc_by(bytes.len() as u64);
         bytes.reserve(CONNECT_BYTES);
         loop {
             if let Some(first) = take_connect(&mut bytes, most)? {
+                metrics.packets_received.of(PacketType::Connect).inc();
                 return Ok(first);
             }
             let count = stream.read_buf(&mut bytes).await.map_err(|error| {
@@ -176,6 +179,7 @@ async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
             if count == 0 {
                 return Err(Refused::Network(io::ErrorKind::UnexpectedEof));
             }
+            metrics.bytes_received.inc_by(count as u64);
         }
     };
     tokio::select! {
@@ -574,7 +578,11 @@ async fn refuse(arrival: &mut Arrival, connect: Option<&Connect>, refused: &Refu
             refused.response().into_bytes()
         }
         (_, Some(reason_code)) => {
-            refusal_connack(reason_code, connect, refused).unwrap_or_default()
+            let connack = refusal_connack(reason_code, connect, refused).unwrap_or_default();
+            let metrics = &arrival.core.metrics;
+            metrics.packets_sent.of(PacketType::ConnAck).inc_by(u64::from(!connack.is_empty()));
+            metrics.bytes_sent.inc_by(connack.len() as u64);
+            connack
         }
         (_, None) => Vec::new(),
     };

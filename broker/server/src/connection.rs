@@ -40,6 +40,8 @@ use crate::{
     retained,
     sessions::{SessionHandle, State},
     stream::Stream,
+    sys::Present,
+    user_properties,
 };
 
 /// Bytes read at once.
@@ -74,6 +76,8 @@ pub(crate) struct Connection {
     /// Encoded packets being written; the first `written` bytes are gone.
     pub(crate) output: Vec<u8>,
     written: usize,
+    /// The packets in the first `counted` bytes of `output` are counted.
+    counted: usize,
     /// Answers that wait for the store.
     pub(crate) held: Held,
     /// CONNACK waits among them, and everything else behind it.
@@ -93,6 +97,8 @@ pub(crate) struct Connection {
     packet_bytes_max: usize,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
+    /// Counted as connected.
+    _present: Present,
 }
 
 /// What [`crate::connect`] hands over.
@@ -130,6 +136,7 @@ impl Connection {
         refresh.set_end(ends_at, begin.core.now_unix(), now);
         let connack = begin.connack;
         let mut connection = Self {
+            _present: begin.core.sys.presence.enter(),
             counts: Counts::new(&begin.core.metrics),
             refresh,
             core: begin.core,
@@ -145,6 +152,7 @@ impl Connection {
             needed: 0,
             output: Vec::new(),
             written: 0,
+            counted: 0,
             held: Held::default(),
             is_greeting: true,
             awaited: None,
@@ -175,8 +183,10 @@ impl Connection {
 
     /// What is encoded and not yet written.
     pub(crate) fn unwritten(&mut self) -> Vec<u8> {
+        self.count_output();
         let mut output = std::mem::take(&mut self.output);
         output.drain(..self.written);
+        self.counted = 0;
         self.written = 0;
         output
     }
@@ -319,6 +329,9 @@ impl Connection {
             match decode(input, self.version, self.packet_bytes_max).map_err(Close::Malformed)? {
                 Decoded::Packet(packet, length) => {
                     taken += length;
+                    if matches!(packet, Packet::Publish(_)) {
+                        self.counts.publish_bytes(length);
+                    }
                     self.handle_packet(packet, now)?;
                 }
                 Decoded::Incomplete { total } => {
@@ -336,6 +349,7 @@ impl Connection {
 
     /// The table of contents of a connection: each packet that a client may send, and the room it is handled in.
     fn handle_packet(&mut self, packet: Packet<'_>, now: Instant) -> Result<(), Close> {
+        user_properties::check(&packet, &self.core)?;
         match packet {
             Packet::Publish(publish) => self.handle_publish(&publish, now),
             Packet::PubAck(ack) => {
@@ -461,15 +475,20 @@ impl Connection {
                 next.into_iter().for_each(|next| store.wake_when_durable(next, cx.waker()));
             }
         }
+        let mut pages = 0;
         while flows && !state.retained.is_empty() && state.session.is_caught_up() {
+            if pages == retained::PAGES_PER_TURN {
+                // Enough for one turn. Once what there is was written, the next one comes by itself.
+                if !state.session.has_output() {
+                    cx.waker().wake_by_ref();
+                }
+                break;
+            }
+            pages += 1;
             let Some(cursor) = state.retained.first_mut() else { break };
             let parts = (&self.handle, &mut state.session, &*state.permissions);
             if retained::deliver_page(&self.core.retained, parts, cursor, now, &mut self.counts) {
                 state.retained.remove(0);
-            } else if !state.session.has_output() {
-                // A page of topics that do not match: go on in the next turn, others first.
-                cx.waker().wake_by_ref();
-                break;
             }
         }
         // While the client takes nothing, output stays in the session, where its limits count.
@@ -479,7 +498,14 @@ impl Connection {
         Ok(())
     }
 
+    /// Counts the packets that came to the output since the last time.
+    fn count_output(&mut self) {
+        self.counts.sent(self.output.get(self.counted..).unwrap_or_default());
+        self.counted = self.output.len();
+    }
+
     fn poll_output(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Close> {
+        self.count_output();
         while let Some(rest) = self.output.get(self.written..).filter(|rest| !rest.is_empty()) {
             match Pin::new(&mut self.stream).poll_write(cx, rest) {
                 Poll::Pending => {
@@ -502,6 +528,7 @@ impl Connection {
             // An idle connection owns no buffer.
             self.output = Vec::new();
             self.written = 0;
+            self.counted = 0;
             let state = self.handle.state.lock();
             let more_retained = !state.retained.is_empty() && state.session.is_caught_up();
             if state.session.has_output() || more_retained {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use codec::{PacketType, QoS};
+use codec::{PacketType, QoS, outlines};
 use session::{Delivered, DropReason};
 use telemetry::{Metrics, events::MessageDropped};
 
@@ -15,6 +15,8 @@ pub(crate) struct Counts {
     pub(crate) bytes_sent: u64,
     publish_received: [u64; 3],
     publish_sent: [u64; 3],
+    publish_bytes_received: u64,
+    publish_bytes_sent: u64,
     any: bool,
 }
 
@@ -28,6 +30,8 @@ impl Counts {
             bytes_sent: 0,
             publish_received: [0; 3],
             publish_sent: [0; 3],
+            publish_bytes_received: 0,
+            publish_bytes_sent: 0,
             any: false,
         }
     }
@@ -35,6 +39,27 @@ impl Counts {
     /// A packet other than PUBLISH came.
     pub(crate) fn packet(&self, packet_type: PacketType) {
         self.metrics.packets_received.of(packet_type).inc();
+    }
+
+    /// These packets are written, whole ones one behind the other.
+    pub(crate) fn sent(&mut self, encoded: &[u8]) {
+        for packet in outlines(encoded) {
+            if packet.packet_type != PacketType::Publish {
+                self.metrics.packets_sent.of(packet.packet_type).inc();
+                continue;
+            }
+            self.any = true;
+            self.publish_bytes_sent += packet.bytes as u64;
+            if let Some(count) = self.publish_sent.get_mut(packet.qos as usize) {
+                *count += 1;
+            }
+        }
+    }
+
+    /// A PUBLISH of so many bytes came.
+    pub(crate) fn publish_bytes(&mut self, bytes: usize) {
+        self.any = true;
+        self.publish_bytes_received += bytes as u64;
     }
 
     /// A PUBLISH came.
@@ -62,6 +87,8 @@ impl Counts {
         if !std::mem::take(&mut self.any) {
             return;
         }
+        metrics.publish_bytes_received.inc_by(std::mem::take(&mut self.publish_bytes_received));
+        metrics.publish_bytes_sent.inc_by(std::mem::take(&mut self.publish_bytes_sent));
         let received = std::mem::take(&mut self.publish_received);
         let sent = std::mem::take(&mut self.publish_sent);
         for ((qos, received), sent) in LEVELS.into_iter().zip(received).zip(sent) {
@@ -71,21 +98,17 @@ impl Counts {
             }
             if sent > 0 {
                 metrics.publish_sent.of(qos).inc_by(sent);
+                metrics.packets_sent.of(PacketType::Publish).inc_by(sent);
             }
         }
     }
 }
 
 impl Tally for Counts {
-    fn count(&mut self, delivered: Delivered, qos: QoS) {
+    fn count(&mut self, delivered: Delivered) {
         match delivered {
-            Delivered::Sent => {
-                self.any = true;
-                if let Some(count) = self.publish_sent.get_mut(qos as usize) {
-                    *count += 1;
-                }
-            }
-            Delivered::Queued => {}
+            // Counted when it is written: see [`Counts::sent`].
+            Delivered::Sent | Delivered::Queued => {}
             Delivered::QueuedDropping(count) => {
                 self.dropped(DropReason::QueueFull.name(), count as u64);
             }

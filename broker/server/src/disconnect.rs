@@ -65,6 +65,7 @@ pub(crate) async fn finish(mut connection: Box<Connection>, close: Close) {
     if !last_words.is_empty() || is_there && connection.stream.has_goodbye() {
         farewell(&mut connection.stream, &last_words).await;
     }
+    connection.counts.flush();
 }
 
 /// Gives the session back: expiry, or its end. Returns the Will Message that is due now.
@@ -134,8 +135,11 @@ fn last_words(connection: &mut Connection, close: &Close) -> Vec<u8> {
     }
     let mut output = connection.unwritten();
     if let (Some(code), ProtocolVersion::V5) = (close.disconnect_code(), connection.version) {
+        let before = output.len();
         Packet::Disconnect(Disconnect::new(code)).encode(connection.version, &mut output);
+        connection.counts.sent(output.get(before..).unwrap_or_default());
     }
+    connection.counts.bytes_sent += output.len() as u64;
     output
 }
 

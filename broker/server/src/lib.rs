@@ -32,11 +32,13 @@ mod router;
 mod sessions;
 mod stream;
 mod subscribe;
+mod sys;
 mod tidying;
 mod timers;
 mod unsubscribe;
 #[doc(hidden)]
 pub mod untrusted;
+mod user_properties;
 mod websocket;
 mod will;
 
@@ -50,3 +52,4 @@ pub use config::{
 pub use handle::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, Totals};
 pub use ipnet::IpNet;
 pub use session::QueueFull;
+pub use sys::SysConfig;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use access::{Permissions, SubscribeRequest};
-use codec::SubscriptionOptions;
+use codec::{QoS, SubscriptionOptions};
 use limits::Sizes;
 use parking_lot::RwLock;
 use session::{DeliveryOptions, Fanout, Frames, Message, Session};
@@ -59,6 +59,8 @@ pub(crate) struct RetainedFull;
 pub(crate) struct Retained {
     tree: RwLock<RetainedTree<Kept>>,
     bytes: AtomicU64,
+    /// `$SYS/...`, apart from those of clients: outside their limits and counts, and never stored.
+    own: RwLock<RetainedTree<Kept>>,
     store: Option<Arc<dyn Store>>,
 }
 
@@ -117,20 +119,55 @@ impl Retained {
         self.store.as_ref().map(|store| store.remove_retained(topic.to_owned()))
     }
 
-    /// Drops what has expired.
-    pub(crate) fn sweep(&self, now: Instant) {
-        let mut gone = 0;
-        self.tree.write().retain(|_, kept| {
-            let expired = kept.message.is_expired(now);
-            if expired {
-                gone += kept.message.size_bytes();
-                if let Some(store) = &self.store {
-                    store.remove_retained(kept.message.topic().to_string());
-                }
+    /// Keeps a message of the broker itself, whose topic is one of `$SYS/...`.
+    pub(crate) fn keep_own(&self, message: &Arc<Message>) {
+        let kept = Kept { message: Arc::clone(message), publisher: Arc::default() };
+        self.own.write().insert(message.topic(), kept);
+    }
+
+    /// Forgets all that the broker itself keeps.
+    pub(crate) fn forget_own(&self) {
+        *self.own.write() = RetainedTree::default();
+    }
+
+    /// Drops what has expired, some topics at a time: others go in between. Meanwhile published anew is not dropped.
+    pub(crate) async fn sweep(&self, now: Instant) {
+        let mut after = None;
+        loop {
+            let (expired, next) = self.expired(after.as_ref(), now);
+            for topic in expired {
+                self.forget_if_expired(&topic, now);
             }
-            !expired
+            let Some(next) = next else { return };
+            after = Some(next);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The topics among the next ones whose messages have expired, and where to go on.
+    fn expired(
+        &self,
+        after: Option<&TopicName>,
+        now: Instant,
+    ) -> (Vec<TopicName>, Option<TopicName>) {
+        let mut expired = Vec::new();
+        let next = self.tree.read().scan(after, SWEEP_VISITS, &mut |topic, kept| {
+            if kept.message.is_expired(now) {
+                expired.push(topic.clone());
+            }
         });
-        self.bytes.fetch_sub(gone as u64, Ordering::Relaxed);
+        (expired, next)
+    }
+
+    fn forget_if_expired(&self, topic: &str, now: Instant) {
+        let mut tree = self.tree.write();
+        if tree.get(topic).is_some_and(|kept| kept.message.is_expired(now)) {
+            let removed = tree.remove(topic).map_or(0, |kept| kept.message.size_bytes());
+            self.bytes.fetch_sub(removed as u64, Ordering::Relaxed);
+            if let Some(store) = &self.store {
+                store.remove_retained(topic.to_owned());
+            }
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -141,18 +178,22 @@ impl Retained {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// The next messages for a cursor; it is moved on, and `true` says that it is at its end.
+    /// The next messages for a cursor, at most `limit`; it is moved on, and `true` says that it is at its end.
     pub(crate) fn page(
         &self,
         cursor: &mut RetainedCursor,
         subscriber: &str,
+        limit: usize,
         now: Instant,
     ) -> (Vec<Arc<Message>>, bool) {
         let mut page = Vec::new();
-        let next = self.tree.read().page(
+        // A filter selects either none of the broker's own topics or no others [MQTT-4.7.2-1].
+        let is_own = topic::is_of_broker(&cursor.filter.filter);
+        let tree = if is_own { &self.own } else { &self.tree };
+        let next = tree.read().page(
             &cursor.filter.filter,
             cursor.after.as_ref(),
-            PAGE_MESSAGES,
+            limit,
             PAGE_VISITS,
             &mut |_, kept| {
                 let own = cursor.options.no_local && *kept.publisher == *subscriber;
@@ -179,7 +220,10 @@ pub(crate) fn deliver_page(
     let mut frames = Frames::default();
     let qos = cursor.options.maximum_qos;
     let before = cursor.after.clone();
-    let (page, finished) = retained.page(cursor, &handle.client_id, now);
+    // What the window has no room for would only be looked up again.
+    let room = if qos == QoS::AtMostOnce { PAGE_MESSAGES } else { session.window_room() };
+    let limit = room.min(PAGE_MESSAGES);
+    let (page, finished) = retained.page(cursor, &handle.client_id, limit, now);
     let mut last = before;
     for message in &page {
         if !session.is_caught_up() {
@@ -204,7 +248,7 @@ pub(crate) fn deliver_page(
             if let Some(kept) = keeping.finish() {
                 kept.tell_own(session);
             }
-            tally.count(delivered, message.qos().min(qos));
+            tally.count(delivered);
         }
         last = Some(topic.clone());
     }
@@ -226,5 +270,12 @@ fn stored(message: &Message, publisher: &str) -> store::Retained {
 
 /// Messages handed over at once.
 const PAGE_MESSAGES: usize = 32;
-/// Topics looked at under one lock.
-const PAGE_VISITS: usize = 1_024;
+/// Topics looked at under one lock, each at the price of a search at most.
+const PAGE_VISITS: usize = 256;
+/// Topics looked at under one lock, one after the other.
+const SWEEP_VISITS: usize = 1_024;
+/// Pages that a connection may be handed in one turn, before others get theirs.
+pub(crate) const PAGES_PER_TURN: usize = 16;
+
+#[cfg(test)]
+mod tests;

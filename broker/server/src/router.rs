@@ -93,7 +93,7 @@ struct Target {
 
 /// Where a fan-out counts what became of its messages.
 pub(crate) trait Tally {
-    fn count(&mut self, delivered: Delivered, qos: QoS);
+    fn count(&mut self, delivered: Delivered);
 }
 
 impl Router {
@@ -197,7 +197,7 @@ impl Subscriber {
         fanout: &mut Fanout<'_>,
         now: Instant,
         into: (&mut Vec<Waker>, &mut Keeping<'_>),
-    ) -> (Delivered, QoS) {
+    ) -> Delivered {
         let subscription = &self.subscription;
         let options = DeliveryOptions {
             maximum_qos: subscription.options.maximum_qos,
@@ -206,8 +206,7 @@ impl Subscriber {
             shared: true,
             place: None,
         };
-        let qos = fanout.qos().min(options.maximum_qos);
-        (self.handle.deliver(fanout, &options, now, into), qos)
+        self.handle.deliver(fanout, &options, now, into)
     }
 
     fn permits(&self, topic: &str) -> bool {
@@ -364,7 +363,7 @@ impl Route {
                 place: None,
             };
             let delivered = target.handle.deliver(fanout, &options, now, (wakes, keeping));
-            tally.count(delivered, fanout.qos().min(target.maximum_qos));
+            tally.count(delivered);
         }
         for shared in &self.shared {
             shared.deliver(fanout, now, (wakes, keeping), tally);
@@ -401,8 +400,8 @@ impl Shared {
         let in_turn = || tail.iter().chain(head);
         let mut last = None;
         let mut takes = |member: &Subscriber| {
-            let (delivered, qos) = member.deliver(fanout, now, (wakes, keeping));
-            last = Some((delivered, qos));
+            let delivered = member.deliver(fanout, now, (wakes, keeping));
+            last = Some(delivered);
             !matches!(delivered, Delivered::Dropped(_) | Delivered::Disconnect)
         };
         let connected = |member: &&Subscriber| member.handle.is_connected();
@@ -411,8 +410,8 @@ impl Shared {
             // All of them, not only those who are away: one may have come back meanwhile.
             in_turn().any(takes);
         }
-        if let Some((delivered, qos)) = last {
-            tally.count(delivered, qos);
+        if let Some(delivered) = last {
+            tally.count(delivered);
         }
     }
 

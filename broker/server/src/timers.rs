@@ -117,6 +117,7 @@ fn settle(
     state.ended = expired;
     drop(state);
     if expired {
+        core.metrics.sessions_expired.inc();
         core.end_session(handle);
     } else if let Some(at) = next {
         core.timers.arm(at, handle);

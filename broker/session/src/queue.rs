@@ -88,6 +88,10 @@ impl Queue {
         self.waiting.len() + self.stored.len()
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.stored.is_empty()
     }

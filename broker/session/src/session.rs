@@ -148,6 +148,11 @@ impl Session {
         self.queue.len()
     }
 
+    /// Bytes of the messages that wait in the queue: topics, properties and payloads.
+    pub fn queued_bytes(&self) -> usize {
+        self.queue.bytes()
+    }
+
     /// Messages dropped since the session began.
     pub fn dropped(&self) -> u64 {
         self.dropped
@@ -162,6 +167,12 @@ impl Session {
                 self.inflight.sent() < link.window.into()
                     && self.out.len() < self.limits.queue.bytes / 2
             })
+    }
+
+    /// How many more PUBLISH packets with QoS 1 or 2 the client would be sent at once.
+    pub fn window_room(&self) -> usize {
+        let window: usize = self.link.as_ref().map_or(0, |link| link.window.into());
+        window.saturating_sub(self.inflight.sent())
     }
 
     /// Drops what waits and is no longer to be delivered (`keep` says no). Messages whose sending

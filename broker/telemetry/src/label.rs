@@ -41,6 +41,18 @@ impl ByLabel {
         let value = if room { value } else { "other" };
         counters.entry(value.to_owned()).or_default().clone()
     }
+
+    /// All values together.
+    pub fn total(&self) -> u64 {
+        let counters = self.counters.read().unwrap_or_else(PoisonError::into_inner);
+        counters.values().map(Counter::get).sum()
+    }
+
+    /// Each value that was counted so far, with its count, in the order of the text.
+    pub fn values(&self) -> Vec<(String, u64)> {
+        let counters = self.counters.read().unwrap_or_else(PoisonError::into_inner);
+        counters.iter().map(|(value, counter)| (value.clone(), counter.get())).collect()
+    }
 }
 
 /// A counter per QoS. Reading one costs an index.
@@ -57,6 +69,11 @@ impl ByQoS {
             QoS::ExactlyOnce => two,
         }
     }
+
+    /// All of them together.
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(Counter::get).sum()
+    }
 }
 
 /// A counter per type of control packet. Reading one costs an index.
@@ -68,6 +85,11 @@ impl ByPacketType {
     #[allow(clippy::indexing_slicing, reason = "a control packet type is 1 to 15 by definition")]
     pub fn of(&self, packet_type: PacketType) -> &Counter {
         &self.0[packet_type as usize - 1]
+    }
+
+    /// All of them together.
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(Counter::get).sum()
     }
 }
 
@@ -159,6 +181,8 @@ mod tests {
         assert!(counters.counters.read().unwrap().len() <= LABEL_VALUES_MAX + 1);
         assert_eq!(counters.of("other").get(), 1_000 - LABEL_VALUES_MAX as u64);
         assert_eq!(counters.of("value 3").get(), 1);
+        assert_eq!(counters.total(), 1_000);
+        assert_eq!(counters.values().first(), Some(&("other".to_owned(), 936)));
     }
 
     #[test]
@@ -168,5 +192,6 @@ mod tests {
         counters.of(PacketType::Auth).inc_by(2);
         assert_eq!(counters.0.first().map(Counter::get), Some(1));
         assert_eq!(counters.0.last().map(Counter::get), Some(2));
+        assert_eq!(counters.total(), 3);
     }
 }

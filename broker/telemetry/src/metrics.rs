@@ -30,6 +30,8 @@ pub struct Metrics {
     pub connect_refused: ByLabel,
     /// Control packets received, by type.
     pub packets_received: ByPacketType,
+    /// Control packets sent, by type.
+    pub packets_sent: ByPacketType,
     /// Bytes read from clients.
     pub bytes_received: Counter,
     /// Bytes written to clients.
@@ -38,12 +40,18 @@ pub struct Metrics {
     pub publish_received: ByQoS,
     /// PUBLISH packets sent, by QoS.
     pub publish_sent: ByQoS,
+    /// Bytes of PUBLISH packets received.
+    pub publish_bytes_received: Counter,
+    /// Bytes of PUBLISH packets sent.
+    pub publish_bytes_sent: Counter,
     /// PUBLISH packets that were not permitted.
     pub publish_denied: Counter,
     /// Topic filters of SUBSCRIBE packets that were not permitted.
     pub subscribe_denied: Counter,
     /// Messages that did not reach a session or a subscriber, by reason.
     pub messages_dropped: ByLabel,
+    /// Sessions that ended because their client did not come back in time.
+    pub sessions_expired: Counter,
     /// Will Messages published.
     pub wills_published: Counter,
     /// Will Messages not published, by reason. Those that no rule permits are PUBLISH packets
@@ -73,13 +81,17 @@ impl Metrics {
             connections_refused: registrar.by_label(CONNECTIONS_REFUSED, "limit"),
             connect_refused: registrar.by_label(CONNECT_REFUSED, "reason"),
             packets_received: registrar.register(PACKETS_RECEIVED, &["type"]),
+            packets_sent: registrar.register(PACKETS_SENT, &["type"]),
             bytes_received: registrar.register(BYTES_RECEIVED, &[]),
             bytes_sent: registrar.register(BYTES_SENT, &[]),
             publish_received: registrar.register(PUBLISH_RECEIVED, &["qos"]),
             publish_sent: registrar.register(PUBLISH_SENT, &["qos"]),
+            publish_bytes_received: registrar.register(PUBLISH_BYTES_RECEIVED, &[]),
+            publish_bytes_sent: registrar.register(PUBLISH_BYTES_SENT, &[]),
             publish_denied: registrar.register(PUBLISH_DENIED, &[]),
             subscribe_denied: registrar.register(SUBSCRIBE_DENIED, &[]),
             messages_dropped: registrar.by_label(MESSAGES_DROPPED, "reason"),
+            sessions_expired: registrar.register(SESSIONS_EXPIRED, &[]),
             wills_published: registrar.register(WILLS_PUBLISHED, &[]),
             wills_refused: registrar.by_label(WILLS_REFUSED, "reason"),
             protocol_violations: registrar.register(PROTOCOL_VIOLATIONS, &[]),
@@ -161,15 +173,22 @@ const CONNECTIONS_REFUSED: Named = (
 const CONNECT_REFUSED: Named =
     ("connect_refused", "CONNECTs refused, by the name of the Reason Code");
 const PACKETS_RECEIVED: Named = ("packets_received", "Control packets received");
+const PACKETS_SENT: Named = ("packets_sent", "Control packets sent");
 const BYTES_RECEIVED: Named = ("bytes_received", "Bytes read from clients");
 const BYTES_SENT: Named = ("bytes_sent", "Bytes written to clients");
 const PUBLISH_RECEIVED: Named = ("publish_received", "PUBLISH packets received");
 const PUBLISH_SENT: Named = ("publish_sent", "PUBLISH packets sent");
+const PUBLISH_BYTES_RECEIVED: Named =
+    ("publish_bytes_received", "Bytes of the PUBLISH packets received, whole packets");
+const PUBLISH_BYTES_SENT: Named =
+    ("publish_bytes_sent", "Bytes of the PUBLISH packets sent, whole packets");
 const PUBLISH_DENIED: Named = ("publish_denied", "PUBLISH packets that were not permitted");
 const SUBSCRIBE_DENIED: Named =
     ("subscribe_denied", "Topic filters of SUBSCRIBE packets that were not permitted");
 const MESSAGES_DROPPED: Named =
     ("messages_dropped", "Messages that did not reach a session or a subscriber");
+const SESSIONS_EXPIRED: Named =
+    ("sessions_expired", "Sessions that ended because their client did not come back in time");
 const WILLS_PUBLISHED: Named = ("wills_published", "Will Messages published");
 const WILLS_REFUSED: Named = (
     "wills_refused",

@@ -19,7 +19,7 @@ mod shared;
 mod trie;
 
 pub use filter::TopicFilter;
-pub use name::{InvalidTopic, TOPIC_BYTES_MAX, TopicName, level_count};
+pub use name::{InvalidTopic, TOPIC_BYTES_MAX, TopicName, is_of_broker, level_count};
 pub use retained::RetainedTree;
 pub use shared::{ShareName, SubscriptionFilter};
 pub use trie::{Trie, fresh_hasher};

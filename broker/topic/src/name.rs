@@ -49,6 +49,13 @@ impl TopicName {
     }
 }
 
+/// Whether a topic is one that the broker itself publishes: `$SYS` and everything below it. Also true
+/// of a filter that selects only such topics by its first level.
+#[must_use]
+pub fn is_of_broker(topic: &str) -> bool {
+    topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 impl fmt::Debug for TopicName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TopicName({:?})", &*self.0)

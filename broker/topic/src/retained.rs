@@ -1,6 +1,6 @@
 //! Owns the retained tree: one kept message per topic, found by topic or by filter.
 //!
-//! Knows nothing of messages, expiry and budgets: its caller does, with [`RetainedTree::retain`]
+//! Knows nothing of messages, expiry and budgets: its caller does, with [`RetainedTree::scan`]
 //! and the return values.
 //!
 //! It is an ordered map. A wildcard filter is answered by a scan that, at the first level that
@@ -102,9 +102,28 @@ impl<M> RetainedTree<M> {
         None
     }
 
-    /// Keeps the messages for which `f` says true. Visits all of them.
-    pub fn retain(&mut self, mut f: impl FnMut(&TopicName, &mut M) -> bool) {
-        self.messages.retain(|Key(topic), message| f(topic, message));
+    /// Calls `f` for every message, in the order of levels, starting after the topic `after`, at most
+    /// `limit` times (once if that is 0). Returns where to go on, as [`RetainedTree::page`] does.
+    pub fn scan<'a>(
+        &'a self,
+        after: Option<&TopicName>,
+        limit: usize,
+        f: &mut dyn FnMut(&TopicName, &'a M),
+    ) -> Option<TopicName> {
+        let start = after.map_or(Bound::Unbounded, |topic| Bound::Excluded(topic.as_str()));
+        let start: Bound<&dyn Levels> = match &start {
+            Bound::Excluded(topic) => Bound::Excluded(topic),
+            _ => Bound::Unbounded,
+        };
+        let mut left = limit.max(1);
+        for (Key(topic), message) in self.starting(start) {
+            f(topic, message);
+            left -= 1;
+            if left == 0 {
+                return Some(topic.clone());
+            }
+        }
+        None
     }
 
     fn exact<'a>(

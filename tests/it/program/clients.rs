@@ -108,7 +108,7 @@ impl Library {
             Npm => {
                 let tools = tools.join("node");
                 installed(tools.join("node_modules/mqtt/package.json"));
-                let mut command = Command::new("node");
+                let mut command = Command::new(found_in_path("node"));
                 command.arg(scripts.join("mqtt_dialogues.mjs")).arg(tools);
                 command
             }
@@ -117,8 +117,15 @@ impl Library {
 }
 
 fn installed(path: PathBuf) -> PathBuf {
-    assert!(path.exists(), "{} is not there: tests/setup installs it", path.display());
+    assert!(path.exists(), "{} is not there; install it with: tests/setup", path.display());
     path
+}
+
+fn found_in_path(program: &str) -> PathBuf {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&folders).map(|folder| folder.join(program));
+    let found = places.find(|place| place.is_file());
+    found.unwrap_or_else(|| panic!("{program} is not installed; install it with: tests/setup"))
 }
 
 /// Findings, scenario by scenario.
@@ -142,10 +149,12 @@ fn expected(library: Library, version: Version) -> Findings {
         ("burst", burst()),
         ("retained", retained()),
         ("will", will()),
+        ("farewell", vec![json!({ "wills": 0 })]),
         ("session", session()),
         ("refused", refused(library, version)),
         ("takeover", takeover(library, version)),
         ("shared", vec![json!({ "each_once": true, "idle": [] })]),
+        ("shared_away", vec![json!({ "came": [0, 1, 2, 3, 4, 5] })]),
     ];
     if version == V5 {
         all.extend([
@@ -153,6 +162,8 @@ fn expected(library: Library, version: Version) -> Findings {
             ("topic_alias", topic_alias()),
             ("expiry", expiry()),
             ("options", vec![json!({ "payload": "flagged", "retain": true })]),
+            ("retain_handling", retain_handling()),
+            ("delayed_will", delayed_will()),
             ("assigned_client_id", vec![json!({ "code": 0, "assigned": true })]),
         ]);
     }
@@ -278,4 +289,22 @@ fn expiry() -> Vec<Value> {
         json!({ "payload": "long", "time_has_passed": true }),
         json!({ "payload": "endless", "time_has_passed": null }),
     ]
+}
+
+/// 2: never. 1: only when the subscription is new. 0: each time.
+fn retain_handling() -> Vec<Value> {
+    let kept = json!([["kept", true]]);
+    vec![
+        json!({ "handling": 2, "came": [] }),
+        json!({ "handling": 1, "came": [] }),
+        json!({ "handling": 0, "came": kept }),
+        json!({ "handling": 0, "came": kept }),
+        json!({ "handling": 1, "came": kept }),
+        json!({ "payload": "flagged", "retain": false }),
+    ]
+}
+
+/// Who is back in time has none.
+fn delayed_will() -> Vec<Value> {
+    vec![json!({ "payload": "stays away", "after_delay": true }), json!({ "others": 0 })]
 }

@@ -111,7 +111,8 @@ async fn kill_again_and_again(rounds: usize, durability: &str) {
     })
     .await;
     println!(
-        "{durability}: {rounds} kills, {total} messages accepted, each delivered to 3 sessions; seed {seed}"
+        "{durability}: {rounds} kills, {total} messages accepted, each delivered to 3 sessions; \
+         seed {seed}"
     );
     assert!(total > 0);
 }

@@ -1,14 +1,19 @@
-//! `[plugins]` and `[admin]`: the plugin folder and the HTTP API.
+//! `[plugins]`, `[admin]` and `[sys]`: the plugin folder, the HTTP API and the topics `$SYS/...`.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+use server::SysConfig;
 
 use super::{
     document::At,
     listeners::{self, Chain, Listener},
     table::Table,
+    unit::Unit,
 };
 
 /// The plugin folder and the default chain.
@@ -100,6 +105,18 @@ pub(super) fn read_admin(table: Table<'_>, listeners: &[Listener]) -> Admin {
     };
     table.finish();
     admin
+}
+
+/// Least and most time between two looks at the values of `$SYS/...`, in seconds.
+const SYS_INTERVAL: RangeInclusive<u64> = 1..=24 * 3_600;
+
+/// Reads `[sys]`.
+pub(super) fn read_sys(table: Table<'_>) -> SysConfig {
+    let default = SysConfig::default().interval.unwrap_or_default().as_secs();
+    let interval = table.number("interval", Unit::Seconds, SYS_INTERVAL, default);
+    let enabled = table.boolean("enabled", true);
+    table.finish();
+    SysConfig { interval: enabled.then(|| Duration::from_secs(interval)) }
 }
 
 fn is_host_name(name: &str) -> bool {

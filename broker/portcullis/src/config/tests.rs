@@ -60,6 +60,7 @@ fn the_smallest_file_has_the_defaults() {
     assert_eq!(config.publish_denied, PublishDenied::default());
     assert_eq!(config.client_id_from, ClientIdFrom::default());
     assert_eq!(config.protocol_versions, ProtocolVersions::default());
+    assert_eq!(config.sys, SysConfig::default());
 }
 
 #[test]
@@ -263,6 +264,25 @@ fn what_can_be_set_is_what_the_limits_accept() {
     ] {
         let limits = parse(&format!("{SMALL}[limits]\n{extremes}")).unwrap().limits;
         assert_eq!(limits.of_broker.check(), Ok(()));
+    }
+}
+
+/// 0 where that would mean nothing, and what is beyond all reason.
+#[test]
+fn every_limit_refuses_what_is_outside_its_range() {
+    for (key, minimum, maximum) in ::limits::RANGES {
+        let outside = [minimum.checked_sub(1), Some(maximum + 1), Some(i64::MAX as u64)];
+        for value in outside.into_iter().flatten() {
+            let in_milliseconds = ["connect_timeout", "idle_timeout"].contains(key);
+            let value = match in_milliseconds && value != i64::MAX as u64 {
+                true => format!("\"{value}ms\""),
+                false => value.to_string(),
+            };
+            let text = format!("{SMALL}[limits]\n{key} = {value}\n");
+            let problem = parse(&text).expect_err("is accepted").to_string();
+            let begin = format!("/etc/portcullis/p.toml:8: limits.{key}: {value}: is out of range");
+            assert!(problem.starts_with(&begin) && problem.contains(", allowed: "), "{problem}");
+        }
     }
 }
 
@@ -524,4 +544,19 @@ fn the_examples_are_valid() {
         }
     }
     assert!(seen >= 2);
+}
+
+#[test]
+fn sys_can_be_paced_and_turned_off() {
+    let read = |lines: &str| parse(&format!("{SMALL}[sys]\n{lines}\n")).unwrap().sys.interval;
+    assert_eq!(read("interval = 1"), Some(Duration::from_secs(1)));
+    assert_eq!(read("interval = \"5m\""), Some(Duration::from_secs(300)));
+    assert_eq!(read("enabled = false\ninterval = 5"), None);
+    let sentence = "is out of range, allowed: 1s to 1d";
+    for value in ["0", "86401"] {
+        let expect = format!("p.toml:8: sys.interval: {value}: {sentence}");
+        refused(&format!("{SMALL}[sys]\ninterval = {value}\n"), &[&expect]);
+    }
+    let expect = "p.toml:8: sys.enabled: 1: is a TOML integer, allowed: true or false";
+    refused(&format!("{SMALL}[sys]\nenabled = 1\n"), &[expect]);
 }

@@ -211,7 +211,7 @@ fn after_a_restart_what_may_have_been_sent_is_a_repetition() {
     let repetition = bench.session.handle_publish_exactly_once(id(77));
     assert_eq!(repetition, Ok(crate::Inbound::Duplicate));
     assert_eq!(bench.session.handle_pubrel(id(77)), (ReasonCode::Success, true));
-    assert_eq!(bench.session.handle_pubrel(id(77)).1, false);
+    assert!(!bench.session.handle_pubrel(id(77)).1);
     bench.session.handle_pubcomp(id(6), bench.now);
     assert_eq!(bench.done(), [5]);
 }

@@ -60,3 +60,20 @@ fn refusals_are_sentences() {
     let error = TopicName::new(&"x".repeat(70_000)).unwrap_err();
     assert_eq!(error.to_string(), "the topic has 70000 bytes; at most 65535 are allowed");
 }
+
+#[test]
+fn the_brokers_own_topics_stand_apart() {
+    for (text, own) in [
+        ("$SYS", true),
+        ("$SYS/", true),
+        ("$SYS/x/y", true),
+        ("$SYS/#", true),
+        ("$SYSTEM/x", false),
+        ("$sys/x", false),
+        ("a/$SYS/x", false),
+        ("#", false),
+        ("$", false),
+    ] {
+        assert_eq!(is_of_broker(text), own, "{text:?}");
+    }
+}

