@@ -58,7 +58,8 @@ pub(crate) async fn finish(mut connection: Box<Connection>, close: Close) {
     let last_words = last_words(&mut connection, &close);
     let is_there = !matches!(close, Close::Network(_) | Close::WriteTimeout);
     if !last_words.is_empty() || is_there && connection.stream.has_goodbye() {
-        farewell(&mut connection.stream, &last_words).await;
+        // Boxed: most clients are gone by now, and what it reads into is large.
+        Box::pin(farewell(&mut connection.stream, &last_words)).await;
     }
 }
 
