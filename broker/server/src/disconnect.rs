@@ -66,13 +66,11 @@ pub(crate) async fn finish(mut connection: Box<Connection>, close: Close) {
 /// Gives the session back: expiry, or its end. Returns the Will Message that is due now.
 fn release(connection: &Connection, close: &Close) -> Option<Box<WillMessage>> {
     let (core, handle) = (&connection.core, &connection.handle);
-    let now = Instant::now();
     // Taken over: the session and its Will Message are in other hands.
     let mut state = handle.own(connection.connection_id)?;
     state.connection = None;
     handle.set_connected(false);
     state.session.detach();
-    state.facts.since_unix = core.now_unix();
     let will = state.will.take().filter(|_| close.sends_will());
     let expiry = Duration::from_secs(state.facts.session_expiry_interval.into());
     if expiry.is_zero() {
@@ -81,6 +79,8 @@ fn release(connection: &Connection, close: &Close) -> Option<Box<WillMessage>> {
         core.end_session(handle);
         return will;
     }
+    let now = Instant::now();
+    state.facts.since_unix = core.now_unix();
     state.expires = now.checked_add(expiry);
     let (delayed, due_now) = match will {
         Some(will) if will.delay.is_zero() => (None, Some(will)),
