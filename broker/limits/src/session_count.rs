@@ -20,19 +20,27 @@ impl SessionCount {
     /// # Errors
     /// Which limit is reached; nothing was counted.
     pub fn begin(&mut self, principal: &Arc<str>, sizes: &Sizes) -> Result<(), SizeExceeded> {
-        let of_principal = self.of(principal).saturating_add(1);
         let all = self.all.saturating_add(1);
-        sizes.check_sessions(all, of_principal)?;
+        match self.by_principal.get_mut(principal) {
+            Some(count) => {
+                let of_principal = count.saturating_add(1);
+                sizes.check_sessions(all, of_principal)?;
+                *count = of_principal;
+            }
+            None => {
+                sizes.check_sessions(all, 1)?;
+                self.by_principal.insert(Arc::clone(principal), 1);
+            }
+        }
         self.all = all;
-        self.by_principal.insert(Arc::clone(principal), of_principal);
         Ok(())
     }
 
     /// Counts a session that an earlier process left: it is there, whatever the limits say now.
     pub fn restore(&mut self, principal: &Arc<str>) {
         self.all = self.all.saturating_add(1);
-        let of_principal = self.of(principal).saturating_add(1);
-        self.by_principal.insert(Arc::clone(principal), of_principal);
+        let count = self.by_principal.entry(Arc::clone(principal)).or_default();
+        *count = count.saturating_add(1);
     }
 
     /// A session that was counted has ended.
@@ -45,10 +53,6 @@ impl SessionCount {
         if *count == 0 {
             self.by_principal.remove(principal);
         }
-    }
-
-    fn of(&self, principal: &str) -> usize {
-        self.by_principal.get(principal).copied().unwrap_or(0)
     }
 }
 

@@ -274,7 +274,8 @@ impl Generation {
         let allowance = self.factory.call.starting_now();
         let mut instance = match self.pool.take() {
             Some(instance) => instance,
-            None => self.factory.make(allowance).await?,
+            // Boxed: rare, and what it needs must not be room in the future of every call.
+            None => Box::pin(self.factory.make(allowance)).await?,
         };
         let answer = instance.ask(request, allowance).await?;
         self.pool.park(instance);

@@ -51,6 +51,11 @@ impl Turnstile {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_many_owned(places) {
             return Ok(place);
         }
+        // Boxed: most never wait, and the timer is large.
+        Box::pin(self.wait(places)).await
+    }
+
+    async fn wait(&self, places: u32) -> Result<OwnedSemaphorePermit, Full> {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.waiting_max {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             return Err(Full);

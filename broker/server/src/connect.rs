@@ -137,21 +137,22 @@ async fn handshake(mut arrival: Arrival, place: &mut Place) -> Option<Box<Connec
         let come;
         (arrival, come) = Box::pin(approach(arrival, place)).await;
         if let Err(refused) = come {
-            refuse(&mut arrival, None, &Refused::Approach(refused)).await;
+            Box::pin(refuse(&mut arrival, None, &Refused::Approach(refused))).await;
             return None;
         }
     }
     let mut first = match read_connect(&mut arrival).await {
         Ok(first) => first,
+        // Boxed, like the other refusals: those who are let in need no room for it.
         Err(refused) => {
-            refuse(&mut arrival, None, &refused).await;
+            Box::pin(refuse(&mut arrival, None, &refused)).await;
             return None;
         }
     };
     match admit(&arrival, &mut first).await {
         Ok(admitted) => Some(Box::new(admitted.begin(arrival, first))),
         Err(refused) => {
-            refuse(&mut arrival, Some(&first.connect), &refused).await;
+            Box::pin(refuse(&mut arrival, Some(&first.connect), &refused)).await;
             None
         }
     }
@@ -161,8 +162,9 @@ async fn handshake(mut arrival: Arrival, place: &mut Place) -> Option<Box<Connec
 async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
     let most = arrival.core.live.load().limits.sizes.packet_bytes_before_connect;
     let metrics = Arc::clone(&arrival.core.metrics);
-    let mut shutdown = arrival.core.shutdown.subscribe();
-    let Arrival { stream, early, timer, timeout, .. } = arrival;
+    let Arrival { core, stream, early, timer, timeout, .. } = arrival;
+    // Subscribed to only when CONNECT has to be waited for.
+    let shutdown = async { core.shutdown.subscribe().wait_for(|down| *down).await.is_ok() };
     let read = async {
         let mut bytes = std::mem::take(early);
         metrics.bytes_received.inc_by(bytes.len() as u64);
@@ -188,7 +190,7 @@ async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
         biased;
         () = timer.as_mut() => Err(Refused::Timeout(*timeout)),
         first = read => first,
-        _ = shutdown.wait_for(|down| *down) => Err(Refused::ShuttingDown),
+        _ = shutdown => Err(Refused::ShuttingDown),
     }
 }
 

@@ -132,8 +132,9 @@ impl Connection {
         let idle_timeout = sizes.idle_timeout;
         begin.stream.set_message_bytes_max(packet_bytes_max);
         let mut refresh = Refresh::new(&begin.authenticated, now);
-        let ends_at = begin.authenticated.identity().expires_at_unix;
-        refresh.set_end(ends_at, begin.core.now_unix(), now);
+        if let Some(ends_at) = begin.authenticated.identity().expires_at_unix {
+            refresh.set_end(ends_at, begin.core.now_unix(), now);
+        }
         let connack = begin.connack;
         let mut connection = Self {
             _present: begin.core.sys.presence.enter(),

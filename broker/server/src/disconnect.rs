@@ -63,7 +63,8 @@ pub(crate) async fn finish(mut connection: Box<Connection>, close: Close) {
     let last_words = last_words(&mut connection, &close);
     let is_there = !matches!(close, Close::Network(_) | Close::WriteTimeout);
     if !last_words.is_empty() || is_there && connection.stream.has_goodbye() {
-        farewell(&mut connection.stream, &last_words).await;
+        // Boxed: most clients are gone by now, and what it reads into is large.
+        Box::pin(farewell(&mut connection.stream, &last_words)).await;
     }
     connection.counts.flush();
 }
@@ -71,14 +72,12 @@ pub(crate) async fn finish(mut connection: Box<Connection>, close: Close) {
 /// Gives the session back: expiry, or its end. Returns the Will Message that is due now.
 fn release(connection: &Connection, close: &Close) -> Option<Box<WillMessage>> {
     let (core, handle) = (&connection.core, &connection.handle);
-    let now = Instant::now();
     // Taken over: the session and its Will Message are in other hands.
     let mut state = handle.own(connection.connection_id)?;
     state.connection = None;
     handle.set_connected(false);
     state.session.detach();
     state.settle(core.store(), handle.key);
-    state.facts.since_unix = core.now_unix();
     let will = state.will.take().filter(|_| close.sends_will());
     let expiry = Duration::from_secs(state.facts.session_expiry_interval.into());
     if expiry.is_zero() {
@@ -87,6 +86,8 @@ fn release(connection: &Connection, close: &Close) -> Option<Box<WillMessage>> {
         core.end_session(handle);
         return will;
     }
+    let now = Instant::now();
+    state.facts.since_unix = core.now_unix();
     state.expires = now.checked_add(expiry);
     let (delayed, due_now) = match will {
         Some(will) if will.delay.is_zero() => (None, Some(will)),

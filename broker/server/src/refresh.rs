@@ -75,9 +75,9 @@ impl Refresh {
     }
 
     /// When the identity ends, from seconds since 1970.
-    pub(crate) fn set_end(&mut self, ends_at_unix: Option<u64>, now_unix: u64, now: Instant) {
-        self.ends_at = ends_at_unix
-            .and_then(|end| now.checked_add(Duration::from_secs(end.saturating_sub(now_unix))));
+    pub(crate) fn set_end(&mut self, ends_at_unix: u64, now_unix: u64, now: Instant) {
+        let remains = Duration::from_secs(ends_at_unix.saturating_sub(now_unix));
+        self.ends_at = now.checked_add(remains);
     }
 
     /// Whether the chain was swapped and nobody was asked since.

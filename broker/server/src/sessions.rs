@@ -70,6 +70,13 @@ pub(crate) struct ConnectionSlot {
     pub(crate) close: Option<ReasonCode>,
 }
 
+impl ConnectionSlot {
+    /// A connection that nobody has woken yet.
+    fn of(connection_id: u64) -> Self {
+        Self { connection_id, waker: None, wake_pending: false, close: None }
+    }
+}
+
 /// What the admin API shows of a client.
 #[derive(Clone)]
 pub(crate) struct Facts {
@@ -176,28 +183,27 @@ impl Sessions {
         let store = open.store.filter(|_| open.facts.session_expiry_interval > 0);
         let mut state = State {
             session: Session::new(open.limits, false),
-            connection: None,
+            connection: Some(ConnectionSlot::of(open.connection_id)),
             ended: false,
             permissions: Arc::clone(open.authenticated.permissions()),
-            will: None,
+            will: open.will,
             retained: Vec::new(),
             will_due: None,
             expires: None,
-            facts: Box::new(open.facts.clone()),
+            facts: Box::new(open.facts),
         };
+        state.attach(open.connect, open.limits);
         let client_id = Arc::clone(&open.authenticated.subject().client_id);
         let principal = Arc::clone(&open.authenticated.identity().principal);
         let key = store.map(|store| {
             state.session.keep();
             store.new_session()
         });
-        state.attach(open.connect, open.limits);
-        state.take(open);
         let (routing, state) = (Mutex::new(()), Mutex::new(state));
         let connected = AtomicBool::new(true);
         let handle =
             Arc::new(SessionHandle { id, client_id, key, principal, routing, connected, state });
-        let ticket = remember(store, &handle, &handle.state.lock());
+        let ticket = store.and_then(|_| remember(store, &handle, &handle.state.lock()));
         (handle, ticket)
     }
 
@@ -254,12 +260,7 @@ impl Sessions {
 impl State {
     /// The connection of `open` has the session from now on.
     fn take(&mut self, open: Open<'_>) {
-        self.connection = Some(ConnectionSlot {
-            connection_id: open.connection_id,
-            waker: None,
-            wake_pending: false,
-            close: None,
-        });
+        self.connection = Some(ConnectionSlot::of(open.connection_id));
         self.permissions = Arc::clone(open.authenticated.permissions());
         self.will = open.will;
         self.will_due = None;

@@ -62,6 +62,9 @@ impl Timers {
 
 impl Entries {
     fn remove(&mut self, session_id: u64) {
+        if self.by_session.is_empty() {
+            return;
+        }
         if let Some(at) = self.by_session.remove(&session_id) {
             self.due.remove(&(at, session_id));
         }

@@ -10,7 +10,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
     net::IpAddr,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -44,17 +44,39 @@ pub(crate) struct Answers {
 #[derive(Default)]
 struct Kept {
     /// New ones, and those found since the two were last exchanged.
-    young: HashMap<u64, Entry>,
+    young: Entries,
     /// Forgotten as a whole when `young` takes their place.
-    old: HashMap<u64, Entry>,
+    old: Entries,
     young_weight: usize,
     /// For whom any of them holds, in the order of [`HoldsFor::ALL`]: nobody looks for others.
     audiences: [bool; HoldsFor::ALL.len()],
     asking: HashMap<u64, (Subject, WeakShared<BoxFuture<'static, Asked>>)>,
 }
 
+/// By a number that is a hash already, of a seed that nobody knows: it is not hashed again.
+type Entries = HashMap<u64, Entry, BuildHasherDefault<AsItIs>>;
+
+/// A hash that is taken as it is.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// An answer and the client that it was first given to.
-#[derive(Clone)]
 struct Entry {
     subject: Subject,
     answered: Arc<Answered>,
@@ -90,14 +112,13 @@ impl Answers {
             }
             let key = self.key(audience, subject);
             let (entry, old) = kept.entry(key);
-            if let Some(entry) = entry
-                && entry.answered.holds_for() == audience
-                && looks_alike(audience, &entry.subject, subject)
-                && entry.answered.is_young(now)
-            {
+            let answered = entry
+                .filter(|entry| entry.holds_for(audience, subject, now))
+                .map(|entry| Arc::clone(&entry.answered));
+            if answered.is_some() {
                 drop(kept);
                 drop(old);
-                return Some(entry.answered);
+                return answered;
             }
         }
         None
@@ -187,6 +208,13 @@ fn panicked() -> PluginFailure {
 }
 
 impl Entry {
+    /// Whether a client may begin with the answer, which was found by its number of this kind.
+    fn holds_for(&self, audience: HoldsFor, subject: &Subject, now: Duration) -> bool {
+        self.answered.holds_for() == audience
+            && looks_alike(audience, &self.subject, subject)
+            && self.answered.is_young(now)
+    }
+
     /// Bytes, roughly.
     fn weight(&self) -> usize {
         let Subject { identity, certificate, client_id, .. } = &self.subject;
@@ -204,17 +232,18 @@ impl Entry {
 }
 
 /// The half of the entries that made room.
-type Old = Option<HashMap<u64, Entry>>;
+type Old = Option<Entries>;
 
 impl Kept {
     /// One that is found stays for another round.
-    fn entry(&mut self, key: u64) -> (Option<Entry>, Old) {
-        if let Some(entry) = self.young.get(&key) {
-            return (Some(entry.clone()), None);
+    fn entry(&mut self, key: u64) -> (Option<&Entry>, Old) {
+        let mut old = None;
+        if !self.young.contains_key(&key)
+            && let Some(entry) = self.old.remove(&key)
+        {
+            old = self.keep(key, entry);
         }
-        let Some(entry) = self.old.remove(&key) else { return (None, None) };
-        let old = self.keep(key, entry.clone());
-        (Some(entry), old)
+        (self.young.get(&key), old)
     }
 
     fn keep(&mut self, key: u64, entry: Entry) -> Old {

@@ -16,7 +16,8 @@ pub(crate) async fn authenticate(
     (stopwatch, now_unix): (&mut Stopwatch, u64),
 ) -> Decision {
     let mut walk = Walk::default();
-    let mut reports = Vec::with_capacity(chain.links.len());
+    // Of both hooks: those of the authorizers join them.
+    let mut reports = Vec::with_capacity(2 * chain.links.len());
     for link in &chain.links {
         let place = link.authenticator();
         if matches!(place, Place::Elsewhere) {

@@ -14,6 +14,19 @@ fn grant_of(principal: &str) -> wit::Grant {
 }
 
 #[test]
+fn addresses_are_written_as_everywhere() {
+    for byte in 0..=255 {
+        for octets in [[byte, 0, 9, 10], [127, byte, 99, 100], [1, 255, byte, byte]] {
+            let from = IpAddr::from(octets);
+            assert_eq!(address(from), from.to_string());
+        }
+    }
+    for text in ["::1", "2001:db8::ff", "::ffff:1.2.3.4"] {
+        assert_eq!(address(text.parse().unwrap()), text);
+    }
+}
+
+#[test]
 fn a_denial_is_always_a_failure_code() {
     let code = |reason_code| denial(types::Denial { reason_code, reason: None }).reason_code;
     assert_eq!(code(0), ReasonCode::NotAuthorized);

@@ -23,6 +23,24 @@ fn equal_sets_are_kept_once() {
 }
 
 #[test]
+fn the_set_last_looked_for_is_found_by_its_rules_and_not_held() {
+    let shared = SharedPermissions::default();
+    let set = numbered(1);
+    let first = shared.share(set.clone());
+    assert!(Arc::ptr_eq(&first, &shared.share(set.clone())));
+    let longer = Permissions { ttl: set.ttl * 2, ..set.clone() };
+    let longer = shared.share(longer);
+    assert!(!Arc::ptr_eq(&first, &longer));
+    assert_eq!(longer.ttl, first.ttl * 2);
+    let other = shared.share(numbered(2));
+    assert!(!Arc::ptr_eq(&first, &other) && !other.has_same_rules(&first));
+    let gone = Arc::downgrade(&other);
+    drop(other);
+    assert!(gone.upgrade().is_none());
+    assert!(Arc::ptr_eq(&first, &shared.share(set)), "found by its content");
+}
+
+#[test]
 fn sets_that_differ_in_anything_are_kept_apart() {
     let shared = SharedPermissions::default();
     let with_ttl = |seconds| {
