@@ -47,6 +47,7 @@ proof:
     cargo build --release --locked --workspace
     PORTCULLIS_PROOF=1 cargo test --release --locked --workspace --test it -- program:: retained_scale::
     PORTCULLIS_PROOF=1 cargo test --release --locked --workspace --lib -- --nocapture figures_of_many_topics
+    PORTCULLIS_PROOF=1 cargo test --release --locked -p store -- --nocapture
     for target in tests/fuzz/fuzz_targets/*.rs; do
         just fuzz "$(basename "$target" .rs)" 300
     done

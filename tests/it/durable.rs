@@ -381,3 +381,47 @@ async fn without_room_on_the_disk_nothing_is_promised() {
     assert_eq!(refused.reason_code, ReasonCode::QuotaExceeded);
     assert_eq!(broker.broker.client("sub").unwrap().queued, 0);
 }
+
+/// What is still owed of old messages is written again, so that the files in which they lie can go; sessions notice
+/// nothing of it.
+#[tokio::test]
+async fn old_messages_do_not_keep_the_log_from_shrinking() {
+    const SEGMENT: u64 = 32 * 1024;
+    let folder = folder();
+    let small = |folder: &TempDir| Setup { segment_bytes: Some(SEGMENT), ..setup(folder) };
+    let broker = small(&folder).start().await;
+    let old = packets::persistent(V5, "old");
+    let mut client = broker.enter(old.clone()).await.0;
+    client.subscribe("old", QoS::ExactlyOnce).await;
+    let mut publisher = broker.client(V5, "pub").await;
+    exactly_once(&mut publisher, 1, "old", "received").await;
+    let received = client.message().await;
+    client.send(packets::pubrec(received.packet_id, ReasonCode::Success)).await;
+    client.expect(packets::pubrel(received.packet_id, ReasonCode::Success)).await;
+    client.leave().await;
+    exactly_once(&mut publisher, 1, "old", "waits").await;
+    publisher.publish("old", "waits too").await;
+    let mut busy = broker.enter(packets::persistent(V5, "busy")).await.0;
+    busy.subscribe("busy", QoS::AtLeastOnce).await;
+    let text = "x".repeat(1_000);
+    for _ in 0..1_000 {
+        publisher.publish("busy", &text).await;
+        busy.take("busy", &text).await;
+    }
+    let log = || -> u64 {
+        let files = std::fs::read_dir(folder.path().join("store")).expect("its folder");
+        let files = files.map(|file| file.expect("an entry"));
+        let logs = files.filter(|file| file.path().extension().is_some_and(|end| end == "log"));
+        logs.map(|file| file.metadata().map_or(0, |data| data.len())).sum()
+    };
+    // A megabyte went through it.
+    broker.until(|_| log() < 8 * SEGMENT).await;
+    broker.crash();
+    let broker = small(&folder).start().await;
+    let mut client = resume(&broker, old).await;
+    client.expect(packets::pubrel(received.packet_id, ReasonCode::Success)).await;
+    client.send(packets::pubcomp(received.packet_id, ReasonCode::Success)).await;
+    take_all(&mut client, &[("old", "waits"), ("old", "waits too")]).await;
+    client.quiet().await;
+    assert_eq!(broker.broker.client("old").unwrap().in_flight, 0);
+}

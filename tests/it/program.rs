@@ -9,6 +9,7 @@ mod bundled;
 mod check;
 mod clients;
 mod crash;
+mod durability;
 mod eventually;
 mod fail_closed;
 mod folder;

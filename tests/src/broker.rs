@@ -28,6 +28,8 @@ pub struct Setup {
     pub store: Option<PathBuf>,
     /// Bytes that the disk must have left for it.
     pub free_bytes_min: u64,
+    /// Bytes of one file of its log; `None` = the default.
+    pub segment_bytes: Option<u64>,
 }
 
 impl Setup {
@@ -71,8 +73,9 @@ impl Setup {
         let config = Config { listeners, live: self.live };
         let temporary = temporary(self.store.is_none());
         let folder = temporary.as_ref().map(|folder| folder.path().to_owned()).or(self.store);
-        let free_bytes_min = self.free_bytes_min;
-        let (store, kept) = folder.map(|folder| open(folder, free_bytes_min)).unzip();
+        let (free_bytes_min, segment_bytes) = (self.free_bytes_min, self.segment_bytes);
+        let (store, kept) =
+            folder.map(|folder| open(folder, free_bytes_min, segment_bytes)).unzip();
         let broker = server::Broker::start(config, Arc::clone(&gate), Arc::clone(&metrics), kept);
         let broker = broker.await.expect("the broker starts");
         let address = broker.listeners()[0].address.socket().expect("an address");
@@ -190,9 +193,15 @@ fn temporary(wanted: bool) -> Option<TempDir> {
     (wanted && always).then(|| tempfile::tempdir().expect("a temporary folder"))
 }
 
-fn open(folder: PathBuf, free_bytes_min: u64) -> (Arc<FileStore>, Kept) {
+fn open(
+    folder: PathBuf,
+    free_bytes_min: u64,
+    segment_bytes: Option<u64>,
+) -> (Arc<FileStore>, Kept) {
     let durability = Durability::Os;
-    let options = Options { durability, free_bytes_min, ..Options::new(folder) };
+    let default = Options::new(folder);
+    let segment_bytes = segment_bytes.unwrap_or(default.segment_bytes);
+    let options = Options { durability, free_bytes_min, segment_bytes, ..default };
     let (store, recovered) = FileStore::open(options).expect("the store opens");
     let store = Arc::new(store);
     let kept = Kept { store: Arc::clone(&store) as Arc<dyn Store>, recovered };
