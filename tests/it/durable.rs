@@ -332,7 +332,7 @@ async fn a_long_queue_comes_from_the_disk_in_its_order() {
     assert_eq!(broker.broker.client("sub").unwrap().dropped, 0);
 }
 
-/// [MQTT-4.8.2-4]: what a member that is gone for good did not take goes to another one.
+/// Section 4.8.2: what a member that is gone for good did not take goes to another one.
 #[tokio::test]
 async fn a_member_that_is_gone_leaves_its_messages_to_another() {
     for kept in [false, true] {

@@ -22,7 +22,7 @@ async fn clean_start_and_resumption() {
         client.leave().await;
         let (mut client, connack) = broker.enter(resume.clone()).await;
         assert!(connack.session_present);
-        client.publish("t", "x").await;
+        broker.client(V5, "pub").await.publish("t", "x").await;
         client.take("t", "x").await;
         client.leave().await;
         let clean = Connect { clean_start: true, ..resume.clone() };
@@ -184,7 +184,7 @@ async fn takeover() {
         let (mut new, connack) = broker.enter(resume.clone()).await;
         assert!(connack.session_present);
         old.expect_disconnect(ReasonCode::SessionTakenOver).await;
-        new.publish("t", "x").await;
+        broker.client(V5, "pub").await.publish("t", "x").await;
         new.take("t", "x").await;
         // With Clean Start nothing is taken over but the place.
         let clean = Connect { clean_start: true, ..resume };
@@ -226,7 +226,7 @@ async fn takeover_by_another_principal_is_refused() {
     thief.expect(packets::refusal(ReasonCode::NotAuthorized)).await;
     let (mut ann, connack) = broker.enter(as_user("ann")).await;
     assert!(connack.session_present);
-    ann.publish("t", "x").await;
+    broker.client(V5, "pub").await.publish("t", "x").await;
     ann.take("t", "x").await;
 }
 

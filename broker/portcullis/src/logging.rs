@@ -15,8 +15,9 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// The compiler of plugins reports its inner life at `info`.
-const QUIET: [&str; 3] = ["wasmtime=warn", "cranelift_codegen=warn", "regalloc2=warn"];
+/// The compiler of plugins and the database of the store report their inner life at `info`.
+const QUIET: [&str; 5] =
+    ["wasmtime=warn", "cranelift_codegen=warn", "regalloc2=warn", "fjall=warn", "lsm_tree=warn"];
 
 /// Starts logging to standard error. `level` is a level (`info`) or directives such as
 /// `info,server=debug,plugin_host=trace`.

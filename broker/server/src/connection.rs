@@ -22,7 +22,7 @@ use codec::{
 };
 use parking_lot::MutexGuard;
 use session::{Frames, InboundAliases, KeepAlive};
-use store::{Origin, Ticket};
+use store::{Origin, Store, Ticket};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Sleep,
@@ -81,7 +81,7 @@ pub(crate) struct Connection {
     /// Answers that wait for the store.
     pub(crate) held: Held,
     /// CONNACK waits among them, and everything else behind it.
-    is_greeting: bool,
+    pub(crate) is_greeting: bool,
     /// Up to where the store was last asked to wake us.
     awaited: Option<Ticket>,
     /// Messages that are being read for the session.
@@ -215,9 +215,8 @@ impl Connection {
         // Whoever was taken over says nothing more.
         drop(self.own()?);
         self.poll_refresh(cx, now)?;
-        if let Some(store) = &self.core.store {
-            self.held.release(store.durable(), &mut self.output);
-            self.is_greeting &= self.held.next().is_some();
+        if let Some(durable) = self.core.store().map(Store::durable) {
+            self.release_held(durable);
         }
         let clogged = self.is_clogged();
         if self.is_reading(now) {

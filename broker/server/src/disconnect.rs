@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::{close::Close, connection::Connection, stream::Stream, will};
 
 /// How long the last bytes may take.
-const FAREWELL: Duration = Duration::from_secs(1);
+pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
 
 impl Connection {
     /// DISCONNECT from the client.
@@ -60,8 +60,11 @@ pub(crate) async fn finish(mut connection: Box<Connection>, close: Close) {
         None => connection.handle.remember(&connection.core),
     }
     report(&connection, &close);
-    let last_words = last_words(&mut connection, &close);
     let is_there = !matches!(close, Close::Network(_) | Close::WriteTimeout);
+    if is_there && connection.held.next().is_some() {
+        Box::pin(connection.await_held()).await;
+    }
+    let last_words = last_words(&mut connection, &close);
     if !last_words.is_empty() || is_there && connection.stream.has_goodbye() {
         // Boxed: most clients are gone by now, and what it reads into is large.
         Box::pin(farewell(&mut connection.stream, &last_words)).await;
@@ -132,6 +135,10 @@ fn report(connection: &Connection, close: &Close) {
 /// What is still to be written: acknowledgements that were given, and DISCONNECT for a 5.0 client.
 fn last_words(connection: &mut Connection, close: &Close) -> Vec<u8> {
     if matches!(close, Close::Network(_) | Close::WebSocket(_) | Close::WriteTimeout) {
+        return Vec::new();
+    }
+    if connection.is_greeting {
+        // No DISCONNECT before CONNACK [MQTT-3.14.0-1].
         return Vec::new();
     }
     let mut output = connection.unwritten();

@@ -1,11 +1,11 @@
 //! Answers that promise what the store does not have for good yet: written to the client once it does, in the order
 //! of the packets that they answer [MQTT-4.6.0-2] [MQTT-4.6.0-3].
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, future::poll_fn, task::Poll};
 
 use store::Ticket;
 
-use crate::connection::Connection;
+use crate::{connection::Connection, disconnect::FAREWELL};
 
 /// Answers that wait.
 #[derive(Default)]
@@ -55,6 +55,28 @@ impl Held {
 }
 
 impl Connection {
+    /// Moves answers to the output that need not wait any more.
+    pub(crate) fn release_held(&mut self, durable: Ticket) {
+        self.held.release(durable, &mut self.output);
+        self.is_greeting &= self.held.next().is_some();
+    }
+
+    /// The connection ends: what was answered is still to be said, if the disk is not too slow.
+    pub(crate) async fn await_held(&mut self) {
+        let Some(store) = self.core.store.clone() else { return };
+        let Some((last, _)) = self.held.answers.back() else { return };
+        let durable = poll_fn(|cx| {
+            if store.durable() >= *last {
+                return Poll::Ready(());
+            }
+            store.wake_when_durable(*last, cx.waker());
+            Poll::Pending
+        });
+        if tokio::time::timeout(FAREWELL, durable).await.is_ok() {
+            self.release_held(store.durable());
+        }
+    }
+
     /// Writes an answer: at once, or when everything up to `ticket` is durable; never before an answer that waits.
     pub(crate) fn answer(&mut self, ticket: Option<Ticket>, encode: impl FnOnce(&mut Vec<u8>)) {
         let last = self.held.answers.back().map(|(ticket, _)| *ticket);

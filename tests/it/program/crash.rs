@@ -12,10 +12,12 @@ use tokio::task::JoinSet;
 
 use super::{eventually::eventually, folder::Folder, process::Program, proof};
 
+mod disk;
 mod publisher;
 mod subscriber;
 mod wire;
 
+use disk::Disk;
 use publisher::Publisher;
 use subscriber::Subscriber;
 
@@ -44,13 +46,26 @@ async fn nothing_acknowledged_is_lost_to_kill_9() {
     let rounds = if proof() { 200 } else { 8 };
     for durability in ["fsync", "os"] {
         let rounds = if durability == "fsync" { rounds } else { rounds / 4 };
-        kill_again_and_again(rounds, durability).await;
+        let folder = Folder::bundled();
+        folder.configure_more(&format!("{CONFIG}[store]\ndurability = \"{durability}\"\n"));
+        kill_again_and_again(rounds, &folder, None, durability).await;
     }
 }
 
-async fn kill_again_and_again(rounds: usize, durability: &str) {
+/// The same, and the system goes down with it: only what was flushed is there again. Where disks may be mounted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_to_a_power_cut() {
+    if !proof() {
+        return;
+    }
     let folder = Folder::bundled();
-    folder.configure_more(&format!("{CONFIG}[store]\ndurability = \"{durability}\"\n"));
+    let disk = Disk::new(&folder.path("power"));
+    let path = disk.mount_point().join("store");
+    folder.configure_more(&format!("{CONFIG}[store]\npath = {path:?}\n"));
+    kill_again_and_again(40, &folder, Some(disk), "power cut").await;
+}
+
+async fn kill_again_and_again(rounds: usize, folder: &Folder, mut disk: Option<Disk>, what: &str) {
     let seed = fastrand::u64(..);
     let mut random = fastrand::Rng::with_seed(seed);
     let (mut publishers, mut subscribers) = (publishers(), subscribers());
@@ -86,6 +101,9 @@ async fn kill_again_and_again(rounds: usize, durability: &str) {
         broker.signal(Signal::KILL);
         let mut broker = broker;
         broker.ended().await;
+        if let Some(disk) = &mut disk {
+            disk.cut_power();
+        }
         publishers = tasks.join_all().await;
         subscribers = reading.join_all().await;
     }
@@ -111,8 +129,10 @@ async fn kill_again_and_again(rounds: usize, durability: &str) {
     })
     .await;
     println!(
-        "{durability}: {rounds} kills, {total} messages accepted, each delivered to 3 sessions; \
+        "{what}: {rounds} kills, {total} messages accepted, each delivered to 3 sessions; \
          seed {seed}"
     );
+    // Before the disk goes.
+    drop(broker);
     assert!(total > 0);
 }

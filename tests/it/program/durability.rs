@@ -40,6 +40,12 @@ fn persistent(client_id: &str) -> Connect {
     }
 }
 
+/// A broker whose plugins were compiled by one before it: that takes memory, which it gives back when it likes.
+async fn start(folder: &Folder) -> Program {
+    assert!(Program::start(&folder.config()).await.stop().await.success());
+    Program::start(&folder.config()).await
+}
+
 /// Sessions with one subscription each, all of them away.
 async fn leave_behind(address: SocketAddr, sessions: usize) {
     for number in 0..sessions {
@@ -121,7 +127,7 @@ async fn a_long_queue_costs_memory_by_its_window() {
     const BYTES: usize = 1_000;
     let messages = if proof() { 100_000 } else { 10_000 };
     let folder = folder("durability = \"os\"");
-    let broker = Program::start(&folder.config()).await;
+    let broker = start(&folder).await;
     leave_behind(broker.mqtt(), 1).await;
     // What the first messages need is needed once.
     publish(broker.mqtt(), 0..1_000, BYTES).await;
@@ -152,7 +158,7 @@ async fn a_long_queue_costs_memory_by_its_window() {
 async fn a_start_with_many_stored_messages() {
     let (sessions, messages) = if proof() { (100, 10_000) } else { (20, 1_000) };
     let folder = folder("durability = \"os\"");
-    let broker = Program::start(&folder.config()).await;
+    let broker = start(&folder).await;
     let empty = broker.resident_bytes();
     leave_behind(broker.mqtt(), sessions).await;
     publish(broker.mqtt(), 0..messages, 200).await;
