@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use codec::ReasonCode;
 use limits::{ConnectionRate, Flapping, LoginBackoff};
 use parking_lot::Mutex;
+use session::Fanout;
 use store::{Recovered, Store, Ticket};
 use telemetry::Metrics;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -21,11 +22,13 @@ use crate::{
     BrokerHandle, ClientInfo, ClientPage, Config, ListenerAddress, ListenerInfo, LiveConfig,
     Totals,
     connect::protocol_name,
+    counts::Counts,
     inherit,
+    keeping::Keeping,
     listener::{self, Listener},
     remember,
     retained::Retained,
-    router::Router,
+    router::{Route, Router},
     sessions::{SessionHandle, Sessions},
     sys::{self, Sys},
     tidying,
@@ -87,6 +90,27 @@ impl Core {
         let (refreshed, _) = self.gate.refresh(client).await;
         self.metrics.permissions_seconds.observe(begun.elapsed().as_secs_f64());
         refreshed
+    }
+
+    /// Delivers a message that no connection publishes. Written down even when the store takes nothing more at
+    /// present: there are few of them, and nobody sends them again.
+    pub(crate) fn deliver(
+        &self,
+        route: &Route,
+        fanout: &mut Fanout<'_>,
+        now: Instant,
+        counts: &mut Counts,
+    ) {
+        let mut wakes = Vec::new();
+        let mut keeping = Keeping::new(self.store(), None);
+        route.deliver(fanout, now, (&mut wakes, &mut keeping), counts);
+        if let Some(kept) = keeping.finish() {
+            kept.tell(&mut wakes);
+        }
+        for waker in wakes {
+            waker.wake();
+        }
+        counts.flush();
     }
 
     /// Takes an ended session out of the map, its subscriptions out of the router, and all of it out of the store.

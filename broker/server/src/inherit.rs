@@ -9,7 +9,7 @@ use session::{Claim, Fanout, Frames, Message, Session};
 use store::{Position, SessionKey, Store, Ticket};
 use topic::SubscriptionFilter;
 
-use crate::{broker::Core, counts::Counts, keeping::Keeping, remember::Moment};
+use crate::{broker::Core, counts::Counts, remember::Moment};
 
 /// What an ended session leaves: passes on what others may have, and tells the store that the rest is nobody's.
 /// Returns when that is durable, unless messages have to be read for it first.
@@ -108,15 +108,5 @@ fn pass_on(core: &Core, message: &Arc<Message>, ended: u64, filters: &[Subscript
     route.shared_only(|filter| Some(filter) == came_by);
     let mut frames = Frames::default();
     let mut fanout = Fanout::from_message(message, now, &mut frames);
-    let mut counts = Counts::new(&core.metrics);
-    let mut wakes = Vec::new();
-    let mut keeping = Keeping::new(core.store(), None);
-    route.deliver(&mut fanout, now, (&mut wakes, &mut keeping), &mut counts);
-    if let Some(kept) = keeping.finish() {
-        kept.tell(&mut wakes);
-    }
-    for waker in wakes {
-        waker.wake();
-    }
-    counts.flush();
+    core.deliver(&route, &mut fanout, now, &mut Counts::new(&core.metrics));
 }

@@ -12,7 +12,7 @@ use session::{Fanout, Frames, Message, WillMessage};
 use telemetry::events::{PublishDenied, WillRefused};
 use topic::{InvalidTopic, TopicName};
 
-use crate::{broker::Core, counts::Counts, keeping::Keeping, sessions::SessionHandle};
+use crate::{broker::Core, counts::Counts, sessions::SessionHandle};
 
 /// The Will Message of a CONNECT in the form in which it waits.
 pub(crate) fn prepare(will: &Will) -> Result<Box<WillMessage>, InvalidTopic> {
@@ -100,17 +100,7 @@ fn spread(core: &Core, will: &WillMessage, publisher: &SessionHandle) {
             core.retained.forget(topic.as_str());
         }
     }
-    let mut wakes = Vec::new();
     let route = core.router.route(topic.as_str(), publisher.id);
-    // Appended even when the store takes nothing more at present: wills are few, and nobody sends them again.
-    let mut keeping = Keeping::new(core.store(), None);
-    route.deliver(&mut fanout, now, (&mut wakes, &mut keeping), &mut counts);
-    if let Some(kept) = keeping.finish() {
-        kept.tell(&mut wakes);
-    }
-    for waker in wakes {
-        waker.wake();
-    }
-    counts.flush();
+    core.deliver(&route, &mut fanout, now, &mut counts);
     core.metrics.wills_published.inc();
 }
