@@ -382,25 +382,51 @@ async fn without_room_on_the_disk_nothing_is_promised() {
     assert_eq!(broker.broker.client("sub").unwrap().queued, 0);
 }
 
-/// What is still owed of old messages is written again, so that the files in which they lie can go; sessions notice
-/// nothing of it.
+/// Receive Maximum 1: the second is written down only when the first is complete, and nothing else wakes the connection.
 #[tokio::test]
-async fn old_messages_do_not_keep_the_log_from_shrinking() {
-    const SEGMENT: u64 = 32 * 1024;
+async fn retained_messages_of_qos_2_come_by_themselves() {
     let folder = folder();
-    let small = |folder: &TempDir| Setup { segment_bytes: Some(SEGMENT), ..setup(folder) };
-    let broker = small(&folder).start().await;
-    let old = packets::persistent(V5, "old");
-    let mut client = broker.enter(old.clone()).await.0;
-    client.subscribe("old", QoS::ExactlyOnce).await;
+    let broker = start(&folder).await;
     let mut publisher = broker.client(V5, "pub").await;
-    exactly_once(&mut publisher, 1, "old", "received").await;
-    let received = client.message().await;
-    client.send(packets::pubrec(received.packet_id, ReasonCode::Success)).await;
-    client.expect(packets::pubrel(received.packet_id, ReasonCode::Success)).await;
+    for topic in ["r/1", "r/2", "r/3"] {
+        publisher.send(packets::retained(packets::qos2(1, topic, "x"))).await;
+        publisher.pubrec(1).await;
+        publisher.send(packets::pubrel(1, ReasonCode::Success)).await;
+        publisher.expect(packets::pubcomp(1, ReasonCode::Success)).await;
+    }
+    let connect = Connect { receive_maximum: 1, ..packets::persistent(V5, "sub") };
+    let mut client = broker.enter(connect).await.0;
+    client.subscribe("r/#", QoS::ExactlyOnce).await;
+    for topic in ["r/1", "r/2", "r/3"] {
+        assert!(client.take(topic, "x").await.retain);
+    }
+}
+
+/// [MQTT-4.8.2-5], also when the delivery began in an earlier process.
+#[tokio::test]
+async fn a_message_begun_with_a_member_goes_to_no_other_after_a_restart() {
+    let folder = folder();
+    let broker = start(&folder).await;
+    let gone = packets::persistent(V5, "gone");
+    let mut client = broker.enter(gone.clone()).await.0;
+    client.subscribe("$share/g/t", QoS::ExactlyOnce).await;
+    let mut publisher = broker.client(V5, "pub").await;
+    exactly_once(&mut publisher, 1, "t", "begun").await;
+    client.message().await;
     client.leave().await;
-    exactly_once(&mut publisher, 1, "old", "waits").await;
-    publisher.publish("old", "waits too").await;
+    exactly_once(&mut publisher, 1, "t", "waits").await;
+    let broker = restart(broker, &folder).await;
+    let mut heir = broker.client(V5, "heir").await;
+    heir.subscribe("$share/g/t", QoS::ExactlyOnce).await;
+    let clean = Connect { clean_start: true, ..gone };
+    broker.enter(clean).await;
+    heir.take("t", "waits").await;
+    heir.quiet().await;
+}
+
+/// The log shrinks again when everything in it was completed, dropped or left behind.
+async fn log_shrinks(broker: &Broker, folder: &TempDir) {
+    let mut publisher = broker.client(V5, "pub").await;
     let mut busy = broker.enter(packets::persistent(V5, "busy")).await.0;
     busy.subscribe("busy", QoS::AtLeastOnce).await;
     let text = "x".repeat(1_000);
@@ -416,6 +442,54 @@ async fn old_messages_do_not_keep_the_log_from_shrinking() {
     };
     // A megabyte went through it.
     broker.until(|_| log() < 8 * SEGMENT).await;
+}
+
+/// Bytes of a file of the log in these tests.
+const SEGMENT: u64 = 32 * 1024;
+
+#[tokio::test]
+async fn a_session_that_ended_keeps_no_space() {
+    let folder = folder();
+    let mut small = Setup { segment_bytes: Some(SEGMENT), ..setup(&folder) };
+    small.live.limits.sizes.queue_messages = 3;
+    let broker = small.start().await;
+    let connect = packets::persistent(V5, "a");
+    leave_behind(&broker, &connect, "t").await;
+    let mut publisher = broker.client(V5, "pub").await;
+    for _ in 0..3 {
+        let expiring =
+            codec::Publish { message_expiry_interval: Some(1), ..codec::Publish::new("t", b"x") };
+        publisher.send(packets::publish(1, QoS::AtLeastOnce, expiring)).await;
+        publisher.puback(1).await;
+    }
+    // They expire by the clock, in whole seconds, and make room for the next.
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    publisher.publish("t", "y").await;
+    assert_eq!(broker.broker.client("a").unwrap().queued, 1);
+    let clean = Connect { clean_start: true, ..connect };
+    assert!(!broker.enter(clean).await.1.session_present);
+    log_shrinks(&broker, &folder).await;
+}
+
+/// What is still owed of old messages is written again, so that the files in which they lie can go; sessions notice
+/// nothing of it.
+#[tokio::test]
+async fn old_messages_do_not_keep_the_log_from_shrinking() {
+    let folder = folder();
+    let small = |folder: &TempDir| Setup { segment_bytes: Some(SEGMENT), ..setup(folder) };
+    let broker = small(&folder).start().await;
+    let old = packets::persistent(V5, "old");
+    let mut client = broker.enter(old.clone()).await.0;
+    client.subscribe("old", QoS::ExactlyOnce).await;
+    let mut publisher = broker.client(V5, "pub").await;
+    exactly_once(&mut publisher, 1, "old", "received").await;
+    let received = client.message().await;
+    client.send(packets::pubrec(received.packet_id, ReasonCode::Success)).await;
+    client.expect(packets::pubrel(received.packet_id, ReasonCode::Success)).await;
+    client.leave().await;
+    exactly_once(&mut publisher, 1, "old", "waits").await;
+    publisher.publish("old", "waits too").await;
+    log_shrinks(&broker, &folder).await;
     broker.crash();
     let broker = small(&folder).start().await;
     let mut client = resume(&broker, old).await;

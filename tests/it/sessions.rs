@@ -218,7 +218,7 @@ async fn takeover_by_another_principal_is_refused() {
             thief.expect_closed().await;
         }
     }
-    victim.publish("t", "still here").await;
+    broker.client(V5, "pub").await.publish("t", "still here").await;
     victim.take("t", "still here").await;
     victim.leave().await;
     // Nor is it resumed while nobody is connected.

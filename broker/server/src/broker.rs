@@ -1,10 +1,12 @@
 //! The running broker: the state that all connections share, and its start and end.
 
 use std::{
+    future::poll_fn,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
+    task::Poll,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -92,6 +94,19 @@ impl Core {
         refreshed
     }
 
+    /// Waits until everything up to a ticket is durable.
+    pub(crate) async fn durable(&self, ticket: Ticket) {
+        let Some(store) = self.store() else { return };
+        poll_fn(|cx| {
+            if store.durable() >= ticket {
+                return Poll::Ready(());
+            }
+            store.wake_when_durable(ticket, cx.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// Delivers a message that no connection publishes. Written down even when the store takes nothing more at
     /// present: there are few of them, and nobody sends them again.
     pub(crate) fn deliver(
@@ -119,11 +134,11 @@ impl Core {
         self.sessions.remove(handle);
         self.timers.disarm(handle.id);
         let routing = handle.routing.lock();
-        let ended = handle.state.lock().discard();
+        let mut ended = handle.state.lock().discard();
         let filters = ended.subscriptions.iter().map(|subscription| &subscription.filter);
         self.router.unsubscribe_all(handle.id, filters);
         drop(routing);
-        inherit::settle(self, (handle.id, handle.key), &ended)
+        inherit::settle(self, (handle.id, handle.key), &mut ended)
     }
 }
 
@@ -206,7 +221,8 @@ impl Broker {
         }
         if let Some(recovered) = recovered {
             // Whoever comes first must find its session.
-            let restored = remember::restore(&core, recovered, &core.live.load());
+            let names: Vec<&str> = bound.iter().map(|(listener, _)| &*listener.name).collect();
+            let restored = remember::restore(&core, recovered, &core.live.load(), &names);
             restored.map_err(|senseless| StartError::Store(senseless.to_string()))?;
         }
         // Only when every one is bound does the first accept.

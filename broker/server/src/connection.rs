@@ -460,23 +460,19 @@ impl Connection {
         if !slot.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             slot.waker = Some(cx.waker().clone());
         }
-        if let Some(store) = &self.core.store {
-            let mut next = self.held.next();
-            if self.handle.key.is_some() {
-                state.settle(Some(&**store), self.handle.key);
-                let of_session = state.session.durable(store.durable().0).map(Ticket);
-                next = next.into_iter().chain(of_session).min();
-                if flows {
-                    state.session.pump(now);
-                }
-            }
-            if next.is_some() && next != self.awaited {
-                self.awaited = next;
-                next.into_iter().for_each(|next| store.wake_when_durable(next, cx.waker()));
+        let kept = self.core.store().filter(|_| self.handle.key.is_some());
+        if let Some(store) = kept {
+            state.settle(kept, self.handle.key);
+            state.session.durable(store.durable().0);
+            if flows {
+                state.session.pump(now);
             }
         }
+        // A full disk must not be given more: those that are kept get their retained messages later.
+        let flows_retained =
+            flows && !state.retained.is_empty() && kept.is_none_or(|store| store.check().is_ok());
         let mut pages = 0;
-        while flows && !state.retained.is_empty() && state.session.is_caught_up() {
+        while flows_retained && !state.retained.is_empty() && state.session.is_caught_up() {
             if pages == retained::PAGES_PER_TURN {
                 // Enough for one turn. Once what there is was written, the next one comes by itself.
                 if !state.session.has_output() {
@@ -489,6 +485,15 @@ impl Connection {
             let parts = (&self.handle, &mut state.session, &*state.permissions);
             if retained::deliver_page(&self.core.retained, parts, cursor, now, &mut self.counts) {
                 state.retained.remove(0);
+            }
+        }
+        if let Some(store) = self.core.store() {
+            // After everything that may have to wait was given to the session.
+            let of_session = state.session.durable(store.durable().0).map(Ticket);
+            let next = self.held.next().into_iter().chain(of_session).min();
+            if next.is_some() && next != self.awaited {
+                self.awaited = next;
+                next.into_iter().for_each(|next| store.wake_when_durable(next, cx.waker()));
             }
         }
         // While the client takes nothing, output stays in the session, where its limits count.

@@ -1,7 +1,7 @@
 //! Answers that promise what the store does not have for good yet: written to the client once it does, in the order
 //! of the packets that they answer [MQTT-4.6.0-2] [MQTT-4.6.0-3].
 
-use std::{collections::VecDeque, future::poll_fn, task::Poll};
+use std::collections::VecDeque;
 
 use store::Ticket;
 
@@ -63,17 +63,10 @@ impl Connection {
 
     /// The connection ends: what was answered is still to be said, if the disk is not too slow.
     pub(crate) async fn await_held(&mut self) {
-        let Some(store) = self.core.store.clone() else { return };
         let Some((last, _)) = self.held.answers.back() else { return };
-        let durable = poll_fn(|cx| {
-            if store.durable() >= *last {
-                return Poll::Ready(());
-            }
-            store.wake_when_durable(*last, cx.waker());
-            Poll::Pending
-        });
-        if tokio::time::timeout(FAREWELL, durable).await.is_ok() {
-            self.release_held(store.durable());
+        let last = *last;
+        if tokio::time::timeout(FAREWELL, self.core.durable(last)).await.is_ok() {
+            self.release_held(last);
         }
     }
 

@@ -6,7 +6,7 @@
 use std::{io, sync::Arc, time::Instant};
 
 use session::{Claim, Fanout, Frames, Message, Session};
-use store::{Position, SessionKey, Store, Ticket};
+use store::{Position, SessionKey, Store, StoredMessage, Ticket};
 use topic::SubscriptionFilter;
 
 use crate::{broker::Core, counts::Counts, remember::Moment};
@@ -16,8 +16,10 @@ use crate::{broker::Core, counts::Counts, remember::Moment};
 pub(crate) fn settle(
     core: &Arc<Core>,
     (id, key): (u64, Option<SessionKey>),
-    ended: &Session,
+    ended: &mut Session,
 ) -> Option<Ticket> {
+    // What it was done with counts as its claims until the store is told.
+    let done = ended.take_done();
     let undelivered = ended.shared_undelivered();
     let filters: Vec<SubscriptionFilter> = ended
         .subscriptions
@@ -25,7 +27,8 @@ pub(crate) fn settle(
         .filter(|subscription| subscription.filter.share.is_some())
         .map(|subscription| subscription.filter.clone())
         .collect();
-    let places: Vec<_> = ended.places().map(Position).collect();
+    let done = done.iter().map(|claim| claim.place);
+    let places: Vec<_> = ended.places().chain(done).map(Position).collect();
     let kept = key.zip(core.store.clone());
     if undelivered.is_empty() || filters.is_empty() {
         let (key, store) = kept?;
@@ -39,13 +42,13 @@ pub(crate) fn settle(
     }
     let core = Arc::clone(core);
     let (key, store) = kept?;
-    // A crash before the end leaves the session where it was: it ends again then.
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = heritage.read_and_pass_on(&core, &*store) {
-            tracing::error!(event = "store_unreadable", %error,
-                "messages of a shared subscription cannot be given to another member");
+    // A crash before the end, or a failure, leaves the session where it was: it ends again at the next start.
+    tokio::task::spawn_blocking(move || match heritage.read_and_pass_on(&core, &*store) {
+        Ok(()) => {
+            forget(&*store, key, &places);
         }
-        forget(&*store, key, &places);
+        Err(error) => tracing::error!(event = "store_unreadable", %error,
+            "messages of a shared subscription cannot be given to another member"),
     });
     None
 }
@@ -63,9 +66,6 @@ struct Heritage {
     filters: Vec<SubscriptionFilter>,
 }
 
-/// Messages that are in memory at once.
-const MESSAGES_AT_ONCE: usize = 64;
-
 impl Heritage {
     fn pass_on(self, core: &Core) {
         let messages = self.undelivered.iter().filter_map(|(_, message)| message.as_ref());
@@ -76,23 +76,36 @@ impl Heritage {
 
     fn read_and_pass_on(self, core: &Core, store: &dyn Store) -> io::Result<()> {
         let Self { id, undelivered, filters } = self;
-        for some in undelivered.chunks(MESSAGES_AT_ONCE) {
-            let now = Moment::now();
-            for (claim, message) in some {
-                let message = match (message, claim) {
-                    (Some(message), _) => Some(Arc::clone(message)),
-                    (None, Some(claim)) => {
-                        let mut read = store.read(&[Position(claim.place)])?;
-                        read.pop().flatten().and_then(|stored| now.message(&stored))
-                    }
-                    (None, None) => None,
-                };
-                if let Some(message) = message {
-                    pass_on(core, &message, id, &filters);
+        for (claim, message) in undelivered {
+            let message = match (message, claim) {
+                (Some(message), _) => Some(message),
+                (None, Some(claim)) => {
+                    let stored = read_once_written(core, store, Position(claim.place))?;
+                    Moment::now().message(&stored)
                 }
+                (None, None) => None,
+            };
+            if let Some(message) = message {
+                pass_on(core, &message, id, &filters);
             }
         }
         Ok(())
+    }
+}
+
+/// Waits for the disk: what it does not have yet it will have.
+fn read_once_written(
+    core: &Core,
+    store: &dyn Store,
+    position: Position,
+) -> io::Result<StoredMessage> {
+    loop {
+        // Asked before: what is not there now is there with the next one.
+        let next = Ticket(store.durable().0 + 1);
+        if let Some(message) = store.read(&[position])?.pop().flatten() {
+            return Ok(message);
+        }
+        tokio::runtime::Handle::current().block_on(core.durable(next));
     }
 }
 

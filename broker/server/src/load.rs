@@ -18,7 +18,10 @@ use tokio::task::JoinHandle;
 use crate::{close::Close, connection::Connection, remember::Moment, subscribe::Judged};
 
 /// A page that is being read.
-pub(crate) type Loading = JoinHandle<io::Result<Page>>;
+pub(crate) struct Loading {
+    wanted: Vec<Claim>,
+    reading: JoinHandle<io::Result<Page>>,
+}
 
 /// Messages in their order, as far as they are written.
 pub(crate) struct Page {
@@ -27,14 +30,14 @@ pub(crate) struct Page {
     unwritten: Option<Ticket>,
 }
 
-fn read(store: &dyn Store, claims: Vec<Claim>) -> io::Result<Page> {
+fn read(store: &dyn Store, claims: &[Claim]) -> io::Result<Page> {
     // Asked before: what is not there now is there with the next one.
     let next = Ticket(store.durable().0 + 1);
     let positions: Vec<_> = claims.iter().map(|claim| Position(claim.place)).collect();
     let found = store.read(&positions)?;
     let now = Moment::now();
     let mut page = Page { messages: Vec::with_capacity(claims.len()), unwritten: None };
-    for (claim, stored) in claims.into_iter().zip(found) {
+    for (claim, stored) in claims.iter().zip(found) {
         let Some(stored) = stored else {
             page.unwritten = Some(next);
             break;
@@ -42,7 +45,7 @@ fn read(store: &dyn Store, claims: Vec<Claim>) -> io::Result<Page> {
         let message = now.message(&stored).ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, "a message has no valid topic name")
         })?;
-        page.messages.push((claim, Some(message)));
+        page.messages.push((*claim, Some(message)));
     }
     Ok(page)
 }
@@ -53,19 +56,21 @@ impl Connection {
         let Some(store) = self.core.store.clone() else { return Ok(()) };
         loop {
             if self.loading.is_none() {
-                let wanted = self.own()?.session.wanted();
+                let wanted = self.wanted()?;
                 if wanted.is_empty() {
                     return Ok(());
                 }
-                let claims = wanted.into_iter().map(|waiting| waiting.claim).collect();
-                let store = Arc::clone(&store);
-                self.loading = Some(tokio::task::spawn_blocking(move || read(&*store, claims)));
+                let (store, claims) = (Arc::clone(&store), wanted.clone());
+                let reading = tokio::task::spawn_blocking(move || read(&*store, &claims));
+                self.loading = Some(Loading { wanted, reading });
             }
             let Some(loading) = &mut self.loading else { return Ok(()) };
-            let Poll::Ready(read) = Pin::new(loading).poll(cx) else { return Ok(()) };
-            self.loading = None;
+            let Poll::Ready(read) = Pin::new(&mut loading.reading).poll(cx) else { return Ok(()) };
+            let Some(Loading { wanted, .. }) = self.loading.take() else { return Ok(()) };
             let page = match read.map_err(io::Error::other).and_then(|page| page) {
                 Ok(page) => page,
+                // They were moved or dropped meanwhile, and their place given back.
+                Err(_) if self.wanted()? != wanted => continue,
                 Err(error) => return Err(self.cannot_load(&error)),
             };
             let unwritten = page.unwritten;
@@ -75,6 +80,11 @@ impl Connection {
                 return Ok(());
             }
         }
+    }
+
+    fn wanted(&self) -> Result<Vec<Claim>, Close> {
+        let wanted = self.own()?.session.wanted();
+        Ok(wanted.into_iter().map(|waiting| waiting.claim).collect())
     }
 
     fn hand_in(&mut self, page: Page) -> Result<(), Close> {

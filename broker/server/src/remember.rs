@@ -98,10 +98,14 @@ pub(crate) struct Senseless {
 
 /// Puts everything back that an earlier process left. Nobody has proved anything yet: what is subscribed goes on
 /// collecting, and is judged before any of it flows (see `subscribe.rs`).
+///
+/// `listeners`: who said what a client may do decides about its Will Message too. One of a listener that is no more
+/// would be judged by another chain: it is not sent.
 pub(crate) fn restore(
     core: &Arc<Core>,
     recovered: Recovered,
     live: &LiveConfig,
+    listeners: &[&str],
 ) -> Result<(), Senseless> {
     let now = Moment { instant: Instant::now(), unix: unix_now() };
     for retained in recovered.retained {
@@ -110,14 +114,21 @@ pub(crate) fn restore(
     let mut sessions = recovered.sessions;
     // Of two with one client identifier the older was being ended.
     sessions.sort_by_key(|found| std::cmp::Reverse(found.key));
-    for found in sessions {
+    let mut superseded = Vec::new();
+    for mut found in sessions {
+        if found.kept.will.is_some() && !listeners.contains(&found.kept.listener.as_str()) {
+            let client_id = telemetry::Escaped(&found.kept.client_id);
+            tracing::warn!(event = "will_refused", %client_id, listener = found.kept.listener,
+                "the listener of the client is no more: its Will Message is not sent");
+            found.kept.will = None;
+        }
         let client_id: Arc<str> = found.kept.client_id.as_str().into();
         let (key, was_connected) = (found.key, found.kept.disconnected_at_unix.is_none());
         let senseless = |what| Senseless { client_id: client_id.to_string(), what };
         let state = state(found, live.session_limits(), &now).map_err(senseless)?;
         let (handle, is_first) = core.sessions.restore(key, &client_id, state);
         if !is_first {
-            core.end_session(&handle);
+            superseded.push(handle);
             continue;
         }
         route(core, &handle);
@@ -125,6 +136,10 @@ pub(crate) fn restore(
             remember(core.store(), &handle, &handle.state.lock());
         }
         core.timers.arm(now.instant, &handle);
+    }
+    // Now that all who may inherit something are there.
+    for handle in superseded {
+        core.end_session(&handle);
     }
     Ok(())
 }

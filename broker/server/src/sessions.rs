@@ -363,8 +363,13 @@ impl SessionHandle {
             return Delivered::Dropped(session::DropReason::NotConnected);
         }
         let delivered = keeping.deliver(self, &mut state.session, fanout, options, now);
-        if matches!(delivered, Delivered::QueuedDropping(_)) {
-            state.settle(keeping.store(), self.key);
+        if let (Some(_), Some(store)) = (self.key, keeping.store()) {
+            if state.connection.is_none() {
+                // No connection looks what became durable: the list of what is not must not grow.
+                state.session.durable(store.durable().0);
+            }
+            // Messages that expired or had to give way.
+            state.settle(Some(store), self.key);
         }
         if delivered == Delivered::Disconnect
             && let Some(slot) = &mut state.connection

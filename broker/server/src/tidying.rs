@@ -47,12 +47,15 @@ pub(crate) async fn run(core: Arc<Core>, store: Arc<dyn Store>) {
 
 /// Moves every claim on a message below a position; returns how many messages there were.
 fn empty(core: &Core, store: &dyn Store, below: Position) -> io::Result<usize> {
-    let handles = core.sessions.all();
+    let mut handles = core.sessions.all();
     let mut places = HashSet::new();
-    for handle in &handles {
+    handles.retain(|handle| {
         let state = handle.state.lock();
-        places.extend(state.session.places().filter(|place| *place < below.0));
-    }
+        let mut old = state.session.places().filter(|place| *place < below.0).peekable();
+        let holds = old.peek().is_some();
+        places.extend(old);
+        holds
+    });
     let mut places: Vec<u64> = places.into_iter().collect();
     places.sort_unstable();
     for some in places.chunks(MESSAGES_AT_ONCE) {
@@ -66,9 +69,14 @@ fn move_messages(
     handles: &[Arc<SessionHandle>],
     places: &[u64],
 ) -> io::Result<()> {
-    let positions: Vec<_> = places.iter().map(|place| Position(*place)).collect();
     let mut moved = HashMap::with_capacity(places.len());
-    for (from, message) in places.iter().zip(store.read(&positions)?) {
+    for from in places {
+        let message = match store.read(&[Position(*from)]) {
+            Ok(mut read) => read.pop().flatten(),
+            Err(error) if is_owed(handles, *from) => return Err(error),
+            // It was completed meanwhile, and its place given back.
+            Err(_) => continue,
+        };
         let message = message.ok_or_else(|| io::Error::other("an old message is not written"))?;
         let bytes = message.topic.len() + message.forwarded.len() + message.payload.len();
         let to = store.append_message(&message.as_ref(), None);
@@ -82,6 +90,10 @@ fn move_messages(
         store.append_owed(to, size, &[]);
     }
     Ok(())
+}
+
+fn is_owed(handles: &[Arc<SessionHandle>], place: u64) -> bool {
+    handles.iter().any(|handle| handle.state.lock().session.places().any(|held| held == place))
 }
 
 /// Under the lock of the session: nobody completes a claim while it moves.

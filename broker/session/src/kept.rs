@@ -183,12 +183,19 @@ impl Session {
     }
 
     /// Messages that came by a shared subscription and that another member may have instead: those that
-    /// wait, and QoS 1 in flight. Given by place and, if it is in memory, as a message.
+    /// wait, and QoS 1 in flight; not a QoS 2 message whose delivery may have begun [MQTT-4.8.2-5].
+    /// Given by place and, if it is in memory, as a message.
     pub fn shared_undelivered(&self) -> Vec<(Option<Claim>, Option<Arc<Message>>)> {
-        let in_flight = self.inflight.unacknowledged().filter(|owed| owed.shared);
-        let in_memory = in_flight.chain(self.queue.owed().filter(|owed| owed.shared));
+        let begun = |claim: Option<Claim>, qos| {
+            let may_be_sent = |kept: &Kept| claim.is_some_and(|claim| kept.may_be_sent(claim));
+            qos == QoS::ExactlyOnce && self.kept.as_deref().is_some_and(may_be_sent)
+        };
+        let in_flight = self.inflight.unacknowledged();
+        let in_memory = in_flight.chain(self.queue.owed());
+        let in_memory = in_memory.filter(|owed| owed.shared && !begun(owed.claim, owed.qos));
         let in_memory = in_memory.map(|owed| (owed.claim, Some(Arc::clone(&owed.message))));
-        let stored = self.queue.stored().iter().filter(|waiting| waiting.shared);
+        let stored = self.queue.stored().iter();
+        let stored = stored.filter(|w| w.shared && !begun(Some(w.claim), w.qos));
         in_memory.chain(stored.map(|waiting| (Some(waiting.claim), None))).collect()
     }
 
