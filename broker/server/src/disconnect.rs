@@ -115,7 +115,7 @@ fn send_will(connection: &Connection, will: Box<WillMessage>) {
         // Only now: a crash before it must not lose the message.
         handle.remember(core);
     } else {
-        will::ask_and_publish(core, handle, Arc::clone(authenticated), will);
+        will::ask_and_publish(core, handle, Arc::clone(authenticated), will, false);
     }
 }
 

@@ -91,18 +91,27 @@ pub(crate) async fn run(core: Arc<Core>) {
 
 /// Sends the Will Message and ends the session, as far as either is due and the client has not come back.
 fn look_at(core: &Arc<Core>, handle: &Arc<SessionHandle>) {
-    if let Some((will, authenticated)) = settle(core, handle, Instant::now()) {
-        // The client is away: its permissions may be old.
-        will::ask_and_publish(core, handle, authenticated, will);
+    let Some(due) = settle(core, handle, Instant::now()) else { return };
+    match due.will {
+        // The client is away: its permissions may be old. The session goes after its will: a crash must not take both.
+        Some(will) => will::ask_and_publish(core, handle, due.authenticated, will, due.ends),
+        None if due.ends => {
+            core.end_session(handle);
+        }
+        None => {}
     }
 }
 
-/// What is due of a session at `now`: ends it, or arms its next timer; returns the Will Message to send.
-fn settle(
-    core: &Arc<Core>,
-    handle: &Arc<SessionHandle>,
-    now: Instant,
-) -> Option<(Box<WillMessage>, Arc<Authenticated>)> {
+/// What is due of a session.
+struct Due {
+    will: Option<Box<WillMessage>>,
+    authenticated: Arc<Authenticated>,
+    /// It is over: nobody resumes it any more.
+    ends: bool,
+}
+
+/// What is due of a session at `now`; arms its next timer.
+fn settle(core: &Arc<Core>, handle: &Arc<SessionHandle>, now: Instant) -> Option<Due> {
     let mut state = handle.state.lock();
     if state.connection.is_some() || state.ended {
         return None;
@@ -121,9 +130,8 @@ fn settle(
     drop(state);
     if expired {
         core.metrics.sessions_expired.inc();
-        core.end_session(handle);
     } else if let Some(at) = next {
         core.timers.arm(at, handle);
     }
-    will.map(|will| (will, authenticated))
+    Some(Due { will, authenticated, ends: expired })
 }

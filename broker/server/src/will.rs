@@ -42,6 +42,7 @@ pub(crate) fn ask_and_publish(
     handle: &Arc<SessionHandle>,
     authenticated: Arc<Authenticated>,
     will: Box<WillMessage>,
+    ends: bool,
 ) {
     let (core, handle) = (Arc::clone(core), Arc::clone(handle));
     tokio::spawn(async move {
@@ -50,7 +51,11 @@ pub(crate) fn ask_and_publish(
             Err(refusal) => refuse(&core, &handle, "permissions_unknown", &refusal),
         }
         // Only now: a crash before it must not lose the message.
-        handle.remember(&core);
+        if ends {
+            core.end_session(&handle);
+        } else {
+            handle.remember(&core);
+        }
     });
 }
 

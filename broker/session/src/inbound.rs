@@ -75,13 +75,15 @@ impl Unreleased {
     }
 }
 
+/// Identifiers that one session may leave unreleased: each costs memory, and a note in the store.
+const AWAITING_RELEASE_MAX: usize = 1_024;
 /// Identifiers whose memory an empty set keeps.
 const IDENTIFIERS_KEPT: usize = 16;
 
 impl Session {
     /// Notes the identifier of a QoS 2 PUBLISH. A 5.0 client that ignores our Receive Maximum is an
-    /// error [MQTT-3.3.4-7]. A 3.1.1 client was never told one: its bound, as that of a client that
-    /// releases nothing over many connections, is the number of identifiers, 256 KiB.
+    /// error [MQTT-3.3.4-7]. A 3.1.1 client was never told one, and one that releases nothing over many
+    /// connections keeps to it on each: their bound is [`AWAITING_RELEASE_MAX`].
     pub fn handle_publish_exactly_once(&mut self, packet_id: PacketId) -> Result<Inbound, Error> {
         let v5 = self.version() == Some(ProtocolVersion::V5);
         let unreleased = &mut self.unreleased;
@@ -93,6 +95,9 @@ impl Session {
         }
         let most = usize::from(self.limits.receive_maximum) + usize::from(unreleased.from_earlier);
         if v5 && unreleased.here >= most {
+            return Err(Error::ReceiveMaximumExceeded);
+        }
+        if unreleased.sorted.len() >= AWAITING_RELEASE_MAX {
             return Err(Error::ReceiveMaximumExceeded);
         }
         if let Err(at) = found {

@@ -310,11 +310,11 @@ impl Inflight {
 
     /// Drops messages that the client may no longer get, unless their sending on this connection
     /// has begun; returns how many. With QoS 2 the identifier stays, see [`Self::give_up`]. What the store
-    /// has of the others is named to `over`.
+    /// has of them is named to `over`, with whether the identifier stays.
     pub(crate) fn retain_messages(
         &mut self,
         keep: impl Fn(&Message) -> bool,
-        mut over: impl FnMut(Claim),
+        mut over: impl FnMut(Claim, bool),
     ) -> usize {
         let mut gone = 0;
         let mut released = false;
@@ -332,8 +332,9 @@ impl Inflight {
             if exactly_once {
                 entry.awaiting = Awaiting::Completed(claim);
                 released = true;
-            } else if let Some(claim) = claim {
-                over(claim);
+            }
+            if let Some(claim) = claim {
+                over(claim, exactly_once);
             }
             exactly_once
         });

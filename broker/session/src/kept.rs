@@ -26,6 +26,8 @@ pub(crate) struct Kept {
     unsure: VecDeque<(u64, Option<u64>)>,
     /// Claims that the store need not keep.
     pub(crate) done: Vec<Claim>,
+    /// Claims of messages that were given up with PUBREL: they must not be sent again.
+    pub(crate) given_up: Vec<Claim>,
 }
 
 impl Kept {
@@ -52,6 +54,7 @@ pub(crate) fn let_go(
     let Some(kept) = kept else { return };
     if qos == QoS::ExactlyOnce && kept.may_be_sent(claim) {
         inflight.push_release(claim);
+        kept.given_up.push(claim);
     } else {
         kept.done.push(claim);
     }
@@ -153,6 +156,11 @@ impl Session {
         self.kept.as_mut().map(|kept| std::mem::take(&mut kept.done)).unwrap_or_default()
     }
 
+    /// Messages that wait for PUBCOMP only from now on, as if PUBREC had come.
+    pub fn take_given_up(&mut self) -> Vec<Claim> {
+        self.kept.as_mut().map(|kept| std::mem::take(&mut kept.given_up)).unwrap_or_default()
+    }
+
     /// Messages that are to be handed in next, in this order: they wait, the client is there, and little
     /// is left in memory.
     pub fn wanted(&self) -> Vec<Waiting> {
@@ -243,6 +251,13 @@ impl Session {
         }
     }
 
+    /// A QoS 2 message will not be sent again, and its identifier is freed by PUBREL.
+    pub(crate) fn given_up(&mut self, claim: Option<Claim>) {
+        if let (Some(kept), Some(claim)) = (&mut self.kept, claim) {
+            kept.given_up.push(claim);
+        }
+    }
+
     /// A message is complete, or was dropped before a client can have had it.
     pub(crate) fn done(&mut self, claim: Option<Claim>) {
         if let (Some(kept), Some(claim)) = (&mut self.kept, claim) {
@@ -267,7 +282,8 @@ fn move_owed(owed: &mut Owed, to: &impl Fn(u64) -> Option<u64>, told: &mut impl 
 impl From<Found> for Kept {
     fn from(found: Found) -> Self {
         let Found { last_number, sent_below } = found;
-        Self { last_number, sent_below, unsure: VecDeque::new(), done: Vec::new() }
+        let (done, given_up) = (Vec::new(), Vec::new());
+        Self { last_number, sent_below, unsure: VecDeque::new(), done, given_up }
     }
 }
 

@@ -174,6 +174,7 @@ impl Session {
         {
             // Rare: not worth one of the few topic aliases.
             let head = head(owed, packet_id, true, now);
+            let claim = owed.claim;
             from = at;
             if link.write_plain(&mut self.out, &head).is_ok() {
                 self.inflight.mark_sent(at);
@@ -182,7 +183,10 @@ impl Session {
             dropped += 1;
             match self.inflight.give_up(at) {
                 Some(over) => self.done(over.claim()),
-                None => release(packet_id, version, &mut self.out),
+                None => {
+                    release(packet_id, version, &mut self.out);
+                    self.given_up(claim);
+                }
             }
         }
         self.dropped += dropped as u64;

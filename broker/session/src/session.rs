@@ -179,14 +179,18 @@ impl Session {
     /// has begun on this connection are completed.
     pub fn retain_messages(&mut self, keep: impl Fn(&Message) -> bool) -> usize {
         let Self { queue, inflight, kept, .. } = self;
-        let mut over = Vec::new();
+        let (mut over, mut given_up) = (Vec::new(), Vec::new());
         let gone = queue.retain_owed(
             |owed| keep(&owed.message),
             |claim, qos| let_go((inflight, kept), claim, qos),
         );
-        let gone = gone + inflight.retain_messages(&keep, |claim| over.push(claim));
+        let gone = gone
+            + inflight.retain_messages(&keep, |claim, stays| {
+                if stays { &mut given_up } else { &mut over }.push(claim);
+            });
         if let Some(kept) = kept {
             kept.done.append(&mut over);
+            kept.given_up.append(&mut given_up);
         }
         self.dropped += gone as u64;
         gone

@@ -74,11 +74,13 @@ fn an_empty_set_keeps_little() {
     let queue = QueueLimits { messages: 1, bytes: 1, when_full: QueueFull::DropOldest };
     let limits = SessionLimits { queue, window_max: 1, receive_maximum: 2, topic_alias_maximum: 0 };
     let mut session = Session::new(limits, true);
-    let ids = || (1..=u16::MAX).filter_map(PacketId::new);
+    let ids = || (1..=1_024).filter_map(PacketId::new);
     for id in ids() {
         assert_eq!(session.handle_publish_exactly_once(id), Ok(Inbound::New));
     }
-    assert_eq!(session.awaiting_release(), 65_535);
+    let one_more = session.handle_publish_exactly_once(PacketId::new(1_025).unwrap());
+    assert_eq!(one_more, Err(Error::ReceiveMaximumExceeded));
+    assert_eq!(session.awaiting_release(), 1_024);
     for id in ids() {
         session.handle_pubrel(id);
     }

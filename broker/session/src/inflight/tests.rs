@@ -112,13 +112,13 @@ fn what_cannot_be_sent_again_keeps_its_exactly_once_identifier() {
 fn revoked_messages_go_unless_sent() {
     let mut window = inflight(&[1, 2, 2, 1]);
     window.released(id(3));
-    assert_eq!(window.retain_messages(|_| false, |_| ()), 0, "all are sent");
+    assert_eq!(window.retain_messages(|_| false, |_, _| ()), 0, "all are sent");
     window.mark_unsent();
     window.send_releases(|_| ());
     let (at, ..) = window.next_unsent(0).unwrap();
     window.mark_sent(at);
-    assert_eq!(window.retain_messages(|_| true, |_| ()), 0);
-    assert_eq!(window.retain_messages(|_| false, |_| ()), 2);
+    assert_eq!(window.retain_messages(|_| true, |_, _| ()), 0);
+    assert_eq!(window.retain_messages(|_| false, |_, _| ()), 2);
     assert_eq!(show(&window), "1a 2c! 3c");
     let mut released = Vec::new();
     window.send_releases(|packet_id| released.push(packet_id.get()));

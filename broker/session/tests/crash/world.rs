@@ -207,6 +207,9 @@ impl World {
             self.session.hand_in(waiting.claim, message);
             self.summary.paged += 1;
         }
+        for claim in self.session.take_given_up() {
+            self.disk.append(Record::Received(claim.number.get()));
+        }
         for claim in self.session.take_done() {
             self.disk.append(Record::Done(claim.number.get()));
         }
@@ -346,6 +349,9 @@ impl World {
         self.summary.cuts += 1;
         self.lose_connection();
         self.session.detach();
+        for claim in self.session.take_given_up() {
+            self.disk.append(Record::Received(claim.number.get()));
+        }
         for claim in self.session.take_done() {
             self.disk.append(Record::Done(claim.number.get()));
         }
