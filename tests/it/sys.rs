@@ -247,9 +247,9 @@ async fn numbers() {
     sleeper.leave().await;
     broker.until(|broker| broker.totals().connections == 0).await;
     let mut client = broker.client(V5, "a").await;
-    client.subscribe("t", QoS::AtMostOnce).await;
     client.send(packets::retained(packets::qos1(1, "t", "12345"))).await;
     assert_eq!(client.puback(1).await, ReasonCode::Success);
+    client.subscribe("t", QoS::AtMostOnce).await;
     client.take("t", "12345").await;
     client.send(packets::subscribe(2, &[("$SYS/x", QoS::AtMostOnce)])).await;
     client.expect(packets::suback(2, &[ReasonCode::NotAuthorized])).await;
