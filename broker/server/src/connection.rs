@@ -490,6 +490,10 @@ impl Connection {
         if let Some(store) = self.core.store() {
             // After everything that may have to wait was given to the session.
             let of_session = state.session.durable(store.durable().0).map(Ticket);
+            if flows && kept.is_some() {
+                // It may have become durable since it was given to the session: nobody would wake us for that.
+                state.session.pump(now);
+            }
             let next = self.held.next().into_iter().chain(of_session).min();
             if next.is_some() && next != self.awaited {
                 self.awaited = next;
