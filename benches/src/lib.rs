@@ -50,6 +50,8 @@ pub fn subject() -> Subject {
         attributes: Vec::new(),
         expires_at_unix: None,
         session_expiry_seconds_max: None,
+        permissions: Vec::new(),
+        limits: access::ClientLimits::default(),
         user_properties: Vec::new(),
     };
     Subject::new(&connection(), Arc::new(identity))

@@ -2,14 +2,18 @@
 //! ours.
 
 pub use crate::bindings::authenticator::exports::portcullis::plugin::authenticator::{
-    Credentials, Grant, Outcome, Will,
+    Credentials, Outcome, Will,
 };
-pub use crate::bindings::portcullis::plugin::types::Denial;
-use crate::{Attribute, Connection, Error, Plugin, reason_code};
+pub use crate::bindings::portcullis::plugin::{
+    grants::{ClientLimits, Grant},
+    types::Denial,
+};
+use crate::{Attribute, Connection, Error, Plugin, Rule, reason_code};
 
 /// Judges CONNECT packets.
 pub trait Authenticator: Plugin {
-    /// Called once per CONNECT that carries no Authentication Method.
+    /// Called once per CONNECT; for one that carries an Authentication Method only where the link
+    /// must allow.
     ///
     /// # Errors The plugin could not come to a decision. The broker refuses the client, unless the
     /// operator wrote `on_error = "next"` for this plugin.
@@ -59,6 +63,20 @@ impl Grant {
         self
     }
 
+    /// With one more rule, which holds as long as the identity.
+    #[must_use]
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.permissions.push(rule);
+        self
+    }
+
+    /// With bounds for this client.
+    #[must_use]
+    pub const fn limits(mut self, limits: ClientLimits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
     /// Valid until then, in seconds since 1970-01-01 UTC.
     #[must_use]
     pub const fn expires_at_unix(mut self, seconds: u64) -> Self {
@@ -80,9 +98,29 @@ impl Default for Grant {
             principal: None,
             groups: Vec::new(),
             attributes: Vec::new(),
+            permissions: Vec::new(),
             expires_at_unix: None,
             session_expiry_seconds_max: None,
+            limits: None,
             user_properties: Vec::new(),
+        }
+    }
+}
+
+/// No bounds but those of the broker's configuration.
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self {
+            messages_per_second: None,
+            messages_burst: None,
+            bytes_per_second: None,
+            receive_maximum: None,
+            in_flight_max: None,
+            queue_messages_max: None,
+            queue_bytes_max: None,
+            packet_bytes_max: None,
+            keep_alive_seconds_max: None,
+            subscriptions_max: None,
         }
     }
 }

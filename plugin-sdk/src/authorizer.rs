@@ -2,7 +2,11 @@
 //! are ours.
 
 pub use crate::bindings::authorizer::exports::portcullis::plugin::authorizer::{
-    Activity, Answer, Condition, Effect, HoldsFor, PermissionSet, QosSet, Rule, Subject,
+    Answer, HoldsFor, PermissionSet,
+};
+pub use crate::bindings::portcullis::plugin::{
+    permissions::{Activity, Condition, Effect, QosSet, Rule},
+    types::Subject,
 };
 use crate::{Error, Plugin, ProtocolVersion};
 

@@ -42,9 +42,32 @@ pub mod authenticator {
         ",
         path: "wit",
         world: "portcullis:sdk-authenticator/authenticator-hook",
-        with: { "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types },
+        with: {
+            "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types,
+            "portcullis:plugin/permissions@0.1.0": crate::bindings::portcullis::plugin::permissions,
+            "portcullis:plugin/grants@0.1.0": crate::bindings::portcullis::plugin::grants,
+        },
         pub_export_macro: true,
         export_macro_name: "__export_authenticator",
+        additional_derives: [PartialEq],
+    });
+}
+
+pub mod enhanced_authenticator {
+    wit_bindgen::generate!({
+        inline: "
+            package portcullis:sdk-enhanced-authenticator;
+            world enhanced-authenticator-hook { export portcullis:plugin/enhanced-authenticator@0.1.0; }
+        ",
+        path: "wit",
+        world: "portcullis:sdk-enhanced-authenticator/enhanced-authenticator-hook",
+        with: {
+            "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types,
+            "portcullis:plugin/permissions@0.1.0": crate::bindings::portcullis::plugin::permissions,
+            "portcullis:plugin/grants@0.1.0": crate::bindings::portcullis::plugin::grants,
+        },
+        pub_export_macro: true,
+        export_macro_name: "__export_enhanced_authenticator",
         additional_derives: [PartialEq],
     });
 }
@@ -57,9 +80,123 @@ pub mod authorizer {
         ",
         path: "wit",
         world: "portcullis:sdk-authorizer/authorizer-hook",
-        with: { "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types },
+        with: {
+            "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types,
+            "portcullis:plugin/permissions@0.1.0": crate::bindings::portcullis::plugin::permissions,
+        },
         pub_export_macro: true,
         export_macro_name: "__export_authorizer",
+        additional_derives: [PartialEq],
+    });
+}
+
+pub mod operation_authorizer {
+    wit_bindgen::generate!({
+        inline: "
+            package portcullis:sdk-operation-authorizer;
+            world operation-authorizer-hook { export portcullis:plugin/operation-authorizer@0.1.0; }
+        ",
+        path: "wit",
+        world: "portcullis:sdk-operation-authorizer/operation-authorizer-hook",
+        with: { "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types },
+        pub_export_macro: true,
+        export_macro_name: "__export_operation_authorizer",
+        additional_derives: [PartialEq],
+    });
+}
+
+pub mod inbound_transform {
+    wit_bindgen::generate!({
+        inline: "
+            package portcullis:sdk-inbound-transform;
+            world inbound-transform-hook { export portcullis:plugin/inbound-transform@0.1.0; }
+        ",
+        path: "wit",
+        world: "portcullis:sdk-inbound-transform/inbound-transform-hook",
+        with: {
+            "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types,
+            "portcullis:plugin/messages@0.1.0": crate::bindings::portcullis::plugin::messages,
+        },
+        pub_export_macro: true,
+        export_macro_name: "__export_inbound_transform",
+        additional_derives: [PartialEq],
+    });
+}
+
+pub mod outbound_transform {
+    wit_bindgen::generate!({
+        inline: "
+            package portcullis:sdk-outbound-transform;
+            world outbound-transform-hook { export portcullis:plugin/outbound-transform@0.1.0; }
+        ",
+        path: "wit",
+        world: "portcullis:sdk-outbound-transform/outbound-transform-hook",
+        with: {
+            "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types,
+            "portcullis:plugin/messages@0.1.0": crate::bindings::portcullis::plugin::messages,
+        },
+        pub_export_macro: true,
+        export_macro_name: "__export_outbound_transform",
+        additional_derives: [PartialEq],
+    });
+}
+
+pub mod events {
+    wit_bindgen::generate!({
+        inline: "
+            package portcullis:sdk-events;
+            world events-hook { export portcullis:plugin/events@0.1.0; }
+        ",
+        path: "wit",
+        world: "portcullis:sdk-events/events-hook",
+        with: { "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types },
+        pub_export_macro: true,
+        export_macro_name: "__export_events",
+        additional_derives: [PartialEq],
+    });
+}
+
+pub mod timer {
+    wit_bindgen::generate!({
+        inline: "
+            package portcullis:sdk-timer;
+            world timer-hook { export portcullis:plugin/timer@0.1.0; }
+        ",
+        path: "wit",
+        world: "portcullis:sdk-timer/timer-hook",
+        with: { "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types },
+        pub_export_macro: true,
+        export_macro_name: "__export_timer",
+        additional_derives: [PartialEq],
+    });
+}
+
+pub mod admin_authenticator {
+    wit_bindgen::generate!({
+        inline: "
+            package portcullis:sdk-admin-authenticator;
+            world admin-authenticator-hook { export portcullis:plugin/admin-authenticator@0.1.0; }
+        ",
+        path: "wit",
+        world: "portcullis:sdk-admin-authenticator/admin-authenticator-hook",
+        with: { "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types },
+        pub_export_macro: true,
+        export_macro_name: "__export_admin_authenticator",
+        additional_derives: [PartialEq],
+    });
+}
+
+pub mod state_transfer {
+    wit_bindgen::generate!({
+        inline: "
+            package portcullis:sdk-state-transfer;
+            world state-transfer-hook { export portcullis:plugin/state-transfer@0.1.0; }
+        ",
+        path: "wit",
+        world: "portcullis:sdk-state-transfer/state-transfer-hook",
+        with: { "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types },
+        pub_export_macro: true,
+        export_macro_name: "__export_state_transfer",
         additional_derives: [PartialEq],
     });
 }

@@ -105,11 +105,165 @@ macro_rules! __export_hook {
             Exported with_types_in $crate::bindings::authorizer
         );
     };
+    (enhanced_authenticator) => {
+        impl $crate::bindings::enhanced_authenticator::exports::portcullis::plugin::enhanced_authenticator::Guest for Exported {
+            fn methods() -> ::std::vec::Vec<::std::string::String> {
+                INSTANCE.with(|instance| instance.methods())
+            }
+
+            fn begin(
+                connection: $crate::Connection,
+                opening: $crate::Opening,
+            ) -> ::core::result::Result<$crate::Step, $crate::Error> {
+                INSTANCE.with(|instance| instance.begin(&connection, &opening))
+            }
+
+            fn proceed(
+                connection: $crate::Connection,
+                answer: $crate::Continuation,
+            ) -> ::core::result::Result<$crate::Step, $crate::Error> {
+                INSTANCE.with(|instance| instance.proceed(&connection, &answer))
+            }
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::enhanced_authenticator::__export_enhanced_authenticator!(
+            Exported with_types_in $crate::bindings::enhanced_authenticator
+        );
+    };
+    (operation_authorizer) => {
+        impl $crate::bindings::operation_authorizer::exports::portcullis::plugin::operation_authorizer::Guest for Exported {
+            fn topics() -> ::std::vec::Vec<::std::string::String> {
+                INSTANCE.with(|instance| instance.operation_topics())
+            }
+
+            fn authorize(
+                subject: $crate::Subject,
+                operation: $crate::Operation,
+            ) -> ::core::result::Result<$crate::Ruling, $crate::Error> {
+                INSTANCE.with(|instance| instance.authorize(&subject, &operation))
+            }
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::operation_authorizer::__export_operation_authorizer!(
+            Exported with_types_in $crate::bindings::operation_authorizer
+        );
+    };
+    (inbound_transform) => {
+        impl $crate::bindings::inbound_transform::exports::portcullis::plugin::inbound_transform::Guest for Exported {
+            fn topics() -> ::std::vec::Vec<::std::string::String> {
+                INSTANCE.with(|instance| instance.inbound_topics())
+            }
+
+            fn transform(
+                source: $crate::Source,
+                publisher: $crate::Client,
+                message: $crate::Message,
+            ) -> ::core::result::Result<$crate::Inbound, $crate::Error> {
+                INSTANCE.with(|instance| instance.transform_inbound(source, &publisher, message))
+            }
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::inbound_transform::__export_inbound_transform!(
+            Exported with_types_in $crate::bindings::inbound_transform
+        );
+    };
+    (outbound_transform) => {
+        impl $crate::bindings::outbound_transform::exports::portcullis::plugin::outbound_transform::Guest for Exported {
+            fn claims() -> $crate::Claim {
+                INSTANCE.with(|instance| instance.claims())
+            }
+
+            fn transform(
+                subscriber: ::core::option::Option<$crate::Client>,
+                message: $crate::Message,
+            ) -> ::core::result::Result<$crate::Outbound, $crate::Error> {
+                INSTANCE.with(|instance| instance.transform_outbound(subscriber.as_ref(), message))
+            }
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::outbound_transform::__export_outbound_transform!(
+            Exported with_types_in $crate::bindings::outbound_transform
+        );
+    };
+    (events) => {
+        impl $crate::bindings::events::exports::portcullis::plugin::events::Guest for Exported {
+            fn wanted() -> $crate::Kinds {
+                INSTANCE.with(|instance| instance.wanted())
+            }
+
+            fn on_events(
+                batch: ::std::vec::Vec<$crate::Stamped>,
+                dropped: u64,
+            ) -> ::core::result::Result<(), $crate::Error> {
+                INSTANCE.with(|instance| instance.on_events(&batch, dropped))
+            }
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::events::__export_events!(
+            Exported with_types_in $crate::bindings::events
+        );
+    };
+    (timer) => {
+        impl $crate::bindings::timer::exports::portcullis::plugin::timer::Guest for Exported {
+            fn interval_seconds() -> u32 {
+                INSTANCE.with(|instance| instance.interval_seconds())
+            }
+
+            fn on_timer() -> ::core::result::Result<(), $crate::Error> {
+                INSTANCE.with(|instance| instance.on_timer())
+            }
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::timer::__export_timer!(
+            Exported with_types_in $crate::bindings::timer
+        );
+    };
+    (admin_authenticator) => {
+        impl $crate::bindings::admin_authenticator::exports::portcullis::plugin::admin_authenticator::Guest for Exported {
+            fn authenticate_admin(
+                login: $crate::Login,
+            ) -> ::core::result::Result<$crate::AdminOutcome, $crate::Error> {
+                INSTANCE.with(|instance| instance.authenticate_admin(&login))
+            }
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::admin_authenticator::__export_admin_authenticator!(
+            Exported with_types_in $crate::bindings::admin_authenticator
+        );
+    };
+    (state_transfer) => {
+        impl $crate::bindings::state_transfer::exports::portcullis::plugin::state_transfer::Guest for Exported {
+            fn export_state() -> ::core::result::Result<::std::vec::Vec<u8>, $crate::Error> {
+                INSTANCE.with(|instance| instance.export_state())
+            }
+
+            fn import_state(
+                version: ::std::string::String,
+                state: ::std::vec::Vec<u8>,
+            ) -> ::core::result::Result<(), $crate::Error> {
+                INSTANCE.with(|instance| instance.import_state(&version, &state))
+            }
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::state_transfer::__export_state_transfer!(
+            Exported with_types_in $crate::bindings::state_transfer
+        );
+    };
     ($other:ident) => {
         ::core::compile_error!(::core::concat!(
             "`",
             ::core::stringify!($other),
-            "` is no hook: authenticator, authorizer"
+            "` is no hook: authenticator, enhanced_authenticator, authorizer, operation_authorizer, \
+             inbound_transform, outbound_transform, events, timer, admin_authenticator, \
+             state_transfer"
         ));
     };
 }

@@ -10,27 +10,51 @@
 //!   that one.
 #![doc = include_str!("../README.md")]
 
+mod admin_authenticator;
 mod authenticator;
 mod authorizer;
 #[doc(hidden)]
 pub mod bindings;
 mod connection;
+mod enhanced_authenticator;
 mod error;
+mod events;
 mod export;
 pub mod host;
 mod instance;
+mod operation_authorizer;
 mod panic_hook;
 mod plugin;
 pub mod reason_code;
+mod state_transfer;
+mod timer;
+mod transform;
 
-pub use authenticator::{Authenticator, Credentials, Denial, Grant, Outcome, Will};
+pub use admin_authenticator::{AdminAuthenticator, AdminGrant, AdminOutcome, Login};
+pub use authenticator::{Authenticator, ClientLimits, Credentials, Denial, Grant, Outcome, Will};
 pub use authorizer::{
     Activity, Answer, Authorizer, Condition, Effect, HoldsFor, PermissionSet, QosSet, Rule, Subject,
 };
 #[doc(hidden)]
 pub use bindings::plugin::exports::portcullis::plugin::plugin::Info;
 pub use connection::{Attribute, Connection, PeerCertificate, ProtocolVersion, Qos, TlsSession};
+pub use enhanced_authenticator::{
+    Challenge, Continuation, EnhancedAuthenticator, Opening, Step, Success,
+};
 pub use error::Error;
+pub use events::{
+    AuthFailedEvent, DisconnectedEvent, Event, Events, Kinds, PublishDeniedEvent, Stamped,
+    SubscriptionEvent, UnsubscribedEvent, Who,
+};
 #[doc(hidden)]
 pub use instance::Instance;
+pub use operation_authorizer::{
+    Decision, Operation, OperationAuthorizer, PublishOperation, Ruling, SubscribeOperation,
+};
 pub use plugin::{Config, Plugin};
+pub use state_transfer::StateTransfer;
+pub use timer::Timer;
+pub use transform::{
+    Claim, Client, Inbound, InboundTransform, Message, Outbound, OutboundTransform, Patch, Scope,
+    Source,
+};

@@ -17,6 +17,7 @@ mod connect;
 mod durable;
 mod flow;
 mod fuzz;
+mod grants;
 mod handle;
 mod limits;
 mod limits_of_protocol;

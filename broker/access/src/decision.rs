@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use codec::ReasonCode;
 
-use crate::Identity;
+use crate::{ClientLimits, Identity, Rule};
 
 /// What an allow carries. WIT record `grant`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,10 +15,15 @@ pub struct Grant {
     pub groups: Vec<String>,
     /// Attributes.
     pub attributes: Vec<(String, String)>,
+    /// Rules that hold as long as the identity, as if the link had an authorizer that answered with
+    /// them.
+    pub permissions: Vec<Rule>,
     /// When the identity ends, seconds since 1970.
     pub expires_at_unix: Option<u64>,
     /// Upper bound for the Session Expiry Interval in seconds.
     pub session_expiry_seconds_max: Option<u32>,
+    /// Bounds for this client.
+    pub limits: ClientLimits,
     /// User Properties for CONNACK.
     pub user_properties: Vec<(String, String)>,
 }

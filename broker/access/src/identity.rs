@@ -8,7 +8,7 @@ use std::{
 
 use codec::ProtocolVersion;
 
-use crate::PeerCertificate;
+use crate::{ClientLimits, PeerCertificate, Rule};
 
 /// The network connection that a decision is about. Field by field the WIT record `connection`.
 #[derive(Clone, Debug)]
@@ -53,12 +53,25 @@ pub struct Identity {
     pub groups: Vec<String>,
     /// Attributes; of two with one name the earlier link's.
     pub attributes: Vec<(String, String)>,
+    /// Rules of the grants, in the order of the chain.
+    pub permissions: Vec<GrantedRules>,
     /// When the identity ends, seconds since 1970: the earliest of the grants.
     pub expires_at_unix: Option<u64>,
     /// Upper bound for the Session Expiry Interval in seconds: the least of the grants.
     pub session_expiry_seconds_max: Option<u32>,
+    /// Bounds for this client: the strictest of the grants.
+    pub limits: ClientLimits,
     /// User Properties for CONNACK.
     pub user_properties: Vec<(String, String)>,
+}
+
+/// The rules of one grant: as good as an authorizer's answer, for as long as the identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantedRules {
+    /// The link that granted them.
+    pub link: Arc<str>,
+    /// In order of precedence.
+    pub rules: Arc<[Rule]>,
 }
 
 /// The client reduced to what permissions may depend on (no connection id, no port). WIT record

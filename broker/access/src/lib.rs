@@ -15,6 +15,7 @@
 mod answered;
 mod certificate;
 mod chain;
+mod client_limits;
 mod credentials;
 mod decision;
 mod gate;
@@ -28,6 +29,7 @@ mod testing;
 
 pub use certificate::PeerCertificate;
 pub use chain::{Chain, Control, Link, LinkState, OnError};
+pub use client_limits::ClientLimits;
 pub use credentials::{Credentials, Password, WillSummary};
 pub use decision::{
     Decision, Denial, Grant, Hook, LinkReport, PluginFailure, PluginFailureKind, Refusal,
@@ -35,7 +37,7 @@ pub use decision::{
 };
 pub use gate::{Authenticated, ClientIdFrom, Gate};
 pub use hook::{Answer, Authenticator, Authorizer, BoxFuture, Outcome};
-pub use identity::{Connection, Identity, Subject, TlsSession};
+pub use identity::{Connection, GrantedRules, Identity, Subject, TlsSession};
 pub use permission::{Activity, Condition, Effect, HoldsFor, PermissionSet, QoSSet, Rule};
 pub use permissions::{
     LinkWord, NotAuthorized, Permissions, PublishPermit, PublishRequest, SubscribePermit,

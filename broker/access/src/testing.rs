@@ -138,6 +138,8 @@ pub(crate) fn subject(client_id: &str, principal: &str) -> Subject {
         attributes: Vec::new(),
         expires_at_unix: None,
         session_expiry_seconds_max: None,
+        permissions: Vec::new(),
+        limits: crate::ClientLimits::default(),
         user_properties: Vec::new(),
     };
     let connection = Connection { client_id: client_id.into(), ..connection() };

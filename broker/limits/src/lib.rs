@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod client_rate;
 mod config;
 mod connection_rate;
 mod flapping;
@@ -25,6 +26,7 @@ mod sizes;
 mod token_bucket;
 
 pub use address::AddressPrefix;
+pub use client_rate::ClientRate;
 pub use config::Config;
 pub use connection_rate::{
     ConnectionRate, ConnectionRateConfig, Refusal, connections_for_descriptors,

@@ -108,6 +108,17 @@ impl TokenBucket {
         Ok(())
     }
 
+    /// Takes `count` tokens, if need be on credit. Returns when there is no debt any more; `None` =
+    /// there is none.
+    pub fn spend(&mut self, count: u64, now: Instant) -> Option<Instant> {
+        self.parts = self.fill(now) - i128::from(count) * PARTS_PER_TOKEN;
+        self.updated = self.updated.max(now);
+        let per_second = i128::from(self.rate.per_second());
+        let debt = (-self.parts).max(0);
+        let nanoseconds = u64::try_from((debt + per_second - 1) / per_second).ok()?;
+        (nanoseconds > 0).then(|| self.updated + Duration::from_nanos(nanoseconds).min(WAIT_MAX))
+    }
+
     /// Whether [`TokenBucket::try_take`] would succeed, without taking.
     ///
     /// # Errors

@@ -13,7 +13,7 @@
 
 wasmtime::component::bindgen!({
     path: "../../wit",
-    world: "gate-plugin",
+    world: "every-hook",
     imports: {
         "portcullis:plugin/files.lookup": async | trappable,
         "portcullis:plugin/crypto.verify-password": async | trappable,

@@ -16,7 +16,10 @@ const VERSION: &str = "0.1.0";
 const OURS: &str = "portcullis:";
 
 /// Interfaces that the host lends.
-const LENT: [&str; 7] = ["types", "log", "config", "files", "clock", "random", "crypto"];
+const LENT: [&str; 6] = ["log", "config", "files", "clock", "random", "crypto"];
+
+/// Interfaces without functions: nothing is lent by them.
+const TYPES: [&str; 4] = ["types", "permissions", "grants", "messages"];
 
 /// Hooks that the host knows.
 const HOOKS: [&str; 2] = ["authenticator", "authorizer"];
@@ -28,7 +31,7 @@ pub(crate) struct Prepared<'a> {
     pub(crate) bytes: Cow<'a, [u8]>,
     /// Hooks that it exports, without package and version.
     pub(crate) hooks: Vec<String>,
-    /// Interfaces that it imports, without package and version; without `types`, which is no
+    /// Interfaces that it imports, without package and version; without those that are no
     /// capability.
     pub(crate) imports: Vec<String>,
 }
@@ -104,11 +107,8 @@ fn acceptable_imports(names: &[String]) -> Result<Vec<String>, String> {
     let mut imports = Vec::new();
     for name in names {
         match our_interface(name)? {
-            Some(interface) if LENT.contains(&interface) => {
-                if interface != "types" {
-                    imports.push(interface.to_owned());
-                }
-            }
+            Some(interface) if TYPES.contains(&interface) => {}
+            Some(interface) if LENT.contains(&interface) => imports.push(interface.to_owned()),
             Some(interface) => {
                 let lent = LENT.join(", ");
                 return Err(format!(
@@ -145,7 +145,7 @@ fn acceptable_exports(names: &[String]) -> Result<Vec<String>, String> {
         match our_interface(name)? {
             Some("plugin") => plugin = true,
             Some(interface) if HOOKS.contains(&interface) => hooks.push(interface.to_owned()),
-            Some("types") => {}
+            Some(interface) if TYPES.contains(&interface) => {}
             Some(_) => return Err(unknown_hook(name)),
             None if name.starts_with(OURS) => return Err(unknown_hook(name)),
             None => {}

@@ -4,15 +4,15 @@
 use std::net::IpAddr;
 
 use access::{
-    Answer, Connection, Credentials, Denial, Grant, HoldsFor, Outcome, PeerCertificate,
-    PermissionSet, PluginFailure, PluginFailureKind, Subject,
+    Answer, ClientLimits, Connection, Credentials, Denial, Grant, HoldsFor, Outcome,
+    PeerCertificate, PermissionSet, PluginFailure, PluginFailureKind, Subject,
 };
 use codec::{ProtocolVersion, QoS, ReasonCode};
 
 use crate::{
     bindings::{
-        exports::portcullis::plugin::{authenticator as wit, authorizer as rules},
-        portcullis::plugin::types,
+        exports::portcullis::plugin::{authenticator as wit, authorizer},
+        portcullis::plugin::{grants, permissions as rules, types},
     },
     failure::{failure, printable},
     instance::Request,
@@ -24,7 +24,8 @@ const RULES_MAX: usize = 10_000;
 /// every set of permissions.
 const GROUPS_MAX: usize = 256;
 const ATTRIBUTES_MAX: usize = 64;
-const GRANT_BYTES_MAX: usize = 16 << 10;
+const GRANT_RULES_MAX: usize = 1_000;
+const GRANT_BYTES_MAX: usize = 64 << 10;
 /// Bytes of text in one set of rules.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
@@ -66,9 +67,9 @@ pub(crate) fn credentials(from: &Credentials) -> wit::Credentials {
     }
 }
 
-pub(crate) fn subject(from: &Subject) -> rules::Subject {
+pub(crate) fn subject(from: &Subject) -> types::Subject {
     let identity = &from.identity;
-    rules::Subject {
+    types::Subject {
         principal: identity.principal.to_string(),
         authenticated_by: identity.authenticated_by.to_string(),
         groups: identity.groups.clone(),
@@ -194,14 +195,16 @@ pub(crate) fn outcome(from: wit::Outcome) -> Result<Outcome, PluginFailure> {
     })
 }
 
-fn grant(from: wit::Grant) -> Result<Grant, PluginFailure> {
+pub(crate) fn grant(from: grants::Grant) -> Result<Grant, PluginFailure> {
     let bytes = text(from.principal.as_ref())
         + list(&from.groups)
         + attribute_bytes(&from.attributes)
-        + attribute_bytes(&from.user_properties);
+        + attribute_bytes(&from.user_properties)
+        + rule_bytes(&from.permissions);
     let counts = [
         (from.groups.len(), GROUPS_MAX, "groups"),
         (from.attributes.len(), ATTRIBUTES_MAX, "attributes"),
+        (from.permissions.len(), GRANT_RULES_MAX, "rules"),
         (from.user_properties.len(), ATTRIBUTES_MAX, "User Properties"),
         (bytes, GRANT_BYTES_MAX, "bytes"),
     ];
@@ -234,10 +237,32 @@ fn grant(from: wit::Grant) -> Result<Grant, PluginFailure> {
         principal: from.principal,
         groups: from.groups,
         attributes: pairs(from.attributes),
+        permissions: from.permissions.into_iter().map(rule).collect(),
         expires_at_unix: from.expires_at_unix,
         session_expiry_seconds_max: from.session_expiry_seconds_max,
+        limits: from.limits.map(limits).unwrap_or_default(),
         user_properties: pairs(from.user_properties),
     })
+}
+
+/// A bound that would shut the client out, or cannot be kept, is taken as the least that can.
+fn limits(from: grants::ClientLimits) -> ClientLimits {
+    ClientLimits {
+        messages_per_second: from.messages_per_second.map(|count| count.max(1)),
+        messages_burst: from.messages_burst.map(|count| count.max(1)),
+        bytes_per_second: from.bytes_per_second.map(|bytes| bytes.max(1 << 10)),
+        receive_maximum: from.receive_maximum.map(|count| count.max(1)),
+        in_flight_max: from.in_flight_max.map(|count| count.max(1)),
+        queue_messages_max: from.queue_messages_max,
+        queue_bytes_max: from.queue_bytes_max,
+        packet_bytes_max: from.packet_bytes_max.map(|bytes| bytes.max(128)),
+        keep_alive_seconds_max: from.keep_alive_seconds_max.map(|seconds| seconds.max(1)),
+        subscriptions_max: from.subscriptions_max,
+    }
+}
+
+fn rule_bytes(rules: &[rules::Rule]) -> usize {
+    rules.iter().map(|rule| rule.filter.len() + text(rule.share_name.as_ref())).sum()
 }
 
 fn pairs(from: Vec<types::Attribute>) -> Vec<(String, String)> {
@@ -252,17 +277,16 @@ fn denial(from: types::Denial) -> Denial {
     Denial { reason_code, reason: from.reason.map(|reason| printable(&reason)) }
 }
 
-pub(crate) fn answer(from: rules::Answer) -> Result<Answer, PluginFailure> {
+pub(crate) fn answer(from: authorizer::Answer) -> Result<Answer, PluginFailure> {
     let set = match from {
-        rules::Answer::DenyAll => return Ok(Answer::DenyAll),
-        rules::Answer::Next => return Ok(Answer::Next),
-        rules::Answer::Permissions(set) => set,
+        authorizer::Answer::DenyAll => return Ok(Answer::DenyAll),
+        authorizer::Answer::Next => return Ok(Answer::Next),
+        authorizer::Answer::Permissions(set) => set,
     };
     if set.rules.len() > RULES_MAX {
         return Err(too_large(&format!("{} rules", set.rules.len())));
     }
-    let bytes: usize =
-        set.rules.iter().map(|rule| rule.filter.len() + text(rule.share_name.as_ref())).sum();
+    let bytes = rule_bytes(&set.rules);
     if bytes > ANSWER_BYTES_MAX {
         return Err(too_large(&format!("rules of {bytes} bytes")));
     }
@@ -270,9 +294,9 @@ pub(crate) fn answer(from: rules::Answer) -> Result<Answer, PluginFailure> {
         rules: set.rules.into_iter().map(rule).collect(),
         ttl_seconds: set.ttl_seconds.map(|seconds| seconds.clamp(1, 3600)),
         holds_for: match set.holds_for {
-            rules::HoldsFor::Client => HoldsFor::Client,
-            rules::HoldsFor::Principal => HoldsFor::Principal,
-            rules::HoldsFor::Everyone => HoldsFor::Everyone,
+            authorizer::HoldsFor::Client => HoldsFor::Client,
+            authorizer::HoldsFor::Principal => HoldsFor::Principal,
+            authorizer::HoldsFor::Everyone => HoldsFor::Everyone,
         },
     }))
 }

@@ -11,7 +11,10 @@ use wasmtime::{Store, component::InstancePre};
 use zeroize::Zeroize;
 
 use crate::{
-    bindings::exports::portcullis::plugin::{authenticator, authorizer, plugin},
+    bindings::{
+        exports::portcullis::plugin::{authenticator, authorizer, plugin},
+        portcullis::plugin::types::Subject,
+    },
     budget::{Allowance, MemoryCap, Meter},
     capability::Lent,
     failure::{classify, failure, reported},
@@ -67,7 +70,7 @@ pub(crate) enum Request {
     /// Hook `authenticator`.
     Authenticate(Box<(authenticator::Connection, authenticator::Credentials)>),
     /// Hook `authorizer`.
-    Permissions(Box<authorizer::Subject>),
+    Permissions(Box<Subject>),
 }
 
 impl Drop for Request {

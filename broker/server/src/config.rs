@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use access::ClientIdFrom;
+use access::{ClientIdFrom, ClientLimits};
 use codec::{Connect, ProtocolVersion};
 use ipnet::IpNet;
 use session::{QueueFull, QueueLimits, SessionLimits};
@@ -192,16 +192,45 @@ pub enum PublishDenied {
 }
 
 impl LiveConfig {
-    pub(crate) fn session_limits(&self) -> SessionLimits {
+    /// `granted` = what the client's grants allow of it.
+    pub(crate) fn session_limits(&self, granted: &ClientLimits) -> SessionLimits {
+        let sizes = &self.limits.sizes;
         SessionLimits {
             queue: QueueLimits {
-                messages: self.limits.sizes.queue_messages,
-                bytes: self.limits.sizes.queue_bytes,
+                messages: at_most(sizes.queue_messages, granted.queue_messages_max),
+                bytes: at_most(sizes.queue_bytes, granted.queue_bytes_max),
                 when_full: self.queue_full,
             },
-            window_max: self.limits.sizes.receive_maximum,
-            receive_maximum: self.limits.sizes.receive_maximum,
-            topic_alias_maximum: self.limits.sizes.topic_alias_maximum,
+            window_max: strictest(sizes.receive_maximum, granted.in_flight_max),
+            receive_maximum: strictest(sizes.receive_maximum, granted.receive_maximum),
+            topic_alias_maximum: sizes.topic_alias_maximum,
         }
     }
+
+    /// Bytes of a packet from a client.
+    pub(crate) fn packet_bytes(&self, granted: &ClientLimits) -> usize {
+        at_most(self.limits.sizes.packet_bytes, granted.packet_bytes_max)
+    }
+
+    /// Keep Alive in force: never off, never above the limit.
+    pub(crate) fn keep_alive(&self, connect: &Connect, granted: &ClientLimits) -> u16 {
+        let most = strictest(self.limits.sizes.keep_alive_max, granted.keep_alive_seconds_max);
+        match connect.keep_alive {
+            0 => most,
+            seconds => seconds.min(most),
+        }
+    }
+
+    /// Subscriptions of a client.
+    pub(crate) fn subscriptions(&self, granted: &ClientLimits) -> usize {
+        at_most(self.limits.sizes.subscriptions_per_client, granted.subscriptions_max)
+    }
+}
+
+fn at_most(configured: usize, granted: Option<u32>) -> usize {
+    granted.map_or(configured, |granted| configured.min(granted as usize))
+}
+
+fn strictest(configured: u16, granted: Option<u16>) -> u16 {
+    granted.map_or(configured, |granted| configured.min(granted))
 }

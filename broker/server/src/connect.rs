@@ -254,7 +254,8 @@ async fn admit(arrival: &Arrival, first: &mut First) -> Result<Admitted, Refused
     if opened.session_present && !first.connect.mqtt_3_1 {
         ConnAck::mark_session_present(&mut connack);
     }
-    let keep_alive_seconds = keep_alive(&first.connect, &live);
+    let granted = &authenticated.identity().limits;
+    let keep_alive_seconds = live.keep_alive(&first.connect, granted);
     Ok(Admitted { authenticated, opened, connack, keep_alive_seconds })
 }
 
@@ -429,14 +430,6 @@ fn observe(core: &Core, walk: &[LinkReport]) {
     }
 }
 
-/// Keep Alive in force: never off, never above the limit.
-fn keep_alive(connect: &Connect, live: &LiveConfig) -> u16 {
-    match connect.keep_alive {
-        0 => live.limits.sizes.keep_alive_max,
-        seconds => seconds.min(live.limits.sizes.keep_alive_max),
-    }
-}
-
 /// CONNACK for a client that is let in.
 fn answer(first: &First, authenticated: &Authenticated, live: &LiveConfig) -> ConnAck {
     let (connect, identity, sizes) = (&first.connect, authenticated.identity(), &live.limits.sizes);
@@ -444,13 +437,13 @@ fn answer(first: &First, authenticated: &Authenticated, live: &LiveConfig) -> Co
         .session_expiry_interval
         .min(sizes.session_expiry_max)
         .min(identity.session_expiry_seconds_max.unwrap_or(u32::MAX));
-    let keep_alive = keep_alive(connect, live);
+    let keep_alive = live.keep_alive(connect, &identity.limits);
     let client_id = &authenticated.subject().client_id;
     let renamed = first.assigned || **client_id != *connect.client_id;
     ConnAck {
         session_expiry_interval: (expiry != connect.session_expiry_interval).then_some(expiry),
-        receive_maximum: Some(sizes.receive_maximum),
-        maximum_packet_size: u32::try_from(sizes.packet_bytes).ok(),
+        receive_maximum: Some(live.session_limits(&identity.limits).receive_maximum),
+        maximum_packet_size: u32::try_from(live.packet_bytes(&identity.limits)).ok(),
         assigned_client_identifier: renamed.then(|| client_id.to_string()),
         topic_alias_maximum: Some(sizes.topic_alias_maximum),
         server_keep_alive: (keep_alive != connect.keep_alive).then_some(keep_alive),
@@ -481,13 +474,14 @@ fn open_session(
     live: &LiveConfig,
 ) -> Result<Opened, Refused> {
     let core = &arrival.core;
+    let granted = &authenticated.identity().limits;
     let facts = Facts {
         authenticated: Arc::clone(authenticated),
         username: connect.username.clone(),
         listener: Arc::clone(&arrival.listener.name),
         remote: arrival.remote,
         protocol: connect.version,
-        keep_alive_seconds: keep_alive(connect, live),
+        keep_alive_seconds: live.keep_alive(connect, granted),
         clean_start: connect.clean_start,
         session_expiry_interval,
         session_expiry_requested: connect.session_expiry_interval,
@@ -499,7 +493,7 @@ fn open_session(
             connection_id: arrival.connection_id,
             connect,
             authenticated,
-            limits: live.session_limits(),
+            limits: live.session_limits(granted),
             sizes: &live.limits.sizes,
             store: core.store(),
             will,
@@ -519,7 +513,7 @@ fn open_session(
     if opened.session_present {
         // What was subscribed and queued under older permissions is judged by the present ones before any of it flows.
         judge_again(core, &opened.handle);
-        let limits = live.session_limits();
+        let limits = live.session_limits(granted);
         let expired = opened.handle.resume(arrival.connection_id, connect, limits);
         let (reason, count) = ("expired", expired as u64);
         telemetry::events::MessageDropped { reason, count }.emit(&core.metrics);

@@ -15,11 +15,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use access::Authenticated;
+use access::{Authenticated, ClientLimits};
 use codec::{
     Acknowledgement, Decoded, Packet, PacketType, ProtocolVersion, ReasonCode, decode,
     encode_acknowledgement,
 };
+use limits::{ClientRate, Rate};
 use parking_lot::MutexGuard;
 use session::{Frames, InboundAliases, KeepAlive};
 use store::{Origin, Store, Ticket};
@@ -46,6 +47,8 @@ use crate::{
 
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
+/// The same for a client whose rate is bounded.
+const PACED_BYTES: usize = 4 * 1024;
 /// Chunks read in one turn before others get theirs.
 const READS_PER_TURN: usize = 4;
 /// How long a client may accept nothing while there is something to write.
@@ -95,6 +98,8 @@ pub(crate) struct Connection {
     pub(crate) counts: Counts,
     keep_alive: KeepAlive,
     packet_bytes_max: usize,
+    /// How fast it may publish, if its grants say so.
+    rate: Option<Box<ClientRate>>,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
     /// Counted as connected.
@@ -128,7 +133,9 @@ impl Connection {
     pub(crate) fn new(mut begin: Begin, now: Instant) -> Self {
         let live = begin.core.live.load();
         let sizes = &live.limits.sizes;
-        let (packet_bytes_max, aliases) = (sizes.packet_bytes, sizes.topic_alias_maximum);
+        let granted = &begin.authenticated.identity().limits;
+        let (packet_bytes_max, aliases) = (live.packet_bytes(granted), sizes.topic_alias_maximum);
+        let rate = client_rate(granted, now).map(Box::new);
         let idle_timeout = sizes.idle_timeout;
         begin.stream.set_message_bytes_max(packet_bytes_max);
         let mut refresh = Refresh::new(&begin.authenticated, now);
@@ -166,6 +173,7 @@ impl Connection {
             wakes: Vec::new(),
             keep_alive: KeepAlive::new(begin.keep_alive_seconds, now),
             packet_bytes_max,
+            rate,
             // It runs on as it is; `arm_timer` sets it when something is due before.
             timer_at: idle_timeout.is_none().then(|| begin.timer.deadline().into()),
             timer: begin.timer,
@@ -242,7 +250,16 @@ impl Connection {
     }
 
     fn is_reading(&self, now: Instant) -> bool {
-        self.may_read(now) && !self.is_clogged() && !self.held.is_full() && !self.is_greeting
+        self.may_read(now)
+            && !self.is_clogged()
+            && !self.held.is_full()
+            && !self.is_greeting
+            && self.resumes(now).is_none()
+    }
+
+    /// When a client that published faster than it may is read again; `None` = it is.
+    fn resumes(&self, now: Instant) -> Option<Instant> {
+        self.rate.as_ref()?.resumes(now)
     }
 
     /// The client takes nothing of what it is answered: it is not read until it does, so that its own packets cannot
@@ -271,7 +288,13 @@ impl Connection {
             self.handle_partial(now)?;
         }
         CHUNK.with_borrow_mut(|chunk| {
+            // What a client may not send yet is better left in the network than kept here.
+            let most = if self.rate.is_some() { PACED_BYTES } else { READ_BYTES };
+            let chunk = chunk.get_mut(..most).unwrap_or_default();
             for _ in 0..READS_PER_TURN {
+                if self.resumes(now).is_some() {
+                    return Ok(());
+                }
                 let mut buffer = ReadBuf::new(chunk);
                 match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
                     Poll::Pending => return Ok(()),
@@ -318,7 +341,9 @@ impl Connection {
     fn handle_packets(&mut self, bytes: &[u8], now: Instant) -> Result<usize, Close> {
         let mut taken = 0;
         self.needed = 0;
-        while let Some(input) = bytes.get(taken..).filter(|input| !input.is_empty()) {
+        while let Some(input) = bytes.get(taken..).filter(|input| !input.is_empty())
+            && self.resumes(now).is_none()
+        {
             if input.first().is_some_and(|first| first >> 4 == PacketType::Connect as u8) {
                 // Whatever it says: a second one is not read.
                 return Err(Close::Protocol(
@@ -329,8 +354,12 @@ impl Connection {
             match decode(input, self.version, self.packet_bytes_max).map_err(Close::Malformed)? {
                 Decoded::Packet(packet, length) => {
                     taken += length;
-                    if matches!(packet, Packet::Publish(_)) {
+                    let is_publish = matches!(packet, Packet::Publish(_));
+                    if is_publish {
                         self.counts.publish_bytes(length);
+                    }
+                    if let Some(rate) = &mut self.rate {
+                        rate.spend(length, is_publish, now);
                     }
                     self.handle_packet(packet, now)?;
                 }
@@ -580,8 +609,9 @@ impl Connection {
     /// Sets the timer to the next deadline. A deadline that only moved away is met when the timer fires: nothing is
     /// armed anew per packet.
     fn arm_timer(&mut self, cx: &mut Context<'_>, now: Instant) {
-        let deadlines =
-            [self.keep_alive_deadline(now), self.write_deadline(), self.refresh.deadline()];
+        let refresh = self.refresh.deadline();
+        let write = self.write_deadline();
+        let deadlines = [self.keep_alive_deadline(now), write, refresh, self.resumes(now)];
         let mut next = deadlines.into_iter().flatten().min();
         if self.timer_at.is_none_or(|at| at <= now) {
             // Looked up only when the timer has to be set anyway.
@@ -597,6 +627,16 @@ impl Connection {
             cx.waker().wake_by_ref();
         }
     }
+}
+
+/// The rates that the grants of a client set.
+fn client_rate(granted: &ClientLimits, now: Instant) -> Option<ClientRate> {
+    let messages = granted.messages_per_second.and_then(|per_second| {
+        let burst = granted.messages_burst.unwrap_or(per_second);
+        Rate::new(per_second.into(), burst.into()).ok()
+    });
+    let bytes = granted.bytes_per_second.map(u64::from);
+    ClientRate::new(messages, bytes.and_then(|bytes| Rate::new(bytes, bytes).ok()), now)
 }
 
 /// Unwritten bytes from which on a client that takes none is not read.

@@ -21,6 +21,7 @@ mod handle;
 mod held;
 mod inherit;
 mod keeping;
+mod kept_identity;
 mod listener;
 mod load;
 mod proxy_protocol;

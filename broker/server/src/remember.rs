@@ -9,17 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use access::{Authenticated, Identity, Subject};
+use access::{Authenticated, ClientLimits, Subject};
 use codec::{ProtocolVersion, QoS, SubscriptionOptions};
-use session::{Claim, Found, Message, Session, SessionLimits, Subscription, Waiting, WillMessage};
-use store::{
-    FoundSession, KeptIdentity, KeptSession, KeptSubscription, KeptWill, Recovered, Store, Ticket,
-};
+use session::{Claim, Found, Message, Session, Subscription, Waiting, WillMessage};
+use store::{FoundSession, KeptSession, KeptSubscription, KeptWill, Recovered, Store, Ticket};
 use topic::{SubscriptionFilter, TopicName};
 
 use crate::{
     broker::{Core, unix_now},
     config::LiveConfig,
+    kept_identity::{from_kept, to_kept},
     router::Subscriber,
     sessions::{Facts, SessionHandle, State},
 };
@@ -41,13 +40,7 @@ pub(crate) fn remember(
         key,
         KeptSession {
             client_id: handle.client_id.to_string(),
-            identity: KeptIdentity {
-                principal: identity.principal.to_string(),
-                authenticated_by: identity.authenticated_by.to_string(),
-                groups: identity.groups.clone(),
-                attributes: identity.attributes.clone(),
-                expires_at_unix: identity.expires_at_unix,
-            },
+            identity: to_kept(identity),
             listener: facts.listener.to_string(),
             remote: facts.remote.to_string(),
             protocol: level(facts.protocol),
@@ -125,7 +118,7 @@ pub(crate) fn restore(
         let client_id: Arc<str> = found.kept.client_id.as_str().into();
         let (key, was_connected) = (found.key, found.kept.disconnected_at_unix.is_none());
         let senseless = |what| Senseless { client_id: client_id.to_string(), what };
-        let state = state(found, live.session_limits(), &now).map_err(senseless)?;
+        let state = state(found, live, &now).map_err(senseless)?;
         let (handle, is_first) = core.sessions.restore(key, &client_id, state);
         if !is_first {
             superseded.push(handle);
@@ -181,9 +174,15 @@ impl Moment {
 }
 
 /// A session as it was found.
-fn state(found: FoundSession, limits: SessionLimits, now: &Moment) -> Result<State, &'static str> {
+fn state(found: FoundSession, live: &LiveConfig, now: &Moment) -> Result<State, &'static str> {
     let FoundSession { kept, subscriptions, owed, unreleased, last_number, .. } = found;
     let sent_below = kept.sent_below.unwrap_or(last_number + 1);
+    let granted = ClientLimits {
+        queue_messages_max: kept.identity.queue_messages_max,
+        queue_bytes_max: kept.identity.queue_bytes_max,
+        ..ClientLimits::default()
+    };
+    let limits = live.session_limits(&granted);
     let mut session = Session::recovered(limits, Found { last_number, sent_below });
     for subscription in subscriptions {
         let subscription = self::subscription(&subscription).ok_or("subscription")?;
@@ -239,15 +238,7 @@ fn facts(kept: KeptSession, since: u64) -> Result<Facts, &'static str> {
         _ => return Err("protocol level"),
     };
     let listener: Arc<str> = kept.listener.into();
-    let identity = Identity {
-        principal: kept.identity.principal.into(),
-        authenticated_by: kept.identity.authenticated_by.into(),
-        groups: kept.identity.groups,
-        attributes: kept.identity.attributes,
-        expires_at_unix: kept.identity.expires_at_unix,
-        session_expiry_seconds_max: None,
-        user_properties: Vec::new(),
-    };
+    let identity = from_kept(kept.identity);
     let subject = Subject {
         identity: Arc::new(identity),
         client_id: kept.client_id.into(),

@@ -14,6 +14,7 @@ use topic::{SubscriptionFilter, TopicFilter};
 use crate::{
     broker::Core,
     close::Close,
+    config::LiveConfig,
     connection::Connection,
     remember::kept_subscription,
     retained::RetainedCursor,
@@ -32,7 +33,8 @@ impl Connection {
         drop(self.own()?);
         let identifier = subscribe.subscription_identifier;
         // What no session could hold is not even looked at: a packet has room for more than 200,000 filters.
-        let most = self.core.live.load().limits.sizes.subscriptions_per_client;
+        let limits = &self.authenticated.identity().limits;
+        let most = self.core.live.load().subscriptions(limits);
         let mut ticket = None;
         let requests = subscribe.requests.into_iter().enumerate();
         let reason_codes = requests
@@ -84,7 +86,7 @@ impl Connection {
         if kept.is_some_and(|(_, store)| store.check().is_err()) {
             return Err(ReasonCode::QuotaExceeded);
         }
-        let is_new = self.keep(&subscription, &live.limits.sizes)?;
+        let is_new = self.keep(&subscription, &live)?;
         if let Some((key, store)) = kept {
             *ticket = Some(store.put_subscription(key, kept_subscription(&subscription)));
         }
@@ -94,14 +96,15 @@ impl Connection {
     }
 
     /// Notes the subscription in the session, within its limits; `true` = it did not exist.
-    fn keep(&self, subscription: &Subscription, sizes: &limits::Sizes) -> Result<bool, ReasonCode> {
+    fn keep(&self, subscription: &Subscription, live: &LiveConfig) -> Result<bool, ReasonCode> {
+        let most = live.subscriptions(&self.authenticated.identity().limits);
         let mut state = self.handle.state.lock();
         let subscriptions = &mut state.session.subscriptions;
         let is_new = subscriptions.get(&subscription.filter).is_none();
         let wildcard = subscription.filter.filter.has_wildcard();
-        let full = subscriptions.len() >= sizes.subscriptions_per_client;
-        let wildcards_full =
-            wildcard && subscriptions.wildcards() >= sizes.wildcard_subscriptions_per_client;
+        let full = subscriptions.len() >= most;
+        let wildcards_max = live.limits.sizes.wildcard_subscriptions_per_client;
+        let wildcards_full = wildcard && subscriptions.wildcards() >= wildcards_max;
         if is_new && (full || wildcards_full) {
             return Err(ReasonCode::QuotaExceeded);
         }

@@ -42,6 +42,45 @@ pub struct KeptIdentity {
     pub attributes: Vec<(String, String)>,
     /// When the identity ends, seconds since 1970.
     pub expires_at_unix: Option<u64>,
+    /// What the grants permitted, in the order of the chain.
+    #[serde(default)]
+    pub permissions: Vec<KeptRules>,
+    /// Most messages that may wait, by the grants.
+    #[serde(default)]
+    pub queue_messages_max: Option<u32>,
+    /// Most bytes that may wait, by the grants.
+    #[serde(default)]
+    pub queue_bytes_max: Option<u32>,
+}
+
+/// The rules of one grant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptRules {
+    /// The link that granted them.
+    pub link: String,
+    /// In order of precedence.
+    pub rules: Vec<KeptRule>,
+}
+
+/// A rule. Whoever keeps it knows what its parts mean.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptRule {
+    /// Allow, or deny.
+    pub allow: bool,
+    /// About PUBLISH.
+    pub publish: bool,
+    /// About SUBSCRIBE.
+    pub subscribe: bool,
+    /// Topic Filter with variables.
+    pub filter: String,
+    /// Bit n = QoS n.
+    pub qos: u8,
+    /// Condition on RETAIN.
+    pub retain: Option<bool>,
+    /// Condition on shared subscriptions.
+    pub shared: Option<bool>,
+    /// Share name.
+    pub share_name: Option<String>,
 }
 
 /// A Will Message that is still to be sent.

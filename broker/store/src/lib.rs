@@ -25,7 +25,9 @@ use codec::{PacketId, QoS};
 
 pub use error::OpenError;
 pub use file::{Durability, FileStore, FoundClaims, FoundSession, Options, Recovered};
-pub use kept::{KeptIdentity, KeptSession, KeptSubscription, KeptWill, Retained};
+pub use kept::{
+    KeptIdentity, KeptRule, KeptRules, KeptSession, KeptSubscription, KeptWill, Retained,
+};
 
 /// A session in the store; never given to another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

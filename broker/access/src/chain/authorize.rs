@@ -9,8 +9,8 @@ use codec::ReasonCode;
 
 use super::{Chain, Place, answers::Answers, stopwatch::Stopwatch};
 use crate::{
-    Answer, Denial, Hook, LinkReport, Permissions, PluginFailure, Refusal, Subject, Verdict,
-    answered::Answered,
+    Answer, Denial, GrantedRules, HoldsFor, Hook, LinkReport, PermissionSet, Permissions,
+    PluginFailure, Refusal, Subject, Verdict, answered::Answered,
 };
 
 /// What a client may do, from answers that may be older than the question.
@@ -60,6 +60,8 @@ pub(crate) async fn authorize(
             Err(failure) => refusal = Some(Refusal::of_failure(&link.name, &failure)),
         }
     }
+    let granted = subject.identity.permissions.iter();
+    answers.extend(granted.map(|granted| by_grant(granted, stopwatch.now())));
     let result = match refusal {
         Some(refusal) => Err(refusal),
         None => Permissions::compile_answered(subject, &answers),
@@ -81,6 +83,16 @@ pub(crate) async fn authorize(
         Refusal { generation, ..refusal }
     });
     (result, reports)
+}
+
+/// Rules of a grant as a link of their own. They end with the identity, not by age.
+fn by_grant(granted: &GrantedRules, now: Duration) -> (Arc<str>, Arc<Answered>) {
+    let answer = Answer::Permissions(PermissionSet {
+        rules: granted.rules.to_vec(),
+        ttl_seconds: Some(u32::MAX),
+        holds_for: HoldsFor::Client,
+    });
+    (Arc::clone(&granted.link), Answered::new(answer, now))
 }
 
 fn verdict(word: &Result<Arc<Answered>, PluginFailure>) -> Verdict {

@@ -5,7 +5,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::walk::is_mqtt_string;
-use crate::{Grant, Identity, PluginFailure, PluginFailureKind, Refusal, RefusalKind};
+use crate::{
+    ClientLimits, Grant, GrantedRules, Identity, PluginFailure, PluginFailureKind, Refusal,
+    RefusalKind,
+};
 
 /// Refuses a grant that could not be used: its link has failed, whatever it meant to say.
 pub(super) fn check_grant(grant: &Grant) -> Result<(), PluginFailure> {
@@ -27,6 +30,9 @@ pub(super) fn check_grant(grant: &Grant) -> Result<(), PluginFailure> {
     if !grant.user_properties.iter().all(sendable) {
         return fault("it granted a user property that cannot be sent");
     }
+    if grant.permissions.len() > RULES_MAX {
+        return fault("it granted more than 1,000 rules");
+    }
     Ok(())
 }
 
@@ -39,8 +45,14 @@ pub(super) fn merge(grants: Vec<(Arc<str>, Grant)>, now_unix: u64) -> Result<Ide
     let mut groups = BTreeSet::new();
     let mut attributes: Vec<(String, String)> = Vec::new();
     let mut user_properties = Vec::new();
-    for (_, grant) in grants {
+    let mut permissions = Vec::new();
+    let mut limits = ClientLimits::default();
+    for (link, grant) in grants {
         groups.extend(grant.groups);
+        limits = limits.strictest(grant.limits);
+        if !grant.permissions.is_empty() {
+            permissions.push(GrantedRules { link, rules: grant.permissions.into() });
+        }
         // Names may repeat within one grant; only those of earlier links shut a name.
         let earlier: BTreeSet<String> = attributes.iter().map(|(name, _)| name.clone()).collect();
         attributes.extend(grant.attributes.into_iter().filter(|(name, _)| !earlier.contains(name)));
@@ -51,8 +63,10 @@ pub(super) fn merge(grants: Vec<(Arc<str>, Grant)>, now_unix: u64) -> Result<Ide
         authenticated_by,
         groups: groups.into_iter().collect(),
         attributes,
+        permissions,
         expires_at_unix,
         session_expiry_seconds_max,
+        limits,
         user_properties,
     })
 }
@@ -91,3 +105,5 @@ fn merge_expiry(grants: &[(Arc<str>, Grant)], now_unix: u64) -> Result<Option<u6
 
 /// Longest principal in bytes: it must fit where MQTT carries a User Name.
 const PRINCIPAL_BYTES_MAX: usize = 65_535;
+/// Most rules in one grant.
+const RULES_MAX: usize = 1_000;

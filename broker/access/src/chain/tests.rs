@@ -18,9 +18,9 @@ use super::{
 };
 use crate::testing::*;
 use crate::{
-    Answer, Chain, Connection, Control, Credentials, Decision, Effect, Grant, Hook, Link,
-    LinkReport, LinkState, OnError, Outcome, PluginFailureKind, Refusal, RefusalKind, Subject,
-    Verdict,
+    Answer, Chain, ClientLimits, Connection, Control, Credentials, Decision, Effect, Grant, Hook,
+    Link, LinkReport, LinkState, OnError, Outcome, PluginFailureKind, Refusal, RefusalKind,
+    Subject, Verdict,
 };
 
 fn decide(links: impl IntoIterator<Item = Link>) -> Decision {
@@ -232,8 +232,10 @@ fn grants_unite() {
                 principal: None,
                 groups: vec!["b".to_owned(), "a".to_owned()],
                 attributes: pairs(&[("site", "1"), ("site", "2")]),
+                permissions: vec![rule(Effect::Allow, "a/#")],
                 expires_at_unix: Some(NOW + 20),
                 session_expiry_seconds_max: Some(60),
+                limits: limits(Some(5), None),
                 user_properties: pairs(&[("k", "1")]),
             },
         ),
@@ -245,8 +247,10 @@ fn grants_unite() {
                 principal: Some("alice".to_owned()),
                 groups: vec!["a".to_owned(), "c".to_owned()],
                 attributes: pairs(&[("site", "3"), ("role", "x")]),
+                permissions: vec![rule(Effect::Deny, "a/b"), rule(Effect::Allow, "#")],
                 expires_at_unix: Some(NOW + 10),
                 session_expiry_seconds_max: Some(90),
+                limits: limits(Some(7), Some(100)),
                 user_properties: pairs(&[("k", "2")]),
             },
         ),
@@ -261,6 +265,13 @@ fn grants_unite() {
     assert_eq!(identity.expires_at_unix, Some(NOW + 10));
     assert_eq!(identity.session_expiry_seconds_max, Some(60));
     assert_eq!(identity.user_properties, pairs(&[("k", "1"), ("k", "2")]));
+    assert_eq!(identity.limits, limits(Some(5), Some(100)));
+    let rules: Vec<_> = identity.permissions.iter().map(|of| (&*of.link, of.rules.len())).collect();
+    assert_eq!(rules, [("cert", 1), ("users", 2)]);
+}
+
+fn limits(messages_per_second: Option<u32>, queue_bytes_max: Option<u32>) -> ClientLimits {
+    ClientLimits { messages_per_second, queue_bytes_max, ..ClientLimits::default() }
 }
 
 #[test]

@@ -165,6 +165,8 @@ fn permissions(client_id: &str) -> Permissions {
             attributes: Vec::new(),
             expires_at_unix: None,
             session_expiry_seconds_max: None,
+            permissions: Vec::new(),
+            limits: access::ClientLimits::default(),
             user_properties: Vec::new(),
         }),
         client_id: client_id.into(),

@@ -2,11 +2,13 @@
 
 use super::*;
 
-fn grant_of(principal: &str) -> wit::Grant {
-    wit::Grant {
+fn grant_of(principal: &str) -> grants::Grant {
+    grants::Grant {
         principal: Some(principal.to_owned()),
         groups: vec!["g".to_owned()],
         attributes: Vec::new(),
+        permissions: Vec::new(),
+        limits: None,
         expires_at_unix: Some(7),
         session_expiry_seconds_max: None,
         user_properties: Vec::new(),
@@ -54,14 +56,14 @@ fn grants_are_checked() {
 #[test]
 fn grants_are_bounded() {
     let attribute = types::Attribute { name: "n".to_owned(), value: "v".to_owned() };
-    let most = wit::Grant {
+    let most = grants::Grant {
         groups: vec![String::new(); GROUPS_MAX],
         attributes: vec![attribute.clone(); ATTRIBUTES_MAX],
         user_properties: vec![attribute.clone(); ATTRIBUTES_MAX],
         ..grant_of("alice")
     };
     assert!(grant(most.clone()).is_ok());
-    let refused = |from: wit::Grant, expected: &str| {
+    let refused = |from: grants::Grant, expected: &str| {
         let failure = grant(from).unwrap_err();
         assert_eq!(failure.kind, PluginFailureKind::TooLarge);
         assert_eq!(failure.message, expected);
@@ -89,10 +91,10 @@ fn rules_keep_their_meaning_and_their_bound() {
         share_name: Some("s".to_owned()),
     };
     let set = |count| {
-        rules::Answer::Permissions(rules::PermissionSet {
+        authorizer::Answer::Permissions(authorizer::PermissionSet {
             rules: vec![rule.clone(); count],
             ttl_seconds: Some(1_000_000),
-            holds_for: rules::HoldsFor::Principal,
+            holds_for: authorizer::HoldsFor::Principal,
         })
     };
     let Answer::Permissions(permissions) = answer(set(1)).unwrap() else {

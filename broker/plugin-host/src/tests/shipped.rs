@@ -81,6 +81,8 @@ pub(super) fn subject() -> access::Subject {
             attributes: Vec::new(),
             expires_at_unix: None,
             session_expiry_seconds_max: None,
+            permissions: Vec::new(),
+            limits: access::ClientLimits::default(),
             user_properties: Vec::new(),
         }),
         client_id: "c".into(),

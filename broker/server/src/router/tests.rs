@@ -78,7 +78,7 @@ fn session(sessions: &Sessions, client_id: &str) -> Arc<SessionHandle> {
         connection_id: 1,
         connect: &Connect::new(ProtocolVersion::V5, client_id),
         authenticated: &authenticated,
-        limits: live.session_limits(),
+        limits: live.session_limits(&access::ClientLimits::default()),
         sizes: &live.limits.sizes,
         store: None,
         will: None,

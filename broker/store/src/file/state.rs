@@ -14,7 +14,7 @@ use std::{
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
-use crate::{KeptSession, KeptSubscription, OpenError, Retained, SessionKey};
+use crate::{KeptRule, KeptSession, KeptSubscription, OpenError, Retained, SessionKey};
 
 mod entry;
 
@@ -46,11 +46,13 @@ impl Change {
                     .will
                     .as_ref()
                     .map_or(0, |will| will.topic.len() + will.forwarded.len() + will.payload.len());
+                let rules = identity.permissions.iter().flat_map(|granted| &granted.rules);
+                let rules = rules.map(|rule| size_of::<KeptRule>() + rule.filter.len());
                 let texts = [&kept.client_id, &identity.principal, &identity.authenticated_by];
                 let texts = texts.into_iter().map(String::len);
                 size_of::<KeptSession>()
                     + will
-                    + groups.chain(attributes).chain(texts).sum::<usize>()
+                    + groups.chain(attributes).chain(rules).chain(texts).sum::<usize>()
             }
             Self::PutSubscription(_, kept) => kept.filter.len(),
             Self::PutRetained(kept) => {

@@ -67,8 +67,10 @@ impl Good {
             },
             groups: settings.groups.clone(),
             attributes: attributes(&settings.attributes),
+            permissions: settings.granted_rules.iter().map(settings::Rule::compile).collect(),
             expires_at_unix: settings.expires_at_unix,
             session_expiry_seconds_max: settings.session_expiry_seconds_max,
+            limits: settings.limits.map(Into::into),
             user_properties: attributes(&settings.user_properties),
         }
     }

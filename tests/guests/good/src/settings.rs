@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use portcullis_plugin::{Activity, Condition, QosSet, Rule as PluginRule};
+use portcullis_plugin::{Activity, ClientLimits, Condition, QosSet, Rule as PluginRule};
 use serde::Deserialize;
 
 /// All keys; each may be left out.
@@ -33,12 +33,49 @@ pub(crate) struct Settings {
     pub(crate) expires_at_unix: Option<u64>,
     /// Bound of the Session Expiry Interval of every grant.
     pub(crate) session_expiry_seconds_max: Option<u32>,
+    /// Rules of every grant.
+    pub(crate) granted_rules: Vec<Rule>,
+    /// Bounds of every grant.
+    pub(crate) limits: Option<Limits>,
     /// What kind of answer the authorizer gives.
     pub(crate) answer: AnswerKind,
     /// The rules of the answer `rules`.
     pub(crate) rules: Vec<Rule>,
     /// Time to live of the answer `rules`.
     pub(crate) ttl_seconds: Option<u32>,
+}
+
+/// Bounds of a grant.
+#[derive(Debug, Deserialize, Clone, Copy, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    messages_per_second: Option<u32>,
+    messages_burst: Option<u32>,
+    bytes_per_second: Option<u32>,
+    receive_maximum: Option<u16>,
+    in_flight_max: Option<u16>,
+    queue_messages_max: Option<u32>,
+    queue_bytes_max: Option<u32>,
+    packet_bytes_max: Option<u32>,
+    keep_alive_seconds_max: Option<u16>,
+    subscriptions_max: Option<u32>,
+}
+
+impl From<Limits> for ClientLimits {
+    fn from(limits: Limits) -> Self {
+        Self {
+            messages_per_second: limits.messages_per_second,
+            messages_burst: limits.messages_burst,
+            bytes_per_second: limits.bytes_per_second,
+            receive_maximum: limits.receive_maximum,
+            in_flight_max: limits.in_flight_max,
+            queue_messages_max: limits.queue_messages_max,
+            queue_bytes_max: limits.queue_bytes_max,
+            packet_bytes_max: limits.packet_bytes_max,
+            keep_alive_seconds_max: limits.keep_alive_seconds_max,
+            subscriptions_max: limits.subscriptions_max,
+        }
+    }
 }
 
 /// What clients get that are not allowed.
@@ -122,6 +159,8 @@ impl Default for Settings {
             user_properties: Vec::new(),
             expires_at_unix: None,
             session_expiry_seconds_max: None,
+            granted_rules: Vec::new(),
+            limits: None,
             answer: AnswerKind::Next,
             rules: Vec::new(),
             ttl_seconds: None,
