@@ -24,10 +24,10 @@ pub mod plugin {
     wit_bindgen::generate!({
         inline: "
             package portcullis:sdk-plugin;
-            world plugin-hook { export portcullis:plugin/plugin@0.1.0; }
+            world hook { export portcullis:plugin/plugin@0.1.0; }
         ",
         path: "wit",
-        world: "portcullis:sdk-plugin/plugin-hook",
+        world: "portcullis:sdk-plugin/hook",
         with: { "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types },
         pub_export_macro: true,
         export_macro_name: "__export_plugin",
@@ -38,10 +38,10 @@ pub mod authenticator {
     wit_bindgen::generate!({
         inline: "
             package portcullis:sdk-authenticator;
-            world authenticator-hook { export portcullis:plugin/authenticator@0.1.0; }
+            world hook { export portcullis:plugin/authenticator@0.1.0; }
         ",
         path: "wit",
-        world: "portcullis:sdk-authenticator/authenticator-hook",
+        world: "portcullis:sdk-authenticator/hook",
         with: {
             "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types,
             "portcullis:plugin/permissions@0.1.0": crate::bindings::portcullis::plugin::permissions,
@@ -57,10 +57,10 @@ pub mod enhanced_authenticator {
     wit_bindgen::generate!({
         inline: "
             package portcullis:sdk-enhanced-authenticator;
-            world enhanced-authenticator-hook { export portcullis:plugin/enhanced-authenticator@0.1.0; }
+            world hook { export portcullis:plugin/enhanced-authenticator@0.1.0; }
         ",
         path: "wit",
-        world: "portcullis:sdk-enhanced-authenticator/enhanced-authenticator-hook",
+        world: "portcullis:sdk-enhanced-authenticator/hook",
         with: {
             "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types,
             "portcullis:plugin/permissions@0.1.0": crate::bindings::portcullis::plugin::permissions,
@@ -76,10 +76,10 @@ pub mod authorizer {
     wit_bindgen::generate!({
         inline: "
             package portcullis:sdk-authorizer;
-            world authorizer-hook { export portcullis:plugin/authorizer@0.1.0; }
+            world hook { export portcullis:plugin/authorizer@0.1.0; }
         ",
         path: "wit",
-        world: "portcullis:sdk-authorizer/authorizer-hook",
+        world: "portcullis:sdk-authorizer/hook",
         with: {
             "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types,
             "portcullis:plugin/permissions@0.1.0": crate::bindings::portcullis::plugin::permissions,
@@ -94,10 +94,10 @@ pub mod operation_authorizer {
     wit_bindgen::generate!({
         inline: "
             package portcullis:sdk-operation-authorizer;
-            world operation-authorizer-hook { export portcullis:plugin/operation-authorizer@0.1.0; }
+            world hook { export portcullis:plugin/operation-authorizer@0.1.0; }
         ",
         path: "wit",
-        world: "portcullis:sdk-operation-authorizer/operation-authorizer-hook",
+        world: "portcullis:sdk-operation-authorizer/hook",
         with: { "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types },
         pub_export_macro: true,
         export_macro_name: "__export_operation_authorizer",
@@ -109,10 +109,10 @@ pub mod inbound_transform {
     wit_bindgen::generate!({
         inline: "
             package portcullis:sdk-inbound-transform;
-            world inbound-transform-hook { export portcullis:plugin/inbound-transform@0.1.0; }
+            world hook { export portcullis:plugin/inbound-transform@0.1.0; }
         ",
         path: "wit",
-        world: "portcullis:sdk-inbound-transform/inbound-transform-hook",
+        world: "portcullis:sdk-inbound-transform/hook",
         with: {
             "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types,
             "portcullis:plugin/messages@0.1.0": crate::bindings::portcullis::plugin::messages,
@@ -127,10 +127,10 @@ pub mod outbound_transform {
     wit_bindgen::generate!({
         inline: "
             package portcullis:sdk-outbound-transform;
-            world outbound-transform-hook { export portcullis:plugin/outbound-transform@0.1.0; }
+            world hook { export portcullis:plugin/outbound-transform@0.1.0; }
         ",
         path: "wit",
-        world: "portcullis:sdk-outbound-transform/outbound-transform-hook",
+        world: "portcullis:sdk-outbound-transform/hook",
         with: {
             "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types,
             "portcullis:plugin/messages@0.1.0": crate::bindings::portcullis::plugin::messages,
@@ -145,10 +145,10 @@ pub mod events {
     wit_bindgen::generate!({
         inline: "
             package portcullis:sdk-events;
-            world events-hook { export portcullis:plugin/events@0.1.0; }
+            world hook { export portcullis:plugin/events@0.1.0; }
         ",
         path: "wit",
-        world: "portcullis:sdk-events/events-hook",
+        world: "portcullis:sdk-events/hook",
         with: { "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types },
         pub_export_macro: true,
         export_macro_name: "__export_events",
@@ -160,10 +160,10 @@ pub mod timer {
     wit_bindgen::generate!({
         inline: "
             package portcullis:sdk-timer;
-            world timer-hook { export portcullis:plugin/timer@0.1.0; }
+            world hook { export portcullis:plugin/timer@0.1.0; }
         ",
         path: "wit",
-        world: "portcullis:sdk-timer/timer-hook",
+        world: "portcullis:sdk-timer/hook",
         with: { "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types },
         pub_export_macro: true,
         export_macro_name: "__export_timer",
@@ -175,10 +175,10 @@ pub mod admin_authenticator {
     wit_bindgen::generate!({
         inline: "
             package portcullis:sdk-admin-authenticator;
-            world admin-authenticator-hook { export portcullis:plugin/admin-authenticator@0.1.0; }
+            world hook { export portcullis:plugin/admin-authenticator@0.1.0; }
         ",
         path: "wit",
-        world: "portcullis:sdk-admin-authenticator/admin-authenticator-hook",
+        world: "portcullis:sdk-admin-authenticator/hook",
         with: { "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types },
         pub_export_macro: true,
         export_macro_name: "__export_admin_authenticator",
@@ -190,10 +190,10 @@ pub mod state_transfer {
     wit_bindgen::generate!({
         inline: "
             package portcullis:sdk-state-transfer;
-            world state-transfer-hook { export portcullis:plugin/state-transfer@0.1.0; }
+            world hook { export portcullis:plugin/state-transfer@0.1.0; }
         ",
         path: "wit",
-        world: "portcullis:sdk-state-transfer/state-transfer-hook",
+        world: "portcullis:sdk-state-transfer/hook",
         with: { "portcullis:plugin/types@0.1.0": crate::bindings::portcullis::plugin::types },
         pub_export_macro: true,
         export_macro_name: "__export_state_transfer",

@@ -25,7 +25,8 @@ const RULES_MAX: usize = 10_000;
 const GROUPS_MAX: usize = 256;
 const ATTRIBUTES_MAX: usize = 64;
 const GRANT_RULES_MAX: usize = 1_000;
-const GRANT_BYTES_MAX: usize = 64 << 10;
+const GRANT_RULE_BYTES_MAX: usize = 64 << 10;
+const GRANT_BYTES_MAX: usize = 16 << 10;
 /// Bytes of text in one set of rules.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
@@ -199,12 +200,12 @@ pub(crate) fn grant(from: grants::Grant) -> Result<Grant, PluginFailure> {
     let bytes = text(from.principal.as_ref())
         + list(&from.groups)
         + attribute_bytes(&from.attributes)
-        + attribute_bytes(&from.user_properties)
-        + rule_bytes(&from.permissions);
+        + attribute_bytes(&from.user_properties);
     let counts = [
         (from.groups.len(), GROUPS_MAX, "groups"),
         (from.attributes.len(), ATTRIBUTES_MAX, "attributes"),
         (from.permissions.len(), GRANT_RULES_MAX, "rules"),
+        (rule_bytes(&from.permissions), GRANT_RULE_BYTES_MAX, "bytes of rules"),
         (from.user_properties.len(), ATTRIBUTES_MAX, "User Properties"),
         (bytes, GRANT_BYTES_MAX, "bytes"),
     ];
