@@ -1,8 +1,6 @@
 //! Hook *admin-authenticator*: who logs in to the admin API? The types come from the contract.
 
-pub use crate::bindings::admin_authenticator::exports::portcullis::plugin::admin_authenticator::{
-    AdminGrant, Login, Outcome as AdminOutcome,
-};
+pub use crate::bindings::admin_authenticator::hook::{AdminGrant, Login, Outcome as AdminOutcome};
 use crate::{Error, Plugin};
 
 /// Judges logins of the admin API and the control center.

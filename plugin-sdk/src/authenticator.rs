@@ -1,9 +1,7 @@
 //! Hook *authenticator*: who is this client? The types come from the contract; the constructors are
 //! ours.
 
-pub use crate::bindings::authenticator::exports::portcullis::plugin::authenticator::{
-    Credentials, Outcome, Will,
-};
+pub use crate::bindings::authenticator::hook::{Credentials, Outcome, Will};
 pub use crate::bindings::portcullis::plugin::{
     grants::{ClientLimits, Grant},
     types::Denial,

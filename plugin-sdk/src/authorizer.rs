@@ -1,9 +1,7 @@
 //! Hook *authorizer*: what may this client do? The types come from the contract; the constructors
 //! are ours.
 
-pub use crate::bindings::authorizer::exports::portcullis::plugin::authorizer::{
-    Answer, HoldsFor, PermissionSet,
-};
+pub use crate::bindings::authorizer::hook::{Answer, HoldsFor, PermissionSet};
 pub use crate::bindings::portcullis::plugin::{
     permissions::{Activity, Condition, Effect, QosSet, Rule},
     types::Subject,

@@ -1,7 +1,7 @@
 //! Hook *enhanced-authenticator*: authentication in several steps, by AUTH packets of MQTT 5.0. The
 //! types come from the contract; the constructors are ours.
 
-pub use crate::bindings::enhanced_authenticator::exports::portcullis::plugin::enhanced_authenticator::{
+pub use crate::bindings::enhanced_authenticator::hook::{
     Challenge, Continuation, Opening, Step, Success,
 };
 use crate::{Connection, Denial, Error, Grant, Plugin};

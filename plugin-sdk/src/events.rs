@@ -1,6 +1,6 @@
 //! Hook *events*: what happened. The types come from the contract.
 
-pub use crate::bindings::events::exports::portcullis::plugin::events::{
+pub use crate::bindings::events::hook::{
     AuthFailedEvent, DisconnectedEvent, Event, Kinds, PublishDeniedEvent, Stamped,
     SubscriptionEvent, UnsubscribedEvent, Who,
 };

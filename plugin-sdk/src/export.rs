@@ -39,7 +39,7 @@ macro_rules! export {
 
             struct Exported;
 
-            impl $crate::bindings::plugin::exports::portcullis::plugin::plugin::Guest for Exported {
+            impl $crate::bindings::plugin::hook::Guest for Exported {
                 fn describe() -> $crate::Info {
                     $crate::Info {
                         name: ::core::env!("CARGO_PKG_NAME").into(),
@@ -73,7 +73,7 @@ macro_rules! export {
 #[macro_export]
 macro_rules! __export_hook {
     (authenticator) => {
-        impl $crate::bindings::authenticator::exports::portcullis::plugin::authenticator::Guest
+        impl $crate::bindings::authenticator::hook::Guest
             for Exported
         {
             fn authenticate(
@@ -90,7 +90,7 @@ macro_rules! __export_hook {
         );
     };
     (authorizer) => {
-        impl $crate::bindings::authorizer::exports::portcullis::plugin::authorizer::Guest
+        impl $crate::bindings::authorizer::hook::Guest
             for Exported
         {
             fn permissions(
@@ -106,7 +106,7 @@ macro_rules! __export_hook {
         );
     };
     (enhanced_authenticator) => {
-        impl $crate::bindings::enhanced_authenticator::exports::portcullis::plugin::enhanced_authenticator::Guest for Exported {
+        impl $crate::bindings::enhanced_authenticator::hook::Guest for Exported {
             fn methods() -> ::std::vec::Vec<::std::string::String> {
                 INSTANCE.with(|instance| instance.methods())
             }
@@ -132,7 +132,7 @@ macro_rules! __export_hook {
         );
     };
     (operation_authorizer) => {
-        impl $crate::bindings::operation_authorizer::exports::portcullis::plugin::operation_authorizer::Guest for Exported {
+        impl $crate::bindings::operation_authorizer::hook::Guest for Exported {
             fn topics() -> ::std::vec::Vec<::std::string::String> {
                 INSTANCE.with(|instance| instance.operation_topics())
             }
@@ -151,7 +151,7 @@ macro_rules! __export_hook {
         );
     };
     (inbound_transform) => {
-        impl $crate::bindings::inbound_transform::exports::portcullis::plugin::inbound_transform::Guest for Exported {
+        impl $crate::bindings::inbound_transform::hook::Guest for Exported {
             fn topics() -> ::std::vec::Vec<::std::string::String> {
                 INSTANCE.with(|instance| instance.inbound_topics())
             }
@@ -171,7 +171,7 @@ macro_rules! __export_hook {
         );
     };
     (outbound_transform) => {
-        impl $crate::bindings::outbound_transform::exports::portcullis::plugin::outbound_transform::Guest for Exported {
+        impl $crate::bindings::outbound_transform::hook::Guest for Exported {
             fn claims() -> $crate::Claim {
                 INSTANCE.with(|instance| instance.claims())
             }
@@ -190,7 +190,7 @@ macro_rules! __export_hook {
         );
     };
     (events) => {
-        impl $crate::bindings::events::exports::portcullis::plugin::events::Guest for Exported {
+        impl $crate::bindings::events::hook::Guest for Exported {
             fn wanted() -> $crate::Kinds {
                 INSTANCE.with(|instance| instance.wanted())
             }
@@ -209,7 +209,7 @@ macro_rules! __export_hook {
         );
     };
     (timer) => {
-        impl $crate::bindings::timer::exports::portcullis::plugin::timer::Guest for Exported {
+        impl $crate::bindings::timer::hook::Guest for Exported {
             fn interval_seconds() -> u32 {
                 INSTANCE.with(|instance| instance.interval_seconds())
             }
@@ -225,7 +225,7 @@ macro_rules! __export_hook {
         );
     };
     (admin_authenticator) => {
-        impl $crate::bindings::admin_authenticator::exports::portcullis::plugin::admin_authenticator::Guest for Exported {
+        impl $crate::bindings::admin_authenticator::hook::Guest for Exported {
             fn authenticate_admin(
                 login: $crate::Login,
             ) -> ::core::result::Result<$crate::AdminOutcome, $crate::Error> {
@@ -239,7 +239,7 @@ macro_rules! __export_hook {
         );
     };
     (state_transfer) => {
-        impl $crate::bindings::state_transfer::exports::portcullis::plugin::state_transfer::Guest for Exported {
+        impl $crate::bindings::state_transfer::hook::Guest for Exported {
             fn export_state() -> ::core::result::Result<::std::vec::Vec<u8>, $crate::Error> {
                 INSTANCE.with(|instance| instance.export_state())
             }
@@ -261,9 +261,9 @@ macro_rules! __export_hook {
         ::core::compile_error!(::core::concat!(
             "`",
             ::core::stringify!($other),
-            "` is no hook: authenticator, enhanced_authenticator, authorizer, operation_authorizer, \
-             inbound_transform, outbound_transform, events, timer, admin_authenticator, \
-             state_transfer"
+            "` is no hook: authenticator, enhanced_authenticator, authorizer, \
+             operation_authorizer, inbound_transform, outbound_transform, events, timer, \
+             admin_authenticator, state_transfer"
         ));
     };
 }

@@ -36,7 +36,7 @@ pub use authorizer::{
     Activity, Answer, Authorizer, Condition, Effect, HoldsFor, PermissionSet, QosSet, Rule, Subject,
 };
 #[doc(hidden)]
-pub use bindings::plugin::exports::portcullis::plugin::plugin::Info;
+pub use bindings::plugin::hook::Info;
 pub use connection::{Attribute, Connection, PeerCertificate, ProtocolVersion, Qos, TlsSession};
 pub use enhanced_authenticator::{
     Challenge, Continuation, EnhancedAuthenticator, Opening, Step, Success,

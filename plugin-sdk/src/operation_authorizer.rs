@@ -1,7 +1,7 @@
 //! Hook *operation-authorizer*: may this client do that? The types come from the contract; the
 //! constructors are ours.
 
-pub use crate::bindings::operation_authorizer::exports::portcullis::plugin::operation_authorizer::{
+pub use crate::bindings::operation_authorizer::hook::{
     Decision, Operation, PublishOperation, Ruling, SubscribeOperation,
 };
 use crate::{Denial, Error, Plugin, Subject, reason_code};

@@ -1,12 +1,8 @@
 //! Hooks *inbound-transform* and *outbound-transform*: what happens to messages on their way. The
 //! types come from the contract; the constructors are ours.
 
-pub use crate::bindings::inbound_transform::exports::portcullis::plugin::inbound_transform::{
-    Outcome as Inbound, Source,
-};
-pub use crate::bindings::outbound_transform::exports::portcullis::plugin::outbound_transform::{
-    Claim, Outcome as Outbound, Scope,
-};
+pub use crate::bindings::inbound_transform::hook::{Outcome as Inbound, Source};
+pub use crate::bindings::outbound_transform::hook::{Claim, Outcome as Outbound, Scope};
 pub use crate::bindings::portcullis::plugin::{
     messages::{Message, Patch},
     types::Client,
