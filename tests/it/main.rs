@@ -15,6 +15,7 @@ mod concurrency;
 mod conformance;
 mod connect;
 mod durable;
+mod exchange;
 mod flow;
 mod fuzz;
 mod grants;

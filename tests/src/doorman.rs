@@ -10,8 +10,8 @@ use std::{
 
 use access::{
     Activity, Answer, Authenticator, Authorizer, BoxFuture, Chain, Condition, Connection, Control,
-    Credentials, Denial, Effect, Grant, HoldsFor, Link, LinkState, OnError, Outcome, PermissionSet,
-    PluginFailure, PluginFailureKind, QoSSet, Rule, Subject,
+    Credentials, Denial, Effect, Grant, HoldsFor, Hooks, Link, LinkState, OnError, Outcome,
+    PermissionSet, PluginFailure, PluginFailureKind, QoSSet, Rule, Subject,
 };
 use codec::ReasonCode;
 use tokio::sync::watch;
@@ -125,15 +125,17 @@ impl Doorman {
             generation: "1".into(),
             control: Control::Sufficient,
             on_error: OnError::Deny,
-            state: LinkState::Live {
+            state: LinkState::Live(Box::new(Hooks {
                 authenticator: Some(Arc::clone(self) as _),
                 authorizer: Some(Arc::clone(self) as _),
-            },
+                enhanced_authenticator: Some(Arc::clone(self) as _),
+                ..Hooks::default()
+            })),
         };
         Chain { links: vec![link] }
     }
 
-    fn user(&self, name: &str) -> (u32, User) {
+    pub(crate) fn user(&self, name: &str) -> (u32, User) {
         self.users.lock().unwrap().get(name).cloned().unwrap_or_default()
     }
 }

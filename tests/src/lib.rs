@@ -21,9 +21,11 @@ mod doorman;
 pub mod packets;
 #[cfg(test)]
 mod prebuilt;
+mod steps;
 pub mod websocket;
 
 pub use broker::{Broker, Setup};
 pub use client::{Client, Message, WAIT, Wire};
 pub use doorman::{Doorman, Mood, User, allow, deny};
 pub use packets::BOTH;
+pub use steps::STEPS;

@@ -7,12 +7,13 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    Authenticator, Authorizer, Hook, LinkReport, PluginFailure, PluginFailureKind, Verdict,
+    Authenticator, Authorizer, Hook, Hooks, LinkReport, PluginFailure, PluginFailureKind, Verdict,
 };
 
 pub(crate) mod answers;
 pub(crate) mod authenticate;
 pub(crate) mod authorize;
+pub(crate) mod exchange;
 mod merge;
 pub(crate) mod stopwatch;
 mod walk;
@@ -64,13 +65,8 @@ pub struct Link {
 /// What stands behind a link.
 #[derive(Clone)]
 pub enum LinkState {
-    /// A complete generation with these hooks. One without either counts as [`LinkState::Missing`].
-    Live {
-        /// Hook `authenticator`.
-        authenticator: Option<Arc<dyn Authenticator>>,
-        /// Hook `authorizer`.
-        authorizer: Option<Arc<dyn Authorizer>>,
-    },
+    /// A complete generation with these hooks; one without any counts as [`LinkState::Missing`].
+    Live(Box<Hooks>),
     /// No plugin can answer: removed, failed to load, waiting for grants. Asked for either hook, it
     /// is a failure of kind `Missing` with this sentence: it might have been the one that denies.
     Missing(String),
@@ -96,18 +92,26 @@ enum Place<'a, H: ?Sized> {
 impl Link {
     fn authenticator(&self) -> Place<'_, dyn Authenticator> {
         match &self.state {
-            LinkState::Live { authenticator: Some(hook), .. } => Place::Asked(hook.as_ref()),
-            // Who must allow but cannot was put there to decide: leaving it out would let in whom
-            // it was to keep out.
-            LinkState::Live { authorizer: Some(_), .. } if self.must_allow() => {
-                Place::Failed(PluginFailure {
+            LinkState::Live(hooks) => match &hooks.authenticator {
+                Some(hook) => Place::Asked(hook.as_ref()),
+                // Who must allow but cannot was put there to decide: leaving it out would let in
+                // whom it was to keep out.
+                None if self.must_allow() => Place::Failed(PluginFailure {
                     kind: PluginFailureKind::Missing,
                     message: "the link must allow, but its plugin exports no authenticator"
                         .to_owned(),
-                })
-            }
-            LinkState::Live { authorizer: Some(_), .. } => Place::Elsewhere,
-            other => Place::Failed(missing(other)),
+                }),
+                None => self.elsewhere(hooks),
+            },
+            LinkState::Missing(sentence) => Place::Failed(missing(sentence.clone())),
+        }
+    }
+
+    /// A plugin that does another job has no part in this one; one that does none should have.
+    fn elsewhere<H: ?Sized>(&self, hooks: &Hooks) -> Place<'_, H> {
+        match hooks.is_empty() {
+            true => Place::Failed(missing("the plugin exports no hook of a chain".to_owned())),
+            false => Place::Elsewhere,
         }
     }
 
@@ -120,9 +124,11 @@ impl Link {
 
     fn authorizer(&self) -> Place<'_, Arc<dyn Authorizer>> {
         match &self.state {
-            LinkState::Live { authorizer: Some(hook), .. } => Place::Asked(hook),
-            LinkState::Live { authenticator: Some(_), .. } => Place::Elsewhere,
-            other => Place::Failed(missing(other)),
+            LinkState::Live(hooks) => match &hooks.authorizer {
+                Some(hook) => Place::Asked(hook),
+                None => self.elsewhere(hooks),
+            },
+            LinkState::Missing(sentence) => Place::Failed(missing(sentence.clone())),
         }
     }
 
@@ -138,13 +144,7 @@ impl Link {
     }
 }
 
-fn missing(state: &LinkState) -> PluginFailure {
-    let message = match state {
-        LinkState::Missing(sentence) => sentence.clone(),
-        LinkState::Live { .. } => {
-            "the plugin exports neither an authenticator nor an authorizer".to_owned()
-        }
-    };
+fn missing(message: String) -> PluginFailure {
     PluginFailure { kind: PluginFailureKind::Missing, message }
 }
 

@@ -93,9 +93,21 @@ pub enum Hook {
     /// Who is it?
     #[error("authenticator")]
     Authenticator,
+    /// Who is it, in several steps?
+    #[error("enhanced_authenticator")]
+    EnhancedAuthenticator,
     /// What may it do?
     #[error("authorizer")]
     Authorizer,
+    /// May it do that?
+    #[error("operation_authorizer")]
+    OperationAuthorizer,
+    /// What becomes of what it publishes?
+    #[error("inbound_transform")]
+    InboundTransform,
+    /// What becomes of what it gets?
+    #[error("outbound_transform")]
+    OutboundTransform,
 }
 
 /// What one link said, for `explain`, logs and metrics.
@@ -124,6 +136,8 @@ pub enum Verdict {
     Deny(Denial),
     /// Next.
     Next,
+    /// The client has to answer something first.
+    Challenge,
     /// No decision.
     Failure(PluginFailure),
     /// Not asked: an earlier link settled it.
@@ -163,6 +177,9 @@ pub enum RefusalKind {
     /// A pool was full: 0x89.
     #[error("busy")]
     Busy,
+    /// No link has the Authentication Method: 0x8C.
+    #[error("no_method")]
+    NoMethod,
     /// Two links named two principals.
     #[error("principal_conflict")]
     PrincipalConflict,
@@ -191,6 +208,7 @@ impl Refusal {
                 !matches!(code, ReasonCode::ServerUnavailable | ReasonCode::ServerBusy)
             }
             RefusalKind::NotAllowed | RefusalKind::NoPrincipal => !self.failed,
+            RefusalKind::NoMethod => false,
             RefusalKind::PrincipalConflict | RefusalKind::Expired => true,
         }
     }
@@ -233,6 +251,7 @@ impl Refusal {
             | RefusalKind::NoPrincipal
             | RefusalKind::UnsafeVariable
             | RefusalKind::Expired => ReasonCode::NotAuthorized,
+            RefusalKind::NoMethod => ReasonCode::BadAuthenticationMethod,
             RefusalKind::PluginFailure => ReasonCode::ServerUnavailable,
             RefusalKind::Busy => ReasonCode::ServerBusy,
         }

@@ -16,11 +16,13 @@ use std::{
 use arc_swap::ArcSwap;
 
 use crate::{
-    Chain, Connection, Credentials, Decision, Identity, LinkReport, Permissions, Refusal, Subject,
+    Chain, Connection, Credentials, Decision, Identity, LinkReport, Opening, Permissions, Refusal,
+    Subject,
     chain::{
         answers::Answers,
         authenticate::authenticate,
         authorize::{Permitted, authorize},
+        exchange::{self, Stepped},
         stopwatch::Stopwatch,
     },
     permissions::SharedPermissions,
@@ -57,6 +59,40 @@ pub enum ClientIdFrom {
     Connect,
     /// The authenticated principal, whatever CONNECT says.
     Principal,
+}
+
+/// Somebody who authenticates in several steps; the same in each.
+#[derive(Clone, Copy)]
+pub struct Approaching<'a> {
+    /// The connection.
+    pub connection: &'a Connection,
+    /// What CONNECT carried; the links that must allow whatever the method may want it.
+    pub credentials: &'a Credentials,
+    /// Where the Client Identifier comes from.
+    pub client_id_from: ClientIdFrom,
+    /// Seconds since 1970.
+    pub now_unix: u64,
+}
+
+impl<'a> Approaching<'a> {
+    fn asking(&self) -> exchange::Asking<'a> {
+        let Self { connection, credentials, now_unix, .. } = *self;
+        exchange::Asking { connection, credentials, now_unix }
+    }
+}
+
+/// An authentication exchange that waits for the client's answer. At most 8 steps; how long it may
+/// take is the caller's to watch.
+#[derive(Debug)]
+pub struct Exchange(Box<exchange::Exchange>);
+
+/// What a step of an exchange came to.
+#[derive(Debug)]
+pub enum Progress {
+    /// Authentication Data for the client, which has to answer it.
+    Challenge(Vec<u8>, Exchange),
+    /// The client is let in, with Authentication Data for the last packet, or not.
+    Decided(Result<(Authenticated, Option<Vec<u8>>), Refusal>),
 }
 
 /// All that a swap replaces, in one object so that a reader never sees half of it.
@@ -161,19 +197,95 @@ impl Gate {
             Ok(identity) => identity,
             Err(refusal) => return (Err(refusal), walk),
         };
-        let mut subject = Subject::new(connection, identity);
+        let subject = Subject::new(connection, identity);
+        let permitted = self.permit(
+            subject,
+            client_id_from,
+            (&in_force, generation),
+            &mut stopwatch,
+            &mut walk,
+        );
+        (permitted.await, walk)
+    }
+
+    /// What a client may do whose identity is proved.
+    async fn permit(
+        &self,
+        mut subject: Subject,
+        client_id_from: ClientIdFrom,
+        (in_force, generation): (&InForce, u64),
+        stopwatch: &mut Stopwatch,
+        walk: &mut Vec<LinkReport>,
+    ) -> Result<Authenticated, Refusal> {
         if client_id_from == ClientIdFrom::Principal {
             subject.client_id = subject.identity.principal.clone();
         }
-        let (permitted, reports) = in_force.authorize(&subject, &mut stopwatch).await;
+        let (permitted, reports) = in_force.authorize(&subject, stopwatch).await;
         walk.extend(reports);
-        let admitted = permitted.map(|Permitted { permissions, usable_for }| Authenticated {
+        permitted.map(|Permitted { permissions, usable_for }| Authenticated {
             subject,
             permissions: self.shared.share(permissions),
             usable_for,
             generation,
-        });
-        (admitted, walk)
+        })
+    }
+
+    /// Begins enhanced authentication, for a CONNECT with an Authentication Method or a client that
+    /// authenticates again. The walk holds the links that were asked.
+    pub async fn begin(
+        &self,
+        client: Approaching<'_>,
+        opening: Opening,
+    ) -> (Progress, Vec<LinkReport>) {
+        let (in_force, generation) = self.snapshot(&client.connection.listener);
+        let mut stopwatch = Stopwatch::start(self.clock);
+        let mut walk = Vec::new();
+        let on = (&*in_force.chain, generation);
+        let stepped =
+            exchange::begin(on, client.asking(), opening, &mut walk, &mut stopwatch).await;
+        let on = (&*in_force, generation);
+        let progress = self.progress(client, stepped, on, &mut stopwatch, &mut walk).await;
+        (progress, walk)
+    }
+
+    /// Goes on with what the client answered to [`Progress::Challenge`].
+    pub async fn proceed(
+        &self,
+        client: Approaching<'_>,
+        exchange: Exchange,
+        data: Option<Vec<u8>>,
+        user_properties: Vec<(String, String)>,
+    ) -> (Progress, Vec<LinkReport>) {
+        let (in_force, generation) = self.snapshot(&client.connection.listener);
+        let mut stopwatch = Stopwatch::start(self.clock);
+        let mut walk = Vec::new();
+        let on = (&*in_force.chain, generation);
+        let answer = (*exchange.0, exchange::Answer { data, user_properties });
+        let stepped =
+            exchange::proceed(on, client.asking(), answer, &mut walk, &mut stopwatch).await;
+        let on = (&*in_force, generation);
+        let progress = self.progress(client, stepped, on, &mut stopwatch, &mut walk).await;
+        (progress, walk)
+    }
+
+    async fn progress(
+        &self,
+        client: Approaching<'_>,
+        stepped: Stepped,
+        on: (&InForce, u64),
+        stopwatch: &mut Stopwatch,
+        walk: &mut Vec<LinkReport>,
+    ) -> Progress {
+        match stepped {
+            Stepped::Challenge(data, exchange) => Progress::Challenge(data, Exchange(exchange)),
+            Stepped::Decided(Err(refusal), _) => Progress::Decided(Err(refusal)),
+            Stepped::Decided(Ok(identity), data) => {
+                let subject = Subject::new(client.connection, identity);
+                let from = client.client_id_from;
+                let permitted = self.permit(subject, from, on, stopwatch, walk).await;
+                Progress::Decided(permitted.map(|authenticated| (authenticated, data)))
+            }
+        }
     }
 
     /// Asks for the permissions again, with the chain now in force; the identity stays. For the end

@@ -1,11 +1,65 @@
 //! The traits behind which plugins stand. Implemented by `plugin-host` with Wasm, by tests with
 //! plain functions. Knows nothing of control flags: what a word does is decided in `chain`.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use crate::{Connection, Credentials, Denial, Grant, PermissionSet, PluginFailure, Subject};
 
-/// A boxed future: hooks are called for a CONNECT and to refresh, never for a PUBLISH.
+mod enhanced;
+mod operation;
+mod transform;
+
+pub use enhanced::{Challenge, Continuation, EnhancedAuthenticator, Opening, Step};
+pub use operation::{Operation, OperationAuthorizer, OperationWord, Ruling};
+pub use transform::{
+    Application, Inbound, InboundTransform, Outbound, OutboundTransform, Patch, Publisher, Scope,
+    Source,
+};
+
+/// The hooks of one generation.
+#[derive(Clone, Default)]
+pub struct Hooks {
+    /// Hook `authenticator`.
+    pub authenticator: Option<Arc<dyn Authenticator>>,
+    /// Hook `enhanced-authenticator`.
+    pub enhanced_authenticator: Option<Arc<dyn EnhancedAuthenticator>>,
+    /// Hook `authorizer`.
+    pub authorizer: Option<Arc<dyn Authorizer>>,
+    /// Hook `operation-authorizer`.
+    pub operation_authorizer: Option<Arc<dyn OperationAuthorizer>>,
+    /// Hook `inbound-transform`.
+    pub inbound_transform: Option<Arc<dyn InboundTransform>>,
+    /// Hook `outbound-transform`.
+    pub outbound_transform: Option<Arc<dyn OutboundTransform>>,
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks").finish_non_exhaustive()
+    }
+}
+
+impl Hooks {
+    /// Whether a plugin with these has a part in a chain.
+    pub fn is_empty(&self) -> bool {
+        let Self {
+            authenticator,
+            enhanced_authenticator,
+            authorizer,
+            operation_authorizer,
+            inbound_transform,
+            outbound_transform,
+        } = self;
+        authenticator.is_none()
+            && enhanced_authenticator.is_none()
+            && authorizer.is_none()
+            && operation_authorizer.is_none()
+            && inbound_transform.is_none()
+            && outbound_transform.is_none()
+    }
+}
+
+/// A boxed future: a PUBLISH waits for one only where a plugin claims its topic.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A link's word on a CONNECT. WIT variant `outcome`.

@@ -35,8 +35,13 @@ pub use decision::{
     Decision, Denial, Grant, Hook, LinkReport, PluginFailure, PluginFailureKind, Refusal,
     RefusalKind, Verdict,
 };
-pub use gate::{Authenticated, ClientIdFrom, Gate};
-pub use hook::{Answer, Authenticator, Authorizer, BoxFuture, Outcome};
+pub use gate::{Approaching, Authenticated, ClientIdFrom, Exchange, Gate, Progress};
+pub use hook::{
+    Answer, Application, Authenticator, Authorizer, BoxFuture, Challenge, Continuation,
+    EnhancedAuthenticator, Hooks, Inbound, InboundTransform, Opening, Operation,
+    OperationAuthorizer, OperationWord, Outbound, OutboundTransform, Outcome, Patch, Publisher,
+    Ruling, Scope, Source, Step,
+};
 pub use identity::{Connection, GrantedRules, Identity, Subject, TlsSession};
 pub use permission::{Activity, Condition, Effect, HoldsFor, PermissionSet, QoSSet, Rule};
 pub use permissions::{

@@ -14,8 +14,8 @@ use codec::{ProtocolVersion, ReasonCode};
 
 use crate::{
     Activity, Answer, Authenticator, Authorizer, BoxFuture, Chain, Condition, Connection, Control,
-    Credentials, Denial, Effect, Grant, HoldsFor, Identity, Link, LinkState, OnError, Outcome,
-    PermissionSet, PluginFailure, PluginFailureKind, QoSSet, Rule, Subject,
+    Credentials, Denial, Effect, Grant, HoldsFor, Hooks, Identity, Link, LinkState, OnError,
+    Outcome, PermissionSet, PluginFailure, PluginFailureKind, QoSSet, Rule, Subject,
 };
 
 pub(crate) const NOW: u64 = 1_000_000;
@@ -71,7 +71,7 @@ pub(crate) fn link(
         generation: "g1".into(),
         control: Control::Sufficient,
         on_error: OnError::Deny,
-        state: LinkState::Live { authenticator, authorizer },
+        state: LinkState::Live(Box::new(Hooks { authenticator, authorizer, ..Hooks::default() })),
     }
 }
 

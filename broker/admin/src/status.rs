@@ -115,7 +115,7 @@ impl From<&access::Link> for Link {
             plugin: link.name.to_string(),
             generation: link.generation.to_string(),
             control: link.control.into(),
-            live: matches!(link.state, access::LinkState::Live { .. }),
+            live: matches!(link.state, access::LinkState::Live(_)),
         }
     }
 }

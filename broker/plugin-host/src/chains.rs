@@ -5,9 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use access::{Authenticator, Authorizer, Chain, Control, Link, LinkState, OnError, PluginState};
+use access::{Chain, Control, Link, LinkState, OnError, PluginState};
 
-use crate::{generation::Generation, hooks::Hook};
+use crate::{generation::Generation, hooks};
 
 /// Name of the link that ends every chain.
 pub(crate) const DENY_ALL: &str = "deny-all";
@@ -101,7 +101,7 @@ impl Chains<'_> {
 
     fn link_in_force(&self, link: &Link) -> LinkInForce {
         let missing = match &link.state {
-            LinkState::Live { .. } => None,
+            LinkState::Live(_) => None,
             LinkState::Missing(sentence) => Some(sentence.clone()),
         };
         let live = || match self.members.get(&*link.name) {
@@ -183,17 +183,12 @@ impl Chains<'_> {
 }
 
 fn live(generation: &Arc<Generation>) -> Link {
-    let hook = || Arc::new(Hook(Arc::clone(generation)));
-    let exports = |name: &str| generation.hook_names.iter().any(|hook| hook == name);
     Link {
         name: Arc::clone(&generation.name),
         generation: Arc::clone(&generation.short),
         control: generation.manifest.control,
         on_error: generation.manifest.on_error,
-        state: LinkState::Live {
-            authenticator: exports("authenticator").then(|| hook() as Arc<dyn Authenticator>),
-            authorizer: exports("authorizer").then(|| hook() as Arc<dyn Authorizer>),
-        },
+        state: LinkState::Live(Box::new(hooks::of(generation))),
     }
 }
 

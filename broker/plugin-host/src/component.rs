@@ -21,8 +21,14 @@ const LENT: [&str; 6] = ["log", "config", "files", "clock", "random", "crypto"];
 /// Interfaces without functions: nothing is lent by them.
 const TYPES: [&str; 4] = ["types", "permissions", "grants", "messages"];
 
-/// Hooks that the host knows.
-const HOOKS: [&str; 2] = ["authenticator", "authorizer"];
+/// Hooks that the host asks.
+const HOOKS: [&str; 5] = [
+    "authenticator",
+    "enhanced-authenticator",
+    "authorizer",
+    "operation-authorizer",
+    "inbound-transform",
+];
 
 /// A component that this host can try to link.
 #[derive(Clone, Debug, PartialEq, Eq)]

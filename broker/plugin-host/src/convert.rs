@@ -4,22 +4,16 @@
 use std::net::IpAddr;
 
 use access::{
-    Answer, ClientLimits, Connection, Credentials, Denial, Grant, HoldsFor, Outcome,
-    PeerCertificate, PermissionSet, PluginFailure, PluginFailureKind, Subject,
+    Application, ClientLimits, Connection, Denial, Grant, Patch, PeerCertificate, PluginFailure,
+    PluginFailureKind, Publisher, Subject,
 };
 use codec::{ProtocolVersion, QoS, ReasonCode};
 
 use crate::{
-    bindings::{
-        exports::portcullis::plugin::{authenticator as wit, authorizer},
-        portcullis::plugin::{grants, permissions as rules, types},
-    },
+    bindings::portcullis::plugin::{grants, messages, permissions as rules, types},
     failure::{failure, printable},
-    instance::Request,
 };
 
-/// Rules in one answer.
-const RULES_MAX: usize = 10_000;
 /// What a grant may hold: it is kept as long as the connection, and groups are asked for again with
 /// every set of permissions.
 const GROUPS_MAX: usize = 256;
@@ -27,8 +21,6 @@ const ATTRIBUTES_MAX: usize = 64;
 const GRANT_RULES_MAX: usize = 1_000;
 const GRANT_RULE_BYTES_MAX: usize = 64 << 10;
 const GRANT_BYTES_MAX: usize = 16 << 10;
-/// Bytes of text in one set of rules.
-const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 pub(crate) fn connection(from: &Connection) -> types::Connection {
     types::Connection {
@@ -45,26 +37,6 @@ pub(crate) fn connection(from: &Connection) -> types::Connection {
             certificate: tls.certificate.as_deref().map(certificate),
         }),
         attributes: attributes(&from.attributes),
-    }
-}
-
-pub(crate) fn credentials(from: &Credentials) -> wit::Credentials {
-    wit::Credentials {
-        password: from.password.as_ref().map(|password| password.expose().to_vec()),
-        clean_start: from.clean_start,
-        keep_alive_seconds: from.keep_alive_seconds,
-        user_properties: attributes(&from.user_properties),
-        will: from.will.as_ref().map(|will| wit::Will {
-            topic: will.topic.clone(),
-            qos: match will.qos {
-                QoS::AtMostOnce => types::Qos::AtMostOnce,
-                QoS::AtLeastOnce => types::Qos::AtLeastOnce,
-                QoS::ExactlyOnce => types::Qos::ExactlyOnce,
-            },
-            retain: will.retain,
-            payload_bytes: will.payload_bytes,
-            delay_seconds: will.delay_seconds,
-        }),
     }
 }
 
@@ -115,7 +87,73 @@ fn protocol(from: ProtocolVersion) -> types::ProtocolVersion {
     }
 }
 
-fn attributes(from: &[(String, String)]) -> Vec<types::Attribute> {
+pub(crate) fn qos(from: QoS) -> types::Qos {
+    match from {
+        QoS::AtMostOnce => types::Qos::AtMostOnce,
+        QoS::AtLeastOnce => types::Qos::AtLeastOnce,
+        QoS::ExactlyOnce => types::Qos::ExactlyOnce,
+    }
+}
+
+/// A client as the hooks that see its messages know it.
+pub(crate) fn client(from: &Subject) -> types::Client {
+    types::Client {
+        client_id: from.client_id.to_string(),
+        principal: from.identity.principal.to_string(),
+        groups: from.identity.groups.clone(),
+        attributes: attributes(&from.identity.attributes),
+        listener: from.listener.to_string(),
+    }
+}
+
+pub(crate) fn publisher(from: Publisher<'_>) -> types::Client {
+    match from {
+        Publisher::Client(subject) => client(subject),
+        Publisher::Api(user) => types::Client {
+            client_id: String::new(),
+            principal: user.to_owned(),
+            groups: Vec::new(),
+            attributes: Vec::new(),
+            listener: String::new(),
+        },
+    }
+}
+
+pub(crate) fn message(from: &Application) -> messages::Message {
+    messages::Message {
+        topic: from.topic.clone(),
+        payload: from.payload.clone(),
+        qos: qos(from.qos),
+        retain: from.retain,
+        payload_is_utf8: from.payload_is_utf8,
+        message_expiry_seconds: from.message_expiry_seconds,
+        content_type: from.content_type.clone(),
+        response_topic: from.response_topic.clone(),
+        correlation_data: from.correlation_data.clone(),
+        user_properties: attributes(&from.user_properties),
+    }
+}
+
+/// What a transform changed; text that MQTT cannot carry is no change but a failure
+/// [MQTT-1.5.4-2].
+pub(crate) fn patch(from: messages::Patch) -> Result<Patch, PluginFailure> {
+    let sendable = |text: &str| text.len() <= usize::from(u16::MAX) && !text.contains('\0');
+    let properties = from.user_properties.iter().flatten();
+    let texts = properties.flat_map(|item| [&item.name, &item.value]).chain(&from.content_type);
+    if !texts.into_iter().all(|text| sendable(text)) {
+        let message = "changed a message to what MQTT cannot carry";
+        return Err(failure(PluginFailureKind::Internal, message));
+    }
+    Ok(Patch {
+        topic: from.topic,
+        payload: from.payload,
+        payload_is_utf8: from.payload_is_utf8,
+        content_type: from.content_type,
+        user_properties: from.user_properties.map(pairs),
+    })
+}
+
+pub(crate) fn attributes(from: &[(String, String)]) -> Vec<types::Attribute> {
     from.iter()
         .map(|(name, value)| types::Attribute { name: name.clone(), value: value.clone() })
         .collect()
@@ -136,33 +174,41 @@ fn certificate(from: &PeerCertificate) -> types::PeerCertificate {
     }
 }
 
-/// Bytes that the guest must find room for, roughly: text, and the records that hold it.
-pub(crate) fn request_bytes(request: &Request) -> usize {
-    match request {
-        Request::Authenticate(arguments) => {
-            let (connection, credentials) = arguments.as_ref();
-            connection.client_id.len()
-                + text(connection.username.as_ref())
-                + connection.listener.len()
-                + attribute_bytes(&connection.attributes)
-                + connection.tls.as_ref().map_or(0, |tls| {
-                    text(tls.server_name.as_ref())
-                        + tls.certificate.as_ref().map_or(0, certificate_bytes)
-                })
-                + credentials.password.as_ref().map_or(0, Vec::len)
-                + attribute_bytes(&credentials.user_properties)
-                + credentials.will.as_ref().map_or(0, |will| will.topic.len())
-        }
-        Request::Permissions(subject) => {
-            subject.principal.len()
-                + subject.authenticated_by.len()
-                + list(&subject.groups)
-                + attribute_bytes(&subject.attributes)
-                + subject.client_id.len()
-                + subject.listener.len()
-                + subject.certificate.as_ref().map_or(0, certificate_bytes)
-        }
-    }
+pub(crate) fn connection_bytes(from: &types::Connection) -> usize {
+    from.client_id.len()
+        + text(from.username.as_ref())
+        + from.listener.len()
+        + attribute_bytes(&from.attributes)
+        + from.tls.as_ref().map_or(0, |tls| {
+            text(tls.server_name.as_ref()) + tls.certificate.as_ref().map_or(0, certificate_bytes)
+        })
+}
+
+pub(crate) fn subject_bytes(from: &types::Subject) -> usize {
+    from.principal.len()
+        + from.authenticated_by.len()
+        + list(&from.groups)
+        + attribute_bytes(&from.attributes)
+        + from.client_id.len()
+        + from.listener.len()
+        + from.certificate.as_ref().map_or(0, certificate_bytes)
+}
+
+pub(crate) fn client_bytes(from: &types::Client) -> usize {
+    from.client_id.len()
+        + from.principal.len()
+        + list(&from.groups)
+        + attribute_bytes(&from.attributes)
+        + from.listener.len()
+}
+
+pub(crate) fn message_bytes(from: &messages::Message) -> usize {
+    from.topic.len()
+        + from.payload.len()
+        + text(from.content_type.as_ref())
+        + text(from.response_topic.as_ref())
+        + from.correlation_data.as_ref().map_or(0, Vec::len)
+        + attribute_bytes(&from.user_properties)
 }
 
 fn certificate_bytes(from: &types::PeerCertificate) -> usize {
@@ -176,7 +222,7 @@ fn certificate_bytes(from: &types::PeerCertificate) -> usize {
         + from.der_chain.iter().map(|der| der.len() + 8).sum::<usize>()
 }
 
-fn text(from: Option<&String>) -> usize {
+pub(crate) fn text(from: Option<&String>) -> usize {
     from.map_or(0, String::len)
 }
 
@@ -184,16 +230,8 @@ fn list(from: &[String]) -> usize {
     from.iter().map(|item| item.len() + 8).sum()
 }
 
-fn attribute_bytes(from: &[types::Attribute]) -> usize {
+pub(crate) fn attribute_bytes(from: &[types::Attribute]) -> usize {
     from.iter().map(|item| item.name.len() + item.value.len() + 16).sum()
-}
-
-pub(crate) fn outcome(from: wit::Outcome) -> Result<Outcome, PluginFailure> {
-    Ok(match from {
-        wit::Outcome::Allow(from) => Outcome::Allow(grant(from)?),
-        wit::Outcome::Deny(from) => Outcome::Deny(denial(from)),
-        wit::Outcome::Next => Outcome::Next,
-    })
 }
 
 pub(crate) fn grant(from: grants::Grant) -> Result<Grant, PluginFailure> {
@@ -262,47 +300,23 @@ fn limits(from: grants::ClientLimits) -> ClientLimits {
     }
 }
 
-fn rule_bytes(rules: &[rules::Rule]) -> usize {
+pub(crate) fn rule_bytes(rules: &[rules::Rule]) -> usize {
     rules.iter().map(|rule| rule.filter.len() + text(rule.share_name.as_ref())).sum()
 }
 
-fn pairs(from: Vec<types::Attribute>) -> Vec<(String, String)> {
+pub(crate) fn pairs(from: Vec<types::Attribute>) -> Vec<(String, String)> {
     from.into_iter().map(|item| (item.name, item.value)).collect()
 }
 
 /// A code that is no failure, or none at all, is Not authorized.
-fn denial(from: types::Denial) -> Denial {
+pub(crate) fn denial(from: types::Denial) -> Denial {
     let reason_code = ReasonCode::from_value(from.reason_code)
         .filter(|code| code.value() >= 0x80)
         .unwrap_or(ReasonCode::NotAuthorized);
     Denial { reason_code, reason: from.reason.map(|reason| printable(&reason)) }
 }
 
-pub(crate) fn answer(from: authorizer::Answer) -> Result<Answer, PluginFailure> {
-    let set = match from {
-        authorizer::Answer::DenyAll => return Ok(Answer::DenyAll),
-        authorizer::Answer::Next => return Ok(Answer::Next),
-        authorizer::Answer::Permissions(set) => set,
-    };
-    if set.rules.len() > RULES_MAX {
-        return Err(too_large(&format!("{} rules", set.rules.len())));
-    }
-    let bytes = rule_bytes(&set.rules);
-    if bytes > ANSWER_BYTES_MAX {
-        return Err(too_large(&format!("rules of {bytes} bytes")));
-    }
-    Ok(Answer::Permissions(PermissionSet {
-        rules: set.rules.into_iter().map(rule).collect(),
-        ttl_seconds: set.ttl_seconds.map(|seconds| seconds.clamp(1, 3600)),
-        holds_for: match set.holds_for {
-            authorizer::HoldsFor::Client => HoldsFor::Client,
-            authorizer::HoldsFor::Principal => HoldsFor::Principal,
-            authorizer::HoldsFor::Everyone => HoldsFor::Everyone,
-        },
-    }))
-}
-
-fn rule(from: rules::Rule) -> access::Rule {
+pub(crate) fn rule(from: rules::Rule) -> access::Rule {
     let bit = |flag, bit: u8| if from.qos.contains(flag) { 1 << bit } else { 0 };
     access::Rule {
         effect: match from.effect {
@@ -331,15 +345,6 @@ fn condition(from: rules::Condition) -> access::Condition {
         rules::Condition::Yes => access::Condition::Yes,
         rules::Condition::No => access::Condition::No,
     }
-}
-
-fn too_large(what: &str) -> PluginFailure {
-    failure(
-        PluginFailureKind::TooLarge,
-        format!(
-            "answered with {what}; at most {RULES_MAX} rules and {ANSWER_BYTES_MAX} bytes are taken"
-        ),
-    )
 }
 
 #[cfg(test)]

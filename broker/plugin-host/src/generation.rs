@@ -20,10 +20,12 @@ use crate::{
     budget::{self, Allowance, Budget},
     candidate::Contents,
     capability::{self, Lent, files::FileSet, log::LogRate},
-    component, convert,
+    claims::{Claims, Told},
+    component,
+    exports::Indices,
     failure::failure,
     guarded::Guarded,
-    instance::{Hooks, Instance, Reply, Request, State},
+    instance::{Call, Instance, State, Work},
     manifest::Manifest,
     pool::Pool,
     runtime::Runtime,
@@ -40,6 +42,9 @@ const DESCRIBE: Budget = Budget { cpu: Duration::from_millis(100), wall: Duratio
 const SELF_TEST: Budget = Budget { cpu: Duration::from_secs(5), wall: Duration::from_secs(30) };
 /// `init` in the shadow instance may use this many times the CPU of a call.
 const INIT_CPU_FACTOR: u32 = 10;
+/// What nobody waits for may use this many times the CPU of a call, and this much time.
+const BACKGROUND_CPU_FACTOR: u32 = 10;
+const BACKGROUND_WALL: Duration = Duration::from_secs(30);
 /// Later ones, which run inside somebody's call, may use this many times what it used there.
 const INIT_AGAIN_FACTOR: u32 = 3;
 
@@ -55,6 +60,8 @@ pub(crate) struct Generation {
     pub(crate) hook_names: Vec<String>,
     /// Interfaces that it imports.
     pub(crate) imports: Vec<String>,
+    /// What it is for.
+    pub(crate) claims: Claims,
     /// What the component says of itself.
     pub(crate) described: (String, String),
     /// The operator's settings.
@@ -113,16 +120,28 @@ impl Rejected {
 #[derive(Clone)]
 struct Factory {
     pre: InstancePre<State>,
-    hooks: Hooks,
+    indices: Indices,
     lent: Arc<Lent>,
     memory_bytes: usize,
     call: Budget,
+    /// A message on its way.
+    message: Budget,
     /// CPU time of making an instance, `init` included.
     making_cpu: Duration,
 }
 
 impl Factory {
-    /// An instance that is ready for calls.
+    fn budget(&self, work: Work) -> Budget {
+        match work {
+            Work::Decision => self.call,
+            Work::Message => self.message,
+            Work::Background => Budget {
+                cpu: self.call.cpu.saturating_mul(BACKGROUND_CPU_FACTOR),
+                wall: BACKGROUND_WALL.max(self.call.wall),
+            },
+        }
+    }
+
     /// An instance for a call, inside the call's deadline.
     async fn make(&self, call: Allowance) -> Result<Instance, PluginFailure> {
         let mut instance = self.raw(call.with_cpu(self.making_cpu)).await?;
@@ -135,7 +154,7 @@ impl Factory {
     /// Before `init`. When the engine is full of instances that wait for calls, they make room.
     async fn raw(&self, allowance: Allowance) -> Result<Instance, PluginFailure> {
         let limits = (self.memory_bytes, allowance);
-        let attempt = || Instance::new(&self.pre, &self.hooks, Arc::clone(&self.lent), limits);
+        let attempt = || Instance::new(&self.pre, &self.indices, Arc::clone(&self.lent), limits);
         match attempt().await {
             Err(failure) if failure.kind == PluginFailureKind::Busy => {
                 self.lent.runtime.pools.free_idle();
@@ -175,8 +194,10 @@ impl Generation {
         let mut factory = link(runtime, &compiled, &manifest, Arc::new(lent))
             .map_err(|error| Rejected::failed(format!("does not fit this host: {error:#}")))?;
         let shadow = Guarded::new(rehearse(factory.clone()));
-        let Rehearsed { described, instance, making_cpu } =
+        let Rehearsed { described, told, instance, making_cpu } =
             shadow.await.map_err(|failure| Rejected::rehearsal(&failure))?;
+        let claims =
+            Claims::new(told, &manifest).map_err(|failure| Rejected::rehearsal(&failure))?;
         factory.making_cpu = making_cpu_again(manifest.limits.cpu, making_cpu);
         let pool = Pool::new(&manifest.limits, manifest.isolation, &runtime.pools);
         pool.park(instance);
@@ -186,6 +207,7 @@ impl Generation {
             short,
             hook_names: compiled.hook_names,
             imports: compiled.imports,
+            claims,
             described,
             manifest,
             counters: Counters::default(),
@@ -213,9 +235,9 @@ impl Generation {
 
     /// One call: admission, a place, an instance, the guest, the answer. Every way out but an
     /// answer is a failure.
-    pub(crate) async fn ask(self: &Arc<Self>, request: Request) -> Result<Reply, PluginFailure> {
+    pub(crate) async fn ask<C: Call>(self: &Arc<Self>, call: C) -> Result<C::Reply, PluginFailure> {
         let started = Instant::now();
-        let answer = self.ask_uncounted(request).await;
+        let answer = self.ask_uncounted(call).await;
         let elapsed = started.elapsed();
         let counters = &self.counters;
         counters.calls.fetch_add(1, Ordering::Relaxed);
@@ -238,8 +260,8 @@ impl Generation {
         tracing::debug!(plugin, generation, ?kind, %error, "call failed");
     }
 
-    async fn ask_uncounted(self: &Arc<Self>, request: Request) -> Result<Reply, PluginFailure> {
-        let bytes = convert::request_bytes(&request);
+    async fn ask_uncounted<C: Call>(self: &Arc<Self>, call: C) -> Result<C::Reply, PluginFailure> {
+        let bytes = call.bytes();
         let bytes_max = REQUEST_BYTES_MAX.min(self.factory.memory_bytes / REQUEST_MEMORY_SHARE);
         if bytes > bytes_max {
             let message = format!("the question is {bytes} bytes; at most {bytes_max} are asked");
@@ -247,8 +269,8 @@ impl Generation {
         }
         // Before the deadline clock starts: a wait for others' passwords is not this call's fault.
         // Only logins wait: what a client may do is asked for clients that are connected already.
-        let admission = match (&self.factory.lent.passwords, &request) {
-            (Some(passwords), Request::Authenticate(_)) => {
+        let admission = match &self.factory.lent.passwords {
+            Some(passwords) if C::VERIFIES_PASSWORDS => {
                 Some(passwords.admit().await.map_err(|_| {
                     failure(PluginFailureKind::Busy, "too many passwords wait to be verified")
                 })?)
@@ -263,21 +285,21 @@ impl Generation {
         let generation = Arc::clone(self);
         Guarded::new(async move {
             let _held = (admission, place);
-            generation.enter(&request).await
+            generation.enter(&call).await
         })
         .await
     }
 
     /// The instance is out of the pool while it runs: whatever ends the call other than well loses
     /// it.
-    async fn enter(&self, request: &Request) -> Result<Reply, PluginFailure> {
-        let allowance = self.factory.call.starting_now();
+    async fn enter<C: Call>(&self, call: &C) -> Result<C::Reply, PluginFailure> {
+        let allowance = self.factory.budget(C::WORK).starting_now();
         let mut instance = match self.pool.take() {
             Some(instance) => instance,
             // Boxed: rare, and what it needs must not be room in the future of every call.
             None => Box::pin(self.factory.make(allowance)).await?,
         };
-        let answer = instance.ask(request, allowance).await?;
+        let answer = instance.ask(call, allowance).await?;
         self.pool.park(instance);
         answer
     }
@@ -379,11 +401,12 @@ fn link(
 ) -> wasmtime::Result<Factory> {
     let pre = runtime.linker.instantiate_pre(&compiled.component)?;
     Ok(Factory {
-        hooks: Hooks::find(&pre, &compiled.hook_names)?,
+        indices: Indices::find(&pre, &compiled.hook_names)?,
         pre,
         lent,
         memory_bytes: manifest.limits.memory_bytes,
         call: Budget { cpu: manifest.limits.cpu, wall: manifest.limits.deadline },
+        message: manifest.transform.budget,
         making_cpu: manifest.limits.cpu.saturating_mul(INIT_CPU_FACTOR),
     })
 }
@@ -403,6 +426,7 @@ fn imports_verify_password(component: &Component) -> bool {
 /// What the shadow instance showed.
 struct Rehearsed {
     described: (String, String),
+    told: Told,
     instance: Instance,
     making_cpu: Duration,
 }
@@ -422,10 +446,11 @@ async fn rehearse(factory: Factory) -> Result<Rehearsed, PluginFailure> {
     budget::charge_from_here();
     instance.arm(making.starting_now());
     let making_cpu = instance.init().await.map_err(named("init"))?;
+    let told = instance.claims(DESCRIBE.starting_now()).await.map_err(named("claims"))?;
     instance.self_test(SELF_TEST.starting_now()).await.map_err(named("self-test"))?;
     let printable = crate::failure::printable;
     let described = (printable(&name), printable(&version));
-    Ok(Rehearsed { described, instance, making_cpu })
+    Ok(Rehearsed { described, told, instance, making_cpu })
 }
 
 #[cfg(test)]

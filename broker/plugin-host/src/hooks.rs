@@ -1,56 +1,29 @@
-//! A generation behind the traits of `access`.
+//! A generation behind the traits of `access`: one file per hook, with what the guest is asked, what
+//! it answers, and what of the answer is not taken.
+
+mod authenticator;
+mod authorizer;
+mod enhanced_authenticator;
+mod inbound_transform;
+mod operation_authorizer;
 
 use std::sync::Arc;
 
-use access::{
-    Answer, Authenticator, Authorizer, BoxFuture, Connection, Credentials, Outcome, PluginFailure,
-    PluginFailureKind, Subject,
-};
+use access::{Hooks, PluginFailure};
 
-use crate::{
-    convert,
-    failure::failure,
-    generation::Generation,
-    instance::{Reply, Request},
-};
+use crate::{generation::Generation, instance::Call};
 
 /// A live generation as chains see it.
 pub(crate) struct Hook(pub(crate) Arc<Generation>);
 
-impl Authenticator for Hook {
-    fn authenticate<'a>(
-        &'a self,
-        connection: &'a Connection,
-        credentials: &'a Credentials,
-    ) -> BoxFuture<'a, Result<Outcome, PluginFailure>> {
-        Box::pin(async move {
-            let arguments = (convert::connection(connection), convert::credentials(credentials));
-            match self.0.ask(Request::Authenticate(Box::new(arguments))).await? {
-                Reply::Outcome(outcome) => self.counted(convert::outcome(outcome)),
-                Reply::Answer(_) => Err(wrong_reply()),
-            }
-        })
-    }
-}
-
-impl Authorizer for Hook {
-    fn permissions<'a>(
-        &'a self,
-        subject: &'a Subject,
-    ) -> BoxFuture<'a, Result<Answer, PluginFailure>> {
-        Box::pin(async move {
-            let subject = Box::new(convert::subject(subject));
-            match self.0.ask(Request::Permissions(subject)).await? {
-                Reply::Answer(answer) => self.counted(convert::answer(answer)),
-                Reply::Outcome(_) => Err(wrong_reply()),
-            }
-        })
-    }
-}
-
 impl Hook {
-    /// An answer that is not taken is a failure of the call like any other.
-    fn counted<T>(&self, taken: Result<T, PluginFailure>) -> Result<T, PluginFailure> {
+    /// Asks the guest. An answer that is not taken is a failure of the call like any other.
+    async fn ask<C: Call, T>(
+        &self,
+        call: C,
+        take: impl FnOnce(C::Reply) -> Result<T, PluginFailure>,
+    ) -> Result<T, PluginFailure> {
+        let taken = take(self.0.ask(call).await?);
         if let Err(error) = &taken {
             self.0.refused(error);
         }
@@ -58,6 +31,16 @@ impl Hook {
     }
 }
 
-fn wrong_reply() -> PluginFailure {
-    failure(PluginFailureKind::Internal, "another hook answered; this is a bug of the host")
+/// Those hooks of a generation that have a part in chains.
+pub(crate) fn of(generation: &Arc<Generation>) -> Hooks {
+    let hook = || Arc::new(Hook(Arc::clone(generation)));
+    let exports = |name: &str| generation.hook_names.iter().any(|hook| hook == name);
+    Hooks {
+        authenticator: exports("authenticator").then(|| hook() as _),
+        enhanced_authenticator: exports("enhanced-authenticator").then(|| hook() as _),
+        authorizer: exports("authorizer").then(|| hook() as _),
+        operation_authorizer: exports("operation-authorizer").then(|| hook() as _),
+        inbound_transform: exports("inbound-transform").then(|| hook() as _),
+        outbound_transform: None,
+    }
 }

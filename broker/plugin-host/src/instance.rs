@@ -2,22 +2,21 @@
 //! pools.
 
 use std::{
+    future::Future,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use access::{PluginFailure, PluginFailureKind};
+use access::PluginFailure;
 use wasmtime::{Store, component::InstancePre};
-use zeroize::Zeroize;
 
 use crate::{
-    bindings::{
-        exports::portcullis::plugin::{authenticator, authorizer, plugin},
-        portcullis::plugin::types::Subject,
-    },
+    bindings::portcullis::plugin::types::PluginError,
     budget::{Allowance, MemoryCap, Meter},
     capability::Lent,
-    failure::{classify, failure, reported},
+    claims::Told,
+    exports::{Exports, Indices},
+    failure::{classify, reported},
 };
 
 /// Bytes that a guest may send to the host in one crossing.
@@ -37,66 +36,41 @@ pub(crate) struct State {
     pub(crate) lent: Arc<Lent>,
 }
 
-/// Where the exports of a component are. Made once per generation.
-#[derive(Clone)]
-pub(crate) struct Hooks {
-    plugin: plugin::GuestIndices,
-    authenticator: Option<authenticator::GuestIndices>,
-    authorizer: Option<authorizer::GuestIndices>,
+/// A question to a hook, with everything that the guest is to see.
+pub(crate) trait Call: Send + Sync + 'static {
+    /// What the guest answers, as the contract has it.
+    type Reply: Send + 'static;
+    /// Which budget it runs on.
+    const WORK: Work;
+    /// It waits for others' passwords to be verified before its own deadline begins.
+    const VERIFIES_PASSWORDS: bool = false;
+
+    /// Bytes that the guest must find room for, roughly: text, and the records that hold it.
+    fn bytes(&self) -> usize;
+
+    /// The call itself.
+    fn enter(
+        &self,
+        exports: &Exports,
+        store: &mut Store<State>,
+    ) -> impl Future<Output = wasmtime::Result<Result<Self::Reply, PluginError>>> + Send;
 }
 
-impl Hooks {
-    /// `names` = the hooks that the component exports.
-    pub(crate) fn find(pre: &InstancePre<State>, names: &[String]) -> wasmtime::Result<Self> {
-        let exports = |hook: &str| names.iter().any(|name| name == hook);
-        let authenticator = exports("authenticator");
-        let authorizer = exports("authorizer");
-        Ok(Self {
-            plugin: plugin::GuestIndices::new(pre)?,
-            authenticator: match authenticator {
-                true => Some(authenticator::GuestIndices::new(pre)?),
-                false => None,
-            },
-            authorizer: match authorizer {
-                true => Some(authorizer::GuestIndices::new(pre)?),
-                false => None,
-            },
-        })
-    }
-}
-
-/// A question to a hook.
-pub(crate) enum Request {
-    /// Hook `authenticator`.
-    Authenticate(Box<(authenticator::Connection, authenticator::Credentials)>),
-    /// Hook `authorizer`.
-    Permissions(Box<Subject>),
-}
-
-impl Drop for Request {
-    fn drop(&mut self) {
-        if let Self::Authenticate(arguments) = self
-            && let Some(password) = &mut arguments.1.password
-        {
-            password.zeroize();
-        }
-    }
-}
-
-/// The answer of a hook.
-pub(crate) enum Reply {
-    /// Of `authenticator`.
-    Outcome(authenticator::Outcome),
-    /// Of `authorizer`.
-    Answer(authorizer::Answer),
+/// What a call is for: each has its budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// A decision that a client waits for.
+    Decision,
+    /// A message on its way.
+    Message,
+    /// Nobody waits for it.
+    Background,
 }
 
 /// An instance. After any failure that is not the plugin's own word it must be dropped.
 pub(crate) struct Instance {
     store: Store<State>,
-    plugin: plugin::Guest,
-    authenticator: Option<authenticator::Guest>,
-    authorizer: Option<authorizer::Guest>,
+    exports: Exports,
     born: Instant,
     /// When it was last parked.
     pub(crate) parked: Instant,
@@ -108,7 +82,7 @@ impl Instance {
     /// not run yet.
     pub(crate) async fn new(
         pre: &InstancePre<State>,
-        hooks: &Hooks,
+        indices: &Indices,
         lent: Arc<Lent>,
         limits: (usize, Allowance),
     ) -> Result<Self, PluginFailure> {
@@ -120,10 +94,10 @@ impl Instance {
         store.set_hostcall_fuel(CROSSING_BYTES_MAX);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().meter.tick()));
         store.set_epoch_deadline(1);
-        match Self::link(&mut store, pre, hooks).await {
-            Ok((plugin, authenticator, authorizer)) => {
+        match Self::link(&mut store, pre, indices).await {
+            Ok(exports) => {
                 let born = Instant::now();
-                Ok(Self { store, plugin, authenticator, authorizer, born, parked: born, calls: 0 })
+                Ok(Self { store, exports, born, parked: born, calls: 0 })
             }
             Err(error) => {
                 let state = store.data();
@@ -135,20 +109,10 @@ impl Instance {
     async fn link(
         store: &mut Store<State>,
         pre: &InstancePre<State>,
-        hooks: &Hooks,
-    ) -> wasmtime::Result<(plugin::Guest, Option<authenticator::Guest>, Option<authorizer::Guest>)>
-    {
+        indices: &Indices,
+    ) -> wasmtime::Result<Exports> {
         let instance = pre.instantiate_async(&mut *store).await?;
-        let plugin = hooks.plugin.load(&mut *store, &instance)?;
-        let authenticator = match &hooks.authenticator {
-            Some(indices) => Some(indices.load(&mut *store, &instance)?),
-            None => None,
-        };
-        let authorizer = match &hooks.authorizer {
-            Some(indices) => Some(indices.load(&mut *store, &instance)?),
-            None => None,
-        };
-        Ok((plugin, authenticator, authorizer))
+        indices.load(store, &instance)
     }
 
     /// `describe`: name and version.
@@ -157,7 +121,7 @@ impl Instance {
         allowance: Allowance,
     ) -> Result<(String, String), PluginFailure> {
         self.arm(allowance);
-        let info = self.plugin.call_describe(&mut self.store).await;
+        let info = self.exports.plugin.call_describe(&mut self.store).await;
         let info = info.map_err(|error| self.classify(&error))?;
         Ok((info.name, info.version))
     }
@@ -165,7 +129,7 @@ impl Instance {
     /// `init`, on the account of the instantiation. Returns the CPU time that both took.
     pub(crate) async fn init(&mut self) -> Result<Duration, PluginFailure> {
         self.store.set_epoch_deadline(1);
-        let done = self.plugin.call_init(&mut self.store).await;
+        let done = self.exports.plugin.call_init(&mut self.store).await;
         done.map_err(|error| self.classify(&error))?.map_err(reported)?;
         let meter = &mut self.store.data_mut().meter;
         // What is over the budget since the last tick is less than a tick, and the work is done.
@@ -173,37 +137,32 @@ impl Instance {
         Ok(meter.cpu_used())
     }
 
+    /// What its hooks are for.
+    pub(crate) async fn claims(&mut self, allowance: Allowance) -> Result<Told, PluginFailure> {
+        self.arm(allowance);
+        let told = self.exports.told(&mut self.store).await;
+        told.map_err(|error| self.classify(&error))
+    }
+
     /// `self-test`.
     pub(crate) async fn self_test(&mut self, allowance: Allowance) -> Result<(), PluginFailure> {
         self.arm(allowance);
-        let done = self.plugin.call_self_test(&mut self.store).await;
+        let done = self.exports.plugin.call_self_test(&mut self.store).await;
         done.map_err(|error| self.classify(&error))?.map_err(reported)
     }
 
     /// Asks a hook. The outer error means that the instance is lost, the inner one is the plugin's
     /// own word.
-    pub(crate) async fn ask(
+    pub(crate) async fn ask<C: Call>(
         &mut self,
-        request: &Request,
+        call: &C,
         allowance: Allowance,
-    ) -> Result<Result<Reply, PluginFailure>, PluginFailure> {
+    ) -> Result<Result<C::Reply, PluginFailure>, PluginFailure> {
         self.arm(allowance);
         self.calls = self.calls.saturating_add(1);
-        match request {
-            Request::Authenticate(arguments) => {
-                let hook = self.authenticator.as_ref().ok_or_else(not_exported)?;
-                let (connection, credentials) = arguments.as_ref();
-                let answer = hook.call_authenticate(&mut self.store, connection, credentials).await;
-                let answer = answer.map_err(|error| self.classify(&error))?;
-                Ok(answer.map(Reply::Outcome).map_err(reported))
-            }
-            Request::Permissions(subject) => {
-                let hook = self.authorizer.as_ref().ok_or_else(not_exported)?;
-                let answer = hook.call_permissions(&mut self.store, subject).await;
-                let answer = answer.map_err(|error| self.classify(&error))?;
-                Ok(answer.map(Reply::Answer).map_err(reported))
-            }
-        }
+        let answer = call.enter(&self.exports, &mut self.store).await;
+        let answer = answer.map_err(|error| self.classify(&error))?;
+        Ok(answer.map_err(reported))
     }
 
     /// Whether it may answer another call.
@@ -223,8 +182,4 @@ impl Instance {
         let state = self.store.data();
         classify(error, &state.meter, &state.memory)
     }
-}
-
-fn not_exported() -> PluginFailure {
-    failure(PluginFailureKind::Missing, "the component does not export this hook")
 }

@@ -10,8 +10,13 @@ use std::{
 use access::{Control, OnError};
 use serde::Deserialize;
 use toml::Spanned;
+use topic::TopicFilter;
 
 use crate::engine::MEMORY_BYTES_MAX;
+pub(crate) use message_hooks::{OnTransformError, Transform};
+use message_hooks::{RawOperations, RawTransform};
+
+mod message_hooks;
 
 /// A checked manifest. `Default` is what holds without a file: enabled, nothing granted.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +37,10 @@ pub struct Manifest {
     pub files: BTreeMap<String, PathBuf>,
     /// `[limits]`.
     pub limits: Limits,
+    /// `[transform]`.
+    pub(crate) transform: Transform,
+    /// `[operations] topics`, instead of what the plugin claims.
+    pub(crate) operation_topics: Option<Vec<TopicFilter>>,
 }
 
 /// How instances are used.
@@ -79,6 +88,8 @@ impl Default for Manifest {
             config: serde_json::Map::new(),
             files: BTreeMap::new(),
             limits: Limits::default(),
+            transform: Transform::default(),
+            operation_topics: None,
         }
     }
 }
@@ -122,6 +133,8 @@ impl Manifest {
             config: source.config(raw.config)?,
             files: source.files(raw.files)?,
             limits: source.limits(raw.limits.unwrap_or_default())?,
+            transform: source.transform(raw.transform.unwrap_or_default())?,
+            operation_topics: source.operations(raw.operations.unwrap_or_default())?,
         })
     }
 }
@@ -165,6 +178,8 @@ struct Raw {
     files: Option<BTreeMap<String, Spanned<String>>>,
     grants: Option<Spanned<toml::Table>>,
     limits: Option<RawLimits>,
+    transform: Option<RawTransform>,
+    operations: Option<RawOperations>,
 }
 
 #[derive(Default, Deserialize)]
@@ -256,13 +271,13 @@ impl Source<'_> {
 
     fn limits(&self, raw: RawLimits) -> Result<Limits, ManifestError> {
         let defaults = Limits::default();
-        let seconds = |key, value, least: u64, most: u64, default: Duration| {
+        let seconds = |key: &str, value, least: u64, most: u64, default: Duration| {
             let range = (least, most);
-            let millis = self.quantity(key, value, range, &TIMES)?;
+            let millis = self.quantity(&format!("limits.{key}"), value, range, &TIMES)?;
             Ok(millis.map_or(default, Duration::from_millis))
         };
         let memory =
-            self.quantity("memory", raw.memory, (1 << 20, MEMORY_BYTES_MAX as u64), &SIZES)?;
+            self.quantity("limits.memory", raw.memory, (1 << 20, MEMORY_BYTES_MAX as u64), &SIZES)?;
         let concurrency = match raw.concurrency {
             None => defaults.concurrency,
             Some(raw) => match usize::try_from(*raw.get_ref()) {
@@ -309,8 +324,7 @@ impl Source<'_> {
             })
         };
         let value = raw.get_ref();
-        let message =
-            format!("limits.{key} = {value}: must be from {} to {}", show(least), show(most));
+        let message = format!("{key} = {value}: must be from {} to {}", show(least), show(most));
         Err(self.error(raw.span().start, message))
     }
 }

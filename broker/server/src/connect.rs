@@ -11,8 +11,8 @@ use std::{
 };
 
 use access::{
-    Authenticated, ClientIdFrom, Connection as Claim, Credentials, Hook, LinkReport, Password,
-    Refusal, WillSummary,
+    Authenticated, Connection as Claim, Credentials, Hook, LinkReport, Password, Refusal,
+    WillSummary,
 };
 use codec::{ConnAck, Connect, Decoded, Packet, PacketType, ProtocolVersion, ReasonCode, decode};
 use limits::Claimant;
@@ -27,6 +27,7 @@ use crate::{
     config::LiveConfig,
     connection::{Begin, Connection},
     disconnect::farewell,
+    exchange::{Again, Auths, Proved, exchange},
     listener::{self, Listener, Place},
     sessions::{Facts, NotOpened, Open, Opened},
     stream::Stream,
@@ -53,7 +54,7 @@ pub(crate) struct Arrival {
 
 /// Why no client came of a connection.
 #[derive(Debug, thiserror::Error)]
-enum Refused {
+pub(crate) enum Refused {
     #[error("{0}")]
     Approach(approach::Refused),
     #[error("{0}")]
@@ -72,8 +73,12 @@ enum Refused {
     ShuttingDown,
     #[error("{0}")]
     Limit(limits::SizeExceeded),
-    #[error("enhanced authentication is not available: no plugin offers a method")]
-    AuthenticationMethod,
+    #[error("a packet other than AUTH with the method of CONNECT before CONNACK [MQTT-3.1.2-30]")]
+    NotAuth,
+    #[error("the client gave up its authentication")]
+    GaveUp,
+    #[error("AUTH is longer than the Maximum Packet Size of the client")]
+    NoRoomForAuth,
     #[error("{0}")]
     ByChain(Refusal),
     #[error("the Will Message is not permitted: {0}")]
@@ -100,11 +105,12 @@ impl Refused {
             Self::Timeout(_) | Self::Network(_) | Self::NotConnect => None,
             Self::Malformed { error, version } => malformed_code(error, *version),
             // CONNACK has no code for it, and no CONNECT was read.
-            Self::ShuttingDown | Self::NoRoomForConnAck => None,
+            Self::ShuttingDown | Self::NoRoomForConnAck | Self::NoRoomForAuth => None,
+            Self::GaveUp => None,
+            Self::NotAuth => Some(ReasonCode::ProtocolError),
             Self::ProtocolVersion => Some(ReasonCode::UnsupportedProtocolVersion),
             Self::Limit(exceeded) => Some(limit_code(exceeded)),
             Self::Store(_) => Some(ReasonCode::QuotaExceeded),
-            Self::AuthenticationMethod => Some(ReasonCode::BadAuthenticationMethod),
             Self::ByChain(refusal) => Some(refusal.reason_code()),
             Self::Will(_) | Self::ForeignSession => Some(ReasonCode::NotAuthorized),
             Self::BackedOff(_) => Some(ReasonCode::ConnectionRateExceeded),
@@ -149,7 +155,7 @@ async fn handshake(mut arrival: Arrival, place: &mut Place) -> Option<Box<Connec
             return None;
         }
     };
-    match admit(&arrival, &mut first).await {
+    match admit(&mut arrival, &mut first).await {
         Ok(admitted) => Some(Box::new(admitted.begin(arrival, first))),
         Err(refused) => {
             Box::pin(refuse(&mut arrival, Some(&first.connect), &refused)).await;
@@ -221,26 +227,44 @@ struct Admitted {
     /// CONNACK, encoded.
     connack: Vec<u8>,
     keep_alive_seconds: u16,
+    again: Option<Box<Again>>,
 }
 
 /// The story of a CONNECT.
-async fn admit(arrival: &Arrival, first: &mut First) -> Result<Admitted, Refused> {
-    let core = &arrival.core;
+async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Refused> {
+    let core = Arc::clone(&arrival.core);
     let live = core.live.load_full();
     check_connect(&first.connect, &live)?;
     first.assign_client_id();
     let will = first.connect.will.as_deref().map(will::prepare).transpose();
     let will = will.map_err(Refused::WillTopic)?;
     let credentials = credentials(&mut first.connect);
-    let brake = Brake::begin(arrival, &first.connect, &live)?;
-    let asked = (&*first.connect, &credentials);
-    let authenticated = authenticate(arrival, asked, live.client_id_from).await;
-    let authenticated = Arc::new(brake.settle(authenticated)?);
+    let method = first.connect.authentication_method.take();
+    let data = first.connect.authentication_data.take();
+    let brake = Brake::begin(&core, arrival.remote, &first.connect, &live)?;
+    let claim = claim(arrival, &first.connect);
+    let proved = match &method {
+        None => {
+            let authenticated = authenticate(&core, (&claim, &credentials), &live).await;
+            authenticated.map(|authenticated| (authenticated, None))
+        }
+        // Boxed: few come with one.
+        Some(method) => {
+            let asked = (&claim, &credentials);
+            let auths =
+                Auths { method, bytes: &mut first.rest, most: packet_bytes_max(&first.connect) };
+            Box::pin(exchange(arrival, asked, auths, data, observe)).await
+        }
+    };
+    let (authenticated, data) = brake.settle(proved)?;
+    let authenticated = Arc::new(authenticated);
     check_names(&authenticated, &live)?;
     if let Some(will) = &will {
         will::permit(will, authenticated.permissions()).map_err(Refused::Will)?;
     }
-    let answer = answer(first, &authenticated, &live);
+    let mut answer = answer(first, &authenticated, &live);
+    // [MQTT-4.12.0-5]
+    (answer.authentication_method, answer.authentication_data) = (method.clone(), data);
     let expiry = answer.session_expiry_interval.unwrap_or(first.connect.session_expiry_interval);
     // Known before anything is taken over: there is no connection without CONNACK.
     let mut connack = encode_connack(answer, &first.connect).ok_or(Refused::NoRoomForConnAck)?;
@@ -256,7 +280,9 @@ async fn admit(arrival: &Arrival, first: &mut First) -> Result<Admitted, Refused
     }
     let granted = &authenticated.identity().limits;
     let keep_alive_seconds = live.keep_alive(&first.connect, granted);
-    Ok(Admitted { authenticated, opened, connack, keep_alive_seconds })
+    let again = method.and_then(|method| Again::new(claim, method, Instant::now()));
+    let again = again.map(Box::new);
+    Ok(Admitted { authenticated, opened, connack, keep_alive_seconds, again })
 }
 
 /// Lengths and what this version cannot do.
@@ -273,9 +299,6 @@ fn check_connect(connect: &Connect, live: &LiveConfig) -> Result<(), Refused> {
     if let Some(will) = &connect.will {
         sizes.check_topic(&will.topic).map_err(Refused::Limit)?;
         check_user_properties(&will.user_properties, sizes)?;
-    }
-    if connect.authentication_method.is_some() {
-        return Err(Refused::AuthenticationMethod);
     }
     Ok(())
 }
@@ -318,17 +341,17 @@ struct Brake<'a> {
 
 impl<'a> Brake<'a> {
     fn begin(
-        arrival: &'a Arrival,
+        core: &'a Core,
+        remote: SocketAddr,
         connect: &'a Connect,
         live: &LiveConfig,
     ) -> Result<Self, Refused> {
-        let address = arrival.remote.ip().to_canonical();
+        let address = remote.ip().to_canonical();
         let exempt = live.limits.connection_rate.loopback_exempt && address.is_loopback();
         let claimant = match &connect.username {
             Some(username) => Claimant::User(username),
             None => Claimant::Client(&connect.client_id),
         };
-        let core = &arrival.core;
         let mut brake = Self { core, address, claimant, exempt, pending: false };
         if !exempt {
             let mut backoff = core.login_backoff.lock();
@@ -341,13 +364,13 @@ impl<'a> Brake<'a> {
 
     /// Notes how the login went. Only a word of the chain counts as a failed login: a plugin that is down must not
     /// lock its users out for longer than it is.
-    fn settle(mut self, result: Result<Authenticated, Refused>) -> Result<Authenticated, Refused> {
+    fn settle(mut self, result: Result<Proved, Refused>) -> Result<Proved, Refused> {
         if self.exempt {
             return result;
         }
         let now = Instant::now();
         match &result {
-            Ok(authenticated) => {
+            Ok((authenticated, _)) => {
                 self.core.login_backoff.lock().succeeded(self.address, self.claimant);
                 self.pending = false;
                 let subject = authenticated.subject();
@@ -392,13 +415,9 @@ fn credentials(connect: &mut Connect) -> Credentials {
     }
 }
 
-/// Asks the chain who this is and what it may do.
-async fn authenticate(
-    arrival: &Arrival,
-    (connect, credentials): (&Connect, &Credentials),
-    client_id_from: ClientIdFrom,
-) -> Result<Authenticated, Refused> {
-    let claim = Claim {
+/// Who the connection claims to be, for the chain.
+fn claim(arrival: &Arrival, connect: &Connect) -> Claim {
+    Claim {
         connection_id: arrival.connection_id,
         client_id: Arc::from(connect.client_id.as_str()),
         username: connect.username.clone(),
@@ -407,11 +426,18 @@ async fn authenticate(
         protocol: connect.version,
         tls: None,
         attributes: Vec::new(),
-    };
-    let gate = &arrival.core.gate;
-    let now = arrival.core.now_unix();
-    let (result, walk) = gate.admit(&claim, credentials, client_id_from, now).await;
-    observe(&arrival.core, &walk);
+    }
+}
+
+/// Asks the chain who this is and what it may do.
+async fn authenticate(
+    core: &Core,
+    (claim, credentials): (&Claim, &Credentials),
+    live: &LiveConfig,
+) -> Result<Authenticated, Refused> {
+    let now = core.now_unix();
+    let (result, walk) = core.gate.admit(claim, credentials, live.client_id_from, now).await;
+    observe(core, &walk);
     tracing::debug!(client_id = %telemetry::Escaped(&claim.client_id), ?walk, "chain asked");
     result.map_err(Refused::ByChain)
 }
@@ -461,7 +487,7 @@ fn encode_connack(connack: ConnAck, connect: &Connect) -> Option<Vec<u8>> {
     packet.encode_within(connect.version, most, &mut output).then_some(output)
 }
 
-fn packet_bytes_max(connect: &Connect) -> usize {
+pub(crate) fn packet_bytes_max(connect: &Connect) -> usize {
     connect.maximum_packet_size.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX)
 }
 
@@ -547,6 +573,7 @@ impl Admitted {
             keep_alive_seconds: self.keep_alive_seconds,
             rest: first.rest,
             connack: self.connack,
+            again: self.again,
             ticket: self.opened.ticket,
         };
         Connection::new(begin, Instant::now())

@@ -34,6 +34,7 @@ use crate::{
     close::Close,
     counts::Counts,
     disconnect,
+    exchange::Again,
     held::Held,
     load::Loading,
     publish::Memo,
@@ -67,7 +68,7 @@ pub(crate) struct Connection {
     /// MQTT 3.1, whose SUBACK has no failure.
     pub(crate) mqtt_3_1: bool,
     /// Maximum Packet Size of the client.
-    answer_bytes_max: usize,
+    pub(crate) answer_bytes_max: usize,
     pub(crate) handle: Arc<SessionHandle>,
     pub(crate) authenticated: Arc<Authenticated>,
     pub(crate) refresh: Refresh,
@@ -98,6 +99,8 @@ pub(crate) struct Connection {
     pub(crate) counts: Counts,
     keep_alive: KeepAlive,
     packet_bytes_max: usize,
+    /// To authenticate again, if it came with a method.
+    pub(crate) again: Option<Box<Again>>,
     /// How fast it may publish, if its grants say so.
     rate: Option<Box<ClientRate>>,
     timer: Pin<Box<Sleep>>,
@@ -125,6 +128,8 @@ pub(crate) struct Begin {
     pub(crate) rest: Vec<u8>,
     /// CONNACK.
     pub(crate) connack: Vec<u8>,
+    /// To authenticate again.
+    pub(crate) again: Option<Box<Again>>,
     /// What it says of the session is durable with this.
     pub(crate) ticket: Option<Ticket>,
 }
@@ -174,6 +179,7 @@ impl Connection {
             keep_alive: KeepAlive::new(begin.keep_alive_seconds, now),
             packet_bytes_max,
             rate,
+            again: begin.again,
             // It runs on as it is; `arm_timer` sets it when something is due before.
             timer_at: idle_timeout.is_none().then(|| begin.timer.deadline().into()),
             timer: begin.timer,
@@ -231,6 +237,7 @@ impl Connection {
             self.poll_input(cx, now)?;
             self.flush_wakes();
         }
+        self.poll_again(cx, now)?;
         self.poll_timers(cx, now)?;
         if self.handle.key.is_some() && self.is_usable(now) {
             self.poll_load(cx)?;
@@ -401,10 +408,7 @@ impl Connection {
                 Ok(())
             }
             Packet::Disconnect(disconnect) => self.handle_disconnect(&disconnect),
-            Packet::Auth(_) => Err(Close::Protocol(
-                ReasonCode::ProtocolError,
-                "AUTH on a connection without enhanced authentication [MQTT-4.12.0-7]",
-            )),
+            Packet::Auth(auth) => self.handle_auth(auth, now),
             Packet::Connect(_)
             | Packet::ConnAck(_)
             | Packet::SubAck(_)
@@ -611,7 +615,8 @@ impl Connection {
     fn arm_timer(&mut self, cx: &mut Context<'_>, now: Instant) {
         let refresh = self.refresh.deadline();
         let write = self.write_deadline();
-        let deadlines = [self.keep_alive_deadline(now), write, refresh, self.resumes(now)];
+        let again = self.again.as_ref().and_then(|again| again.deadline());
+        let deadlines = [self.keep_alive_deadline(now), write, refresh, self.resumes(now), again];
         let mut next = deadlines.into_iter().flatten().min();
         if self.timer_at.is_none_or(|at| at <= now) {
             // Looked up only when the timer has to be set anyway.
@@ -626,6 +631,13 @@ impl Connection {
         if self.timer.as_mut().poll(cx).is_ready() {
             cx.waker().wake_by_ref();
         }
+    }
+}
+
+impl Connection {
+    /// The grants of the client are others now.
+    pub(crate) fn set_rate(&mut self, granted: &ClientLimits, now: Instant) {
+        self.rate = client_rate(granted, now).map(Box::new);
     }
 }
 

@@ -17,6 +17,7 @@ mod connect;
 mod connection;
 mod counts;
 mod disconnect;
+mod exchange;
 mod handle;
 mod held;
 mod inherit;

@@ -163,6 +163,23 @@ impl Connection {
         Box::pin(async move { core.refresh(&authenticated).await })
     }
 
+    /// The client proved who it is again: what it may do follows from the new grants.
+    pub(crate) fn prove_again(&mut self, authenticated: Authenticated, now: Instant) {
+        // Asked in the name of the old ones.
+        self.refresh.running = None;
+        self.refresh.ends_at = None;
+        self.refresh.tried = authenticated.generation();
+        let identity = authenticated.identity();
+        if let Some(ends_at) = identity.expires_at_unix {
+            self.refresh.set_end(ends_at, self.core.now_unix(), now);
+        }
+        if identity.limits != self.authenticated.identity().limits {
+            self.set_rate(&identity.limits, now);
+        }
+        self.adopt(authenticated, now);
+        self.handle.remember(&self.core);
+    }
+
     fn adopt(&mut self, authenticated: Authenticated, now: Instant) {
         let changed = self.refresh.denied
             || !authenticated.permissions().has_same_rules(self.authenticated.permissions());

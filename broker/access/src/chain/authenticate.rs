@@ -32,21 +32,22 @@ pub(crate) async fn authenticate(
             Place::Failed(failure) => Err(failure),
             Place::Elsewhere => continue,
         };
-        let word = word.and_then(checked);
+        let word = checked(word);
         reports.push(link.report(Hook::Authenticator, verdict(&word), stopwatch.lap()));
         walk.hear(link, word);
     }
     Decision { result: walk.finish(now_unix).map(Arc::new), walk: reports }
 }
 
-fn checked(outcome: Outcome) -> Result<Outcome, PluginFailure> {
-    if let Outcome::Allow(grant) = &outcome {
+/// A grant that could not be used is a failure of its link.
+pub(super) fn checked(word: Result<Outcome, PluginFailure>) -> Result<Outcome, PluginFailure> {
+    if let Ok(Outcome::Allow(grant)) = &word {
         check_grant(grant)?;
     }
-    Ok(outcome)
+    word
 }
 
-fn verdict(word: &Result<Outcome, PluginFailure>) -> Verdict {
+pub(super) fn verdict(word: &Result<Outcome, PluginFailure>) -> Verdict {
     match word {
         Ok(Outcome::Allow(_)) => Verdict::Allow,
         Ok(Outcome::Deny(denial)) => Verdict::Deny(denial.clone()),

@@ -384,7 +384,7 @@ fn an_authorizer_that_fails_refuses_whatever_its_flags_say() {
     let busy = chain([permits("busy", Err(fails(PluginFailureKind::Busy)))]);
     check_unauthorized(&busy, RefusalKind::Busy, &[("busy", false)]);
     let hollow = Link { control: Control::Optional, ..link("hollow", None, None) };
-    assert!(matches!(hollow.state, LinkState::Live { .. }));
+    assert!(matches!(hollow.state, LinkState::Live(_)));
     check_unauthorized(&chain([hollow]), RefusalKind::PluginFailure, &[("hollow", false)]);
 }
 

@@ -21,7 +21,7 @@ use super::{Control, Link, OnError, merge};
 use crate::{Denial, Grant, Identity, Outcome, PluginFailure, Refusal, RefusalKind};
 
 /// The state of one walk along a chain.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Walk {
     /// A link that may decide has allowed.
     allowed: bool,

@@ -96,8 +96,8 @@ impl Bench {
 pub(super) async fn principal(chain: &Chain) -> Result<String, String> {
     match &chain.links[0].state {
         LinkState::Missing(sentence) => Err(sentence.clone()),
-        LinkState::Live { authenticator, .. } => {
-            let hook = authenticator.as_ref().unwrap();
+        LinkState::Live(hooks) => {
+            let hook = hooks.authenticator.as_ref().unwrap();
             match hook.authenticate(&connection(), &credentials()).await {
                 Ok(Outcome::Allow(grant)) => Ok(grant.principal.unwrap()),
                 other => Err(format!("{other:?}")),

@@ -50,11 +50,11 @@ async fn password_file_and_acl_file() {
     let chain = gate.chain("mqtt");
     let mut identity = None;
     for link in &chain.links {
-        let LinkState::Live { authenticator, authorizer } = &link.state else {
+        let LinkState::Live(hooks) = &link.state else {
             panic!("{}: {host:?} {:?}", link.name, access::PluginManager::not_ready(&*host));
         };
         if &*link.name == "password-file" {
-            let hook = authenticator.as_ref().unwrap();
+            let hook = hooks.authenticator.as_ref().unwrap();
             let good = hook.authenticate(&connection(), &with_password(b"secret")).await.unwrap();
             let Outcome::Allow(grant) = good else { panic!("{good:?}") };
             identity = grant.principal;
@@ -63,7 +63,7 @@ async fn password_file_and_acl_file() {
         }
         if &*link.name == "acl-file" {
             let subject = subject();
-            let answer = authorizer.as_ref().unwrap().permissions(&subject).await.unwrap();
+            let answer = hooks.authorizer.as_ref().unwrap().permissions(&subject).await.unwrap();
             let Answer::Permissions(set) = answer else { panic!("{answer:?}") };
             assert_eq!(set.rules.len(), 1, "{set:?}");
         }

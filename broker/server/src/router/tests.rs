@@ -34,7 +34,10 @@ fn authenticated(client_id: &str, remote: SocketAddr) -> Arc<access::Authenticat
         generation: "1".into(),
         control: access::Control::default(),
         on_error: access::OnError::default(),
-        state: LinkState::Live { authenticator: Some(Arc::new(LetsIn)), authorizer: None },
+        state: LinkState::Live(Box::new(access::Hooks {
+            authenticator: Some(Arc::new(LetsIn)),
+            ..access::Hooks::default()
+        })),
     };
     gate.swap(Chain { links: vec![link] }, HashMap::new());
     let connection = Connection {
