@@ -462,7 +462,6 @@ impl Connection {
         }
         let kept = self.core.store().filter(|_| self.handle.key.is_some());
         if let Some(store) = kept {
-            state.settle(kept, self.handle.key);
             state.session.durable(store.durable().0);
             if flows {
                 state.session.pump(now);
@@ -487,22 +486,19 @@ impl Connection {
                 state.retained.remove(0);
             }
         }
-        if let Some(store) = self.core.store() {
-            // After everything that may have to wait was given to the session.
-            let of_session = state.session.durable(store.durable().0).map(Ticket);
-            if flows && kept.is_some() {
-                // It may have become durable since it was given to the session: nobody would wake us for that.
-                state.session.pump(now);
-            }
-            let next = self.held.next().into_iter().chain(of_session).min();
-            if next.is_some() && next != self.awaited {
-                self.awaited = next;
-                next.into_iter().for_each(|next| store.wake_when_durable(next, cx.waker()));
-            }
-        }
         // While the client takes nothing, output stays in the session, where its limits count.
         if flows && self.blocked_since.is_none() && state.session.has_output() {
             state.session.take_output(&mut self.output, now);
+        }
+        if let Some(store) = self.core.store() {
+            // After everything that may have to wait was given to the session. What became durable since wakes at once.
+            state.settle(kept, self.handle.key);
+            let of_session = state.session.awaited_ticket().map(Ticket);
+            let next = self.held.next().into_iter().chain(of_session).min();
+            if let Some(next) = next.filter(|next| self.awaited != Some(*next)) {
+                self.awaited = Some(next);
+                store.wake_when_durable(next, cx.waker());
+            }
         }
         Ok(())
     }

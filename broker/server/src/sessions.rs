@@ -307,9 +307,7 @@ impl State {
     /// Tells the store what it need not keep for the session any more.
     pub(crate) fn settle(&mut self, store: Option<&dyn Store>, key: Option<SessionKey>) {
         let (Some(store), Some(key)) = (store, key) else { return };
-        for claim in self.session.take_given_up() {
-            store.receive(key, claim.number.get());
-        }
+        self.session.note_given_up(|number| store.receive(key, number).0);
         let done = self.session.take_done();
         if !done.is_empty() {
             let done: Vec<_> = done.iter().map(|c| (c.number.get(), Position(c.place))).collect();
