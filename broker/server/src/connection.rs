@@ -11,7 +11,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
@@ -46,6 +46,8 @@ use crate::{
 
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
+/// Bytes read of a client that is not served at present.
+const AHEAD_BYTES: usize = 4 * 1024;
 /// Chunks read in one turn before others get theirs.
 const READS_PER_TURN: usize = 4;
 /// How long a client may accept nothing while there is something to write.
@@ -86,6 +88,8 @@ pub(crate) struct Connection {
     awaited: Option<Ticket>,
     /// Messages that are being read for the session.
     pub(crate) loading: Option<Loading>,
+    /// The next of them are there with this.
+    pub(crate) load_after: Option<Ticket>,
     blocked_since: Option<Instant>,
     pub(crate) aliases: InboundAliases,
     pub(crate) memo: Memo,
@@ -158,6 +162,7 @@ impl Connection {
             is_greeting: true,
             awaited: None,
             loading: None,
+            load_after: None,
             blocked_since: None,
             aliases: InboundAliases::new(aliases),
             memo: Memo::default(),
@@ -222,6 +227,8 @@ impl Connection {
         if self.is_reading(now) {
             self.poll_input(cx, now)?;
             self.flush_wakes();
+        } else if self.is_greeting || self.held.is_full() {
+            self.poll_ahead(cx)?;
         }
         self.poll_timers(cx, now)?;
         if self.handle.key.is_some() && self.is_usable(now) {
@@ -272,14 +279,9 @@ impl Connection {
         }
         CHUNK.with_borrow_mut(|chunk| {
             for _ in 0..READS_PER_TURN {
-                let mut buffer = ReadBuf::new(chunk);
-                match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                match self.poll_read(cx, chunk) {
                     Poll::Pending => return Ok(()),
-                    Poll::Ready(Err(error)) => return Err(Close::by_read_error(&error)),
-                    Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
-                        return Err(Close::Network(io::ErrorKind::UnexpectedEof));
-                    }
-                    Poll::Ready(Ok(())) => self.handle_chunk(buffer.filled(), now)?,
+                    Poll::Ready(read) => self.handle_chunk(read?, now)?,
                 }
             }
             // There may be more: come back, but let others go first.
@@ -288,8 +290,38 @@ impl Connection {
         })
     }
 
+    /// What is said waits for the disk, which may take long: a little is read, so that a client that goes is seen to.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Result<(), Close> {
+        CHUNK.with_borrow_mut(|chunk| {
+            while let Some(room) = AHEAD_BYTES.checked_sub(self.partial.len()).filter(|n| *n > 0) {
+                let room = chunk.get_mut(..room).unwrap_or_default();
+                let Poll::Ready(read) = self.poll_read(cx, room) else { return Ok(()) };
+                self.partial.extend_from_slice(read?);
+                // It is looked at when it is handled.
+                self.needed = 0;
+            }
+            Ok(())
+        })
+    }
+
+    /// The bytes that came; their end is the end of the connection.
+    fn poll_read<'b>(
+        &mut self,
+        cx: &mut Context<'_>,
+        chunk: &'b mut [u8],
+    ) -> Poll<Result<&'b [u8], Close>> {
+        let mut buffer = ReadBuf::new(chunk);
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
+        let length = buffer.filled().len();
+        self.counts.bytes_received += length as u64;
+        Poll::Ready(match read {
+            Err(error) => Err(Close::by_read_error(&error)),
+            Ok(()) if length == 0 => Err(Close::Network(io::ErrorKind::UnexpectedEof)),
+            Ok(()) => Ok(chunk.get(..length).unwrap_or_default()),
+        })
+    }
+
     fn handle_chunk(&mut self, chunk: &[u8], now: Instant) -> Result<(), Close> {
-        self.counts.bytes_received += chunk.len() as u64;
         if !self.partial.is_empty() {
             self.partial.extend_from_slice(chunk);
             return self.handle_partial(now);

@@ -143,9 +143,17 @@ impl Inflight {
         self.releases_unsent = true;
     }
 
-    /// What the session holds in the store of all that is in flight.
-    pub(crate) fn claims(&self) -> impl Iterator<Item = Claim> {
-        self.entries.iter().filter_map(|entry| entry.awaiting.claim())
+    /// Where the store has what is in flight, and how many bytes it has while it may be sent again.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = (u64, Option<usize>)> {
+        self.entries.iter().filter_map(|entry| {
+            let bytes = match &entry.awaiting {
+                Awaiting::Acknowledged(owed) | Awaiting::Received(owed) => {
+                    Some(owed.message.size_bytes())
+                }
+                Awaiting::Completed(_) => None,
+            };
+            Some((entry.awaiting.claim()?.place, bytes))
+        })
     }
 
     /// QoS 1 messages whose PUBACK has not come.

@@ -208,10 +208,16 @@ impl Session {
         }
     }
 
-    /// What the session holds in the store: places of messages that it has not completed.
+    /// What the session holds in the store: places of messages that it has not completed, and how many
+    /// bytes each has. `None` = it is the client's, and will not be wanted again.
+    pub fn claims(&self) -> impl Iterator<Item = (u64, Option<usize>)> {
+        let waiting = self.queue.in_store().map(|w| (w.claim.place, Some(w.bytes)));
+        self.inflight.claims().chain(waiting)
+    }
+
+    /// The places of them.
     pub fn places(&self) -> impl Iterator<Item = u64> {
-        let in_flight = self.inflight.claims().map(|claim| claim.place);
-        in_flight.chain(self.queue.in_store().map(|waiting| waiting.claim.place))
+        self.claims().map(|(place, _)| place)
     }
 
     /// Messages that came by a shared subscription and that another member may have instead: those that
