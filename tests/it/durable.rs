@@ -1,10 +1,10 @@
 //! What outlives the broker: each test ends one and starts another on the same folder.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
-use codec::{Connect, ProtocolVersion, QoS, ReasonCode, Will};
+use codec::{Connect, Packet, ProtocolVersion, QoS, ReasonCode, Will};
 use portcullis_tests::{BOTH, Broker, Client, Message, Setup, User, allow, packets};
-use server::BrokerHandle;
+use server::{BrokerHandle, Transport};
 use tempfile::TempDir;
 
 use ProtocolVersion::{V5, V311};
@@ -276,6 +276,88 @@ async fn the_will_of_a_client_that_a_crash_cut_off() {
     watcher.quiet().await;
 }
 
+/// Also when nothing else of it outlives the process.
+#[tokio::test]
+async fn the_will_of_a_client_whose_session_ends_with_its_connection() {
+    for version in BOTH {
+        let folder = folder();
+        let broker = start(&folder).await;
+        let watcher = packets::persistent(V5, "watcher");
+        leave_behind(&broker, &watcher, "will/#").await;
+        let will = |topic| Will { qos: QoS::AtLeastOnce, ..Will::new(topic, b"gone") };
+        let enter = async |id| {
+            let connect = packets::with_will(Connect::new(version, id), will("will/a"));
+            broker.enter(connect).await.0
+        };
+        enter("left").await.leave().await;
+        broker.until(|broker| broker.client("left").is_none()).await;
+        let _a = enter("a").await;
+        let broker = crash(broker, &folder).await;
+        broker.until(|broker| broker.client("watcher").is_some_and(|w| w.queued == 1)).await;
+        broker.until(|broker| broker.client("a").is_none()).await;
+        // Once only.
+        let broker = crash(broker, &folder).await;
+        let mut watcher = resume(&broker, watcher).await;
+        watcher.take("will/a", "gone").await;
+        watcher.quiet().await;
+    }
+}
+
+/// Who said what a client may do decides about its will too.
+#[tokio::test]
+async fn no_will_by_a_listener_that_is_gone() {
+    let folder = folder();
+    let any = Transport::Tcp { bind: SocketAddr::from(([127, 0, 0, 1], 0)) };
+    let broker = setup(&folder).listening("second", any).start().await;
+    let watcher = packets::persistent(V5, "watcher");
+    leave_behind(&broker, &watcher, "will/#").await;
+    let will = |topic| Will { qos: QoS::AtLeastOnce, ..Will::new(topic, b"gone") };
+    let connect = |id, topic| packets::with_will(packets::persistent(V5, id), will(topic));
+    let mut second = Client::open(broker.listener("second"), V5).await;
+    second.send(Packet::Connect(Box::new(connect("a", "will/second")))).await;
+    second.connack().await;
+    let _first = broker.enter(connect("b", "will/first")).await.0;
+    let broker = crash(broker, &folder).await;
+    broker.until(|broker| broker.client("watcher").is_some_and(|w| w.queued > 0)).await;
+    let broker = crash(broker, &folder).await;
+    let mut watcher = resume(&broker, watcher).await;
+    watcher.take("will/first", "gone").await;
+    watcher.quiet().await;
+    assert!(broker.broker.client("a").is_some(), "its session is there all the same");
+}
+
+/// What is promised to nobody is not written without room; what is, waits.
+#[tokio::test]
+async fn wills_without_room_on_the_disk() {
+    let folder = folder();
+    let broker = start(&folder).await;
+    let watcher = packets::persistent(V5, "watcher");
+    leave_behind(&broker, &watcher, "will/#").await;
+    let will = |topic| Will { qos: QoS::AtLeastOnce, retain: true, ..Will::new(topic, b"gone") };
+    let kept = packets::with_will(packets::persistent(V5, "a"), will("will/a"));
+    let _kept = broker.enter(kept.clone()).await.0;
+    let mut full = setup(&folder);
+    full.free_bytes_min = u64::MAX;
+    broker.crash();
+    let broker = full.start().await;
+    let mut live = broker.client(V5, "live").await;
+    live.subscribe("will/#", QoS::AtLeastOnce).await;
+    let fleeting = packets::with_will(Connect::new(V5, "b"), will("will/b"));
+    broker.enter(fleeting).await.0.vanish();
+    live.take("will/b", "gone").await;
+    live.quiet().await;
+    assert_eq!(broker.broker.client("watcher").unwrap().queued, 0);
+    assert_eq!(broker.broker.totals().retained_messages, 0);
+    let refused = "portcullis_wills_refused_total{reason=\"store_unavailable\"}";
+    assert_eq!(broker.counted(refused), 1);
+    let clean = Connect { clean_start: true, session_expiry_interval: 0, will: None, ..kept };
+    let refused = broker.knock(clean).await.connack().await;
+    assert_eq!(refused.reason_code, ReasonCode::QuotaExceeded, "it would end what is kept");
+    let broker = crash(broker, &folder).await;
+    broker.until(|broker| broker.client("watcher").is_some_and(|w| w.queued == 1)).await;
+    resume(&broker, watcher).await.take("will/a", "gone").await;
+}
+
 #[tokio::test]
 async fn what_is_no_longer_permitted_is_not_delivered() {
     let folder = folder();
@@ -361,6 +443,9 @@ async fn without_room_on_the_disk_nothing_is_promised() {
     let broker = start(&folder).await;
     let connect = packets::persistent(V5, "sub");
     leave_behind(&broker, &connect, "t").await;
+    let mut publisher = broker.client(V5, "pub").await;
+    publisher.send(packets::retained(packets::qos1(3, "r/old", "old"))).await;
+    publisher.puback(3).await;
     broker.stop().await;
     let mut full = setup(&folder);
     full.free_bytes_min = u64::MAX;
@@ -369,6 +454,10 @@ async fn without_room_on_the_disk_nothing_is_promised() {
     assert_eq!(publisher.publish("t", "x").await, ReasonCode::QuotaExceeded);
     publisher.send(packets::retained(packets::qos1(3, "r", "x"))).await;
     assert_eq!(publisher.puback(3).await, ReasonCode::QuotaExceeded);
+    // QoS 0 cannot be told. What is retained is no longer true: it goes, here and on the disk.
+    assert_eq!(broker.broker.totals().retained_messages, 1);
+    publisher.send(packets::retained(packets::qos0("r/old", "new"))).await;
+    broker.until(|broker| broker.totals().retained_messages == 0).await;
     // Who needs no disk is served.
     publisher.subscribe("free", QoS::AtLeastOnce).await;
     publisher.publish("free", "x").await;
@@ -380,6 +469,8 @@ async fn without_room_on_the_disk_nothing_is_promised() {
     let refused = broker.knock(connect).await.connack().await;
     assert_eq!(refused.reason_code, ReasonCode::QuotaExceeded);
     assert_eq!(broker.broker.client("sub").unwrap().queued, 0);
+    let broker = crash(broker, &folder).await;
+    assert_eq!(broker.broker.totals().retained_messages, 0);
 }
 
 /// Receive Maximum 1: the second is written down only when the first is complete, and nothing else wakes the connection.
@@ -422,80 +513,4 @@ async fn a_message_begun_with_a_member_goes_to_no_other_after_a_restart() {
     broker.enter(clean).await;
     heir.take("t", "waits").await;
     heir.quiet().await;
-}
-
-/// The log shrinks again when everything in it was completed, dropped or left behind.
-async fn log_shrinks(broker: &Broker, folder: &TempDir) {
-    let mut publisher = broker.client(V5, "pub").await;
-    let mut busy = broker.enter(packets::persistent(V5, "busy")).await.0;
-    busy.subscribe("busy", QoS::AtLeastOnce).await;
-    let text = "x".repeat(1_000);
-    for _ in 0..1_000 {
-        publisher.publish("busy", &text).await;
-        busy.take("busy", &text).await;
-    }
-    let log = || -> u64 {
-        let files = std::fs::read_dir(folder.path().join("store")).expect("its folder");
-        let files = files.map(|file| file.expect("an entry"));
-        let logs = files.filter(|file| file.path().extension().is_some_and(|end| end == "log"));
-        logs.map(|file| file.metadata().map_or(0, |data| data.len())).sum()
-    };
-    // A megabyte went through it.
-    broker.until(|_| log() < 8 * SEGMENT).await;
-}
-
-/// Bytes of a file of the log in these tests.
-const SEGMENT: u64 = 32 * 1024;
-
-#[tokio::test]
-async fn a_session_that_ended_keeps_no_space() {
-    let folder = folder();
-    let mut small = Setup { segment_bytes: Some(SEGMENT), ..setup(&folder) };
-    small.live.limits.sizes.queue_messages = 3;
-    let broker = small.start().await;
-    let connect = packets::persistent(V5, "a");
-    leave_behind(&broker, &connect, "t").await;
-    let mut publisher = broker.client(V5, "pub").await;
-    for _ in 0..3 {
-        let expiring =
-            codec::Publish { message_expiry_interval: Some(1), ..codec::Publish::new("t", b"x") };
-        publisher.send(packets::publish(1, QoS::AtLeastOnce, expiring)).await;
-        publisher.puback(1).await;
-    }
-    // They expire by the clock, in whole seconds, and make room for the next.
-    tokio::time::sleep(Duration::from_millis(2_100)).await;
-    publisher.publish("t", "y").await;
-    assert_eq!(broker.broker.client("a").unwrap().queued, 1);
-    let clean = Connect { clean_start: true, ..connect };
-    assert!(!broker.enter(clean).await.1.session_present);
-    log_shrinks(&broker, &folder).await;
-}
-
-/// What is still owed of old messages is written again, so that the files in which they lie can go; sessions notice
-/// nothing of it.
-#[tokio::test]
-async fn old_messages_do_not_keep_the_log_from_shrinking() {
-    let folder = folder();
-    let small = |folder: &TempDir| Setup { segment_bytes: Some(SEGMENT), ..setup(folder) };
-    let broker = small(&folder).start().await;
-    let old = packets::persistent(V5, "old");
-    let mut client = broker.enter(old.clone()).await.0;
-    client.subscribe("old", QoS::ExactlyOnce).await;
-    let mut publisher = broker.client(V5, "pub").await;
-    exactly_once(&mut publisher, 1, "old", "received").await;
-    let received = client.message().await;
-    client.send(packets::pubrec(received.packet_id, ReasonCode::Success)).await;
-    client.expect(packets::pubrel(received.packet_id, ReasonCode::Success)).await;
-    client.leave().await;
-    exactly_once(&mut publisher, 1, "old", "waits").await;
-    publisher.publish("old", "waits too").await;
-    log_shrinks(&broker, &folder).await;
-    broker.crash();
-    let broker = small(&folder).start().await;
-    let mut client = resume(&broker, old).await;
-    client.expect(packets::pubrel(received.packet_id, ReasonCode::Success)).await;
-    client.send(packets::pubcomp(received.packet_id, ReasonCode::Success)).await;
-    take_all(&mut client, &[("old", "waits"), ("old", "waits too")]).await;
-    client.quiet().await;
-    assert_eq!(broker.broker.client("old").unwrap().in_flight, 0);
 }

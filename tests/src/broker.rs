@@ -15,7 +15,7 @@ use store::{Durability, FileStore, Options, Store};
 use telemetry::Metrics;
 use tempfile::TempDir;
 
-use crate::{Client, Doorman};
+use crate::{Client, Disk, Doorman};
 
 /// What a test wants different from the defaults.
 #[derive(Clone, Debug, Default)]
@@ -74,12 +74,13 @@ impl Setup {
         let temporary = temporary(self.store.is_none());
         let folder = temporary.as_ref().map(|folder| folder.path().to_owned()).or(self.store);
         let (free_bytes_min, segment_bytes) = (self.free_bytes_min, self.segment_bytes);
-        let (store, kept) =
-            folder.map(|folder| open(folder, free_bytes_min, segment_bytes)).unzip();
+        let opened = folder.map(|folder| open(folder, free_bytes_min, segment_bytes));
+        let (store, kept) = opened.unzip();
+        let (store, disk) = store.unzip();
         let broker = server::Broker::start(config, Arc::clone(&gate), Arc::clone(&metrics), kept);
         let broker = broker.await.expect("the broker starts");
         let address = broker.listeners()[0].address.socket().expect("an address");
-        Broker { broker, gate, metrics, doorman, address, store, _temporary: temporary }
+        Broker { broker, gate, metrics, doorman, address, store, disk, _temporary: temporary }
     }
 }
 
@@ -97,6 +98,8 @@ pub struct Broker {
     pub address: SocketAddr,
     /// What outlives it.
     pub store: Option<Arc<FileStore>>,
+    /// The same with its disk, which may be slow.
+    pub disk: Option<Arc<Disk>>,
     /// Of a store that no test asked for; see [`temporary`].
     _temporary: Option<TempDir>,
 }
@@ -153,6 +156,11 @@ impl Broker {
         }
     }
 
+    /// Its disk.
+    pub fn disk(&self) -> &Disk {
+        self.disk.as_deref().expect("a store")
+    }
+
     /// Puts a new generation of the same chain in force, as a reload does.
     pub fn swap(&self) {
         self.gate.swap(self.doorman.chain(), HashMap::new());
@@ -197,15 +205,16 @@ fn open(
     folder: PathBuf,
     free_bytes_min: u64,
     segment_bytes: Option<u64>,
-) -> (Arc<FileStore>, Kept) {
+) -> ((Arc<FileStore>, Arc<Disk>), Kept) {
     let durability = Durability::Os;
     let default = Options::new(folder);
     let segment_bytes = segment_bytes.unwrap_or(default.segment_bytes);
     let options = Options { durability, free_bytes_min, segment_bytes, ..default };
     let (store, recovered) = FileStore::open(options).expect("the store opens");
     let store = Arc::new(store);
-    let kept = Kept { store: Arc::clone(&store) as Arc<dyn Store>, recovered };
-    (store, kept)
+    let disk = Arc::new(Disk::new(Arc::clone(&store)));
+    let kept = Kept { store: Arc::clone(&disk) as Arc<dyn Store>, recovered };
+    ((store, disk), kept)
 }
 
 /// A clock that never goes back.

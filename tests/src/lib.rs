@@ -17,6 +17,7 @@
 
 mod broker;
 mod client;
+mod disk;
 mod doorman;
 pub mod packets;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub mod websocket;
 
 pub use broker::{Broker, Setup};
 pub use client::{Client, Message, WAIT, Wire};
+pub use disk::{Call, Disk};
 pub use doorman::{Doorman, Mood, User, allow, deny};
 pub use packets::BOTH;
 pub use steps::STEPS;

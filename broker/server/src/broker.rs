@@ -25,7 +25,7 @@ use crate::{
     Totals,
     connect::protocol_name,
     counts::Counts,
-    inherit,
+    inherit::Ended,
     keeping::Keeping,
     listener::{self, Listener},
     remember,
@@ -107,17 +107,21 @@ impl Core {
         .await;
     }
 
-    /// Delivers a message that no connection publishes. Written down even when the store takes nothing more at
-    /// present: there are few of them, and nobody sends them again.
+    /// Whether more may be written down at present.
+    pub(crate) fn takes(&self) -> bool {
+        self.store().is_none_or(|store| store.check().is_ok())
+    }
+
+    /// Delivers a message that no connection publishes. Without a `store` those who are kept do not get it.
     pub(crate) fn deliver(
         &self,
-        route: &Route,
-        fanout: &mut Fanout<'_>,
+        store: Option<&dyn Store>,
+        (route, fanout): (&Route, &mut Fanout<'_>),
         now: Instant,
         counts: &mut Counts,
     ) {
         let mut wakes = Vec::new();
-        let mut keeping = Keeping::new(self.store(), None);
+        let mut keeping = Keeping::new(store, None);
         route.deliver(fanout, now, (&mut wakes, &mut keeping), counts);
         if let Some(kept) = keeping.finish() {
             kept.tell(&mut wakes);
@@ -128,17 +132,16 @@ impl Core {
         counts.flush();
     }
 
-    /// Takes an ended session out of the map, its subscriptions out of the router, and all of it out of the store.
-    /// The ticket says when it cannot come back.
-    pub(crate) fn end_session(self: &Arc<Self>, handle: &SessionHandle) -> Option<Ticket> {
+    /// Takes an ended session out of the map, and its subscriptions out of the router: nobody finds it any more.
+    pub(crate) fn end_session(&self, handle: &SessionHandle) -> Ended {
         self.sessions.remove(handle);
         self.timers.disarm(handle.id);
         let routing = handle.routing.lock();
-        let mut ended = handle.state.lock().discard();
+        let ended = handle.state.lock().discard();
         let filters = ended.subscriptions.iter().map(|subscription| &subscription.filter);
         self.router.unsubscribe_all(handle.id, filters);
         drop(routing);
-        inherit::settle(self, (handle.id, handle.key), &mut ended)
+        Ended { id: handle.id, key: handle.stored, session: ended }
     }
 }
 

@@ -268,12 +268,15 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
     let expiry = answer.session_expiry_interval.unwrap_or(first.connect.session_expiry_interval);
     // Known before anything is taken over: there is no connection without CONNACK.
     let mut connack = encode_connack(answer, &first.connect).ok_or(Refused::NoRoomForConnAck)?;
-    if expiry > 0
+    let client_id = &authenticated.subject().client_id;
+    let touches_kept = || core.sessions.get(client_id).is_some_and(|old| old.key.is_some());
+    if (expiry > 0 || touches_kept())
         && let Some(unavailable) = core.store().and_then(|store| store.check().err())
     {
         return Err(Refused::Store(unavailable));
     }
-    let opened = open_session(arrival, &first.connect, &authenticated, (will, expiry), &live)?;
+    let opened = open_session(arrival, &first.connect, &authenticated, (will, expiry), &live);
+    let opened = opened.await?;
     // MQTT 3.1 has no such flag, its bit is reserved.
     if opened.session_present && !first.connect.mqtt_3_1 {
         ConnAck::mark_session_present(&mut connack);
@@ -492,7 +495,7 @@ pub(crate) fn packet_bytes_max(connect: &Connect) -> usize {
 }
 
 /// Resumes, takes over or makes the session, and settles what the old connection left.
-fn open_session(
+async fn open_session(
     arrival: &Arrival,
     connect: &Connect,
     authenticated: &Arc<Authenticated>,
@@ -529,12 +532,14 @@ fn open_session(
             NotOpened::Foreign => Refused::ForeignSession,
             NotOpened::Full(exceeded) => Refused::Limit(exceeded),
         })?;
-    if let Some(replaced) = &opened.replaced {
-        let ended = core.end_session(replaced);
-        opened.ticket = opened.ticket.max(ended);
-    }
+    let ended = opened.replaced.as_ref().map(|replaced| core.end_session(replaced));
     if let Some(old_will) = &opened.old_will {
         will::publish(core, old_will, authenticated, &opened.handle);
+    }
+    if let Some(ended) = ended {
+        // After its Will Message: a crash must not take both.
+        let gone = ended.settle(core).ticket().await;
+        opened.ticket = opened.ticket.max(gone);
     }
     if opened.session_present {
         // What was subscribed and queued under older permissions is judged by the present ones before any of it flows.

@@ -11,7 +11,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
@@ -50,6 +50,8 @@ use crate::{
 const READ_BYTES: usize = 64 * 1024;
 /// The same for a client whose rate is bounded.
 const PACED_BYTES: usize = 4 * 1024;
+/// Bytes read of a client that is not served at present.
+const AHEAD_BYTES: usize = 4 * 1024;
 /// Chunks read in one turn before others get theirs.
 const READS_PER_TURN: usize = 4;
 /// How long a client may accept nothing while there is something to write.
@@ -90,6 +92,8 @@ pub(crate) struct Connection {
     awaited: Option<Ticket>,
     /// Messages that are being read for the session.
     pub(crate) loading: Option<Loading>,
+    /// The next of them are there with this.
+    pub(crate) load_after: Option<Ticket>,
     blocked_since: Option<Instant>,
     pub(crate) aliases: InboundAliases,
     pub(crate) memo: Memo,
@@ -170,6 +174,7 @@ impl Connection {
             is_greeting: true,
             awaited: None,
             loading: None,
+            load_after: None,
             blocked_since: None,
             aliases: InboundAliases::new(aliases),
             memo: Memo::default(),
@@ -236,6 +241,8 @@ impl Connection {
         if self.is_reading(now) {
             self.poll_input(cx, now)?;
             self.flush_wakes();
+        } else if self.is_greeting || self.held.is_full() {
+            self.poll_ahead(cx)?;
         }
         self.poll_again(cx, now)?;
         self.poll_timers(cx, now)?;
@@ -302,14 +309,9 @@ impl Connection {
                 if self.resumes(now).is_some() {
                     return Ok(());
                 }
-                let mut buffer = ReadBuf::new(chunk);
-                match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                match self.poll_read(cx, chunk) {
                     Poll::Pending => return Ok(()),
-                    Poll::Ready(Err(error)) => return Err(Close::by_read_error(&error)),
-                    Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
-                        return Err(Close::Network(io::ErrorKind::UnexpectedEof));
-                    }
-                    Poll::Ready(Ok(())) => self.handle_chunk(buffer.filled(), now)?,
+                    Poll::Ready(read) => self.handle_chunk(read?, now)?,
                 }
             }
             // There may be more: come back, but let others go first.
@@ -318,8 +320,38 @@ impl Connection {
         })
     }
 
+    /// What is said waits for the disk, which may take long: a little is read, so that a client that goes is seen to.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Result<(), Close> {
+        CHUNK.with_borrow_mut(|chunk| {
+            while let Some(room) = AHEAD_BYTES.checked_sub(self.partial.len()).filter(|n| *n > 0) {
+                let room = chunk.get_mut(..room).unwrap_or_default();
+                let Poll::Ready(read) = self.poll_read(cx, room) else { return Ok(()) };
+                self.partial.extend_from_slice(read?);
+                // It is looked at when it is handled.
+                self.needed = 0;
+            }
+            Ok(())
+        })
+    }
+
+    /// The bytes that came; their end is the end of the connection.
+    fn poll_read<'b>(
+        &mut self,
+        cx: &mut Context<'_>,
+        chunk: &'b mut [u8],
+    ) -> Poll<Result<&'b [u8], Close>> {
+        let mut buffer = ReadBuf::new(chunk);
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
+        let length = buffer.filled().len();
+        self.counts.bytes_received += length as u64;
+        Poll::Ready(match read {
+            Err(error) => Err(Close::by_read_error(&error)),
+            Ok(()) if length == 0 => Err(Close::Network(io::ErrorKind::UnexpectedEof)),
+            Ok(()) => Ok(chunk.get(..length).unwrap_or_default()),
+        })
+    }
+
     fn handle_chunk(&mut self, chunk: &[u8], now: Instant) -> Result<(), Close> {
-        self.counts.bytes_received += chunk.len() as u64;
         if !self.partial.is_empty() {
             self.partial.extend_from_slice(chunk);
             return self.handle_partial(now);
@@ -495,7 +527,6 @@ impl Connection {
         }
         let kept = self.core.store().filter(|_| self.handle.key.is_some());
         if let Some(store) = kept {
-            state.settle(kept, self.handle.key);
             state.session.durable(store.durable().0);
             if flows {
                 state.session.pump(now);
@@ -520,22 +551,19 @@ impl Connection {
                 state.retained.remove(0);
             }
         }
-        if let Some(store) = self.core.store() {
-            // After everything that may have to wait was given to the session.
-            let of_session = state.session.durable(store.durable().0).map(Ticket);
-            if flows && kept.is_some() {
-                // It may have become durable since it was given to the session: nobody would wake us for that.
-                state.session.pump(now);
-            }
-            let next = self.held.next().into_iter().chain(of_session).min();
-            if next.is_some() && next != self.awaited {
-                self.awaited = next;
-                next.into_iter().for_each(|next| store.wake_when_durable(next, cx.waker()));
-            }
-        }
         // While the client takes nothing, output stays in the session, where its limits count.
         if flows && self.blocked_since.is_none() && state.session.has_output() {
             state.session.take_output(&mut self.output, now);
+        }
+        if let Some(store) = self.core.store() {
+            // After everything that may have to wait was given to the session. What became durable since wakes at once.
+            state.settle(kept, self.handle.key);
+            let of_session = state.session.awaited_ticket().map(Ticket);
+            let next = self.held.next().into_iter().chain(of_session).min();
+            if let Some(next) = next.filter(|next| self.awaited != Some(*next)) {
+                self.awaited = Some(next);
+                store.wake_when_durable(next, cx.waker());
+            }
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use session::WillMessage;
 use telemetry::events::{Disconnected, ProtocolViolation};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::{close::Close, connection::Connection, stream::Stream, will};
+use crate::{close::Close, connection::Connection, inherit::Ended, stream::Stream, will};
 
 /// How long the last bytes may take.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
@@ -55,9 +55,11 @@ impl Connection {
 /// Ends a connection that came through [`crate::connect`].
 pub(crate) async fn finish(mut connection: Box<Connection>, close: Close) {
     connection.refresh.stop();
-    match release(&connection, &close) {
-        Some(will) => send_will(&connection, will),
-        None => connection.handle.remember(&connection.core),
+    if let Some((will, ended)) = release(&connection, &close) {
+        match will {
+            Some(will) => send_will(&connection, will, ended),
+            None => will::settle(&connection.core, &connection.handle, ended),
+        }
     }
     report(&connection, &close);
     let is_there = !matches!(close, Close::Network(_) | Close::WriteTimeout);
@@ -72,10 +74,13 @@ pub(crate) async fn finish(mut connection: Box<Connection>, close: Close) {
     connection.counts.flush();
 }
 
-/// Gives the session back: expiry, or its end. Returns the Will Message that is due now.
-fn release(connection: &Connection, close: &Close) -> Option<Box<WillMessage>> {
+/// Gives the session back: expiry, or its end. Returns the Will Message that is due now, and the session if it is over.
+/// `None` = it was taken over: the session and its Will Message are in other hands.
+fn release(
+    connection: &Connection,
+    close: &Close,
+) -> Option<(Option<Box<WillMessage>>, Option<Ended>)> {
     let (core, handle) = (&connection.core, &connection.handle);
-    // Taken over: the session and its Will Message are in other hands.
     let mut state = handle.own(connection.connection_id)?;
     state.connection = None;
     handle.set_connected(false);
@@ -83,17 +88,18 @@ fn release(connection: &Connection, close: &Close) -> Option<Box<WillMessage>> {
     state.settle(core.store(), handle.key);
     let will = state.will.take().filter(|_| close.sends_will());
     let expiry = Duration::from_secs(state.facts.session_expiry_interval.into());
-    if expiry.is_zero() {
+    // Without room for what follows from its end, that is left to the timers, which wait for it.
+    let waits = handle.stored.is_some() && !core.takes();
+    if expiry.is_zero() && !waits {
         state.ended = true;
         drop(state);
-        core.end_session(handle);
-        return will;
+        return Some((will, Some(core.end_session(handle))));
     }
     let now = Instant::now();
     state.facts.since_unix = core.now_unix();
     state.expires = now.checked_add(expiry);
     let (delayed, due_now) = match will {
-        Some(will) if will.delay.is_zero() => (None, Some(will)),
+        Some(will) if will.delay.is_zero() && !waits => (None, Some(will)),
         will => (will, None),
     };
     // The earlier of delay and session end [MQTT-3.1.2-8].
@@ -104,18 +110,17 @@ fn release(connection: &Connection, close: &Close) -> Option<Box<WillMessage>> {
     if let Some(at) = next {
         core.timers.arm(at, handle);
     }
-    due_now
+    Some((due_now, None))
 }
 
 /// Sends the Will Message: at once when the permissions at hand are current, else as soon as they are known.
-fn send_will(connection: &Connection, will: Box<WillMessage>) {
+fn send_will(connection: &Connection, will: Box<WillMessage>, ended: Option<Ended>) {
     let Connection { core, handle, authenticated, .. } = connection;
     if connection.may_read(Instant::now()) {
         will::publish(core, &will, authenticated, handle);
-        // Only now: a crash before it must not lose the message.
-        handle.remember(core);
+        will::settle(core, handle, ended);
     } else {
-        will::ask_and_publish(core, handle, Arc::clone(authenticated), will, false);
+        will::ask_and_publish(core, handle, Arc::clone(authenticated), will, ended);
     }
 }
 

@@ -7,50 +7,76 @@ use std::{io, sync::Arc, time::Instant};
 
 use session::{Claim, Fanout, Frames, Message, Session};
 use store::{Position, SessionKey, Store, StoredMessage, Ticket};
+use tokio::task::JoinHandle;
 use topic::SubscriptionFilter;
 
 use crate::{broker::Core, counts::Counts, remember::Moment};
 
-/// What an ended session leaves: passes on what others may have, and tells the store that the rest is nobody's.
-/// Returns when that is durable, unless messages have to be read for it first.
-pub(crate) fn settle(
-    core: &Arc<Core>,
-    (id, key): (u64, Option<SessionKey>),
-    ended: &mut Session,
-) -> Option<Ticket> {
-    // What it was done with counts as its claims until the store is told.
-    let done = ended.take_done();
-    let undelivered = ended.shared_undelivered();
-    let filters: Vec<SubscriptionFilter> = ended
-        .subscriptions
-        .iter()
-        .filter(|subscription| subscription.filter.share.is_some())
-        .map(|subscription| subscription.filter.clone())
-        .collect();
-    let done = done.iter().map(|claim| claim.place);
-    let places: Vec<_> = ended.places().chain(done).map(Position).collect();
-    let kept = key.zip(core.store.clone());
-    if undelivered.is_empty() || filters.is_empty() {
-        let (key, store) = kept?;
-        return Some(forget(&*store, key, &places));
-    }
-    let heritage = Heritage { id, undelivered, filters };
-    if heritage.undelivered.iter().all(|(_, message)| message.is_some()) {
-        heritage.pass_on(core);
-        let (key, store) = kept?;
-        return Some(forget(&*store, key, &places));
-    }
-    let core = Arc::clone(core);
-    let (key, store) = kept?;
-    // A crash before the end, or a failure, leaves the session where it was: it ends again at the next start.
-    tokio::task::spawn_blocking(move || match heritage.read_and_pass_on(&core, &*store) {
-        Ok(()) => {
-            forget(&*store, key, &places);
+/// A session that nobody finds any more, and that the store still has: a crash before [`Self::settle`] ends it again.
+#[must_use = "the store has it until it is told"]
+pub(crate) struct Ended {
+    pub(crate) id: u64,
+    pub(crate) key: Option<SessionKey>,
+    /// As it was.
+    pub(crate) session: Session,
+}
+
+/// When an ended session cannot come back.
+pub(crate) enum Gone {
+    /// With this; at once, when the store never knew it.
+    With(Option<Ticket>),
+    /// That is known once messages were read that others inherit.
+    Reading(JoinHandle<Option<Ticket>>),
+}
+
+impl Gone {
+    /// `None` also when messages cannot be read, which was said: then it ends again at the next start.
+    pub(crate) async fn ticket(self) -> Option<Ticket> {
+        match self {
+            Self::With(ticket) => ticket,
+            Self::Reading(reading) => reading.await.unwrap_or_default(),
         }
-        Err(error) => tracing::error!(event = "store_unreadable", %error,
-            "messages of a shared subscription cannot be given to another member"),
-    });
-    None
+    }
+}
+
+impl Ended {
+    /// Passes on what others may have of what it leaves, and tells the store that the rest is nobody's.
+    pub(crate) fn settle(mut self, core: &Arc<Core>) -> Gone {
+        // What it was done with counts as its claims until the store is told.
+        let done = self.session.take_done();
+        let undelivered = self.session.shared_undelivered();
+        let filters: Vec<SubscriptionFilter> = self
+            .session
+            .subscriptions
+            .iter()
+            .filter(|subscription| subscription.filter.share.is_some())
+            .map(|subscription| subscription.filter.clone())
+            .collect();
+        let done = done.iter().map(|claim| claim.place);
+        let places: Vec<_> = self.session.places().chain(done).map(Position).collect();
+        let kept = self.key.zip(core.store.clone());
+        if undelivered.is_empty() || filters.is_empty() {
+            return Gone::With(kept.map(|(key, store)| forget(&*store, key, &places)));
+        }
+        let heritage = Heritage { id: self.id, undelivered, filters };
+        if heritage.undelivered.iter().all(|(_, message)| message.is_some()) {
+            heritage.pass_on(core);
+            return Gone::With(kept.map(|(key, store)| forget(&*store, key, &places)));
+        }
+        let Some((key, store)) = kept else { return Gone::With(None) };
+        let core = Arc::clone(core);
+        // A crash before the end, or a failure, leaves the session where it was: it ends again at the next start.
+        Gone::Reading(tokio::task::spawn_blocking(move || {
+            match heritage.read_and_pass_on(&core, &*store) {
+                Ok(()) => Some(forget(&*store, key, &places)),
+                Err(error) => {
+                    tracing::error!(event = "store_unreadable", %error,
+                        "messages of a shared subscription cannot be given to another member");
+                    None
+                }
+            }
+        }))
+    }
 }
 
 fn forget(store: &dyn Store, key: SessionKey, places: &[Position]) -> Ticket {
@@ -121,5 +147,7 @@ fn pass_on(core: &Core, message: &Arc<Message>, ended: u64, filters: &[Subscript
     route.shared_only(|filter| Some(filter) == came_by);
     let mut frames = Frames::default();
     let mut fanout = Fanout::from_message(message, now, &mut frames);
-    core.deliver(&route, &mut fanout, now, &mut Counts::new(&core.metrics));
+    // Also when the store takes nothing: it was promised, and is not more than what is given back for it.
+    let mut counts = Counts::new(&core.metrics);
+    core.deliver(core.store(), (&route, &mut fanout), now, &mut counts);
 }

@@ -54,6 +54,10 @@ impl Connection {
     /// Reads on, when little is left in memory.
     pub(crate) fn poll_load(&mut self, cx: &mut Context<'_>) -> Result<(), Close> {
         let Some(store) = self.core.store.clone() else { return Ok(()) };
+        if self.load_after.is_some_and(|ticket| store.durable() < ticket) {
+            // It wakes us.
+            return Ok(());
+        }
         loop {
             if self.loading.is_none() {
                 let wanted = self.wanted()?;
@@ -73,9 +77,9 @@ impl Connection {
                 Err(_) if self.wanted()? != wanted => continue,
                 Err(error) => return Err(self.cannot_load(&error)),
             };
-            let unwritten = page.unwritten;
+            self.load_after = page.unwritten;
             self.hand_in(page)?;
-            if let Some(ticket) = unwritten {
+            if let Some(ticket) = self.load_after {
                 store.wake_when_durable(ticket, cx.waker());
                 return Ok(());
             }

@@ -4,14 +4,14 @@
 //! permitted. On the usual path a message costs a comparison of the topic with the last one, two loads, and the
 //! copying into each subscriber's buffer: no lock but the subscriber's, no allocation, no plugin.
 
-use std::{collections::HashMap, time::Instant};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use access::{NotAuthorized, PublishRequest};
 use codec::{
     PacketId, PacketType, ProtocolVersion, Publish, QoS, ReasonCode, encode_acknowledgement,
 };
 use session::{Fanout, Inbound};
-use store::{Origin, Ticket};
+use store::{Origin, Store, Ticket};
 use telemetry::events::PublishDenied;
 use topic::TopicName;
 
@@ -132,8 +132,13 @@ impl Connection {
     ) -> Result<(), Close> {
         self.counts.publish(publish.qos);
         let at = self.resolve_topic(publish)?;
+        let kept = self.handle.key.is_some() && publish.qos == QoS::ExactlyOnce;
+        let handle = kept.then(|| Arc::clone(&self.handle));
+        let _passing_on = handle.as_ref().map(|handle| handle.passing_on.lock());
         if self.is_repetition(publish)? {
-            return self.acknowledge(publish, ReasonCode::Success, None);
+            // Perhaps of what the connection before had not finished when it lost the session.
+            let ticket = self.core.store().filter(|_| kept).map(Store::latest);
+            return self.acknowledge(publish, ReasonCode::Success, ticket);
         }
         let answer = match self.permit(at, publish) {
             Ok(_) if self.check_user_properties(publish).is_err() => {
@@ -249,8 +254,11 @@ impl Connection {
             tracing::debug!(%unavailable, "PUBLISH refused");
             self.counts.dropped("store_unavailable", 1);
             match (publish.qos, self.version) {
-                // Nothing was promised: it goes to those who are there.
-                (QoS::AtMostOnce, _) => retain = false,
+                // Nothing was promised: it goes to those who are there. What is retained is out of date.
+                (QoS::AtMostOnce, _) => {
+                    retain = false;
+                    core.retained.forget(topic.as_str());
+                }
                 (_, ProtocolVersion::V5) => {
                     return Ok(Answer::Refused(ReasonCode::QuotaExceeded));
                 }
@@ -297,7 +305,12 @@ impl Connection {
         if let Some(kept) = keeping.finish() {
             ticket = ticket.max(Some(kept.tell(&mut self.wakes)));
             if let Some(origin) = origin {
-                self.handle.state.lock().session.note_stored(origin.packet_id);
+                let mut state = self.handle.state.lock();
+                match core.store().filter(|_| state.ended) {
+                    // The store was told of its end perhaps before it was told of this.
+                    Some(store) => drop(store.release(origin)),
+                    None => state.session.note_stored(origin.packet_id),
+                }
             }
         }
         Ok(Answer::Accepted { anybody: !route.is_empty(), ticket })

@@ -1,7 +1,8 @@
 //! What the store keeps of a session beside its messages, and a session as the next process finds it again.
 //!
 //! Written when a connection comes and when it goes, and when a delayed Will Message was sent: what is found with
-//! nothing said about its end was connected when the process ended, and that was the end of the connection.
+//! nothing said about its end was connected when the process ended, and that was the end of the connection. Of a session
+//! that ends with its connection only that is kept, for its Will Message.
 
 use std::{
     net::SocketAddr,
@@ -21,6 +22,7 @@ use crate::{
     kept_identity::{from_kept, to_kept},
     router::Subscriber,
     sessions::{Facts, SessionHandle, State},
+    will,
 };
 
 /// Writes down what is to be known of a session. `None` = it is not kept.
@@ -29,7 +31,7 @@ pub(crate) fn remember(
     handle: &SessionHandle,
     state: &State,
 ) -> Option<Ticket> {
-    let (store, key) = (store?, handle.key?);
+    let (store, key) = (store?, handle.stored?);
     if state.ended {
         return None;
     }
@@ -132,7 +134,14 @@ pub(crate) fn restore(
     }
     // Now that all who may inherit something are there.
     for handle in superseded {
-        core.end_session(&handle);
+        let ended = core.end_session(&handle);
+        let mut state = handle.state.lock();
+        let (will, authenticated) = (state.will.take(), Arc::clone(&state.facts.authenticated));
+        drop(state);
+        match will {
+            Some(will) => will::ask_and_publish(core, &handle, authenticated, will, Some(ended)),
+            None => drop(ended.settle(core)),
+        }
     }
     Ok(())
 }

@@ -114,7 +114,10 @@ impl Retained {
     /// Nothing is retained for the topic any more: what was there is out of date.
     pub(crate) fn forget(&self, topic: &str) -> Option<Ticket> {
         let mut tree = self.tree.write();
-        let removed = tree.remove(topic)?;
+        let Some(removed) = tree.remove(topic) else {
+            // Somebody else may have removed it a moment ago.
+            return self.store.as_ref().map(|store| store.latest());
+        };
         self.bytes.fetch_sub(removed.message.size_bytes() as u64, Ordering::Relaxed);
         self.store.as_ref().map(|store| store.remove_retained(topic.to_owned()))
     }

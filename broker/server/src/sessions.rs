@@ -1,7 +1,7 @@
 //! Every session by client identifier, with or without a connection; takeover.
 //!
 //! Locks: a shard of the map, then a session's state ([`Sessions::open`], [`Sessions::remove`]); or a
-//! session's routing, then its state or the router, one after the other. The count of sessions is
+//! session's routing or what it is passing on, then states or the router, one after the other. The count of sessions is
 //! locked for a moment within either, and the store is called within any: what is written of a session
 //! has the order of what happened to it. Nothing else holds two.
 
@@ -32,12 +32,18 @@ pub(crate) struct SessionHandle {
     pub(crate) client_id: Arc<str>,
     /// What the store knows it by, when it outlives the process.
     pub(crate) key: Option<SessionKey>,
+    /// The same, also when the store has nothing of it but that it is there with a Will Message: a crash must not
+    /// swallow that.
+    pub(crate) stored: Option<SessionKey>,
     /// The session belongs to this principal; nobody else resumes it or takes it over.
     pub(crate) principal: Arc<str>,
     /// Held by whoever changes the session's subscriptions or their place in the router, from the
     /// first look at the state to the last change of the router: so the router never holds what an
     /// older permission or a connection that was taken over had to say.
     pub(crate) routing: Mutex<()>,
+    /// Held while a QoS 2 message of the client is passed on. Who takes the session over meanwhile is
+    /// sent the same again, and must not say that it is accepted before it is.
+    pub(crate) passing_on: Mutex<()>,
     /// Whether a connection has it, for those who need not lock to know.
     connected: AtomicBool,
     pub(crate) state: Mutex<State>,
@@ -199,11 +205,22 @@ impl Sessions {
             state.session.keep();
             store.new_session()
         });
-        let (routing, state) = (Mutex::new(()), Mutex::new(state));
-        let connected = AtomicBool::new(true);
-        let handle =
-            Arc::new(SessionHandle { id, client_id, key, principal, routing, connected, state });
-        let ticket = store.and_then(|_| remember(store, &handle, &handle.state.lock()));
+        // Whose session ends with the connection is let in without room, too.
+        let has_room = |store: &&dyn Store| state.will.is_some() && store.check().is_ok();
+        let of_will = || open.store.filter(has_room).map(Store::new_session);
+        let stored = key.or_else(of_will);
+        let handle = Arc::new(SessionHandle {
+            id,
+            client_id,
+            key,
+            stored,
+            principal,
+            routing: Mutex::new(()),
+            passing_on: Mutex::new(()),
+            connected: AtomicBool::new(true),
+            state: Mutex::new(state),
+        });
+        let ticket = remember(open.store, &handle, &handle.state.lock());
         (handle, ticket)
     }
 
@@ -221,8 +238,10 @@ impl Sessions {
             id,
             client_id: Arc::clone(client_id),
             key: Some(key),
+            stored: Some(key),
             principal: Arc::clone(&principal),
             routing: Mutex::new(()),
+            passing_on: Mutex::new(()),
             connected: AtomicBool::new(false),
             state: Mutex::new(state),
         });
@@ -307,9 +326,7 @@ impl State {
     /// Tells the store what it need not keep for the session any more.
     pub(crate) fn settle(&mut self, store: Option<&dyn Store>, key: Option<SessionKey>) {
         let (Some(store), Some(key)) = (store, key) else { return };
-        for claim in self.session.take_given_up() {
-            store.receive(key, claim.number.get());
-        }
+        self.session.note_given_up(|number| store.receive(key, number).0);
         let done = self.session.take_done();
         if !done.is_empty() {
             let done: Vec<_> = done.iter().map(|c| (c.number.get(), Position(c.place))).collect();
@@ -387,7 +404,7 @@ impl SessionHandle {
 
     /// Writes down what is to be known of the session as it is now.
     pub(crate) fn remember(&self, core: &Core) {
-        if self.key.is_some() {
+        if self.stored.is_some() {
             remember(core.store(), self, &self.state.lock());
         }
     }

@@ -167,10 +167,10 @@ fn subscriber(
 /// lose it.
 pub(crate) fn judge_again(core: &Core, handle: &Arc<SessionHandle>) {
     let _routing = handle.routing.lock();
-    let judged = Judged::new(core, handle);
+    let judged = Judged::route(core, handle);
     let mut state = handle.state.lock();
     let state = &mut *state;
-    if judged.is_narrow {
+    if judged.is_narrow() {
         state.session.take_back_output();
     }
     let dropped = if state.session.has_waiting() {
@@ -178,7 +178,7 @@ pub(crate) fn judge_again(core: &Core, handle: &Arc<SessionHandle>) {
     } else {
         0
     };
-    state.retained.retain(|cursor| judged.flowing.iter().any(|s| s.filter == cursor.filter));
+    state.retained.retain(|cursor| judged.flows(&cursor.filter));
     for cursor in &mut state.retained {
         // Asked at each message from now on: the permissions that made the cursor are gone.
         cursor.guarded = true;
@@ -193,59 +193,62 @@ pub(crate) fn judge_again(core: &Core, handle: &Arc<SessionHandle>) {
 /// As [`judge_again`], but what waits is left alone.
 pub(crate) fn stop_routing(core: &Core, handle: &Arc<SessionHandle>) {
     let _routing = handle.routing.lock();
-    Judged::new(core, handle);
+    Judged::route(core, handle);
 }
 
 /// The subscriptions of a session by its permissions.
 pub(crate) struct Judged {
     permissions: Arc<Permissions>,
-    flowing: Vec<Subscription>,
+    flowing: Vec<(Subscription, SubscribePermit)>,
     refused: Vec<Subscription>,
-    /// Something is refused: a subscription, or a part of one.
-    is_narrow: bool,
 }
 
 impl Judged {
-    /// As they are, for messages that waited in the store.
+    /// As they are.
     pub(crate) fn of(state: &State) -> Self {
         let permissions = Arc::clone(&state.permissions);
-        let subscriptions = state.session.subscriptions.iter().cloned();
-        let (flowing, refused): (Vec<_>, Vec<_>) = subscriptions.partition(|subscription| {
+        Self::by(permissions, state.session.subscriptions.iter().cloned())
+    }
+
+    fn by(permissions: Arc<Permissions>, all: impl Iterator<Item = Subscription>) -> Self {
+        let mut judged = Self { permissions, flowing: Vec::new(), refused: Vec::new() };
+        for subscription in all {
             let qos = subscription.options.maximum_qos;
             let asked = SubscribeRequest { filter: &subscription.filter, qos };
-            permissions.permit_subscribe(asked).is_ok()
-        });
-        Self { permissions, flowing, refused, is_narrow: true }
+            match judged.permissions.permit_subscribe(asked) {
+                Ok(permit) => judged.flowing.push((subscription, permit)),
+                Err(_) => judged.refused.push(subscription),
+            }
+        }
+        judged
     }
 
     /// Puts what is permitted into the router and takes the rest out. The session's routing is
     /// locked.
-    fn new(core: &Core, handle: &Arc<SessionHandle>) -> Self {
+    fn route(core: &Core, handle: &Arc<SessionHandle>) -> Self {
         let (permissions, subscriptions) = {
             let state = handle.state.lock();
             let subscriptions: Vec<_> = state.session.subscriptions.iter().cloned().collect();
             (Arc::clone(&state.permissions), subscriptions)
         };
-        let (flowing, refused) = (Vec::with_capacity(subscriptions.len()), Vec::new());
-        let mut judged = Self { permissions, flowing, refused, is_narrow: false };
-        for subscription in subscriptions {
-            let qos = subscription.options.maximum_qos;
-            let asked = SubscribeRequest { filter: &subscription.filter, qos };
-            match judged.permissions.permit_subscribe(asked) {
-                Ok(permit) => {
-                    judged.is_narrow |= permit.check_each_delivery;
-                    let permissions = &judged.permissions;
-                    core.router.subscribe(subscriber(handle, &subscription, permissions, permit));
-                    judged.flowing.push(subscription);
-                }
-                Err(_) => {
-                    judged.is_narrow = true;
-                    core.router.unsubscribe(handle.id, &subscription.filter);
-                    judged.refused.push(subscription);
-                }
-            }
+        let judged = Self::by(permissions, subscriptions.into_iter());
+        for (subscription, permit) in &judged.flowing {
+            core.router.subscribe(subscriber(handle, subscription, &judged.permissions, *permit));
+        }
+        for subscription in &judged.refused {
+            core.router.unsubscribe(handle.id, &subscription.filter);
         }
         judged
+    }
+
+    /// Whether something is refused: a subscription, or a part of one.
+    fn is_narrow(&self) -> bool {
+        !self.refused.is_empty()
+            || self.flowing.iter().any(|(_, permit)| permit.check_each_delivery)
+    }
+
+    fn flows(&self, filter: &SubscriptionFilter) -> bool {
+        self.flowing.iter().any(|(subscription, _)| subscription.filter == *filter)
     }
 
     /// Whether a message that waits may be delivered. One that no subscription of today is about
@@ -256,7 +259,7 @@ impl Judged {
         let permits = |filter: &SubscriptionFilter, qos| {
             self.permissions.permit_delivery(topic, SubscribeRequest { filter, qos })
         };
-        let mut flowing = self.flowing.iter().filter(about).peekable();
+        let mut flowing = self.flowing.iter().map(|(flowing, _)| flowing).filter(about).peekable();
         if flowing.peek().is_some() {
             return flowing.any(|s| permits(&s.filter, s.options.maximum_qos));
         }

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Weak},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use access::Authenticated;
@@ -11,7 +11,10 @@ use parking_lot::Mutex;
 use session::WillMessage;
 use tokio::sync::Notify;
 
-use crate::{broker::Core, sessions::SessionHandle, will};
+use crate::{broker::Core, inherit::Ended, sessions::SessionHandle, will};
+
+/// When a session is looked at again for which there was no room.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// When to look at which session: at most one entry each. It may be out of date: whoever looks asks the session.
 #[derive(Default)]
@@ -94,11 +97,8 @@ fn look_at(core: &Arc<Core>, handle: &Arc<SessionHandle>) {
     let Some(due) = settle(core, handle, Instant::now()) else { return };
     match due.will {
         // The client is away: its permissions may be old. The session goes after its will: a crash must not take both.
-        Some(will) => will::ask_and_publish(core, handle, due.authenticated, will, due.ends),
-        None if due.ends => {
-            core.end_session(handle);
-        }
-        None => {}
+        Some(will) => will::ask_and_publish(core, handle, due.authenticated, will, due.ended),
+        None => drop(due.ended.map(|ended| ended.settle(core))),
     }
 }
 
@@ -106,8 +106,8 @@ fn look_at(core: &Arc<Core>, handle: &Arc<SessionHandle>) {
 struct Due {
     will: Option<Box<WillMessage>>,
     authenticated: Arc<Authenticated>,
-    /// It is over: nobody resumes it any more.
-    ends: bool,
+    /// It is over.
+    ended: Option<Ended>,
 }
 
 /// What is due of a session at `now`; arms its next timer.
@@ -118,6 +118,12 @@ fn settle(core: &Arc<Core>, handle: &Arc<SessionHandle>, now: Instant) -> Option
     }
     let expired = state.expires.is_some_and(|at| at <= now);
     let will_due = expired || state.will_due.is_some_and(|at| at <= now);
+    if will_due && handle.stored.is_some() && !core.takes() {
+        // What is sent or inherited now would have to be written: for as long as there is no room, no time passes.
+        drop(state);
+        core.timers.arm(now + LOOK_AGAIN, handle);
+        return None;
+    }
     let will = if will_due { state.will.take() } else { None };
     let authenticated = Arc::clone(&state.facts.authenticated);
     let mut next = state.expires;
@@ -127,11 +133,13 @@ fn settle(core: &Arc<Core>, handle: &Arc<SessionHandle>, now: Instant) -> Option
         next = state.will_due.into_iter().chain(next).min();
     }
     state.ended = expired;
+    let outlived = state.facts.session_expiry_interval > 0;
     drop(state);
+    let ended = expired.then(|| core.end_session(handle));
     if expired {
-        core.metrics.sessions_expired.inc();
+        core.metrics.sessions_expired.inc_by(u64::from(outlived));
     } else if let Some(at) = next {
         core.timers.arm(at, handle);
     }
-    Some(Due { will, authenticated, ends: expired })
+    Some(Due { will, authenticated, ended })
 }

@@ -44,11 +44,14 @@ impl Connection {
             state.retained.retain(|cursor| &cursor.filter != filter);
             state.session.subscriptions.remove(filter)
         };
+        let kept = self.handle.key.zip(self.core.store());
         if removed.is_none() {
+            // The connection that had the session before may have removed it a moment ago.
+            *ticket = (*ticket).max(kept.map(|(_, store)| store.latest()));
             return ReasonCode::NoSubscriptionExisted;
         }
         self.core.router.unsubscribe(self.handle.id, filter);
-        if let Some((key, store)) = self.handle.key.zip(self.core.store()) {
+        if let Some((key, store)) = kept {
             *ticket = Some(store.remove_subscription(key, filter.to_string()));
         }
         ReasonCode::Success

@@ -12,7 +12,7 @@ use session::{Fanout, Frames, Message, WillMessage};
 use telemetry::events::{PublishDenied, WillRefused};
 use topic::{InvalidTopic, TopicName};
 
-use crate::{broker::Core, counts::Counts, sessions::SessionHandle};
+use crate::{broker::Core, counts::Counts, inherit::Ended, sessions::SessionHandle};
 
 /// The Will Message of a CONNECT in the form in which it waits.
 pub(crate) fn prepare(will: &Will) -> Result<Box<WillMessage>, InvalidTopic> {
@@ -36,13 +36,13 @@ pub(crate) fn permit(will: &WillMessage, permissions: &Permissions) -> Result<()
 }
 
 /// Asks for the client's permissions, which may be old, and then publishes its Will Message. A failure to learn them is
-/// a refusal. In a task of its own: whoever answers slowly holds up nobody else.
+/// a refusal. In a task of its own: whoever answers slowly holds up nobody else. `ended` = the session is over with it.
 pub(crate) fn ask_and_publish(
     core: &Arc<Core>,
     handle: &Arc<SessionHandle>,
     authenticated: Arc<Authenticated>,
     will: Box<WillMessage>,
-    ends: bool,
+    ended: Option<Ended>,
 ) {
     let (core, handle) = (Arc::clone(core), Arc::clone(handle));
     tokio::spawn(async move {
@@ -50,13 +50,16 @@ pub(crate) fn ask_and_publish(
             Ok(current) => publish(&core, &will, &current, &handle),
             Err(refusal) => refuse(&core, &handle, "permissions_unknown", &refusal),
         }
-        // Only now: a crash before it must not lose the message.
-        if ends {
-            core.end_session(&handle);
-        } else {
-            handle.remember(&core);
-        }
+        settle(&core, &handle, ended);
     });
+}
+
+/// The Will Message was dealt with. Only now: a crash before that must not lose it.
+pub(crate) fn settle(core: &Arc<Core>, handle: &SessionHandle, ended: Option<Ended>) {
+    match ended {
+        Some(ended) => drop(ended.settle(core)),
+        None => handle.remember(core),
+    }
 }
 
 /// Publishes a Will Message if it is still permitted, in the name of `authenticated`. `handle` is the session that it
@@ -84,7 +87,7 @@ fn refuse(core: &Core, handle: &SessionHandle, reason: &'static str, cause: &dyn
     WillRefused { client_id: &handle.client_id, reason, cause }.emit(&core.metrics);
 }
 
-/// Retained store, then every subscriber.
+/// Retained store, then every subscriber; when the store takes nothing, those who need none.
 fn spread(core: &Core, will: &WillMessage, publisher: &SessionHandle) {
     let message = &will.message;
     let topic = message.topic();
@@ -98,14 +101,23 @@ fn spread(core: &Core, will: &WillMessage, publisher: &SessionHandle) {
         &mut frames,
     );
     let mut counts = Counts::new(&core.metrics);
-    if message.retain() {
+    let route = core.router.route(topic.as_str(), publisher.id);
+    let unavailable = core.store().and_then(|store| store.check().err());
+    if let Some(unavailable) = &unavailable {
+        if message.retain() {
+            core.retained.forget(topic.as_str());
+        }
+        if message.retain() || route.is_kept(message.qos()) {
+            refuse(core, publisher, "store_unavailable", unavailable);
+        }
+    } else if message.retain() {
         let sizes = &core.live.load().limits.sizes;
         if core.retained.apply(fanout.message(), &publisher.client_id, sizes).is_err() {
             counts.dropped("retained_full", 1);
             core.retained.forget(topic.as_str());
         }
     }
-    let route = core.router.route(topic.as_str(), publisher.id);
-    core.deliver(&route, &mut fanout, now, &mut counts);
+    let store = core.store().filter(|_| unavailable.is_none());
+    core.deliver(store, (&route, &mut fanout), now, &mut counts);
     core.metrics.wills_published.inc();
 }

@@ -143,9 +143,17 @@ impl Inflight {
         self.releases_unsent = true;
     }
 
-    /// What the session holds in the store of all that is in flight.
-    pub(crate) fn claims(&self) -> impl Iterator<Item = Claim> {
-        self.entries.iter().filter_map(|entry| entry.awaiting.claim())
+    /// Where the store has what is in flight, and how many bytes it has while it may be sent again.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = (u64, Option<usize>)> {
+        self.entries.iter().filter_map(|entry| {
+            let bytes = match &entry.awaiting {
+                Awaiting::Acknowledged(owed) | Awaiting::Received(owed) => {
+                    Some(owed.message.size_bytes())
+                }
+                Awaiting::Completed(_) => None,
+            };
+            Some((entry.awaiting.claim()?.place, bytes))
+        })
     }
 
     /// QoS 1 messages whose PUBACK has not come.
@@ -201,7 +209,7 @@ impl Inflight {
         let released = match &entry.awaiting {
             Awaiting::Acknowledged(_) => return None,
             Awaiting::Received(owed) => Released::Now(owed.claim),
-            Awaiting::Completed(_) => Released::Before,
+            Awaiting::Completed(claim) => Released::Before(*claim),
         };
         entry.mark_sent(&mut self.unsent, &mut self.encoded);
         entry.awaiting = Awaiting::Completed(entry.awaiting.claim());
@@ -260,17 +268,28 @@ impl Inflight {
         self.releases_unsent = self.unsent > 0;
     }
 
-    /// Names every entry whose PUBREL was not sent on this connection, and marks it as sent.
-    pub(crate) fn send_releases(&mut self, mut send: impl FnMut(PacketId)) {
+    /// Names every entry whose PUBREL was not sent on this connection, and marks it as sent. `holds`: not
+    /// those, until [`Self::look_at_releases`] says to look again.
+    pub(crate) fn send_releases(
+        &mut self,
+        holds: impl Fn(Claim) -> bool,
+        mut send: impl FnMut(PacketId),
+    ) {
         if !std::mem::take(&mut self.releases_unsent) {
             return;
         }
         for entry in &mut self.entries {
-            if !entry.sent && matches!(entry.awaiting, Awaiting::Completed(_)) {
+            let Awaiting::Completed(claim) = entry.awaiting else { continue };
+            if !entry.sent && !claim.is_some_and(&holds) {
                 entry.mark_sent(&mut self.unsent, &mut self.encoded);
                 send(entry.packet_id);
             }
         }
+    }
+
+    /// A PUBREL that was held back may be sent.
+    pub(crate) fn look_at_releases(&mut self) {
+        self.releases_unsent = true;
     }
 
     /// The first message from position `from` on that was not sent on this connection, and its
@@ -297,14 +316,14 @@ impl Inflight {
     /// The message cannot be sent again on this connection. QoS 1 is over with that. With QoS 2 the
     /// client may hold the identifier already, and would take the next message with it for a
     /// repetition and lose it: the identifier stays until a PUBREL has freed it on both sides.
-    /// What is returned is over; `None` = that PUBREL is to be sent now.
+    /// What is returned is over; `None` = that PUBREL is to be sent.
     pub(crate) fn give_up(&mut self, at: usize) -> Option<Awaiting> {
         let entry = self.entries.get_mut(at)?;
         if matches!(entry.awaiting, Awaiting::Acknowledged(_)) {
             return self.remove(at);
         }
         entry.awaiting = Awaiting::Completed(entry.awaiting.claim());
-        self.mark_sent(at);
+        self.releases_unsent = true;
         None
     }
 
@@ -349,8 +368,8 @@ impl Inflight {
 pub(crate) enum Released {
     /// The message was let go; what the store has of it.
     Now(Option<Claim>),
-    /// An earlier one had done it.
-    Before,
+    /// It was before.
+    Before(Option<Claim>),
 }
 
 /// Packet Identifiers that there are.

@@ -26,8 +26,10 @@ pub(crate) struct Kept {
     unsure: VecDeque<(u64, Option<u64>)>,
     /// Claims that the store need not keep.
     pub(crate) done: Vec<Claim>,
-    /// Claims of messages that were given up with PUBREL: they must not be sent again.
-    pub(crate) given_up: Vec<Claim>,
+    /// Messages that were given up with PUBREL, by number, each with the ticket of what the store was told
+    /// of that, once it was. PUBREL waits for it: after a crash a message that the store does not know to
+    /// be given up is sent again, with an identifier that PUBREL has freed.
+    given_up: Vec<(u64, Option<u64>)>,
 }
 
 impl Kept {
@@ -42,6 +44,16 @@ impl Kept {
         let Some((first, _)) = self.unsure.front() else { return false };
         owed.qos == QoS::ExactlyOnce && owed.claim.is_some_and(|c| c.number.get() >= *first)
     }
+
+    /// It will not be sent again; PUBREL frees its identifier.
+    pub(crate) fn give_up(&mut self, claim: Claim) {
+        self.given_up.push((claim.number.get(), None));
+    }
+
+    /// The store may yet forget that this message was given up.
+    pub(crate) fn holds_release(&self, claim: Claim) -> bool {
+        self.given_up.iter().any(|(number, _)| *number == claim.number.get())
+    }
 }
 
 /// A message will not be delivered. The identifier of a QoS 2 message that the client may have is freed by
@@ -54,7 +66,7 @@ pub(crate) fn let_go(
     let Some(kept) = kept else { return };
     if qos == QoS::ExactlyOnce && kept.may_be_sent(claim) {
         inflight.push_release(claim);
-        kept.given_up.push(claim);
+        kept.give_up(claim);
     } else {
         kept.done.push(claim);
     }
@@ -135,20 +147,28 @@ impl Session {
         }
     }
 
-    /// Everything up to this ticket is durable. Returns the ticket that QoS 2 messages wait for, if they
-    /// do and it is known; [`Self::pump`] sends those that need not wait any more.
-    pub fn durable(&mut self, ticket: u64) -> Option<u64> {
-        let unsure = &mut self.kept.as_mut()?.unsure;
-        while let Some((_, Some(of_it))) = unsure.front() {
-            if *of_it > ticket {
-                return Some(*of_it);
-            }
-            unsure.pop_front();
-        }
+    /// Everything up to this ticket is durable; [`Self::pump`] sends what need not wait any more.
+    pub fn durable(&mut self, ticket: u64) {
+        let Some(kept) = &mut self.kept else { return };
+        let waits = |of_it: &Option<u64>| of_it.is_none_or(|of_it| of_it > ticket);
+        let unsure = &mut kept.unsure;
+        while unsure.pop_front_if(|(_, of_it)| !waits(of_it)).is_some() {}
         if unsure.is_empty() && unsure.capacity() > UNSURE_KEPT {
             *unsure = VecDeque::new();
         }
-        None
+        let before = kept.given_up.len();
+        kept.given_up.retain(|(_, of_it)| waits(of_it));
+        if kept.given_up.len() < before {
+            self.inflight.look_at_releases();
+        }
+    }
+
+    /// The next ticket that something waits for here, as far as that is known.
+    pub fn awaited_ticket(&self) -> Option<u64> {
+        let kept = self.kept.as_ref()?;
+        let unsure = kept.unsure.front().and_then(|(_, of_it)| *of_it);
+        let given_up = kept.given_up.iter().filter_map(|(_, of_it)| *of_it);
+        given_up.chain(unsure).min()
     }
 
     /// What the store need not keep any more.
@@ -156,9 +176,13 @@ impl Session {
         self.kept.as_mut().map(|kept| std::mem::take(&mut kept.done)).unwrap_or_default()
     }
 
-    /// Messages that wait for PUBCOMP only from now on, as if PUBREC had come.
-    pub fn take_given_up(&mut self) -> Vec<Claim> {
-        self.kept.as_mut().map(|kept| std::mem::take(&mut kept.given_up)).unwrap_or_default()
+    /// Names to `receive` the messages that wait for PUBCOMP only from now on, as if PUBREC had come; the
+    /// ticket is that of what the store was told.
+    pub fn note_given_up(&mut self, mut receive: impl FnMut(u64) -> u64) {
+        let given_up = self.kept.iter_mut().flat_map(|kept| &mut kept.given_up);
+        for (number, ticket) in given_up.filter(|(_, ticket)| ticket.is_none()) {
+            *ticket = Some(receive(*number));
+        }
     }
 
     /// Messages that are to be handed in next, in this order: they wait, the client is there, and little
@@ -184,10 +208,16 @@ impl Session {
         }
     }
 
-    /// What the session holds in the store: places of messages that it has not completed.
+    /// What the session holds in the store: places of messages that it has not completed, and how many
+    /// bytes each has. `None` = it is the client's, and will not be wanted again.
+    pub fn claims(&self) -> impl Iterator<Item = (u64, Option<usize>)> {
+        let waiting = self.queue.in_store().map(|w| (w.claim.place, Some(w.bytes)));
+        self.inflight.claims().chain(waiting)
+    }
+
+    /// The places of them.
     pub fn places(&self) -> impl Iterator<Item = u64> {
-        let in_flight = self.inflight.claims().map(|claim| claim.place);
-        in_flight.chain(self.queue.in_store().map(|waiting| waiting.claim.place))
+        self.claims().map(|(place, _)| place)
     }
 
     /// Messages that came by a shared subscription and that another member may have instead: those that
@@ -254,7 +284,7 @@ impl Session {
     /// A QoS 2 message will not be sent again, and its identifier is freed by PUBREL.
     pub(crate) fn given_up(&mut self, claim: Option<Claim>) {
         if let (Some(kept), Some(claim)) = (&mut self.kept, claim) {
-            kept.given_up.push(claim);
+            kept.give_up(claim);
         }
     }
 

@@ -159,10 +159,7 @@ impl Session {
     /// the window holds back PUBLISH only [MQTT-3.3.4-9]; PUBLISH in the first order
     /// [MQTT-4.6.0-1]. Returns how many messages were dropped as too large for the client now.
     pub(crate) fn resend(&mut self, now: Instant) -> usize {
-        let Some(version) = self.version() else {
-            return 0;
-        };
-        if self.inflight.all_sent() {
+        if self.link.is_none() || self.inflight.all_sent() {
             return 0;
         }
         self.send_releases();
@@ -184,8 +181,8 @@ impl Session {
             match self.inflight.give_up(at) {
                 Some(over) => self.done(over.claim()),
                 None => {
-                    release(packet_id, version, &mut self.out);
                     self.given_up(claim);
+                    self.send_releases();
                 }
             }
         }
@@ -219,11 +216,15 @@ impl Session {
             .is_some_and(|owed| !holds(owed) && self.inflight.has_identifier_for(owed.claim))
     }
 
-    /// Sends what frees identifiers, at once: the window holds back PUBLISH only.
+    /// Sends what frees identifiers: the window holds back PUBLISH only.
     fn send_releases(&mut self) {
         let Some(version) = self.version() else { return };
-        let out = &mut self.out;
-        self.inflight.send_releases(|packet_id| release(packet_id, version, out));
+        let Self { inflight, kept, out, .. } = self;
+        let holds = |claim| kept.as_ref().is_some_and(|kept| kept.holds_release(claim));
+        inflight.send_releases(holds, |packet_id| {
+            let (kind, code) = (PacketType::PubRel, ReasonCode::Success);
+            encode_acknowledgement(kind, packet_id, code, version, out);
+        });
     }
 
     /// PUBACK: QoS 1 is complete. `false` = we await no such acknowledgement.
@@ -251,7 +252,11 @@ impl Session {
         }
         Some(match self.inflight.released(packet_id) {
             Some(Released::Now(claim)) => (ReasonCode::Success, claim),
-            Some(Released::Before) => (ReasonCode::Success, None),
+            Some(Released::Before(claim)) => {
+                let holds =
+                    |claim: &Claim| self.kept.as_ref().is_some_and(|k| k.holds_release(*claim));
+                (ReasonCode::Success, claim.filter(holds))
+            }
             None => (ReasonCode::PacketIdentifierNotFound, None),
         })
     }
@@ -280,10 +285,6 @@ impl Session {
     pub fn version(&self) -> Option<ProtocolVersion> {
         self.link.as_ref().map(|link| link.version)
     }
-}
-
-fn release(packet_id: PacketId, version: ProtocolVersion, out: &mut Vec<u8>) {
-    encode_acknowledgement(PacketType::PubRel, packet_id, ReasonCode::Success, version, out);
 }
 
 /// The PUBLISH for a message that is owed.

@@ -179,18 +179,19 @@ impl Session {
     /// has begun on this connection are completed.
     pub fn retain_messages(&mut self, keep: impl Fn(&Message) -> bool) -> usize {
         let Self { queue, inflight, kept, .. } = self;
-        let (mut over, mut given_up) = (Vec::new(), Vec::new());
+        let mut of_entries = Vec::new();
         let gone = queue.retain_owed(
             |owed| keep(&owed.message),
             |claim, qos| let_go((inflight, kept), claim, qos),
         );
-        let gone = gone
-            + inflight.retain_messages(&keep, |claim, stays| {
-                if stays { &mut given_up } else { &mut over }.push(claim);
-            });
-        if let Some(kept) = kept {
-            kept.done.append(&mut over);
-            kept.given_up.append(&mut given_up);
+        let gone =
+            gone + inflight.retain_messages(&keep, |claim, stays| of_entries.push((claim, stays)));
+        for (claim, stays) in of_entries {
+            match kept {
+                Some(kept) if stays => kept.give_up(claim),
+                Some(kept) => kept.done.push(claim),
+                None => {}
+            }
         }
         self.dropped += gone as u64;
         gone

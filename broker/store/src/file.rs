@@ -33,7 +33,7 @@ pub use self::found::FoundClaims;
 use self::{lock::Lock, log::Log, state::Change};
 use crate::{
     KeptSession, KeptSubscription, MessageRef, OpenError, Origin, Owed, Position, Retained,
-    SessionKey, Store, StoredMessage, Ticket, Unavailable,
+    SessionKey, Store, StoredMessage, Ticket, Unavailable, Usage,
 };
 
 /// What "durable" means.
@@ -103,6 +103,7 @@ pub struct FoundSession {
 pub struct FileStore {
     log: Arc<Log>,
     last_session: AtomicU64,
+    segment_bytes: u64,
     writer: Mutex<Option<JoinHandle<io::Result<()>>>>,
     /// Held as long as the store is open.
     lock: Mutex<Option<Lock>>,
@@ -114,7 +115,7 @@ impl FileStore {
     /// # Errors
     /// The folder cannot be used, was written by another version, or is damaged.
     pub fn open(options: Options) -> Result<(Self, Recovered), OpenError> {
-        let folder = options.folder.clone();
+        let (folder, segment_bytes) = (options.folder.clone(), options.segment_bytes);
         let opened = recovery::open(options)?;
         let log = Arc::clone(&opened.writer.log);
         let writer = opened.writer;
@@ -127,6 +128,7 @@ impl FileStore {
         let store = Self {
             log,
             last_session: AtomicU64::new(opened.last_session),
+            segment_bytes,
             writer: Mutex::new(Some(writer)),
             lock: Mutex::new(Some(opened.lock)),
         };
@@ -174,8 +176,8 @@ impl Store for FileStore {
         self.log.moved((from, to), size, owed);
     }
 
-    fn crowded(&self) -> Option<Position> {
-        self.log.claims.crowded()
+    fn usage(&self) -> Usage {
+        Usage { file_bytes: self.segment_bytes, ..self.log.usage() }
     }
 
     fn complete(&self, session: SessionKey, done: &[(u64, Position)]) -> Ticket {
@@ -220,6 +222,10 @@ impl Store for FileStore {
 
     fn remove_retained(&self, topic: String) -> Ticket {
         self.log.change(Change::RemoveRetained(topic))
+    }
+
+    fn latest(&self) -> Ticket {
+        self.log.latest()
     }
 
     fn durable(&self) -> Ticket {

@@ -19,7 +19,7 @@ mod error;
 mod file;
 mod kept;
 
-use std::{io, task::Waker};
+use std::{io, task::Waker, time::Duration};
 
 use codec::{PacketId, QoS};
 
@@ -129,6 +129,23 @@ pub struct Owed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(pub u64);
 
+/// What a store takes, and took.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes of memory that wait to be written.
+    pub pending_bytes: u64,
+    /// Where the files of the log begin, the oldest first; the last is written to.
+    pub files: Vec<Position>,
+    /// Bytes in them.
+    pub log_bytes: u64,
+    /// Bytes of one file, roughly.
+    pub file_bytes: u64,
+    /// Batches that were written.
+    pub commits: u64,
+    /// How long that took.
+    pub commit_time: Duration,
+}
+
 /// Why nothing more is taken at present. What was taken before is written as soon as that works.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the store takes nothing at present: {0}")]
@@ -189,9 +206,9 @@ pub trait Store: Send + Sync {
     /// this keeps others from completing it meanwhile.
     fn append_moved(&self, from: Position, to: Position, size: (usize, Option<u64>), owed: Owed);
 
-    /// `Some(end)` when the oldest messages keep too much space from being given back: the caller
-    /// moves every claim on a message below `end`, with [`Self::append_moved`].
-    fn crowded(&self) -> Option<Position>;
+    /// What it takes at present. Whoever finds that too much moves every claim on a message in the
+    /// oldest files, with [`Self::append_moved`]: then they are given back.
+    fn usage(&self) -> Usage;
 
     /// The session is done with these of its messages: they were delivered, or dropped.
     fn complete(&self, session: SessionKey, done: &[(u64, Position)]) -> Ticket;
@@ -226,6 +243,9 @@ pub trait Store: Send + Sync {
 
     /// Nothing is retained for the topic any more.
     fn remove_retained(&self, topic: String) -> Ticket;
+
+    /// The ticket of everything that was taken so far, by whomever.
+    fn latest(&self) -> Ticket;
 
     /// Everything with this ticket or an earlier one survives what [`Durability`] says.
     fn durable(&self) -> Ticket;

@@ -60,7 +60,7 @@ fn each_acknowledgement_ends_only_what_awaits_it() {
     assert!(window.complete(id(9), |_| true).is_none());
     assert_eq!((window.released(id(1)), window.released(id(9))), (None, None));
     assert_eq!(window.released(id(3)), Some(Released::Now(None)));
-    assert_eq!(window.released(id(3)), Some(Released::Before), "a repeated PUBREC is fine");
+    assert_eq!(window.released(id(3)), Some(Released::Before(None)), "a repeated PUBREC is fine");
     assert!(window.complete(id(4), acknowledged).is_some());
     assert!(window.complete(id(4), acknowledged).is_none());
     assert_eq!(show(&window), "1a 2r 3c");
@@ -76,8 +76,8 @@ fn everything_is_sent_again_releases_first() {
     window.mark_unsent();
     assert_eq!(show(&window), "1a! 2r! 3c! 4a!");
     let mut released = Vec::new();
-    window.send_releases(|packet_id| released.push(packet_id.get()));
-    window.send_releases(|packet_id| released.push(packet_id.get()));
+    window.send_releases(|_| false, |packet_id| released.push(packet_id.get()));
+    window.send_releases(|_| false, |packet_id| released.push(packet_id.get()));
     assert_eq!(released, [3]);
     let mut resent = Vec::new();
     let mut from = 0;
@@ -96,7 +96,7 @@ fn acknowledgements_of_what_is_not_sent_again_yet() {
     window.mark_unsent();
     assert!(window.complete(id(1), |_| true).is_some() && window.released(id(3)).is_some());
     assert_eq!(show(&window), "2r! 3c");
-    window.send_releases(|packet_id| panic!("{packet_id:?} was released already"));
+    window.send_releases(|_| false, |packet_id| panic!("{packet_id:?} was released already"));
 }
 
 #[test]
@@ -105,6 +105,8 @@ fn what_cannot_be_sent_again_keeps_its_exactly_once_identifier() {
     window.mark_unsent();
     assert!(window.give_up(0).is_some(), "QoS 1 needs no PUBREL");
     assert!(window.give_up(0).is_none(), "QoS 2 does");
+    assert_eq!(show(&window), "2c! 3r!");
+    window.send_releases(|_| false, |packet_id| assert_eq!(packet_id.get(), 2));
     assert_eq!(show(&window), "2c 3r!");
 }
 
@@ -114,14 +116,14 @@ fn revoked_messages_go_unless_sent() {
     window.released(id(3));
     assert_eq!(window.retain_messages(|_| false, |_, _| ()), 0, "all are sent");
     window.mark_unsent();
-    window.send_releases(|_| ());
+    window.send_releases(|_| false, |_| ());
     let (at, ..) = window.next_unsent(0).unwrap();
     window.mark_sent(at);
     assert_eq!(window.retain_messages(|_| true, |_, _| ()), 0);
     assert_eq!(window.retain_messages(|_| false, |_, _| ()), 2);
     assert_eq!(show(&window), "1a 2c! 3c");
     let mut released = Vec::new();
-    window.send_releases(|packet_id| released.push(packet_id.get()));
+    window.send_releases(|_| false, |packet_id| released.push(packet_id.get()));
     assert_eq!((released, show(&window).as_str()), (vec![2], "1a 2c 3c"));
 }
 

@@ -20,7 +20,7 @@ impl Bench {
     fn take(&mut self, qos: u8) -> Delivered {
         let delivered = self.take_unsure(qos);
         self.session.written(self.session.last_number(), 1);
-        assert_eq!(self.session.durable(1), None);
+        self.session.durable(1);
         self.session.pump(self.now);
         delivered
     }
@@ -90,14 +90,17 @@ fn exactly_once_waits_until_the_store_has_it() {
     assert_eq!(bench.written(), "", "and nothing overtakes it");
     // Whoever wrote the later one was faster.
     bench.session.written(3, 7);
-    assert_eq!(bench.session.durable(7), None, "it is not known what to wait for");
+    bench.session.durable(7);
+    assert_eq!(bench.session.awaited_ticket(), None, "it is not known what to wait for");
     bench.session.pump(bench.now);
     assert_eq!(bench.written(), "");
     bench.session.written(1, 8);
-    assert_eq!(bench.session.durable(7), Some(8));
+    bench.session.durable(7);
+    assert_eq!(bench.session.awaited_ticket(), Some(8));
     bench.session.pump(bench.now);
     assert_eq!(bench.written(), "");
-    assert_eq!(bench.session.durable(8), None);
+    bench.session.durable(8);
+    assert_eq!(bench.session.awaited_ticket(), None);
     bench.session.pump(bench.now);
     assert_eq!(bench.written(), "P2 P3");
     let answer = bench.session.handle_pubrec(id(2), ReasonCode::Success, bench.now);
@@ -224,10 +227,40 @@ fn an_identifier_that_the_client_may_hold_is_let_go_on_both_sides() {
         assert!(bench.session.hand_in(waiting.claim, None), "all are refused");
     }
     bench.session.pump(bench.now);
-    assert_eq!(bench.written(), "R7");
+    assert_eq!(bench.written(), "", "after a crash it would come again");
+    let mut told = Vec::new();
+    bench.session.note_given_up(|number| {
+        told.push(number);
+        8
+    });
+    assert_eq!((told, bench.session.awaited_ticket()), (vec![6], Some(8)));
+    for (ticket, written) in [(7, ""), (8, "R7"), (9, "")] {
+        bench.session.durable(ticket);
+        bench.session.pump(bench.now);
+        assert_eq!(bench.written(), written);
+    }
     assert_eq!((bench.done(), bench.session.dropped()), (vec![7, 9], 3));
     bench.session.handle_pubcomp(id(7), bench.now);
     assert_eq!(bench.done(), [6]);
+}
+
+/// One that was sent, and is too large for the client on its next connection.
+#[test]
+fn what_became_too_large_is_released_once_the_store_knows() {
+    let mut bench = kept();
+    bench.attach(ProtocolVersion::V5, None);
+    bench.take(2);
+    bench.take(1);
+    assert_eq!(bench.written(), "P2 P3");
+    assert_eq!(bench.attach(ProtocolVersion::V5, Some(5)), "");
+    bench.session.note_given_up(|_| 9);
+    // PUBREC for the first sending: that PUBREL waits too.
+    let answer = bench.session.handle_pubrec(id(2), ReasonCode::Success, bench.now).unwrap();
+    assert_eq!(answer.1.map(|claim| claim.number.get()), Some(1));
+    assert_eq!(bench.attach(ProtocolVersion::V5, Some(5)), "");
+    bench.session.durable(9);
+    bench.session.pump(bench.now);
+    assert_eq!(bench.written(), "R2");
 }
 
 #[test]

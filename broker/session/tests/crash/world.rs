@@ -200,25 +200,33 @@ impl World {
             let topic = TopicName::new("down").unwrap();
             let message = Message::new(topic, b"", kept.text.as_bytes(), kept.qos);
             let number: u64 = kept.text.parse().unwrap();
-            // From some time on: before, it may have been sent.
-            let refused = self.refused.contains(&number)
-                || self.lossy && self.random.u8(0..8) == 0 && self.refused.insert(number);
+            // From some time on: before, it may have been sent. What came then may be permitted again.
+            let came = self.client.got.iter().any(|(text, _)| *text == kept.text);
+            let refused =
+                !came && self.refused.contains(&number) || self.lossy && self.random.u8(0..8) == 0;
+            if refused {
+                self.refused.insert(number);
+            }
             let message = Some(Arc::new(message)).filter(|_| !refused);
             self.session.hand_in(waiting.claim, message);
             self.summary.paged += 1;
         }
-        for claim in self.session.take_given_up() {
-            self.disk.append(Record::Received(claim.number.get()));
-        }
-        for claim in self.session.take_done() {
-            self.disk.append(Record::Done(claim.number.get()));
-        }
+        self.tell_disk();
         self.session.durable(durable);
         self.session.pump(self.now);
         if self.session.has_output() {
             let mut output = Vec::new();
             self.session.take_output(&mut output, self.now);
             self.down.extend(output);
+        }
+    }
+
+    /// Tells the disk what the session is done with.
+    fn tell_disk(&mut self) {
+        let disk = &mut self.disk;
+        self.session.note_given_up(|number| disk.append(Record::Received(number)).1);
+        for claim in self.session.take_done() {
+            disk.append(Record::Done(claim.number.get()));
         }
     }
 
@@ -349,12 +357,7 @@ impl World {
         self.summary.cuts += 1;
         self.lose_connection();
         self.session.detach();
-        for claim in self.session.take_given_up() {
-            self.disk.append(Record::Received(claim.number.get()));
-        }
-        for claim in self.session.take_done() {
-            self.disk.append(Record::Done(claim.number.get()));
-        }
+        self.tell_disk();
         self.disk.append(Record::Away(self.session.sent_below()));
     }
 

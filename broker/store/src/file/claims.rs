@@ -32,14 +32,11 @@ pub(super) struct Counter {
     /// Claims that are not settled. Below 0 for a moment when one is settled before it is counted;
     /// the message is held then.
     owed: AtomicI64,
-    /// Claims that ever were.
-    ever: AtomicU64,
 }
 
 impl Counter {
-    fn new(first: u64, ever: u64) -> Self {
-        let (held, owed) = (AtomicI64::new(0), AtomicI64::new(0));
-        Self { first, held, owed, ever: AtomicU64::new(ever) }
+    fn new(first: u64) -> Self {
+        Self { first, held: AtomicI64::new(0), owed: AtomicI64::new(0) }
     }
 
     /// A message was appended, and its claims are not known yet.
@@ -54,18 +51,18 @@ impl Counter {
 }
 
 impl Claims {
-    /// Counters of segments that were found, each with the claims that ever were on messages in it.
-    pub(super) fn new(found: &[(u64, u64)]) -> Self {
-        let counter = |(first, ever): &(u64, u64)| (*first, Arc::new(Counter::new(*first, *ever)));
+    /// Counters of segments that were found.
+    pub(super) fn new(found: &[u64]) -> Self {
+        let counter = |first: &u64| (*first, Arc::new(Counter::new(*first)));
         Self {
             counters: RwLock::new(found.iter().map(counter).collect()),
-            last: AtomicU64::new(found.last().map_or(0, |(first, _)| *first)),
+            last: AtomicU64::new(found.last().copied().unwrap_or_default()),
         }
     }
 
     /// A segment is planned.
     pub(super) fn begin(&self, first: u64) -> Arc<Counter> {
-        let counter = Arc::new(Counter::new(first, 0));
+        let counter = Arc::new(Counter::new(first));
         self.counters.write().insert(first, Arc::clone(&counter));
         self.last.store(first, Ordering::SeqCst);
         counter
@@ -88,7 +85,6 @@ impl Claims {
     pub(super) fn owe(&self, position: Position, claims: usize) {
         if let Some(counter) = self.at(position) {
             counter.owed.fetch_add(claims as i64, Ordering::SeqCst);
-            counter.ever.fetch_add(claims as u64, Ordering::Relaxed);
         }
     }
 
@@ -124,23 +120,9 @@ impl Claims {
         *counters = counters.split_off(&end);
     }
 
-    /// Where the oldest ends, when so few of all claims are left that it pays to move its own.
-    ///
-    /// With as many segments as twice what the claims would fill, and four more, half of the space at
-    /// least is given back for what moving them writes.
-    pub(super) fn crowded(&self) -> Option<Position> {
-        let counters = self.counters.read();
-        let share = |counter: &Arc<Counter>| {
-            let owed = counter.owed.load(Ordering::SeqCst).max(0) as f64;
-            owed / counter.ever.load(Ordering::Relaxed).max(1) as f64
-        };
-        let oldest = counters.values().next()?;
-        if oldest.owed.load(Ordering::SeqCst) <= 0 {
-            return None;
-        }
-        let filled: f64 = counters.values().map(share).sum();
-        let end = counters.keys().nth(1)?;
-        (counters.len() as f64 >= 2.0 * filled + 4.0).then_some(Position(*end))
+    /// Where each begins.
+    pub(super) fn firsts(&self) -> Vec<Position> {
+        self.counters.read().keys().copied().map(Position).collect()
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::MutexGuard;
@@ -91,6 +91,7 @@ impl Writer {
 
     /// Writes a batch, however often that takes.
     fn write(&mut self, mut batch: Batch, closing: bool) -> io::Result<Vec<u8>> {
+        let begun = Instant::now();
         loop {
             match self.try_write(&mut batch) {
                 Ok(()) => break,
@@ -102,7 +103,7 @@ impl Writer {
             }
         }
         self.look_at_room();
-        self.log.committed(batch.number);
+        self.log.committed(batch.number, begun.elapsed());
         let mut spare = batch.bytes;
         if spare.capacity() > BUFFER_KEPT {
             spare = Vec::new();

@@ -26,8 +26,8 @@ pub(super) struct Found {
     /// QoS 2 messages whose claims have not come, by position. The identifier is in use once they have: a
     /// crash between the two left a message that nobody is owed, and that is still to come.
     unclaimed: HashMap<u64, Origin>,
-    /// Where each segment begins, and how many claims on messages in it were ever found.
-    segments: Vec<(u64, u64)>,
+    /// Where each segment begins.
+    segments: Vec<u64>,
 }
 
 /// What is known of a session.
@@ -81,7 +81,7 @@ impl Found {
 
     /// The records of a segment follow.
     pub(super) fn segment(&mut self, first: u64) {
-        self.segments.push((first, 0));
+        self.segments.push(first);
     }
 
     /// A record at a position. The error says what of it cannot be.
@@ -133,12 +133,7 @@ impl Found {
     }
 
     fn owed(&mut self, position: Position, size: Size, owed: &[Owed]) -> Result<(), String> {
-        let before = self.segments.partition_point(|(first, _)| *first <= position.0);
-        let segment = before.checked_sub(1).and_then(|at| self.segments.get_mut(at));
-        let is_there = segment.is_some();
-        if let Some((_, ever)) = segment {
-            *ever += owed.len() as u64;
-        }
+        let is_there = self.segments.first().is_some_and(|first| *first <= position.0);
         for owed in owed {
             let Some(session) = self.living(owed.session) else { continue };
             session.last_number = session.last_number.max(owed.number);

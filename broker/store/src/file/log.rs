@@ -26,7 +26,9 @@ use super::{
     segment::SEGMENT_HEADER,
     state::Change,
 };
-use crate::{MessageRef, Origin, Owed, Position, SessionKey, StoredMessage, Ticket, Unavailable};
+use crate::{
+    MessageRef, Origin, Owed, Position, SessionKey, StoredMessage, Ticket, Unavailable, Usage,
+};
 
 /// Bytes that may wait to be written: more is not taken.
 const PENDING_BYTES_MAX: usize = 128 << 20;
@@ -43,6 +45,8 @@ pub(crate) struct Log {
     segments: RwLock<BTreeMap<u64, Arc<Segment>>>,
     pub(super) claims: Claims,
     trouble: Mutex<Option<String>>,
+    commits: AtomicU64,
+    commit_nanoseconds: AtomicU64,
 }
 
 /// One file of the log.
@@ -77,6 +81,8 @@ impl Log {
             segments: RwLock::new(segments.into_iter().map(|s| (s.first, s)).collect()),
             claims,
             trouble: Mutex::default(),
+            commits: AtomicU64::new(0),
+            commit_nanoseconds: AtomicU64::new(0),
         }
     }
 
@@ -224,6 +230,11 @@ impl Log {
         self.pending.lock()
     }
 
+    /// Of everything that was appended so far.
+    pub(crate) fn latest(&self) -> Ticket {
+        self.pending.lock().ticket()
+    }
+
     pub(crate) fn durable(&self) -> Ticket {
         Ticket(self.durable.load(Ordering::Acquire))
     }
@@ -239,8 +250,30 @@ impl Log {
         waiters.push((ticket, waker.clone()));
     }
 
-    /// A batch is where it belongs.
-    pub(super) fn committed(&self, batch: u64) {
+    /// What it takes, but for the size of a file.
+    pub(crate) fn usage(&self) -> Usage {
+        let pending_bytes = self.pending.lock().waiting_bytes() as u64;
+        let segments = self.segments.read();
+        let first = segments.keys().next().copied().unwrap_or_default();
+        let end = segments.values().next_back();
+        let end = end.map_or(first, |segment| segment.written.load(Ordering::Acquire));
+        let headers = (segments.len() * SEGMENT_HEADER) as u64;
+        drop(segments);
+        Usage {
+            pending_bytes,
+            files: self.claims.firsts(),
+            log_bytes: end.saturating_sub(first) + headers,
+            file_bytes: 0,
+            commits: self.commits.load(Ordering::Relaxed),
+            commit_time: Duration::from_nanos(self.commit_nanoseconds.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// A batch is where it belongs; writing it took so long.
+    pub(super) fn committed(&self, batch: u64, took: Duration) {
+        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.commit_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        self.commits.fetch_add(1, Ordering::Relaxed);
         let ready: Vec<Waker> = {
             let mut waiters = self.waiters.lock();
             self.durable.store(batch, Ordering::Release);

@@ -1,9 +1,9 @@
-//! When a place may be given back, and when it pays to empty one.
+//! When a place may be given back.
 
 use super::*;
 
 fn claims(firsts: &[u64]) -> Claims {
-    Claims::new(&firsts.iter().map(|first| (*first, 0)).collect::<Vec<_>>())
+    Claims::new(firsts)
 }
 
 #[test]
@@ -40,20 +40,4 @@ fn the_last_one_wakes_nobody() {
     claims.owe(Position(100), 2);
     assert!(!claims.settle(Position(100)));
     assert!(!claims.settle(Position(100)));
-}
-
-#[test]
-fn crowded_once_there_is_twice_what_is_needed_and_some() {
-    let claims = claims(&[0, 100, 200, 300, 400, 500]);
-    assert_eq!(claims.crowded(), None, "an empty one needs no moving");
-    claims.owe(Position(0), 4);
-    assert_eq!(claims.crowded(), Some(Position(100)), "6 >= 2 * 1 + 4");
-    claims.owe(Position(100), 4);
-    assert_eq!(claims.crowded(), None, "6 < 2 * 2 + 4");
-    (0..3).for_each(|_| _ = claims.settle(Position(0)));
-    assert_eq!(claims.crowded(), None, "6 < 2 * 1.25 + 4");
-    (0..3).for_each(|_| _ = claims.settle(Position(100)));
-    assert_eq!(claims.crowded(), Some(Position(100)), "6 >= 2 * 0.5 + 4");
-    claims.settle(Position(0));
-    assert_eq!(claims.crowded(), None, "that is given back without");
 }

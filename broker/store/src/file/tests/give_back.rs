@@ -170,31 +170,33 @@ fn notes_outlive_their_segment() {
 
 /// A few old claims keep many segments; once they are moved, the space is given back.
 #[test]
-fn crowded_until_the_oldest_are_moved() {
+fn the_oldest_files_go_when_their_claims_are_moved() {
     let (folder, store, key) = begin();
     let mut kept = Vec::new();
     let mut number = 1;
-    while store.crowded().is_none() {
+    while store.usage().files.len() < 20 {
         let owed = fill(&store, key, number..number + 10);
         kept.push(owed[0]);
         store.complete(key, &owed[1..]);
         number += 10;
-        assert!(number < 10_000, "never crowded");
     }
-    let many = log_files(folder.path()).len();
-    while let Some(end) = store.crowded() {
-        for (number, from) in kept.iter_mut().filter(|(_, from)| *from < end) {
-            let message = store.read(&[*from]).unwrap().remove(0).unwrap();
-            let to = store.append_message(&message.as_ref(), None);
-            let size = (1_000, None);
-            store.append_moved(*from, to, size, owed(key, *number));
-            store.append_owed(to, size, &[]);
-            *from = to;
-        }
-        settle(&store);
+    let many = log_files(folder.path());
+    let on_disk = many.iter().map(|path| path.metadata().unwrap().len()).sum::<u64>();
+    let usage = store.usage();
+    assert_eq!((usage.files.len(), usage.log_bytes), (many.len(), on_disk));
+    assert!(usage.commits >= number && !usage.commit_time.is_zero(), "{usage:?}");
+    let end = usage.files[10];
+    for (number, from) in kept.iter_mut().filter(|(_, from)| *from < end) {
+        let message = store.read(&[*from]).unwrap().remove(0).unwrap();
+        let to = store.append_message(&message.as_ref(), None);
+        let size = (1_000, None);
+        store.append_moved(*from, to, size, owed(key, *number));
+        store.append_owed(to, size, &[]);
+        *from = to;
     }
-    let few = log_files(folder.path()).len();
-    assert!(few <= many / 2 + 2, "{few} of {many}");
+    settle(&store);
+    assert_eq!(log_files(folder.path())[0], many[10]);
+    assert_eq!(store.usage().files[0], end);
     kept.sort();
     let (store, found) = reopen(&folder, store);
     let claims: Vec<_> = found.owed.iter().map(|owed| (owed.number, owed.position)).collect();
