@@ -10,6 +10,7 @@
     reason = "tests: a broken expectation ends the test"
 )]
 
+mod claimed;
 mod compliance;
 mod concurrency;
 mod conformance;

@@ -118,6 +118,13 @@ impl Doorman {
         self.authorizes.send_replace(mood);
     }
 
+    /// A chain with this plugin and more links behind it.
+    pub fn chain_with(self: &Arc<Self>, links: impl IntoIterator<Item = Link>) -> Chain {
+        let mut chain = self.chain();
+        chain.links.extend(links);
+        chain
+    }
+
     /// A chain with this plugin alone.
     pub fn chain(self: &Arc<Self>) -> Chain {
         let link = Link {

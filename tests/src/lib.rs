@@ -19,6 +19,7 @@ mod broker;
 mod client;
 mod disk;
 mod doorman;
+mod meddler;
 pub mod packets;
 #[cfg(test)]
 mod prebuilt;
@@ -29,5 +30,6 @@ pub use broker::{Broker, Setup};
 pub use client::{Client, Message, WAIT, Wire};
 pub use disk::{Call, Disk};
 pub use doorman::{Doorman, Mood, User, allow, deny};
+pub use meddler::Meddler;
 pub use packets::BOTH;
 pub use steps::STEPS;

@@ -16,8 +16,8 @@ use std::{
 use arc_swap::ArcSwap;
 
 use crate::{
-    Chain, Connection, Credentials, Decision, Identity, LinkReport, Opening, Permissions, Refusal,
-    Subject,
+    Chain, Connection, Credentials, Decision, Identity, LinkReport, MessageHooks, Opening,
+    Permissions, Refusal, Subject,
     chain::{
         answers::Answers,
         authenticate::authenticate,
@@ -49,6 +49,7 @@ pub struct Authenticated {
     permissions: Arc<Permissions>,
     usable_for: Duration,
     generation: u64,
+    hooks: Arc<MessageHooks>,
 }
 
 /// Where the Client Identifier comes from.
@@ -108,12 +109,14 @@ struct InForce {
     chain: Arc<Chain>,
     /// One for each link.
     answers: Box<[Answers]>,
+    hooks: Arc<MessageHooks>,
 }
 
 impl InForce {
     fn new(chain: Chain) -> Arc<Self> {
         let answers = chain.links.iter().map(|_| Answers::new()).collect();
-        Arc::new(Self { chain: Arc::new(chain), answers })
+        let hooks = MessageHooks::of(&chain);
+        Arc::new(Self { chain: Arc::new(chain), answers, hooks })
     }
 
     async fn authorize(
@@ -124,6 +127,9 @@ impl InForce {
         authorize(&self.chain, &self.answers, subject, stopwatch).await
     }
 }
+
+/// How long permissions are used for which an operation authorizer failed.
+const RETRY_FAILED: Duration = Duration::from_secs(5);
 
 type Observer = Arc<dyn Fn(u64) + Send + Sync>;
 
@@ -224,9 +230,10 @@ impl Gate {
         walk.extend(reports);
         permitted.map(|Permitted { permissions, usable_for }| Authenticated {
             subject,
-            permissions: self.shared.share(permissions),
+            permissions: with_hooks(self.shared.share(permissions), &in_force.hooks),
             usable_for,
             generation,
+            hooks: Arc::clone(&in_force.hooks),
         })
     }
 
@@ -304,8 +311,10 @@ impl Gate {
         let refreshed = result.map(|Permitted { permissions, usable_for }| {
             let kept = permissions.or_kept(&client.permissions);
             let permissions = kept.unwrap_or_else(|new| self.shared.share(new));
+            let permissions = with_hooks(permissions, &in_force.hooks);
             let subject = client.subject.clone();
-            Authenticated { subject, permissions, usable_for, generation }
+            let hooks = Arc::clone(&in_force.hooks);
+            Authenticated { subject, permissions, usable_for, generation, hooks }
         });
         (refreshed, walk)
     }
@@ -332,7 +341,9 @@ impl Gate {
         let (in_force, generation) = self.snapshot(&subject.listener);
         let mut stopwatch = Stopwatch::start(self.clock);
         let (result, walk) = in_force.authorize(subject, &mut stopwatch).await;
-        let shared = |permitted: Permitted| self.shared.share(permitted.permissions);
+        let shared = |permitted: Permitted| {
+            with_hooks(self.shared.share(permitted.permissions), &in_force.hooks)
+        };
         (result.map(|permitted| (shared(permitted), generation)), walk)
     }
 
@@ -359,6 +370,26 @@ impl Authenticated {
         &self.permissions
     }
 
+    /// The plugins that see its operations and messages.
+    pub fn hooks(&self) -> &Arc<MessageHooks> {
+        &self.hooks
+    }
+
+    /// The same client with other permissions: those of now with more rulings.
+    #[must_use]
+    pub fn with_permissions(&self, permissions: Arc<Permissions>) -> Self {
+        Self { permissions, ..self.clone() }
+    }
+
+    /// The same with what operation authorizers said on its subscriptions. When one of them failed
+    /// (`failed`), it is to be asked again soon.
+    #[must_use]
+    pub fn with_rulings(&self, permissions: Arc<Permissions>, failed: bool) -> Self {
+        let most = if failed { RETRY_FAILED } else { Duration::MAX };
+        let usable_for = self.usable_for.min(most);
+        Self { usable_for, ..self.with_permissions(permissions) }
+    }
+
     /// How long the permissions may be used from when they were given: at most
     /// [`Permissions::ttl`], less when the answer had been given before.
     pub fn usable_for(&self) -> Duration {
@@ -374,13 +405,21 @@ impl Authenticated {
     /// For [`Gate::refresh`]; nobody is let in by it.
     pub fn remembered(subject: Subject) -> Self {
         let (permissions, usable_for) = (Arc::default(), Duration::ZERO);
-        Self { subject, permissions, usable_for, generation: 0 }
+        Self { subject, permissions, usable_for, generation: 0, hooks: Arc::default() }
     }
 
     /// The same client with no permission at all: for when they cannot be learned again.
     #[must_use]
     pub fn without_permissions(&self) -> Self {
         Self { permissions: Arc::default(), ..self.clone() }
+    }
+}
+
+/// What operation authorizers have to say is asked later, one client and operation at a time.
+fn with_hooks(permissions: Arc<Permissions>, hooks: &Arc<MessageHooks>) -> Arc<Permissions> {
+    match hooks.is_empty() {
+        true => permissions,
+        false => Arc::new((*permissions).clone().with_hooks(hooks)),
     }
 }
 

@@ -21,6 +21,7 @@ mod decision;
 mod gate;
 mod hook;
 mod identity;
+mod message_hooks;
 mod permission;
 mod permissions;
 mod plugins;
@@ -43,6 +44,7 @@ pub use hook::{
     Ruling, Scope, Source, Step,
 };
 pub use identity::{Connection, GrantedRules, Identity, Subject, TlsSession};
+pub use message_hooks::{MessageHooks, Rejected, Ruled, Transformed};
 pub use permission::{Activity, Condition, Effect, HoldsFor, PermissionSet, QoSSet, Rule};
 pub use permissions::{
     LinkWord, NotAuthorized, Permissions, PublishPermit, PublishRequest, SubscribePermit,

@@ -7,10 +7,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use codec::QoS;
+use codec::{QoS, ReasonCode};
 use topic::SubscriptionFilter;
 
-use crate::{Answer, Effect, Refusal, Subject, answered::Answered, hook::TTL_DEFAULT};
+use crate::{
+    Answer, Denial, Effect, MessageHooks, PluginFailure, Refusal, Ruled, Subject,
+    answered::Answered, hook::TTL_DEFAULT, message_hooks::Rulings,
+};
 
 mod compile;
 mod explain;
@@ -33,6 +36,16 @@ pub struct Permissions {
     ttl: Duration,
     /// A rule holds the client's own name: another client will hardly have the same set.
     personal: bool,
+    /// What is asked of operation authorizers beside the rules; `None` = nothing.
+    operations: Option<Arc<Operations>>,
+}
+
+/// The part of operation authorizers in the permissions of one client.
+#[derive(Clone, Debug)]
+struct Operations {
+    hooks: Arc<MessageHooks>,
+    /// What they said on its subscriptions.
+    rulings: Rulings,
 }
 
 /// A PUBLISH to be judged.
@@ -93,6 +106,49 @@ pub enum NotAuthorized {
         /// The link.
         plugin: Arc<str>,
     },
+    /// An operation authorizer denies it.
+    #[error("not authorized: {plugin} denies this operation{}", said(.denial))]
+    Ruling {
+        /// The link.
+        plugin: Arc<str>,
+        /// What it said.
+        denial: Box<Denial>,
+    },
+    /// An operation authorizer came to no decision.
+    #[error("not authorized: {plugin} failed: {failure}")]
+    Failed {
+        /// The link.
+        plugin: Arc<str>,
+        /// How.
+        failure: Box<PluginFailure>,
+    },
+    /// An operation authorizer claims it and was not asked yet.
+    #[error("not authorized: a plugin has to be asked first")]
+    NotAsked,
+}
+
+fn said(denial: &Denial) -> String {
+    denial.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
+}
+
+impl NotAuthorized {
+    /// Of PUBACK, PUBREC and SUBACK.
+    pub fn reason_code(&self) -> ReasonCode {
+        match self {
+            Self::Ruling { denial, .. } => match denial.reason_code {
+                code @ (ReasonCode::UnspecifiedError
+                | ReasonCode::ImplementationSpecificError
+                | ReasonCode::QuotaExceeded) => code,
+                _ => ReasonCode::NotAuthorized,
+            },
+            Self::Failed { .. } => ReasonCode::ImplementationSpecificError,
+            Self::NoRule
+            | Self::OfBroker
+            | Self::Rule { .. }
+            | Self::Everything { .. }
+            | Self::NotAsked => ReasonCode::NotAuthorized,
+        }
+    }
 }
 
 impl Permissions {
@@ -140,6 +196,19 @@ impl Permissions {
         Ok(PublishPermit(()))
     }
 
+    /// The same where operation authorizers claim the topic: what no rule denies is theirs to judge,
+    /// and what they have no word on is the rules'.
+    ///
+    /// # Errors
+    /// Which rule or plugin denies, or that none allows.
+    pub fn permit_publish_ruled(
+        &self,
+        request: PublishRequest<'_>,
+        ruled: &Ruled,
+    ) -> Result<PublishPermit, NotAuthorized> {
+        combine(self.permit_publish(request), &ruled.word, || PublishPermit(()))
+    }
+
     /// May the client subscribe to this? The rules that cover the whole filter decide. Deny rules
     /// that cover a part of it do not refuse, but see [`SubscribePermit::check_each_delivery`].
     ///
@@ -151,10 +220,41 @@ impl Permissions {
     ) -> Result<SubscribePermit, NotAuthorized> {
         let filter = &request.filter.filter;
         let conditions = SubscribeConditions::of(&request);
-        self.combine(|link| link.covering_rule(filter, conditions))?;
+        let by_rules = self.combine(|link| link.covering_rule(filter, conditions));
+        match &self.operations {
+            Some(operations) if operations.hooks.judge_subscribe(filter) => {
+                let word = operations.rulings.get(&request);
+                let word = word.ok_or(NotAuthorized::NotAsked)?;
+                combine(by_rules, word, || ())?;
+            }
+            _ => by_rules?,
+        }
         let check_each_delivery =
             self.links.iter().any(|link| link.may_deny_part_of(filter, conditions));
         Ok(SubscribePermit { check_each_delivery })
+    }
+
+    /// Whether operation authorizers have to be asked about a subscription, and were not.
+    pub fn must_ask(&self, request: SubscribeRequest<'_>) -> bool {
+        matches!(self.permit_subscribe(request), Err(NotAuthorized::NotAsked))
+    }
+
+    /// With what they said.
+    #[must_use]
+    pub fn with_ruling(&self, filter: SubscriptionFilter, qos: QoS, ruled: Ruled) -> Self {
+        let mut permissions = self.clone();
+        if let Some(operations) = &mut permissions.operations {
+            Arc::make_mut(operations).rulings.set(filter, qos, ruled.word);
+        }
+        permissions
+    }
+
+    /// With the operation authorizers of the chain.
+    pub(crate) fn with_hooks(self, hooks: &Arc<MessageHooks>) -> Self {
+        let operations = (!hooks.is_empty()).then(|| {
+            Arc::new(Operations { hooks: Arc::clone(hooks), rulings: Rulings::default() })
+        });
+        Self { operations, ..self }
     }
 
     /// May a message on `topic` be delivered through a subscription that was permitted with
@@ -165,12 +265,25 @@ impl Permissions {
     /// where they no longer do, it refuses more.
     pub fn permit_delivery(&self, topic: &str, subscription: SubscribeRequest<'_>) -> bool {
         let conditions = SubscribeConditions::of(&subscription);
-        self.combine(|link| link.delivery_rule(topic, conditions)).is_ok()
+        match self.combine(|link| link.delivery_rule(topic, conditions)) {
+            Err(NotAuthorized::NoRule) => self.is_ruled_allowed(&subscription),
+            by_rules => by_rules.is_ok(),
+        }
+    }
+
+    /// Whether an operation authorizer permitted the subscription.
+    fn is_ruled_allowed(&self, subscription: &SubscribeRequest<'_>) -> bool {
+        let word = self.operations.as_ref().and_then(|ops| ops.rulings.get(subscription));
+        word == Some(&Ok(true))
     }
 
     /// Whether both permit the same and say the same when they refuse; the time to live may differ.
     /// What was judged by one need not be judged again by the other.
     pub fn has_same_rules(&self, other: &Self) -> bool {
+        self.has_same_links(other) && self.has_same_operations(other)
+    }
+
+    fn has_same_links(&self, other: &Self) -> bool {
         let is_same = |(one, other): (&Arc<LinkRules>, &Arc<LinkRules>)| {
             Arc::ptr_eq(one, other) || one.content() == other.content()
         };
@@ -179,12 +292,23 @@ impl Permissions {
                 && self.links.iter().zip(other.links.iter()).all(is_same)
     }
 
+    fn has_same_operations(&self, other: &Self) -> bool {
+        match (&self.operations, &other.operations) {
+            (None, None) => true,
+            (Some(one), Some(other)) => {
+                Arc::ptr_eq(&one.hooks, &other.hooks) && one.rulings == other.rulings
+            }
+            _ => false,
+        }
+    }
+
     /// The same rules in the memory of `before`, if that holds them already; else as they are.
     pub(crate) fn or_kept(self, before: &Arc<Self>) -> Result<Arc<Self>, Self> {
-        if !self.has_same_rules(before) {
+        if !self.has_same_links(before) {
             return Err(self);
         }
-        if self.ttl == before.ttl {
+        // What plugins said on single operations was said before.
+        if self.ttl == before.ttl && before.operations.is_none() {
             return Ok(Arc::clone(before));
         }
         Ok(Arc::new(Self { links: Arc::clone(&before.links), ..self }))
@@ -215,7 +339,22 @@ impl Permissions {
 
 impl Default for Permissions {
     fn default() -> Self {
-        Self { links: Arc::default(), ttl: TTL_DEFAULT, personal: false }
+        Self { links: Arc::default(), ttl: TTL_DEFAULT, personal: false, operations: None }
+    }
+}
+
+/// A rule that denies is final; else a plugin that denies, then one or the other that allows.
+fn combine<T>(
+    by_rules: Result<T, NotAuthorized>,
+    by_plugins: &Result<bool, NotAuthorized>,
+    permit: impl FnOnce() -> T,
+) -> Result<T, NotAuthorized> {
+    match (by_rules, by_plugins) {
+        (Err(denied), _) if denied != NotAuthorized::NoRule => Err(denied),
+        (_, Err(denied)) => Err(denied.clone()),
+        (Ok(permitted), Ok(_)) => Ok(permitted),
+        (Err(_), Ok(true)) => Ok(permit()),
+        (Err(no_rule), Ok(false)) => Err(no_rule),
     }
 }
 

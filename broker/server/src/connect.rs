@@ -257,10 +257,10 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
         }
     };
     let (authenticated, data) = brake.settle(proved)?;
-    let authenticated = Arc::new(authenticated);
+    let mut authenticated = Arc::new(authenticated);
     check_names(&authenticated, &live)?;
     if let Some(will) = &will {
-        will::permit(will, authenticated.permissions()).map_err(Refused::Will)?;
+        will::permit(will, &authenticated).await.map_err(Refused::Will)?;
     }
     let mut answer = answer(first, &authenticated, &live);
     // [MQTT-4.12.0-5]
@@ -275,7 +275,7 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
     {
         return Err(Refused::Store(unavailable));
     }
-    let opened = open_session(arrival, &first.connect, &authenticated, (will, expiry), &live);
+    let opened = open_session(arrival, &first.connect, &mut authenticated, (will, expiry), &live);
     let opened = opened.await?;
     // MQTT 3.1 has no such flag, its bit is reserved.
     if opened.session_present && !first.connect.mqtt_3_1 {
@@ -498,12 +498,12 @@ pub(crate) fn packet_bytes_max(connect: &Connect) -> usize {
 async fn open_session(
     arrival: &Arrival,
     connect: &Connect,
-    authenticated: &Arc<Authenticated>,
+    authenticated: &mut Arc<Authenticated>,
     (will, session_expiry_interval): (Option<Box<WillMessage>>, u32),
     live: &LiveConfig,
 ) -> Result<Opened, Refused> {
     let core = &arrival.core;
-    let granted = &authenticated.identity().limits;
+    let granted = &authenticated.identity().limits.clone();
     let facts = Facts {
         authenticated: Arc::clone(authenticated),
         username: connect.username.clone(),
@@ -534,7 +534,7 @@ async fn open_session(
         })?;
     let ended = opened.replaced.as_ref().map(|replaced| core.end_session(replaced));
     if let Some(old_will) = &opened.old_will {
-        will::publish(core, old_will, authenticated, &opened.handle);
+        will::publish(core, old_will, authenticated, &opened.handle).await;
     }
     if let Some(ended) = ended {
         // After its Will Message: a crash must not take both.
@@ -542,6 +542,9 @@ async fn open_session(
         opened.ticket = opened.ticket.max(gone);
     }
     if opened.session_present {
+        let ruled = core.rule_subscriptions(&opened.handle, (**authenticated).clone()).await;
+        *authenticated = Arc::new(ruled);
+        opened.handle.set_authenticated(arrival.connection_id, authenticated);
         // What was subscribed and queued under older permissions is judged by the present ones before any of it flows.
         judge_again(core, &opened.handle);
         let limits = live.session_limits(granted);

@@ -31,13 +31,14 @@ use tokio::{
 
 use crate::{
     broker::Core,
+    claimed::{Asking, Rulings},
     close::Close,
     counts::Counts,
     disconnect,
     exchange::Again,
     held::Held,
     load::Loading,
-    publish::Memo,
+    memo::Memo,
     refresh::Refresh,
     retained,
     sessions::{SessionHandle, State},
@@ -103,6 +104,14 @@ pub(crate) struct Connection {
     pub(crate) counts: Counts,
     keep_alive: KeepAlive,
     packet_bytes_max: usize,
+    /// Plugins that are asked about the next packet.
+    pub(crate) asking: Option<Box<Asking>>,
+    /// What operation authorizers said on PUBLISH.
+    pub(crate) rulings: Rulings,
+    /// The packet at hand waits for the permissions that are being asked for.
+    pub(crate) is_delayed: bool,
+    /// Of the task, while plugins have a say about what the client sends.
+    pub(crate) waker: Option<Waker>,
     /// To authenticate again, if it came with a method.
     pub(crate) again: Option<Box<Again>>,
     /// How fast it may publish, if its grants say so.
@@ -185,6 +194,10 @@ impl Connection {
             packet_bytes_max,
             rate,
             again: begin.again,
+            asking: None,
+            rulings: Rulings::default(),
+            is_delayed: false,
+            waker: None,
             // It runs on as it is; `arm_timer` sets it when something is due before.
             timer_at: idle_timeout.is_none().then(|| begin.timer.deadline().into()),
             timer: begin.timer,
@@ -237,11 +250,16 @@ impl Connection {
         if let Some(durable) = self.core.store().map(Store::durable) {
             self.release_held(durable);
         }
+        if !self.authenticated.hooks().is_empty() {
+            let known = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+            self.waker = if known { self.waker.take() } else { Some(cx.waker().clone()) };
+            self.poll_asking(cx);
+        }
         let clogged = self.is_clogged();
         if self.is_reading(now) {
             self.poll_input(cx, now)?;
             self.flush_wakes();
-        } else if self.is_greeting || self.held.is_full() {
+        } else if self.is_greeting || self.held.is_full() || self.is_asking() {
             self.poll_ahead(cx)?;
         }
         self.poll_again(cx, now)?;
@@ -269,6 +287,12 @@ impl Connection {
             && !self.held.is_full()
             && !self.is_greeting
             && self.resumes(now).is_none()
+            && !self.is_asking()
+    }
+
+    /// Whether the packet at hand has to be handled again, when plugins have answered.
+    fn is_waiting(&self) -> bool {
+        self.is_asking() || self.is_delayed
     }
 
     /// When a client that published faster than it may is read again; `None` = it is.
@@ -298,6 +322,7 @@ impl Connection {
     }
 
     fn poll_input(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Close> {
+        self.is_delayed = false;
         if self.needed == 0 && !self.partial.is_empty() {
             self.handle_partial(now)?;
         }
@@ -306,7 +331,7 @@ impl Connection {
             let most = if self.rate.is_some() { PACED_BYTES } else { READ_BYTES };
             let chunk = chunk.get_mut(..most).unwrap_or_default();
             for _ in 0..READS_PER_TURN {
-                if self.resumes(now).is_some() {
+                if self.resumes(now).is_some() || self.is_waiting() {
                     return Ok(());
                 }
                 match self.poll_read(cx, chunk) {
@@ -392,15 +417,18 @@ impl Connection {
             }
             match decode(input, self.version, self.packet_bytes_max).map_err(Close::Malformed)? {
                 Decoded::Packet(packet, length) => {
-                    taken += length;
                     let is_publish = matches!(packet, Packet::Publish(_));
+                    self.handle_packet(packet, now)?;
+                    if self.is_waiting() {
+                        break;
+                    }
+                    taken += length;
                     if is_publish {
                         self.counts.publish_bytes(length);
                     }
                     if let Some(rate) = &mut self.rate {
                         rate.spend(length, is_publish, now);
                     }
-                    self.handle_packet(packet, now)?;
                 }
                 Decoded::Incomplete { total } => {
                     self.needed = total.unwrap_or(1);

@@ -6,12 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use access::Authenticated;
 use codec::{Disconnect, Packet, PacketType, ProtocolVersion, ReasonCode};
 use session::WillMessage;
 use telemetry::events::{Disconnected, ProtocolViolation};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::{close::Close, connection::Connection, inherit::Ended, stream::Stream, will};
+use crate::{
+    broker::Core, close::Close, connection::Connection, inherit::Ended, sessions::SessionHandle,
+    stream::Stream, will,
+};
 
 /// How long the last bytes may take.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
@@ -57,7 +61,12 @@ pub(crate) async fn finish(mut connection: Box<Connection>, close: Close) {
     connection.refresh.stop();
     if let Some((will, ended)) = release(&connection, &close) {
         match will {
-            Some(will) => send_will(&connection, will, ended),
+            Some(will) => {
+                let session = (Arc::clone(&connection.core), Arc::clone(&connection.handle));
+                let is_current = connection.may_read(Instant::now());
+                let client = (Arc::clone(&connection.authenticated), is_current);
+                Box::pin(send_will(session, client, will, ended)).await;
+            }
             None => will::settle(&connection.core, &connection.handle, ended),
         }
     }
@@ -114,13 +123,17 @@ fn release(
 }
 
 /// Sends the Will Message: at once when the permissions at hand are current, else as soon as they are known.
-fn send_will(connection: &Connection, will: Box<WillMessage>, ended: Option<Ended>) {
-    let Connection { core, handle, authenticated, .. } = connection;
-    if connection.may_read(Instant::now()) {
-        will::publish(core, &will, authenticated, handle);
-        will::settle(core, handle, ended);
+async fn send_will(
+    (core, handle): (Arc<Core>, Arc<SessionHandle>),
+    (authenticated, is_current): (Arc<Authenticated>, bool),
+    will: Box<WillMessage>,
+    ended: Option<Ended>,
+) {
+    if is_current {
+        will::publish(&core, &will, &authenticated, &handle).await;
+        will::settle(&core, &handle, ended);
     } else {
-        will::ask_and_publish(core, handle, Arc::clone(authenticated), will, ended);
+        will::ask_and_publish(&core, &handle, authenticated, will, ended);
     }
 }
 

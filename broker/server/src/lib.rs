@@ -11,6 +11,7 @@
 
 mod approach;
 mod broker;
+mod claimed;
 mod close;
 mod config;
 mod connect;
@@ -25,6 +26,7 @@ mod keeping;
 mod kept_identity;
 mod listener;
 mod load;
+mod memo;
 mod proxy_protocol;
 mod publish;
 mod refresh;

@@ -4,7 +4,7 @@
 //! permitted. On the usual path a message costs a comparison of the topic with the last one, two loads, and the
 //! copying into each subscriber's buffer: no lock but the subscriber's, no allocation, no plugin.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use access::{NotAuthorized, PublishRequest};
 use codec::{
@@ -15,97 +15,7 @@ use store::{Origin, Store, Ticket};
 use telemetry::events::PublishDenied;
 use topic::TopicName;
 
-use crate::{
-    close::Close,
-    config,
-    connection::Connection,
-    keeping::Keeping,
-    router::{Route, Router},
-};
-
-/// Topics that a connection remembers.
-const TOPICS_MAX: usize = 1024;
-/// Subscribers in the routes that it remembers, 32 bytes each.
-const TARGETS_MAX: usize = 64 * 1024;
-
-/// What a connection knows of the topics it publishes to.
-#[derive(Default)]
-pub(crate) struct Memo {
-    topics: Vec<Known>,
-    by_name: HashMap<TopicName, usize>,
-    last: usize,
-    /// Subscribers in all routes together.
-    targets: usize,
-}
-
-/// One remembered topic.
-struct Known {
-    topic: TopicName,
-    /// Made for the first message that is permitted.
-    route: Option<Route>,
-    route_generation: u64,
-    /// Bit per (QoS, RETAIN) that was judged and permitted.
-    permitted: u8,
-}
-
-impl Memo {
-    /// Forgets what was permitted: the permissions changed.
-    pub(crate) fn clear_permits(&mut self) {
-        for known in &mut self.topics {
-            known.permitted = 0;
-        }
-    }
-
-    fn find(&mut self, topic: &str) -> Option<usize> {
-        if self.topics.get(self.last).is_some_and(|known| known.topic.as_str() == topic) {
-            return Some(self.last);
-        }
-        self.last = *self.by_name.get(topic)?;
-        Some(self.last)
-    }
-
-    fn insert(&mut self, known: Known) -> usize {
-        if self.topics.len() >= TOPICS_MAX {
-            *self = Self::default();
-        }
-        self.last = self.topics.len();
-        self.by_name.insert(known.topic.clone(), self.last);
-        self.topics.push(known);
-        self.last
-    }
-
-    /// The route of a topic, made anew when subscriptions have changed since.
-    fn route(
-        &mut self,
-        at: usize,
-        router: &Router,
-        publisher: u64,
-    ) -> Option<(&TopicName, &Route)> {
-        let generation = router.generation();
-        let known = self.topics.get(at)?;
-        if known.route.is_none() || known.route_generation != generation {
-            if self.targets > TARGETS_MAX {
-                self.forget_routes();
-            }
-            let known = self.topics.get_mut(at)?;
-            let before = known.route.take().map_or(0, |route| route.len());
-            let made = router.route(known.topic.as_str(), publisher);
-            self.targets = self.targets - before + made.len();
-            (known.route, known.route_generation) = (Some(made), generation);
-        }
-        let known = self.topics.get(at)?;
-        Some((&known.topic, known.route.as_ref()?))
-    }
-
-    /// Each is made again when its topic comes: also topics that were learned long ago can gain
-    /// subscribers without end.
-    fn forget_routes(&mut self) {
-        for known in &mut self.topics {
-            known.route = None;
-        }
-        self.targets = 0;
-    }
-}
+use crate::{claimed::Verdict, close::Close, config, connection::Connection, keeping::Keeping};
 
 /// Proof that a PUBLISH was permitted, now or before.
 struct Permit(());
@@ -119,7 +29,7 @@ enum Answer {
     Refused(ReasonCode),
 }
 
-fn permit_bit(qos: QoS, retain: bool) -> u8 {
+pub(crate) fn permit_bit(qos: QoS, retain: bool) -> u8 {
     1 << (qos as u8 * 2 + u8::from(retain))
 }
 
@@ -130,8 +40,22 @@ impl Connection {
         publish: &Publish<'_>,
         now: Instant,
     ) -> Result<(), Close> {
-        self.counts.publish(publish.qos);
         let at = self.resolve_topic(publish)?;
+        if self.is_claimed(at, publish) {
+            return self.handle_claimed(at, publish, now);
+        }
+        self.accept(at, publish, Verdict::ByRules, now)
+    }
+
+    /// The same once it is known what plugins say, if they have a say.
+    pub(crate) fn accept(
+        &mut self,
+        at: usize,
+        publish: &Publish<'_>,
+        verdict: Verdict,
+        now: Instant,
+    ) -> Result<(), Close> {
+        self.counts.publish(publish.qos);
         let kept = self.handle.key.is_some() && publish.qos == QoS::ExactlyOnce;
         let handle = kept.then(|| Arc::clone(&self.handle));
         let _passing_on = handle.as_ref().map(|handle| handle.passing_on.lock());
@@ -140,11 +64,25 @@ impl Connection {
             let ticket = self.core.store().filter(|_| kept).map(Store::latest);
             return self.acknowledge(publish, ReasonCode::Success, ticket);
         }
-        let answer = match self.permit(at, publish) {
+        let permit = match verdict {
+            Verdict::ByRules => self.permit(at, publish).map(|permit| (permit, None)),
+            Verdict::Permitted(changed) => Ok((Permit(()), changed)),
+            Verdict::Denied(denied) => Err(denied),
+            Verdict::Rejected(code) => return self.refuse(publish, code),
+            Verdict::Swallowed => return self.acknowledge(publish, ReasonCode::Success, None),
+        };
+        let answer = match permit {
             Ok(_) if self.check_user_properties(publish).is_err() => {
                 Answer::Refused(ReasonCode::QuotaExceeded)
             }
-            Ok(permit) => self.pass_on(at, publish, permit, now)?,
+            Ok((permit, changed)) => {
+                self.forwarded.clear();
+                match changed {
+                    None => publish.encode_forwarded(&mut self.forwarded),
+                    Some(changed) => changed.encode_forwarded(&mut self.forwarded),
+                }
+                self.pass_on(at, publish, permit, now)?
+            }
             Err(denied) => self.deny(at, publish, &denied)?,
         };
         match answer {
@@ -189,7 +127,7 @@ impl Connection {
         Ok(at)
     }
 
-    fn learn_topic(&mut self, topic: &str) -> Result<usize, Close> {
+    pub(crate) fn learn_topic(&mut self, topic: &str) -> Result<usize, Close> {
         let invalid = |what| Close::Protocol(ReasonCode::TopicNameInvalid, what);
         if topic.is_empty() {
             return Err(Close::Session(session::Error::NoTopic));
@@ -202,7 +140,7 @@ impl Connection {
             .check_topic(topic)
             .map_err(|_| invalid("topic longer or with more levels than the limits allow"))?;
         let topic = TopicName::new(topic).map_err(|_| invalid("not a topic name"))?;
-        Ok(self.memo.insert(Known { topic, route: None, route_generation: 0, permitted: 0 }))
+        Ok(self.memo.insert(topic))
     }
 
     /// Whether a QoS 2 PUBLISH came before; notes it if not.
@@ -253,24 +191,13 @@ impl Connection {
         {
             tracing::debug!(%unavailable, "PUBLISH refused");
             self.counts.dropped("store_unavailable", 1);
-            match (publish.qos, self.version) {
-                // Nothing was promised: it goes to those who are there. What is retained is out of date.
-                (QoS::AtMostOnce, _) => {
-                    retain = false;
-                    core.retained.forget(topic.as_str());
-                }
-                (_, ProtocolVersion::V5) => {
-                    return Ok(Answer::Refused(ReasonCode::QuotaExceeded));
-                }
-                // There is no way to say no: without an answer it comes again.
-                (_, ProtocolVersion::V311) => {
-                    self.forget(publish)?;
-                    return Err(Close::ByServer(ReasonCode::QuotaExceeded));
-                }
+            if publish.qos != QoS::AtMostOnce {
+                return self.refuse_unkept(publish);
             }
+            // Nothing was promised: it goes to those who are there. What is retained is out of date.
+            retain = false;
+            core.retained.forget(topic.as_str());
         }
-        self.forwarded.clear();
-        publish.encode_forwarded(&mut self.forwarded);
         let mut fanout = Fanout::new(
             topic,
             (&self.forwarded, publish.payload),
@@ -316,6 +243,18 @@ impl Connection {
         Ok(Answer::Accepted { anybody: !route.is_empty(), ticket })
     }
 
+    /// What the store does not take was not published.
+    fn refuse_unkept(&self, publish: &Publish<'_>) -> Result<Answer, Close> {
+        match self.version {
+            ProtocolVersion::V5 => Ok(Answer::Refused(ReasonCode::QuotaExceeded)),
+            // There is no way to say no: without an answer it comes again.
+            ProtocolVersion::V311 => {
+                self.forget(publish)?;
+                Err(Close::ByServer(ReasonCode::QuotaExceeded))
+            }
+        }
+    }
+
     fn deny(
         &self,
         at: usize,
@@ -332,7 +271,7 @@ impl Connection {
             self.forget(publish)?;
             return Err(Close::ByServer(ReasonCode::NotAuthorized));
         }
-        Ok(Answer::Refused(ReasonCode::NotAuthorized))
+        Ok(Answer::Refused(denied.reason_code()))
     }
 
     fn refuse(&mut self, publish: &Publish<'_>, code: ReasonCode) -> Result<(), Close> {

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use access::{Authenticated, BoxFuture, Permissions, Refusal, RefusalKind};
+use access::{Authenticated, BoxFuture, Refusal, RefusalKind};
 use codec::ReasonCode;
 
 use crate::{
@@ -160,7 +160,11 @@ impl Connection {
 
     fn ask(&self) -> BoxFuture<'static, Answer> {
         let (core, authenticated) = (Arc::clone(&self.core), Arc::clone(&self.authenticated));
-        Box::pin(async move { core.refresh(&authenticated).await })
+        let handle = Arc::clone(&self.handle);
+        Box::pin(async move {
+            let refreshed = core.refresh(&authenticated).await?;
+            Ok(core.rule_subscriptions(&handle, refreshed).await)
+        })
     }
 
     /// The client proved who it is again: what it may do follows from the new grants.
@@ -185,8 +189,7 @@ impl Connection {
             || !authenticated.permissions().has_same_rules(self.authenticated.permissions());
         self.refresh.renew(&authenticated, now);
         self.authenticated = Arc::new(authenticated);
-        let permissions = Arc::clone(self.authenticated.permissions());
-        self.set_permissions(&permissions);
+        self.follow_permissions();
         if changed {
             judge_again(&self.core, &self.handle);
         }
@@ -200,18 +203,21 @@ impl Connection {
         );
         self.refresh.denied = true;
         self.authenticated = Arc::new(self.authenticated.without_permissions());
-        let none: Arc<Permissions> = Arc::clone(self.authenticated.permissions());
-        self.set_permissions(&none);
+        self.follow_permissions();
         // What waits for the client goes on waiting: a plugin that fails must not lose it.
         stop_routing(&self.core, &self.handle);
     }
 
-    fn set_permissions(&mut self, permissions: &Arc<Permissions>) {
+    /// Whether permissions are being asked for.
+    pub(crate) fn is_asking_permissions(&self) -> bool {
+        self.refresh.running.is_some()
+    }
+
+    /// The session follows the permissions of now.
+    pub(crate) fn follow_permissions(&mut self) {
         self.memo.clear_permits();
+        self.rulings.clear();
         // Taken over: the session follows the permissions of the new connection.
-        if let Some(mut state) = self.handle.own(self.connection_id) {
-            state.permissions = Arc::clone(permissions);
-            state.facts.authenticated = Arc::clone(&self.authenticated);
-        }
+        self.handle.set_authenticated(self.connection_id, &self.authenticated);
     }
 }

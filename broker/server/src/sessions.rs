@@ -409,6 +409,14 @@ impl SessionHandle {
         }
     }
 
+    /// What its connection proved, and may do, as far as the session is still that connection's.
+    pub(crate) fn set_authenticated(&self, connection_id: u64, authenticated: &Arc<Authenticated>) {
+        if let Some(mut state) = self.own(connection_id) {
+            state.permissions = Arc::clone(authenticated.permissions());
+            state.facts.authenticated = Arc::clone(authenticated);
+        }
+    }
+
     /// Ends the connection with this code; `false` = there is none.
     pub(crate) fn close(&self, code: ReasonCode) -> bool {
         let mut state = self.state.lock();

@@ -25,16 +25,22 @@ use crate::{
 impl Connection {
     /// The story of a SUBSCRIBE.
     pub(crate) fn handle_subscribe(&mut self, subscribe: Subscribe) -> Result<(), Close> {
-        self.counts.packet(PacketType::Subscribe);
         check_filters(subscribe.requests.iter().map(|request| &request.filter))?;
         self.check_answer(subscribe.requests.len())?;
+        let most = self.core.live.load().subscriptions(&self.authenticated.identity().limits);
+        let claimable = subscribe.requests.iter().take(most).filter_map(|request| {
+            let filter = request.filter.as_ref().ok()?;
+            Some((filter.clone(), request.options.maximum_qos))
+        });
+        if !self.ask_about_filters(claimable) {
+            return Ok(());
+        }
+        self.counts.packet(PacketType::Subscribe);
         let handle = Arc::clone(&self.handle);
         let routing = handle.routing.lock();
         drop(self.own()?);
         let identifier = subscribe.subscription_identifier;
         // What no session could hold is not even looked at: a packet has room for more than 200,000 filters.
-        let limits = &self.authenticated.identity().limits;
-        let most = self.core.live.load().subscriptions(limits);
         let mut ticket = None;
         let requests = subscribe.requests.into_iter().enumerate();
         let reason_codes = requests
@@ -79,7 +85,7 @@ impl Connection {
         let permit = permissions.permit_subscribe(asked).map_err(|denied| {
             SubscribeDenied { client_id: &self.handle.client_id, filter: &text, cause: &denied }
                 .emit(&self.core.metrics);
-            ReasonCode::NotAuthorized
+            denied.reason_code()
         })?;
         let subscription = Subscription { filter, options, identifier };
         let kept = self.handle.key.zip(self.core.store());

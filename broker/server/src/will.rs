@@ -6,13 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use access::{Authenticated, NotAuthorized, Permissions, PublishRequest};
+use access::{Authenticated, NotAuthorized, Operation, PublishRequest, Transformed};
 use codec::Will;
 use session::{Fanout, Frames, Message, WillMessage};
 use telemetry::events::{PublishDenied, WillRefused};
 use topic::{InvalidTopic, TopicName};
 
-use crate::{broker::Core, counts::Counts, inherit::Ended, sessions::SessionHandle};
+use crate::{
+    broker::Core,
+    claimed::{changed_parts, judge_will},
+    counts::Counts,
+    inherit::Ended,
+    sessions::SessionHandle,
+};
 
 /// The Will Message of a CONNECT in the form in which it waits.
 pub(crate) fn prepare(will: &Will) -> Result<Box<WillMessage>, InvalidTopic> {
@@ -27,12 +33,22 @@ pub(crate) fn prepare(will: &Will) -> Result<Box<WillMessage>, InvalidTopic> {
     }))
 }
 
-/// Whether the client may publish this.
-pub(crate) fn permit(will: &WillMessage, permissions: &Permissions) -> Result<(), NotAuthorized> {
+/// Whether the client may publish this: by its rules and by the plugins that claim the topic.
+pub(crate) async fn permit(
+    will: &WillMessage,
+    authenticated: &Authenticated,
+) -> Result<(), NotAuthorized> {
     let message = &will.message;
     let topic = message.topic().as_str();
     let request = PublishRequest { topic, qos: message.qos(), retain: message.retain() };
-    permissions.permit_publish(request).map(|_| ())
+    let permissions = authenticated.permissions();
+    let hooks = authenticated.hooks();
+    if !hooks.judge_publish(topic) {
+        return permissions.permit_publish(request).map(drop);
+    }
+    let operation = Operation::publish(&request, message.payload().len());
+    let ruled = hooks.rule(authenticated.subject(), &operation).await;
+    permissions.permit_publish_ruled(request, &ruled).map(drop)
 }
 
 /// Asks for the client's permissions, which may be old, and then publishes its Will Message. A failure to learn them is
@@ -47,7 +63,7 @@ pub(crate) fn ask_and_publish(
     let (core, handle) = (Arc::clone(core), Arc::clone(handle));
     tokio::spawn(async move {
         match core.refresh(&authenticated).await {
-            Ok(current) => publish(&core, &will, &current, &handle),
+            Ok(current) => publish(&core, &will, &current, &handle).await,
             Err(refusal) => refuse(&core, &handle, "permissions_unknown", &refusal),
         }
         settle(&core, &handle, ended);
@@ -63,8 +79,8 @@ pub(crate) fn settle(core: &Arc<Core>, handle: &SessionHandle, ended: Option<End
 }
 
 /// Publishes a Will Message if it is still permitted, in the name of `authenticated`. `handle` is the session that it
-/// belonged to.
-pub(crate) fn publish(
+/// belonged to. Waits only for plugins that claim its topic.
+pub(crate) async fn publish(
     core: &Core,
     will: &WillMessage,
     authenticated: &Authenticated,
@@ -75,12 +91,41 @@ pub(crate) fn publish(
         // Nobody speaks in the name of an identity that is over, not even about its end.
         return refuse(core, handle, "identity_ended", &"the identity of the client has ended");
     }
-    if let Err(denied) = permit(will, authenticated.permissions()) {
-        let (client_id, topic) = (&*handle.client_id, will.message.topic().as_str());
-        PublishDenied { client_id, topic, cause: &denied }.emit(&core.metrics);
+    let topic = will.message.topic().as_str();
+    let hooks = authenticated.hooks();
+    if !hooks.is_empty() && hooks.transform(topic) {
+        return publish_changed(core, will, authenticated, handle).await;
+    }
+    if let Err(denied) = permit(will, authenticated).await {
+        PublishDenied { client_id: &handle.client_id, topic, cause: &denied }.emit(&core.metrics);
         return;
     }
     spread(core, will, handle);
+}
+
+/// As transforms leave it.
+async fn publish_changed(
+    core: &Core,
+    will: &WillMessage,
+    authenticated: &Authenticated,
+    handle: &SessionHandle,
+) {
+    let live = core.live.load_full();
+    let judged = judge_will(authenticated, will, &live.limits.sizes).await;
+    match judged {
+        Ok(Transformed::Unchanged) => spread(core, will, handle),
+        Ok(Transformed::Swallowed) => {}
+        Ok(Transformed::Changed(changed)) => {
+            let Ok(topic) = TopicName::new(&changed.topic) else { return };
+            let parts = changed_parts(*changed);
+            let mut forwarded = Vec::new();
+            parts.encode_forwarded(&mut forwarded);
+            let message = Message::new(topic, &forwarded, &parts.payload, will.message.qos())
+                .with_retain(will.message.retain());
+            spread(core, &WillMessage { message: Arc::new(message), ..will.clone() }, handle);
+        }
+        Err(refused) => refuse(core, handle, "plugin", &refused),
+    }
 }
 
 fn refuse(core: &Core, handle: &SessionHandle, reason: &'static str, cause: &dyn Display) {

@@ -81,6 +81,11 @@ const AWAITING_RELEASE_MAX: usize = 1_024;
 const IDENTIFIERS_KEPT: usize = 16;
 
 impl Session {
+    /// Whether a QoS 2 PUBLISH with this identifier came before; nothing is noted.
+    pub fn was_received(&self, packet_id: PacketId) -> bool {
+        self.unreleased.find(packet_id).is_ok()
+    }
+
     /// Notes the identifier of a QoS 2 PUBLISH. A 5.0 client that ignores our Receive Maximum is an
     /// error [MQTT-3.3.4-7]. A 3.1.1 client was never told one, and one that releases nothing over many
     /// connections keeps to it on each: their bound is [`AWAITING_RELEASE_MAX`].

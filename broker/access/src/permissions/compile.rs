@@ -28,7 +28,8 @@ pub(super) fn compile(
         links.push(compile_link(subject, name, answered, &mut personal)?);
     }
     let ttl = answers.iter().map(|(_, answered)| answered.answer.ttl()).min();
-    Ok(Permissions { links: links.into(), ttl: ttl.unwrap_or(TTL_DEFAULT), personal })
+    let ttl = ttl.unwrap_or(TTL_DEFAULT);
+    Ok(Permissions { links: links.into(), ttl, personal, operations: None })
 }
 
 /// What one link permits. Rules without a client's name in them are compiled once for all whom the

@@ -1,0 +1,239 @@
+//! The plugins of a chain that are asked about single operations and messages: operation authorizers
+//! and transforms, in the order of the chain.
+//!
+//! Only what they claim reaches them; for everything else a client pays one look at its topic.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use codec::{QoS, ReasonCode};
+use topic::{SubscriptionFilter, TopicFilter};
+
+use crate::{
+    Application, Chain, Hooks, Inbound, LinkState, NotAuthorized, Operation, OperationWord,
+    PublishRequest, Publisher, Source, Subject, SubscribeRequest,
+};
+
+/// See the module. `Default` has none: everything is decided by rules.
+#[derive(Clone, Default)]
+pub struct MessageHooks {
+    links: Vec<(Arc<str>, Hooks)>,
+}
+
+impl fmt::Debug for MessageHooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.links.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// What the operation authorizers say together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruled {
+    /// Their word; `Ok(false)` = none of them has one, the rules decide.
+    pub word: Result<bool, NotAuthorized>,
+    /// How long it may be used again; zero = only this once.
+    pub ttl: Duration,
+}
+
+/// What became of a message that came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transformed {
+    /// Nothing.
+    Unchanged,
+    /// It is this now.
+    Changed(Box<Application>),
+    /// It goes to nobody.
+    Swallowed,
+}
+
+/// A transform refused a message, or failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{plugin} rejected it: {cause}")]
+pub struct Rejected {
+    /// The link.
+    pub plugin: Arc<str>,
+    /// Of PUBACK and PUBREC.
+    pub reason_code: ReasonCode,
+    /// For the operator.
+    pub cause: String,
+}
+
+impl MessageHooks {
+    pub(crate) fn of(chain: &Chain) -> Arc<Self> {
+        let part = |hooks: &Hooks| {
+            hooks.operation_authorizer.is_some()
+                || hooks.inbound_transform.is_some()
+                || hooks.outbound_transform.is_some()
+        };
+        let links = chain.links.iter().filter_map(|link| match &link.state {
+            LinkState::Live(hooks) if part(hooks) => Some((link.name.clone(), (**hooks).clone())),
+            LinkState::Live(_) | LinkState::Missing(_) => None,
+        });
+        Arc::new(Self { links: links.collect() })
+    }
+
+    /// Whether nobody claims anything.
+    pub fn is_empty(&self) -> bool {
+        self.links.is_empty()
+    }
+
+    /// Whether a PUBLISH to this topic is judged, or worked on, by a plugin.
+    pub fn claim_publish(&self, topic: &str) -> bool {
+        self.judge_publish(topic) || self.transform(topic)
+    }
+
+    /// Whether an operation authorizer judges a PUBLISH to this topic.
+    pub fn judge_publish(&self, topic: &str) -> bool {
+        self.operations().any(|(_, hook)| hook.topics().iter().any(|filter| filter.matches(topic)))
+    }
+
+    /// Whether one judges a subscription: it has a topic in common with what is claimed.
+    pub fn judge_subscribe(&self, filter: &TopicFilter) -> bool {
+        let judges = |claimed: &TopicFilter| claimed.overlaps(filter);
+        self.operations().any(|(_, hook)| hook.topics().iter().any(judges))
+    }
+
+    /// Whether an inbound transform works on this topic.
+    pub fn transform(&self, topic: &str) -> bool {
+        let claims = |(_, hooks): &(Arc<str>, Hooks)| {
+            let hook = hooks.inbound_transform.as_ref();
+            hook.is_some_and(|hook| hook.topics().iter().any(|filter| filter.matches(topic)))
+        };
+        self.links.iter().any(claims)
+    }
+
+    fn operations(
+        &self,
+    ) -> impl Iterator<Item = (&Arc<str>, &Arc<dyn crate::OperationAuthorizer>)> {
+        self.links
+            .iter()
+            .filter_map(|(name, hooks)| Some((name, hooks.operation_authorizer.as_ref()?)))
+    }
+
+    /// Asks every operation authorizer that claims the operation: any deny wins, else any allow. A
+    /// failure is a denial that is not kept.
+    pub async fn rule(&self, subject: &Subject, operation: &Operation) -> Ruled {
+        let claimed = |filter: &TopicFilter| match operation {
+            Operation::Publish { topic, .. } => filter.matches(topic),
+            Operation::Subscribe { filter: asked, .. } => {
+                TopicFilter::new(asked).is_ok_and(|asked| filter.overlaps(&asked))
+            }
+        };
+        let mut ruled = Ruled { word: Ok(false), ttl: Duration::MAX };
+        for (plugin, hook) in self.operations() {
+            if !hook.topics().iter().any(claimed) {
+                continue;
+            }
+            match hook.authorize(subject, operation).await {
+                Err(failure) => {
+                    let plugin = plugin.clone();
+                    let failed = NotAuthorized::Failed { plugin, failure: Box::new(failure) };
+                    return Ruled { word: Err(failed), ttl: Duration::ZERO };
+                }
+                Ok(ruling) => {
+                    ruled.ttl = ruled.ttl.min(ruling.ttl);
+                    match ruling.word {
+                        OperationWord::Allow => ruled.word = Ok(true),
+                        OperationWord::Next => {}
+                        OperationWord::Deny(denial) => {
+                            let plugin = plugin.clone();
+                            let word = NotAuthorized::Ruling { plugin, denial: Box::new(denial) };
+                            return Ruled { word: Err(word), ..ruled };
+                        }
+                    }
+                }
+            }
+        }
+        ruled
+    }
+
+    /// Lets every inbound transform work on a message that claims its topic, each on what the one
+    /// before left.
+    ///
+    /// # Errors
+    /// One rejected it, or failed.
+    pub async fn transform_inbound(
+        &self,
+        source: Source,
+        publisher: Publisher<'_>,
+        message: Application,
+    ) -> Result<Transformed, Rejected> {
+        let mut message = message;
+        let mut changed = false;
+        for (plugin, hooks) in &self.links {
+            let Some(hook) = &hooks.inbound_transform else { continue };
+            if !hook.topics().iter().any(|filter| filter.matches(&message.topic)) {
+                continue;
+            }
+            let rejected =
+                |reason_code, cause| Err(Rejected { plugin: plugin.clone(), reason_code, cause });
+            match hook.transform(source, publisher, &message).await {
+                Ok(Inbound::Unchanged) => {}
+                Ok(Inbound::Patched(patch)) => {
+                    message.apply(*patch);
+                    changed = true;
+                }
+                Ok(Inbound::Swallow) => return Ok(Transformed::Swallowed),
+                Ok(Inbound::Reject(denial)) => {
+                    return rejected(denial.reason_code, denial.reason.unwrap_or_default());
+                }
+                Err(failure) => {
+                    let code = ReasonCode::ImplementationSpecificError;
+                    return rejected(code, failure.to_string());
+                }
+            }
+        }
+        Ok(match changed {
+            true => Transformed::Changed(Box::new(message)),
+            false => Transformed::Unchanged,
+        })
+    }
+}
+
+impl Operation {
+    /// A PUBLISH.
+    pub fn publish(request: &PublishRequest<'_>, payload_bytes: usize) -> Self {
+        Self::Publish {
+            topic: request.topic.to_owned(),
+            qos: request.qos,
+            retain: request.retain,
+            payload_bytes_max: Self::size_class(payload_bytes),
+        }
+    }
+
+    /// One filter of a SUBSCRIBE.
+    pub fn subscribe(filter: &SubscriptionFilter, qos: QoS) -> Self {
+        Self::Subscribe {
+            filter: filter.filter.as_str().to_owned(),
+            qos,
+            share_name: filter.share.as_ref().map(|share| share.as_str().to_owned()),
+        }
+    }
+}
+
+/// Words of operation authorizers on the subscriptions of one client, by what was asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rulings {
+    words: Vec<(SubscriptionFilter, QoS, Result<bool, NotAuthorized>)>,
+}
+
+impl Rulings {
+    pub(crate) fn set(
+        &mut self,
+        filter: SubscriptionFilter,
+        qos: QoS,
+        word: Result<bool, NotAuthorized>,
+    ) {
+        self.words.retain(|(known, known_qos, _)| (known, known_qos) != (&filter, &qos));
+        self.words.push((filter, qos, word));
+    }
+
+    pub(crate) fn get(
+        &self,
+        request: &SubscribeRequest<'_>,
+    ) -> Option<&Result<bool, NotAuthorized>> {
+        let is = |(filter, qos, _): &&(SubscriptionFilter, QoS, _)| {
+            (filter, *qos) == (request.filter, request.qos)
+        };
+        self.words.iter().find(is).map(|(_, _, word)| word)
+    }
+}
