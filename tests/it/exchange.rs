@@ -48,7 +48,7 @@ async fn enter(broker: &Broker, client_id: &str) -> (Client, ConnAck) {
     (client, connack)
 }
 
-/// Covers 5.0 [MQTT-4.12.0-2] [MQTT-4.12.0-4] [MQTT-4.12.0-5].
+/// Covers 5.0 [MQTT-4.12.0-2] [MQTT-4.12.0-5].
 #[tokio::test]
 async fn an_exchange_lets_the_client_in() {
     let broker = broker().await;
@@ -72,7 +72,7 @@ async fn what_is_behind_the_last_auth_is_read_too() {
     client.expect(Packet::PingResp).await;
 }
 
-/// Covers 5.0 [MQTT-4.12.0-6].
+/// Covers 5.0 [MQTT-4.12.0-4].
 #[tokio::test]
 async fn a_wrong_answer_is_refused() {
     let broker = broker().await;

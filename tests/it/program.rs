@@ -18,6 +18,7 @@ mod hot_reload;
 mod http;
 mod knock;
 mod listeners;
+mod message_hooks;
 mod mosquitto;
 mod passwd;
 mod plugin_check;

@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -16,8 +16,8 @@ use std::{
 use arc_swap::ArcSwap;
 
 use crate::{
-    Chain, Connection, Credentials, Decision, Identity, LinkReport, MessageHooks, Opening,
-    Permissions, Refusal, Subject,
+    Chain, Connection, Credentials, Decision, Event, EventKinds, EventSink, Identity, LinkReport,
+    MessageHooks, Opening, Permissions, Refusal, Subject,
     chain::{
         answers::Answers,
         authenticate::authenticate,
@@ -38,6 +38,7 @@ pub struct Gate {
     generation: AtomicU64,
     observers: Mutex<Vec<Observer>>,
     shared: SharedPermissions,
+    events: OnceLock<Arc<dyn EventSink>>,
     clock: fn() -> Duration,
 }
 
@@ -143,6 +144,7 @@ impl Gate {
             generation: AtomicU64::new(0),
             observers: Mutex::default(),
             shared: SharedPermissions::default(),
+            events: OnceLock::new(),
             clock,
         }
     }
@@ -167,6 +169,18 @@ impl Gate {
             observer(generation);
         }
         generation
+    }
+
+    /// Who tells plugins what happens; the first one stays.
+    pub fn set_event_sink(&self, sink: Arc<dyn EventSink>) {
+        let _ = self.events.set(sink);
+    }
+
+    /// Tells what happened to those who want to know; `event` is only made when somebody does.
+    pub fn tell(&self, kind: EventKinds, event: impl FnOnce() -> Event) {
+        if let Some(sink) = self.events.get().filter(|sink| sink.wanted().has(kind)) {
+            sink.tell(event());
+        }
     }
 
     /// Raised by one at each [`Gate::swap`]; 0 before the first.

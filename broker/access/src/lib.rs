@@ -18,6 +18,7 @@ mod chain;
 mod client_limits;
 mod credentials;
 mod decision;
+mod event;
 mod gate;
 mod hook;
 mod identity;
@@ -36,6 +37,7 @@ pub use decision::{
     Decision, Denial, Grant, Hook, LinkReport, PluginFailure, PluginFailureKind, Refusal,
     RefusalKind, Verdict,
 };
+pub use event::{Event, EventKinds, EventSink, Who};
 pub use gate::{Approaching, Authenticated, ClientIdFrom, Exchange, Gate, Progress};
 pub use hook::{
     Answer, Application, Authenticator, Authorizer, BoxFuture, Challenge, Continuation,

@@ -136,6 +136,10 @@ impl Chains<'_> {
             .members
             .iter()
             .filter(|(_, member)| member.state != PluginState::Disabled && !member.fresh)
+            // Who only listens has no place in a chain; of who is not live nobody knows that.
+            .filter(|(_, member)| {
+                member.live.as_ref().is_none_or(|generation| !hooks::of(generation).is_empty())
+            })
             .collect();
         members.sort_by_key(|(name, member)| (member.standing.order, name.as_str()));
         let mut links: Vec<Link> =

@@ -1,13 +1,17 @@
 //! What a generation says it is for: methods, topics, events. Asked once, in the shadow instance; the
 //! manifest may say otherwise.
 
-use access::{PluginFailure, PluginFailureKind};
+use std::time::Duration;
+
+use access::{EventKinds, PluginFailure, PluginFailureKind};
 use topic::TopicFilter;
 
 use crate::{failure::failure, manifest::Manifest};
 
 /// Topic Filters of one hook.
 const TOPICS_MAX: usize = 100;
+/// Longest time between two calls of a timer.
+const TIMER_SECONDS_MAX: u32 = 86_400;
 /// Authentication Methods.
 const METHODS_MAX: usize = 16;
 const METHOD_BYTES_MAX: usize = 256;
@@ -18,6 +22,8 @@ pub(crate) struct Told {
     pub(crate) methods: Vec<String>,
     pub(crate) operations: Vec<String>,
     pub(crate) inbound: Vec<String>,
+    pub(crate) events: Option<EventKinds>,
+    pub(crate) timer_seconds: Option<u32>,
 }
 
 /// What a generation is for.
@@ -29,6 +35,10 @@ pub(crate) struct Claims {
     pub(crate) operations: Vec<TopicFilter>,
     /// What its inbound transform works on.
     pub(crate) inbound: Vec<TopicFilter>,
+    /// Which events it wants.
+    pub(crate) events: Option<EventKinds>,
+    /// Between two calls of its timer.
+    pub(crate) timer: Option<Duration>,
 }
 
 impl Claims {
@@ -44,6 +54,8 @@ impl Claims {
                 Some(topics) => topics.clone(),
                 None => topics("inbound-transform", &told.inbound)?,
             },
+            events: told.events,
+            timer: told.timer_seconds.map(interval).transpose()?,
         })
     }
 }
@@ -57,6 +69,14 @@ fn methods(told: Vec<String>) -> Result<Vec<String>, PluginFailure> {
         return Err(failure(PluginFailureKind::Misconfigured, message));
     }
     Ok(told)
+}
+
+fn interval(seconds: u32) -> Result<Duration, PluginFailure> {
+    if !(1..=TIMER_SECONDS_MAX).contains(&seconds) {
+        let message = format!("timer: an interval of {seconds} s; 1 to {TIMER_SECONDS_MAX}");
+        return Err(failure(PluginFailureKind::Misconfigured, message));
+    }
+    Ok(Duration::from_secs(seconds.into()))
 }
 
 fn topics(hook: &str, told: &[String]) -> Result<Vec<TopicFilter>, PluginFailure> {

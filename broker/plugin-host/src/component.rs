@@ -22,12 +22,14 @@ const LENT: [&str; 6] = ["log", "config", "files", "clock", "random", "crypto"];
 const TYPES: [&str; 4] = ["types", "permissions", "grants", "messages"];
 
 /// Hooks that the host asks.
-const HOOKS: [&str; 5] = [
+const HOOKS: [&str; 7] = [
     "authenticator",
     "enhanced-authenticator",
     "authorizer",
     "operation-authorizer",
     "inbound-transform",
+    "events",
+    "timer",
 ];
 
 /// A component that this host can try to link.

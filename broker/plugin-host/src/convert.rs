@@ -57,7 +57,7 @@ pub(crate) fn subject(from: &Subject) -> types::Subject {
 
 /// As it is written everywhere; for the four bytes of IPv4 without the machinery of formatting,
 /// which would cost more than all other texts of a question together.
-fn address(from: IpAddr) -> String {
+pub(crate) fn address(from: IpAddr) -> String {
     let IpAddr::V4(from) = from else { return from.to_string() };
     let mut text = String::with_capacity("255.255.255.255".len());
     for byte in from.octets() {
@@ -80,7 +80,7 @@ fn digit(value: u8) -> char {
     char::from(b'0' + value)
 }
 
-fn protocol(from: ProtocolVersion) -> types::ProtocolVersion {
+pub(crate) fn protocol(from: ProtocolVersion) -> types::ProtocolVersion {
     match from {
         ProtocolVersion::V311 => types::ProtocolVersion::V311,
         ProtocolVersion::V5 => types::ProtocolVersion::V50,

@@ -8,10 +8,11 @@ use wasmtime::{
 
 use crate::{
     bindings::exports::portcullis::plugin::{
-        authenticator, authorizer, enhanced_authenticator, inbound_transform, operation_authorizer,
-        plugin,
+        authenticator, authorizer, enhanced_authenticator, events, inbound_transform,
+        operation_authorizer, plugin, timer,
     },
     claims::Told,
+    hooks::events::kinds,
     instance::State,
 };
 
@@ -65,7 +66,7 @@ macro_rules! hooks {
 
         impl Exports {
             $(pub(crate) fn $hook(&self) -> wasmtime::Result<&$hook::Guest> {
-                self.$hook.as_ref().ok_or_else(|| not_exported($name))
+                self.$hook.as_ref().ok_or_else(|| NotExported($name).into())
             })+
         }
     };
@@ -77,6 +78,8 @@ hooks! {
     authorizer = "authorizer",
     operation_authorizer = "operation-authorizer",
     inbound_transform = "inbound-transform",
+    events = "events",
+    timer = "timer",
 }
 
 impl Exports {
@@ -92,11 +95,17 @@ impl Exports {
         if let Some(hook) = &self.inbound_transform {
             told.inbound = hook.call_topics(&mut *store).await?;
         }
+        if let Some(hook) = &self.events {
+            told.events = Some(kinds(hook.call_wanted(&mut *store).await?));
+        }
+        if let Some(hook) = &self.timer {
+            told.timer_seconds = Some(hook.call_interval_seconds(&mut *store).await?);
+        }
         Ok(told)
     }
 }
 
 /// Chains ask only hooks that are exported: this is a bug of the host.
-fn not_exported(hook: &str) -> wasmtime::Error {
-    wasmtime::Error::msg(format!("the component does not export {hook}"))
-}
+#[derive(Debug, thiserror::Error)]
+#[error("the component does not export {0}")]
+pub(crate) struct NotExported(&'static str);

@@ -7,6 +7,7 @@ use wasmtime::{PoolConcurrencyLimitError, Trap};
 use crate::{
     bindings::portcullis::plugin::types::PluginError,
     budget::{MemoryCap, Meter, Stop},
+    exports::NotExported,
 };
 
 /// Bytes of guest-made text in a message.
@@ -30,6 +31,9 @@ pub(crate) fn classify(
                 format!("took longer than {} ms", budget.wall.as_millis()),
             ),
         };
+    }
+    if let Some(missing) = error.downcast_ref::<NotExported>() {
+        return failure(PluginFailureKind::Missing, missing.to_string());
     }
     if error.is::<PoolConcurrencyLimitError>() {
         let message = "the engine has no free instance slot".to_owned();

@@ -4,8 +4,10 @@
 mod authenticator;
 mod authorizer;
 mod enhanced_authenticator;
+pub(crate) mod events;
 mod inbound_transform;
 mod operation_authorizer;
+pub(crate) mod timer;
 
 use std::sync::Arc;
 

@@ -14,6 +14,7 @@
 #![deny(unsafe_code)]
 
 mod aot;
+mod background;
 mod bindings;
 mod budget;
 mod candidate;

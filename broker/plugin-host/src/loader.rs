@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use access::{Gate, PluginError, PluginInfo};
+use access::{Gate, PluginError, PluginInfo, PluginState};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
@@ -34,8 +34,9 @@ pub(crate) use self::{
     orders::Order,
 };
 use crate::{
+    background::Background,
     candidate::{Places, Stamp},
-    chains::{Chains, InForce, Plan},
+    chains::{Chains, InForce, Member, Plan},
     config::Config,
     generation::Generation,
     remembered::Remembered,
@@ -84,6 +85,8 @@ pub(crate) struct Loader {
     /// Files that differ from what was loaded, and since when they look like this.
     unsettled: BTreeMap<String, (Stamp, Instant)>,
     jobs: Jobs,
+    /// Timers and events of what is live.
+    background: Background,
     /// What stands in the gate; `None` = nothing of ours yet.
     in_force: Option<InForce>,
     /// Answers that are given when the chains that they speak of are in force.
@@ -98,6 +101,8 @@ impl Loader {
         remembered: Remembered,
     ) -> Self {
         let changed = Arc::new(Notify::new());
+        let background = Background::new();
+        gate.set_event_sink(background.sink());
         // Whoever is not found again is missing, not forgotten.
         let known = remembered.known().iter();
         let entries = known.map(|(name, known)| (name.clone(), Entry::remembered(known)));
@@ -128,6 +133,7 @@ impl Loader {
             looked: false,
             unsettled: BTreeMap::new(),
             jobs: Jobs::new(),
+            background,
             in_force: None,
             verdicts: Vec::new(),
         }
@@ -367,6 +373,9 @@ impl Loader {
             self.gate.swap(default, by_listener);
             self.in_force = Some(in_force);
         }
+        let is_in_use = |member: &&Member| member.state != PluginState::Disabled && !member.fresh;
+        let live = members.values().filter(is_in_use).filter_map(|member| member.live.clone());
+        self.background.set(&live.collect::<Vec<_>>());
     }
 
     async fn remember(&mut self) {

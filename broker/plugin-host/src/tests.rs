@@ -6,6 +6,7 @@ mod folder;
 pub(crate) mod guest;
 mod limits;
 mod manage;
+mod meddler;
 mod reload;
 mod shipped;
 mod speed;

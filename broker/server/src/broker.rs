@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use access::{Authenticated, Gate, Permissions, Refusal};
+use access::{Authenticated, Event, EventKinds, Gate, Permissions, Refusal};
 use arc_swap::ArcSwap;
 use codec::ReasonCode;
 use limits::{ConnectionRate, Flapping, LoginBackoff};
@@ -134,6 +134,9 @@ impl Core {
 
     /// Takes an ended session out of the map, and its subscriptions out of the router: nobody finds it any more.
     pub(crate) fn end_session(&self, handle: &SessionHandle) -> Ended {
+        let client_id = || Arc::clone(&handle.client_id);
+        let event = || Event::SessionExpired(client_id());
+        self.gate.tell(EventKinds::SESSION_EXPIRED, event);
         self.sessions.remove(handle);
         self.timers.disarm(handle.id);
         let routing = handle.routing.lock();

@@ -57,6 +57,15 @@ impl Close {
         matches!(self, Self::ByClient | Self::ByClientWithWill(_) | Self::Network(_))
     }
 
+    /// For plugins: the Reason Code, and whether the client sent DISCONNECT.
+    pub(crate) fn told(&self) -> (ReasonCode, bool) {
+        match self {
+            Self::ByClient => (ReasonCode::Success, true),
+            Self::ByClientWithWill(code) => (*code, true),
+            other => (other.disconnect_code().unwrap_or(ReasonCode::UnspecifiedError), false),
+        }
+    }
+
     /// Label in logs and metrics.
     pub(crate) fn name(&self) -> &'static str {
         match self {

@@ -11,8 +11,8 @@ use std::{
 };
 
 use access::{
-    Authenticated, Connection as Claim, Credentials, Hook, LinkReport, Password, Refusal,
-    WillSummary,
+    Authenticated, Connection as Claim, Credentials, Event, EventKinds, Hook, LinkReport, Password,
+    Refusal, Who, WillSummary,
 };
 use codec::{ConnAck, Connect, Decoded, Packet, PacketType, ProtocolVersion, ReasonCode, decode};
 use limits::Claimant;
@@ -604,6 +604,7 @@ async fn refuse(arrival: &mut Arrival, connect: Option<&Connect>, refused: &Refu
         cause: refused,
     }
     .emit(&arrival.core.metrics);
+    tell_refused(arrival, connect, refused);
     let output = match (refused, reason) {
         (Refused::Approach(approach::Refused::Upgrade(refused)), _) => {
             refused.response().into_bytes()
@@ -619,6 +620,26 @@ async fn refuse(arrival: &mut Arrival, connect: Option<&Connect>, refused: &Refu
     };
     if !output.is_empty() || arrival.stream.has_goodbye() {
         farewell(&mut arrival.stream, &output).await;
+    }
+}
+
+/// Tells plugins of somebody whom the chain refused.
+fn tell_refused(arrival: &Arrival, connect: Option<&Connect>, refused: &Refused) {
+    if let (Some(connect), Refused::ByChain(refusal)) = (connect, refused) {
+        arrival.core.gate.tell(EventKinds::AUTH_FAILED, || {
+            Event::AuthFailed(
+                Who {
+                    connection_id: arrival.connection_id,
+                    client_id: connect.client_id.as_str().into(),
+                    principal: "".into(),
+                    listener: Arc::clone(&arrival.listener.name),
+                    remote: arrival.remote.ip(),
+                    protocol: connect.version,
+                },
+                refusal.reason_code(),
+                refusal.kind.to_string(),
+            )
+        });
     }
 }
 

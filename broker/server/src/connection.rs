@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use access::{Authenticated, ClientLimits};
+use access::{Authenticated, ClientLimits, Event, EventKinds, Who};
 use codec::{
     Acknowledgement, Decoded, Packet, PacketType, ProtocolVersion, ReasonCode, decode,
     encode_acknowledgement,
@@ -108,6 +108,8 @@ pub(crate) struct Connection {
     pub(crate) asking: Option<Box<Asking>>,
     /// What operation authorizers said on PUBLISH.
     pub(crate) rulings: Rulings,
+    /// When a refused PUBLISH was last told of.
+    pub(crate) denied_at: Option<Instant>,
     /// The packet at hand waits for the permissions that are being asked for.
     pub(crate) is_delayed: bool,
     /// Of the task, while plugins have a say about what the client sends.
@@ -196,6 +198,7 @@ impl Connection {
             again: begin.again,
             asking: None,
             rulings: Rulings::default(),
+            denied_at: None,
             is_delayed: false,
             waker: None,
             // It runs on as it is; `arm_timer` sets it when something is due before.
@@ -207,7 +210,21 @@ impl Connection {
             false => out.extend_from_slice(&connack),
         });
         connection.is_greeting = connection.held.next().is_some();
+        let event = || Event::Connected(connection.who());
+        connection.core.gate.tell(EventKinds::CONNECTED, event);
         connection
+    }
+
+    /// Who it is, for plugins that are told what happens.
+    pub(crate) fn who(&self) -> Who {
+        Who {
+            connection_id: self.connection_id,
+            client_id: Arc::clone(&self.handle.client_id),
+            principal: Arc::clone(&self.authenticated.identity().principal),
+            listener: Arc::clone(&self.authenticated.subject().listener),
+            remote: self.remote.ip(),
+            protocol: self.version,
+        }
     }
 
     pub(crate) fn remote(&self) -> SocketAddr {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use access::Authenticated;
+use access::{Authenticated, Event, EventKinds};
 use codec::{Disconnect, Packet, PacketType, ProtocolVersion, ReasonCode};
 use session::WillMessage;
 use telemetry::events::{Disconnected, ProtocolViolation};
@@ -71,6 +71,10 @@ pub(crate) async fn finish(mut connection: Box<Connection>, close: Close) {
         }
     }
     report(&connection, &close);
+    connection.core.gate.tell(EventKinds::DISCONNECTED, || {
+        let (code, by_client) = close.told();
+        Event::Disconnected(connection.who(), code, by_client)
+    });
     let is_there = !matches!(close, Close::Network(_) | Close::WriteTimeout);
     if is_there && connection.held.next().is_some() {
         Box::pin(connection.await_held()).await;

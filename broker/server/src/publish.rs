@@ -4,9 +4,12 @@
 //! permitted. On the usual path a message costs a comparison of the topic with the last one, two loads, and the
 //! copying into each subscriber's buffer: no lock but the subscriber's, no allocation, no plugin.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use access::{NotAuthorized, PublishRequest};
+use access::{Event, EventKinds, NotAuthorized, PublishRequest};
 use codec::{
     PacketId, PacketType, ProtocolVersion, Publish, QoS, ReasonCode, encode_acknowledgement,
 };
@@ -16,6 +19,9 @@ use telemetry::events::PublishDenied;
 use topic::TopicName;
 
 use crate::{claimed::Verdict, close::Close, config, connection::Connection, keeping::Keeping};
+
+/// Between two refused PUBLISH of one client that plugins are told of.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
 
 /// Proof that a PUBLISH was permitted, now or before.
 struct Permit(());
@@ -83,7 +89,10 @@ impl Connection {
                 }
                 self.pass_on(at, publish, permit, now)?
             }
-            Err(denied) => self.deny(at, publish, &denied)?,
+            Err(denied) => {
+                self.tell_denied(at, now);
+                self.deny(at, publish, &denied)?
+            }
         };
         match answer {
             Answer::Accepted { anybody: true, ticket } => {
@@ -272,6 +281,18 @@ impl Connection {
             return Err(Close::ByServer(ReasonCode::NotAuthorized));
         }
         Ok(Answer::Refused(denied.reason_code()))
+    }
+
+    /// At most once a second: the client decides how often it happens.
+    fn tell_denied(&mut self, at: usize, now: Instant) {
+        if self.denied_at.is_some_and(|last| now.duration_since(last) < TOLD_EVERY) {
+            return;
+        }
+        self.denied_at = Some(now);
+        self.core.gate.tell(EventKinds::PUBLISH_DENIED, || {
+            let topic = self.memo.topics.get(at).map_or("", |known| known.topic.as_str());
+            Event::PublishDenied(self.who(), topic.to_owned())
+        });
     }
 
     fn refuse(&mut self, publish: &Publish<'_>, code: ReasonCode) -> Result<(), Close> {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use access::{Permissions, SubscribePermit, SubscribeRequest};
+use access::{Event, EventKinds, Permissions, SubscribePermit, SubscribeRequest};
 use codec::{
     Packet, PacketType, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, SubscriptionRequest,
 };
@@ -97,6 +97,9 @@ impl Connection {
             *ticket = Some(store.put_subscription(key, kept_subscription(&subscription)));
         }
         self.core.router.subscribe(subscriber(&self.handle, &subscription, permissions, permit));
+        self.core.gate.tell(EventKinds::SUBSCRIBED, || {
+            Event::Subscribed(self.who(), text, options.maximum_qos)
+        });
         self.schedule_retained(subscription, permit, is_new);
         Ok(granted(options.maximum_qos))
     }

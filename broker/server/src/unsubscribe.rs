@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use access::{Event, EventKinds};
 use codec::{Packet, PacketType, ReasonCode, UnsubAck, Unsubscribe};
 use store::Ticket;
 use topic::SubscriptionFilter;
@@ -54,6 +55,8 @@ impl Connection {
         if let Some((key, store)) = kept {
             *ticket = Some(store.remove_subscription(key, filter.to_string()));
         }
+        let event = || Event::Unsubscribed(self.who(), filter.to_string());
+        self.core.gate.tell(EventKinds::UNSUBSCRIBED, event);
         ReasonCode::Success
     }
 }

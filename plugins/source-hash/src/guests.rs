@@ -47,6 +47,7 @@ pub const GUESTS: &[Guest] = &[
     plugin("password-file", "plugins/password-file", "plugins/prebuilt/password-file.wasm"),
     plugin("good", "tests/guests/good", "tests/guests/prebuilt/good.wasm"),
     plugin("hostile", "tests/guests/hostile", "tests/guests/prebuilt/hostile.wasm"),
+    plugin("meddler", "tests/guests/meddler", "tests/guests/prebuilt/meddler.wasm"),
     Guest {
         name: "lies",
         source: Source::Text { file: "tests/guests/wat/lies.wat", contract: Contract::Current },

@@ -1,4 +1,4 @@
-//! AUTH (section 3.15) and enhanced authentication (section 4.12), which this version does not offer.
+//! AUTH (section 3.15) where nobody asked for it; what an exchange is like is in `exchange.rs`.
 
 use codec::{Auth, Connect, Packet, ProtocolVersion::V5, ReasonCode};
 use portcullis_tests::{BOTH, Broker, packets};

@@ -93,5 +93,5 @@ fn errors_name_line_key_value_and_range() {
     refuses("[files]\na = \"\"", "m.toml:2: files.a = \"\": must be a path");
     refuses("[config]\nx = inf", "m.toml:1: config.x: infinite");
     refuses("not toml at all", "m.toml:1:");
-    refuses("[transform]\ninbound = []", "m.toml:1: unknown field `transform`");
+    refuses("[outbound]\nx = 1", "m.toml:1: unknown field `outbound`");
 }
