@@ -21,6 +21,7 @@ use topic::{SubscriptionFilter, TopicName};
 use crate::{
     broker::{Core, unix_now},
     config::LiveConfig,
+    retained::{RetainedCursor, RetainedDue},
     router::Subscriber,
     sessions::{Facts, SessionHandle, State},
     will,
@@ -62,11 +63,15 @@ pub(crate) fn remember(
 }
 
 /// What is kept of a subscription.
-pub(crate) fn kept_subscription(subscription: &Subscription) -> KeptSubscription {
+pub(crate) fn kept_subscription(
+    subscription: &Subscription,
+    retained_due: bool,
+) -> KeptSubscription {
     KeptSubscription {
         filter: subscription.filter.to_string(),
         identifier: subscription.identifier,
         options: subscription.options.encode(ProtocolVersion::V5),
+        retained_due,
     }
 }
 
@@ -190,12 +195,21 @@ impl Moment {
 }
 
 /// A session as it was found.
-fn state(found: FoundSession, limits: SessionLimits, now: &Moment) -> Result<State, &'static str> {
+pub(crate) fn state(
+    found: FoundSession,
+    limits: SessionLimits,
+    now: &Moment,
+) -> Result<State, &'static str> {
     let FoundSession { kept, subscriptions, owed, unreleased, last_number, .. } = found;
     let sent_below = kept.sent_below.unwrap_or(last_number + 1);
     let mut session = Session::recovered(limits, Found { last_number, sent_below });
-    for subscription in subscriptions {
-        let subscription = self::subscription(&subscription).ok_or("subscription")?;
+    let mut retained = RetainedDue::default();
+    for kept in subscriptions {
+        let subscription = subscription(&kept).ok_or("subscription")?;
+        if kept.retained_due {
+            // From the beginning: how far it had come is not kept.
+            retained.extend(Some(RetainedCursor::new(&subscription, true)));
+        }
         session.subscriptions.insert(subscription);
     }
     for owed in owed {
@@ -233,7 +247,7 @@ fn state(found: FoundSession, limits: SessionLimits, now: &Moment) -> Result<Sta
         ended: false,
         permissions: Arc::clone(facts.authenticated.permissions()),
         will,
-        retained: Vec::new(),
+        retained,
         will_due,
         expires,
         facts: Box::new(facts),
