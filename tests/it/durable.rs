@@ -503,12 +503,15 @@ async fn retained_messages_of_a_new_subscription_come_after_a_crash() {
     let broker = start(&folder).await;
     let mut publisher = broker.client(V5, "pub").await;
     for topic in ["r/1", "r/2", "r/3"] {
-        publisher.send(packets::retained(packets::qos1(1, topic, "x"))).await;
-        publisher.puback(1).await;
+        publisher.send(packets::retained(packets::qos2(1, topic, "x"))).await;
+        publisher.pubrec(1).await;
+        publisher.send(packets::pubrel(1, ReasonCode::Success)).await;
+        publisher.expect(packets::pubcomp(1, ReasonCode::Success)).await;
     }
     let connect = Connect { receive_maximum: 1, ..packets::persistent(V5, "sub") };
     let mut client = broker.enter(connect.clone()).await.0;
-    client.subscribe("r/#", QoS::AtLeastOnce).await;
+    // With QoS 2, so that SUBACK comes first.
+    client.subscribe("r/#", QoS::ExactlyOnce).await;
     let first = client.message().await;
     assert_eq!(first.text(), ("r/1", "x"));
     let broker = crash(broker, &folder).await;
