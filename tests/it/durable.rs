@@ -446,10 +446,13 @@ async fn without_room_on_the_disk_nothing_is_promised() {
     let mut publisher = broker.client(V5, "pub").await;
     publisher.send(packets::retained(packets::qos1(3, "r/old", "old"))).await;
     publisher.puback(3).await;
+    let store = broker.broker.store().expect("a store");
+    assert!(store.available && store.commits > 0 && store.log_files == 1, "{store:?}");
     broker.stop().await;
     let mut full = setup(&folder);
     full.free_bytes_min = u64::MAX;
     let broker = full.start().await;
+    assert!(!broker.broker.store().expect("a store").available);
     let mut publisher = broker.client(V5, "pub").await;
     assert_eq!(publisher.publish("t", "x").await, ReasonCode::QuotaExceeded);
     publisher.send(packets::retained(packets::qos1(3, "r", "x"))).await;
@@ -491,6 +494,40 @@ async fn retained_messages_of_qos_2_come_by_themselves() {
     for topic in ["r/1", "r/2", "r/3"] {
         assert!(client.take(topic, "x").await.retain);
     }
+}
+
+/// SUBACK owes them, also to the session that the next process finds. What had come of them comes again.
+#[tokio::test]
+async fn retained_messages_of_a_new_subscription_come_after_a_crash() {
+    let folder = folder();
+    let broker = start(&folder).await;
+    let mut publisher = broker.client(V5, "pub").await;
+    for topic in ["r/1", "r/2", "r/3"] {
+        publisher.send(packets::retained(packets::qos2(1, topic, "x"))).await;
+        publisher.pubrec(1).await;
+        publisher.send(packets::pubrel(1, ReasonCode::Success)).await;
+        publisher.expect(packets::pubcomp(1, ReasonCode::Success)).await;
+    }
+    let connect = Connect { receive_maximum: 1, ..packets::persistent(V5, "sub") };
+    let mut client = broker.enter(connect.clone()).await.0;
+    // With QoS 2, so that SUBACK comes first.
+    client.subscribe("r/#", QoS::ExactlyOnce).await;
+    let first = client.message().await;
+    assert_eq!(first.text(), ("r/1", "x"));
+    let broker = crash(broker, &folder).await;
+    let mut client = resume(&broker, connect.clone()).await;
+    let again = client.take("r/1", "x").await;
+    assert_eq!((again.packet_id, again.dup), (first.packet_id, true));
+    for topic in ["r/1", "r/2", "r/3"] {
+        assert!(client.take(topic, "x").await.retain);
+    }
+    // That they came is known, once the disk has it.
+    publisher = broker.client(V5, "pub").await;
+    publisher.publish("r/1", "y").await;
+    client.take("r/1", "y").await;
+    client.quiet().await;
+    let broker = crash(broker, &folder).await;
+    resume(&broker, connect).await.quiet().await;
 }
 
 /// [MQTT-4.8.2-5], also when the delivery began in an earlier process.

@@ -233,6 +233,22 @@ async fn hanging_authorizer_holds_up_no_other_session() {
     watcher.quiet().await;
 }
 
+/// A session that is over is nobody's, however long its will is asked for.
+#[tokio::test]
+async fn the_end_of_a_session_does_not_wait_for_its_will() {
+    let broker = Broker::start().await;
+    let mut watcher = watcher(&broker).await;
+    let client = broker.enter(Connect { session_expiry_interval: 1, ..delayed(100) }).await.0;
+    client.vanish();
+    broker.until(|broker| !broker.client("a").unwrap().connected).await;
+    broker.doorman.authorizer(Mood::Hangs);
+    broker.swap();
+    broker.until(|broker| broker.client("a").is_none()).await;
+    assert_eq!(broker.counted("portcullis_wills_published_total"), 0);
+    broker.doorman.authorizer(Mood::Answers);
+    watcher.take("will/a", "gone").await;
+}
+
 /// The rules changed and nobody knows them yet: the will waits for them, and is refused by them.
 #[tokio::test]
 async fn unknown_permissions_are_asked_for() {

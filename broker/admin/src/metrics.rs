@@ -9,6 +9,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::Response,
 };
+use server::StoreTotals;
 use telemetry::Snapshot;
 
 use crate::{
@@ -45,6 +46,9 @@ fn content_type(headers: &HeaderMap) -> &'static str {
 pub(crate) fn snapshot(state: &AdminState) -> Snapshot {
     let mut snapshot = Snapshot::default();
     of_broker(&mut snapshot, state);
+    if let Some(store) = state.broker.store() {
+        of_store(&mut snapshot, &store);
+    }
     of_plugins(&mut snapshot, state);
     of_process(&mut snapshot, Process::read());
     snapshot
@@ -93,6 +97,37 @@ fn of_broker(snapshot: &mut Snapshot, state: &AdminState) {
             listener.connections as f64,
         );
     }
+}
+
+fn of_store(snapshot: &mut Snapshot, store: &StoreTotals) {
+    for (name, help, value) in [
+        (
+            "portcullis_store_available",
+            "1 if the store takes messages, 0 while the disk is full or does not answer",
+            u64::from(store.available),
+        ),
+        (
+            "portcullis_store_pending_bytes",
+            "Bytes in memory that wait to be written",
+            store.pending_bytes,
+        ),
+        ("portcullis_store_log_files", "Files of the log of messages", store.log_files),
+        ("portcullis_store_log_bytes", "Bytes in the log of messages", store.log_bytes),
+    ] {
+        snapshot.gauge(name, help, value as f64);
+    }
+    snapshot.labelled_counter(
+        "portcullis_store_commits",
+        "Batches that were written; what came together shares one",
+        &[],
+        store.commits as f64,
+    );
+    snapshot.labelled_counter(
+        "portcullis_store_commit_seconds",
+        "Time that writing them took, until they were durable",
+        &[],
+        store.commit_time.as_secs_f64(),
+    );
 }
 
 fn of_plugins(snapshot: &mut Snapshot, state: &AdminState) {

@@ -22,7 +22,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
     BrokerHandle, ClientInfo, ClientPage, Config, ListenerAddress, ListenerInfo, LiveConfig,
-    Totals,
+    StoreTotals, Totals,
     connect::protocol_name,
     counts::Counts,
     inherit::Ended,
@@ -363,6 +363,18 @@ impl BrokerHandle for Broker {
             retained_messages: self.core.retained.len() as u64,
             retained_bytes: self.core.retained.bytes(),
         }
+    }
+
+    fn store(&self) -> Option<StoreTotals> {
+        let usage = self.core.store()?.usage();
+        Some(StoreTotals {
+            available: self.core.takes(),
+            pending_bytes: usage.pending_bytes,
+            log_files: usage.files.len() as u64,
+            log_bytes: usage.log_bytes,
+            commits: usage.commits,
+            commit_time: usage.commit_time,
+        })
     }
 }
 

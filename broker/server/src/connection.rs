@@ -593,7 +593,7 @@ impl Connection {
             let Some(cursor) = state.retained.first_mut() else { break };
             let parts = (&self.handle, &mut state.session, &*state.permissions);
             if retained::deliver_page(&self.core.retained, parts, cursor, now, &mut self.counts) {
-                state.retained.remove(0);
+                state.retained.finish_first();
             }
         }
         // While the client takes nothing, output stays in the session, where its limits count.
@@ -604,6 +604,7 @@ impl Connection {
             // After everything that may have to wait was given to the session. What became durable since wakes at once.
             state.settle(kept, self.handle.key);
             let of_session = state.session.awaited_ticket().map(Ticket);
+            let of_session = of_session.into_iter().chain(state.retained.awaited_ticket());
             let next = self.held.next().into_iter().chain(of_session).min();
             if let Some(next) = next.filter(|next| self.awaited != Some(*next)) {
                 self.awaited = Some(next);

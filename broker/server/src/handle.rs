@@ -1,7 +1,7 @@
 //! What the rest of the program may ask a running broker. Implemented by `Broker`; `admin` and its tests depend on
 //! this trait only.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use access::Permissions;
 use codec::ReasonCode;
@@ -86,6 +86,8 @@ pub trait BrokerHandle: Send + Sync {
     fn listeners(&self) -> Vec<ListenerInfo>;
     /// Numbers for status and gauges: connections, sessions, subscriptions, retained messages, retained bytes.
     fn totals(&self) -> Totals;
+    /// Numbers of the store; `None` = nothing outlives the process.
+    fn store(&self) -> Option<StoreTotals>;
 }
 
 /// Current numbers.
@@ -101,4 +103,21 @@ pub struct Totals {
     pub retained_messages: u64,
     /// Their payload and topic bytes.
     pub retained_bytes: u64,
+}
+
+/// Current numbers of the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreTotals {
+    /// Whether it takes more.
+    pub available: bool,
+    /// Bytes that wait to be written.
+    pub pending_bytes: u64,
+    /// Files of its log.
+    pub log_files: u64,
+    /// Bytes in them.
+    pub log_bytes: u64,
+    /// Batches that were written.
+    pub commits: u64,
+    /// How long that took.
+    pub commit_time: Duration,
 }

@@ -53,7 +53,7 @@ pub use config::{
     Config, ListenerAddress, ListenerConfig, LiveConfig, ProtocolVersions, ProxyProtocol,
     PublishDenied, Transport,
 };
-pub use handle::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, Totals};
+pub use handle::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, StoreTotals, Totals};
 pub use ipnet::IpNet;
 pub use session::QueueFull;
 pub use sys::SysConfig;

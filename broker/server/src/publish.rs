@@ -18,7 +18,10 @@ use store::{Origin, Store, Ticket};
 use telemetry::events::PublishDenied;
 use topic::TopicName;
 
-use crate::{claimed::Verdict, close::Close, config, connection::Connection, keeping::Keeping};
+use crate::{
+    broker::Core, claimed::Verdict, close::Close, config, connection::Connection, keeping::Keeping,
+    sessions::SessionHandle,
+};
 
 /// Between two refused PUBLISH of one client that plugins are told of.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
@@ -240,14 +243,7 @@ impl Connection {
         route.deliver(&mut fanout, now, (&mut self.wakes, &mut keeping), &mut self.counts);
         if let Some(kept) = keeping.finish() {
             ticket = ticket.max(Some(kept.tell(&mut self.wakes)));
-            if let Some(origin) = origin {
-                let mut state = self.handle.state.lock();
-                match core.store().filter(|_| state.ended) {
-                    // The store was told of its end perhaps before it was told of this.
-                    Some(store) => drop(store.release(origin)),
-                    None => state.session.note_stored(origin.packet_id),
-                }
-            }
+            note_stored(core, &self.handle, origin);
         }
         Ok(Answer::Accepted { anybody: !route.is_empty(), ticket })
     }
@@ -330,5 +326,16 @@ impl Connection {
         let version = self.version;
         self.answer(ticket, |out| encode_acknowledgement(kind, packet_id, code, version, out));
         Ok(())
+    }
+}
+
+/// The store knows the identifier of a PUBLISH as one in use; the session frees it, unless it is over.
+fn note_stored(core: &Core, handle: &SessionHandle, origin: Option<Origin>) {
+    let Some(origin) = origin else { return };
+    let mut state = handle.state.lock();
+    match core.store().filter(|_| state.ended) {
+        // It was told of the end perhaps before it was told of this.
+        Some(store) => drop(store.release(origin)),
+        None => state.session.note_stored(origin.packet_id),
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     broker::{Core, unix_now},
     config::LiveConfig,
     kept_identity::{from_kept, to_kept},
+    retained::{RetainedCursor, RetainedDue},
     router::Subscriber,
     sessions::{Facts, SessionHandle, State},
     will,
@@ -55,11 +56,15 @@ pub(crate) fn remember(
 }
 
 /// What is kept of a subscription.
-pub(crate) fn kept_subscription(subscription: &Subscription) -> KeptSubscription {
+pub(crate) fn kept_subscription(
+    subscription: &Subscription,
+    retained_due: bool,
+) -> KeptSubscription {
     KeptSubscription {
         filter: subscription.filter.to_string(),
         identifier: subscription.identifier,
         options: subscription.options.encode(ProtocolVersion::V5),
+        retained_due,
     }
 }
 
@@ -183,7 +188,11 @@ impl Moment {
 }
 
 /// A session as it was found.
-fn state(found: FoundSession, live: &LiveConfig, now: &Moment) -> Result<State, &'static str> {
+pub(crate) fn state(
+    found: FoundSession,
+    live: &LiveConfig,
+    now: &Moment,
+) -> Result<State, &'static str> {
     let FoundSession { kept, subscriptions, owed, unreleased, last_number, .. } = found;
     let sent_below = kept.sent_below.unwrap_or(last_number + 1);
     let granted = ClientLimits {
@@ -193,8 +202,13 @@ fn state(found: FoundSession, live: &LiveConfig, now: &Moment) -> Result<State, 
     };
     let limits = live.session_limits(&granted);
     let mut session = Session::recovered(limits, Found { last_number, sent_below });
-    for subscription in subscriptions {
-        let subscription = self::subscription(&subscription).ok_or("subscription")?;
+    let mut retained = RetainedDue::default();
+    for kept in subscriptions {
+        let subscription = subscription(&kept).ok_or("subscription")?;
+        if kept.retained_due {
+            // From the beginning: how far it had come is not kept.
+            retained.extend(Some(RetainedCursor::new(&subscription, true)));
+        }
         session.subscriptions.insert(subscription);
     }
     for owed in owed {
@@ -232,7 +246,7 @@ fn state(found: FoundSession, live: &LiveConfig, now: &Moment) -> Result<State, 
         ended: false,
         permissions: Arc::clone(facts.authenticated.permissions()),
         will,
-        retained: Vec::new(),
+        retained,
         will_due,
         expires,
         facts: Box::new(facts),

@@ -12,7 +12,7 @@ use access::{Permissions, SubscribeRequest};
 use codec::{QoS, SubscriptionOptions};
 use limits::Sizes;
 use parking_lot::RwLock;
-use session::{DeliveryOptions, Fanout, Frames, Message, Session};
+use session::{DeliveryOptions, Fanout, Frames, Message, Session, Subscription};
 use store::{Store, StoredMessage, Ticket};
 use topic::{RetainedTree, SubscriptionFilter, TopicName};
 
@@ -23,22 +23,90 @@ use crate::{
 /// Where the delivery of retained messages for one new subscription stands. Kept with the session, outside its queue:
 /// a wildcard over a million topics must not fill it.
 pub(crate) struct RetainedCursor {
-    pub(crate) filter: SubscriptionFilter,
-    pub(crate) options: SubscriptionOptions,
-    pub(crate) identifier: Option<u32>,
+    filter: SubscriptionFilter,
+    options: SubscriptionOptions,
+    identifier: Option<u32>,
     /// Deny rules overlap the filter.
-    pub(crate) guarded: bool,
+    guarded: bool,
     after: Option<TopicName>,
+    /// What was delivered is durable with this.
+    written: Ticket,
 }
 
 impl RetainedCursor {
-    pub(crate) fn new(
-        filter: SubscriptionFilter,
-        options: SubscriptionOptions,
-        identifier: Option<u32>,
-        guarded: bool,
-    ) -> Self {
-        Self { filter, options, identifier, guarded, after: None }
+    pub(crate) fn new(subscription: &Subscription, guarded: bool) -> Self {
+        let Subscription { filter, options, identifier } = subscription.clone();
+        Self { filter, options, identifier, guarded, after: None, written: Ticket::default() }
+    }
+
+    /// A session that outlives the process is owed this also by the next one.
+    fn is_promised(&self) -> bool {
+        self.options.maximum_qos > QoS::AtMostOnce && !topic::is_of_broker(&self.filter.filter)
+    }
+}
+
+/// What a session is still owed of retained messages.
+#[derive(Default)]
+pub(crate) struct RetainedDue {
+    cursors: Vec<RetainedCursor>,
+    /// Those that came to their end: the store is told once what they delivered is durable.
+    over: Vec<(SubscriptionFilter, Ticket)>,
+}
+
+impl RetainedDue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cursors.is_empty()
+    }
+
+    /// One more, if there is one; in place of one for the same subscription.
+    pub(crate) fn extend(&mut self, cursor: Option<RetainedCursor>) {
+        if let Some(cursor) = cursor {
+            self.forget(&cursor.filter);
+            self.cursors.push(cursor);
+        }
+    }
+
+    /// Whether the next process owes something for this subscription.
+    pub(crate) fn promises(&self, filter: &SubscriptionFilter) -> bool {
+        let mut due = self.cursors.iter().filter(|cursor| cursor.is_promised());
+        due.any(|cursor| cursor.filter == *filter) || self.over.iter().any(|(f, _)| f == filter)
+    }
+
+    /// The subscription is over.
+    pub(crate) fn forget(&mut self, filter: &SubscriptionFilter) {
+        self.cursors.retain(|cursor| cursor.filter != *filter);
+        self.over.retain(|(over, _)| over != filter);
+    }
+
+    /// Goes on with what flows, and asks for each message.
+    pub(crate) fn guard(&mut self, flows: impl Fn(&SubscriptionFilter) -> bool) {
+        self.cursors.retain(|cursor| flows(&cursor.filter));
+        for cursor in &mut self.cursors {
+            cursor.guarded = true;
+        }
+    }
+
+    pub(crate) fn first_mut(&mut self) -> Option<&mut RetainedCursor> {
+        self.cursors.first_mut()
+    }
+
+    /// The first is at its end.
+    pub(crate) fn finish_first(&mut self) {
+        let first = self.cursors.remove(0);
+        if first.is_promised() {
+            self.over.push((first.filter, first.written));
+        }
+    }
+
+    /// The next of those that came to their end whose messages are durable.
+    pub(crate) fn take_over(&mut self, durable: Ticket) -> Option<SubscriptionFilter> {
+        let at = self.over.iter().position(|(_, ticket)| *ticket <= durable)?;
+        Some(self.over.swap_remove(at).0)
+    }
+
+    /// What the others wait for.
+    pub(crate) fn awaited_ticket(&self) -> Option<Ticket> {
+        self.over.iter().map(|(_, ticket)| *ticket).min()
     }
 }
 
@@ -181,6 +249,15 @@ impl Retained {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Whether there may be something for a cursor.
+    pub(crate) fn has_any(&self, cursor: &RetainedCursor) -> bool {
+        let filter = &cursor.filter.filter;
+        let tree = if topic::is_of_broker(filter) { &self.own } else { &self.tree };
+        let mut found = false;
+        let next = tree.read().page(filter, None, 1, PAGE_VISITS, &mut |_, _| found = true);
+        found || next.is_some()
+    }
+
     /// The next messages for a cursor, at most `limit`; it is moved on, and `true` says that it is at its end.
     pub(crate) fn page(
         &self,
@@ -249,6 +326,7 @@ pub(crate) fn deliver_page(
             let mut keeping = Keeping::new(retained.store.as_deref(), None);
             let delivered = keeping.deliver(handle, session, &mut fanout, &options, now);
             if let Some(kept) = keeping.finish() {
+                cursor.written = kept.ticket;
                 kept.tell_own(session);
             }
             tally.count(delivered);

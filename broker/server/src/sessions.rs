@@ -23,7 +23,12 @@ use session::{
 };
 use store::{Position, SessionKey, Store, Ticket};
 
-use crate::{broker::Core, keeping::Keeping, remember::remember, retained::RetainedCursor};
+use crate::{
+    broker::Core,
+    keeping::Keeping,
+    remember::{kept_subscription, remember},
+    retained::RetainedDue,
+};
 
 /// A session that many tasks hold.
 pub(crate) struct SessionHandle {
@@ -58,7 +63,7 @@ pub(crate) struct State {
     pub(crate) permissions: Arc<Permissions>,
     pub(crate) will: Option<Box<WillMessage>>,
     /// Retained messages still to be sent for new subscriptions.
-    pub(crate) retained: Vec<RetainedCursor>,
+    pub(crate) retained: RetainedDue,
     /// When the delayed Will Message is due; only while no connection is there.
     pub(crate) will_due: Option<Instant>,
     /// When the session ends; only while no connection is there.
@@ -193,7 +198,7 @@ impl Sessions {
             ended: false,
             permissions: Arc::clone(open.authenticated.permissions()),
             will: open.will,
-            retained: Vec::new(),
+            retained: RetainedDue::default(),
             will_due: None,
             expires: None,
             facts: Box::new(open.facts),
@@ -291,7 +296,7 @@ impl State {
     /// it alive for a while. Returns the session as it was: its subscriptions are to leave the router.
     pub(crate) fn discard(&mut self) -> Session {
         self.ended = true;
-        self.retained = Vec::new();
+        self.retained = RetainedDue::default();
         self.permissions = Arc::default();
         self.session.discard()
     }
@@ -327,6 +332,11 @@ impl State {
     pub(crate) fn settle(&mut self, store: Option<&dyn Store>, key: Option<SessionKey>) {
         let (Some(store), Some(key)) = (store, key) else { return };
         self.session.note_given_up(|number| store.receive(key, number).0);
+        while let Some(filter) = self.retained.take_over(store.durable()) {
+            if let Some(subscription) = self.session.subscriptions.get(&filter) {
+                store.put_subscription(key, kept_subscription(subscription, false));
+            }
+        }
         let done = self.session.take_done();
         if !done.is_empty() {
             let done: Vec<_> = done.iter().map(|c| (c.number.get(), Position(c.place))).collect();
@@ -451,3 +461,6 @@ impl SessionHandle {
         self.state.lock().ended
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,14 +93,18 @@ impl Connection {
             return Err(ReasonCode::QuotaExceeded);
         }
         let is_new = self.keep(&subscription, &live)?;
-        if let Some((key, store)) = kept {
-            *ticket = Some(store.put_subscription(key, kept_subscription(&subscription)));
-        }
         self.core.router.subscribe(subscriber(&self.handle, &subscription, permissions, permit));
         self.core.gate.tell(EventKinds::SUBSCRIBED, || {
             Event::Subscribed(self.who(), text, options.maximum_qos)
         });
-        self.schedule_retained(subscription, permit, is_new);
+        // What is retained later comes by the router.
+        let cursor = self.retained_due(&subscription, permit, is_new);
+        let mut state = self.handle.state.lock();
+        state.retained.extend(cursor);
+        if let Some((key, store)) = kept {
+            let due = state.retained.promises(&subscription.filter);
+            *ticket = Some(store.put_subscription(key, kept_subscription(&subscription, due)));
+        }
         Ok(granted(options.maximum_qos))
     }
 
@@ -122,19 +126,20 @@ impl Connection {
     }
 
     /// Retained messages for the subscription [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]; none for a shared one.
-    fn schedule_retained(&self, subscription: Subscription, permit: SubscribePermit, is_new: bool) {
-        let Subscription { filter, options, identifier } = subscription;
-        let wanted = match options.retain_handling {
+    fn retained_due(
+        &self,
+        subscription: &Subscription,
+        permit: SubscribePermit,
+        is_new: bool,
+    ) -> Option<RetainedCursor> {
+        let wanted = match subscription.options.retain_handling {
             RetainHandling::SendAtSubscribe => true,
             RetainHandling::SendIfNew => is_new,
             RetainHandling::DoNotSend => false,
         };
-        if wanted && filter.share.is_none() {
-            let guarded = permit.check_each_delivery;
-            let mut state = self.handle.state.lock();
-            state.retained.retain(|cursor| cursor.filter != filter);
-            state.retained.push(RetainedCursor::new(filter, options, identifier, guarded));
-        }
+        let cursor = RetainedCursor::new(subscription, permit.check_each_delivery);
+        let wanted = wanted && subscription.filter.share.is_none();
+        Some(cursor).filter(|cursor| wanted && self.core.retained.has_any(cursor))
     }
 }
 
@@ -187,11 +192,8 @@ pub(crate) fn judge_again(core: &Core, handle: &Arc<SessionHandle>) {
     } else {
         0
     };
-    state.retained.retain(|cursor| judged.flows(&cursor.filter));
-    for cursor in &mut state.retained {
-        // Asked at each message from now on: the permissions that made the cursor are gone.
-        cursor.guarded = true;
-    }
+    // Asked at each message from now on: the permissions that made the cursors are gone.
+    state.retained.guard(|filter| judged.flows(filter));
     let expired = state.session.pump(Instant::now());
     state.settle(core.store(), handle.key);
     for (reason, count) in [("no_longer_permitted", dropped), ("expired", expired)] {

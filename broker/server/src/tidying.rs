@@ -1,7 +1,8 @@
 //! Space in the store is given back: when less than half of the log is owed to anybody, what is owed of its oldest files is
 //! written again at the end, so that they can go.
 //!
-//! What is owed is known to the sessions alone. They are asked when the log has grown so much that it could be worth it.
+//! What is owed is known to the sessions alone. They are asked when the log has grown so much that it could be worth it, and
+//! once in a minute.
 
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
@@ -17,6 +18,8 @@ use crate::{broker::Core, sessions::SessionHandle};
 
 /// How often it is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// After so many times the sessions are asked although the log has not grown.
+const IDLE_MAX: u32 = 60;
 /// Messages that are moved at once.
 const MESSAGES_AT_ONCE: usize = 4_096;
 /// Files that the log may have beside what is owed.
@@ -28,7 +31,7 @@ const CLAIM_BYTES: u64 = 40;
 /// Runs for the life of the broker.
 pub(crate) async fn run(core: Arc<Core>, store: Arc<dyn Store>) {
     let mut shutdown = core.shutdown.subscribe();
-    let tidying = Arc::new(Mutex::new(Tidying { worth_a_look: 0 }));
+    let tidying = Arc::new(Mutex::new(Tidying { worth_a_look: 0, idle: 0 }));
     loop {
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -48,15 +51,24 @@ pub(crate) async fn run(core: Arc<Core>, store: Arc<dyn Store>) {
 struct Tidying {
     /// Bytes of the log from which on it is worth to ask the sessions.
     worth_a_look: u64,
+    /// How often they were not asked since the last time.
+    idle: u32,
 }
 
 impl Tidying {
     /// Empties the oldest files, if that pays; returns how many messages were moved.
     fn look(&mut self, core: &Core, store: &dyn Store) -> io::Result<usize> {
         let usage = store.usage();
-        if usage.log_bytes < self.worth_a_look {
+        let most = match self.idle {
+            ..IDLE_MAX => self.worth_a_look,
+            // They may have let go of much since.
+            _ => FILES_FREE * usage.file_bytes,
+        };
+        if usage.log_bytes < most {
+            self.idle = self.idle.saturating_add(1);
             return Ok(0);
         }
+        self.idle = 0;
         let handles = core.sessions.all();
         let owed = bytes_owed(&handles, &usage.files);
         let enough = enough(owed.iter().sum(), &usage);

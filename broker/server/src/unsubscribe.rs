@@ -42,7 +42,7 @@ impl Connection {
     fn unsubscribe(&self, filter: &SubscriptionFilter, ticket: &mut Option<Ticket>) -> ReasonCode {
         let removed = {
             let mut state = self.handle.state.lock();
-            state.retained.retain(|cursor| &cursor.filter != filter);
+            state.retained.forget(filter);
             state.session.subscriptions.remove(filter)
         };
         let kept = self.handle.key.zip(self.core.store());

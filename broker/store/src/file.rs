@@ -22,7 +22,7 @@ mod log;
 mod mark;
 mod notes;
 mod pending;
-mod record;
+pub(crate) mod record;
 mod recovery;
 mod segment;
 mod state;

@@ -111,6 +111,9 @@ pub struct KeptSubscription {
     pub identifier: Option<u32>,
     /// The options byte of SUBSCRIBE, with the QoS that was granted.
     pub options: u8,
+    /// Retained messages are still to be sent for it.
+    #[serde(default)]
+    pub retained_due: bool,
 }
 
 /// A retained message.

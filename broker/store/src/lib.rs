@@ -18,6 +18,7 @@
 mod error;
 mod file;
 mod kept;
+pub mod untrusted;
 
 use std::{io, task::Waker, time::Duration};
 

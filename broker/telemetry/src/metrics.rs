@@ -192,7 +192,8 @@ const SESSIONS_EXPIRED: Named =
 const WILLS_PUBLISHED: Named = ("wills_published", "Will Messages published");
 const WILLS_REFUSED: Named = (
     "wills_refused",
-    "Will Messages not published because the identity had ended or the permissions were unknown",
+    "Will Messages not published because the identity had ended or the permissions were unknown, \
+     or not to stored sessions because the store took nothing",
 );
 const PROTOCOL_VIOLATIONS: Named =
     ("protocol_violations", "Connections ended because the client broke the protocol");

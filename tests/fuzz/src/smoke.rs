@@ -60,6 +60,17 @@ pub const FRAME_SEEDS: &[&[u8]] = &[
     b"\x08\x82\x80\0\0\0\0\x88\x82\0\0\0\0\x03\xE8\x82\x80\0\0\0\0",
 ];
 
+/// Bodies of records of the store's log to start from: each kind, with and without what may be left out.
+pub const RECORD_SEEDS: &[&[u8]] = &[
+    b"\x01\x01\x01t\0\x01x",
+    b"\x01\x1E\x80\x94\xEB\xDC\x03\x05\x07\x01t\x02ab\x01x",
+    b"\x02\x64\x05\0\x02\x01\x01\x01\x02\x02\x1A\x01\x09",
+    b"\x03\x01\x02\x05\x06",
+    b"\x04\x01\x05",
+    b"\x05\x01\x07",
+    b"\x06\x01\x07",
+];
+
 /// Calls `body` with each seed and with `rounds` changed seeds.
 pub fn smoke(body: fn(&[u8]), seeds: &[&[u8]], rounds: u32) {
     for seed in seeds {
@@ -140,6 +151,15 @@ mod tests {
         let complete =
             |seed: &&&[u8]| server::untrusted::proxy_header(seed).is_ok_and(|n| n.is_some());
         assert_eq!(PROXY_SEEDS.iter().filter(complete).count(), PROXY_SEEDS.len());
+    }
+
+    #[test]
+    fn log_record() {
+        smoke(super::super::log_record, RECORD_SEEDS, 200_000);
+        for seed in RECORD_SEEDS {
+            let framed = store::untrusted::framed(seed);
+            assert!(store::untrusted::log_record(&framed).is_some(), "{seed:02X?}");
+        }
     }
 
     #[test]

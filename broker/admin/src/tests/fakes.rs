@@ -15,7 +15,7 @@ use access::{
     PluginManager, PluginState, QoSSet, Rule, Subject, UploadedPlugin,
 };
 use codec::{ProtocolVersion, ReasonCode};
-use server::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, Totals};
+use server::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, StoreTotals, Totals};
 use telemetry::Metrics;
 use tokio::sync::Semaphore;
 
@@ -152,6 +152,10 @@ impl BrokerHandle for FakeBroker {
             retained_messages: 5,
             retained_bytes: 6,
         }
+    }
+
+    fn store(&self) -> Option<StoreTotals> {
+        Some(StoreTotals { available: true, log_files: 7, log_bytes: 8, ..StoreTotals::default() })
     }
 }
 

@@ -14,7 +14,8 @@ fn message(topic: &str, payload: &[u8], expiry: Option<u32>, now: Instant) -> Ar
 
 fn cursor(filter: &str) -> RetainedCursor {
     let filter = SubscriptionFilter { share: None, filter: TopicFilter::new(filter).unwrap() };
-    RetainedCursor::new(filter, SubscriptionOptions::new(QoS::AtMostOnce), None, false)
+    let options = SubscriptionOptions::new(QoS::AtMostOnce);
+    RetainedCursor::new(&Subscription { filter, options, identifier: None }, false)
 }
 
 fn many() -> Sizes {

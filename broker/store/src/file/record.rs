@@ -52,7 +52,17 @@ pub(crate) fn append(record: &Record<'_>, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&[0; HEAD_BYTES]);
     encode_body(record, out);
-    let Some((_, whole)) = out.split_at_mut_checked(start) else { return };
+    write_head(out.get_mut(start..).unwrap_or_default());
+}
+
+/// A body with its head.
+pub(crate) fn framed(body: &[u8]) -> Vec<u8> {
+    let mut whole = [&[0; HEAD_BYTES], body].concat();
+    write_head(&mut whole);
+    whole
+}
+
+fn write_head(whole: &mut [u8]) {
     let Some((head, body)) = whole.split_at_mut_checked(HEAD_BYTES) else { return };
     // A body holds one MQTT packet or a list that its writer bounds: below 4 GiB.
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes();

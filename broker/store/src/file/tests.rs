@@ -209,6 +209,7 @@ fn sessions_subscriptions_and_retained_messages_are_there_again() {
         filter: filter.to_owned(),
         identifier: Some(3),
         options: 0x2d,
+        retained_due: filter == "a/#",
     };
     let retained = |topic: &str, payload: &[u8]| Retained {
         message: message(topic, payload).into(),

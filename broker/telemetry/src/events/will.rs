@@ -11,7 +11,7 @@ use crate::{Escaped, EscapedDisplay, Metrics};
 pub struct WillRefused<'a> {
     /// Client Identifier.
     pub client_id: &'a str,
-    /// `identity_ended` or `permissions_unknown`; the metric's label.
+    /// `identity_ended`, `permissions_unknown` or `store_unavailable`; the metric's label.
     pub reason: &'static str,
     /// Why, for the operator.
     pub cause: &'a dyn Display,

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::*;
 
 fn subscription(filter: &str) -> KeptSubscription {
-    KeptSubscription { filter: filter.to_owned(), identifier: None, options: 1 }
+    KeptSubscription { filter: filter.to_owned(), identifier: None, options: 1, retained_due: true }
 }
 
 fn count(state: &State) -> usize {

@@ -21,7 +21,8 @@ fn full() -> (TempDir, Vec<String>) {
         store.put_session(*key, session(&format!("client-{number}")));
         for filter in 0..3 {
             let filter = format!("filter/{filter}");
-            let kept = KeptSubscription { filter, identifier: Some(7), options: 2 };
+            let kept =
+                KeptSubscription { filter, identifier: Some(7), options: 2, retained_due: false };
             store.put_subscription(*key, kept);
         }
     }

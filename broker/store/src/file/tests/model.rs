@@ -126,6 +126,7 @@ impl Run {
             filter: filter.clone(),
             identifier: Some(self.random.below(9) as u32 + 1),
             options: self.random.below(60) as u8,
+            retained_due: self.random.below(2) == 0,
         };
         self.last = self.store.put_subscription(key, subscription.clone());
         session.subscriptions.insert(filter, subscription);
