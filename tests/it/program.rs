@@ -26,6 +26,7 @@ mod process;
 mod quickstart;
 mod round_trips;
 mod signals;
+mod signatures;
 mod traffic;
 
 /// Whether the figures of the issue are wanted instead of the sample that every run can afford:

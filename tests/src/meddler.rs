@@ -12,8 +12,10 @@ use access::{
 use tokio::sync::watch;
 use topic::TopicFilter;
 
-type Rules = dyn Fn(&Subject, &Operation) -> Result<Ruling, PluginFailure> + Send + Sync;
-type Works = dyn Fn(Source, &str, &Application) -> Result<Inbound, PluginFailure> + Send + Sync;
+type Ruled = Result<Ruling, PluginFailure>;
+type Worked = Result<Inbound, PluginFailure>;
+type Rules = dyn Fn(&Subject, &Operation) -> Ruled + Send + Sync;
+type Works = dyn Fn(Source, &str, &Application) -> Worked + Send + Sync;
 
 /// What a test makes of it. Counts how often it was asked, and answers nobody while it sleeps.
 pub struct Meddler {
@@ -28,7 +30,7 @@ impl Meddler {
     /// An operation authorizer.
     pub fn judging(
         topics: &[&str],
-        rules: impl Fn(&Subject, &Operation) -> Result<Ruling, PluginFailure> + Send + Sync + 'static,
+        rules: impl Fn(&Subject, &Operation) -> Ruled + Send + Sync + 'static,
     ) -> Arc<Self> {
         Self::new(topics, Some(Box::new(rules)), None)
     }
@@ -36,10 +38,7 @@ impl Meddler {
     /// An inbound transform; told the source, the name of the publisher and the message.
     pub fn working(
         topics: &[&str],
-        works: impl Fn(Source, &str, &Application) -> Result<Inbound, PluginFailure>
-        + Send
-        + Sync
-        + 'static,
+        works: impl Fn(Source, &str, &Application) -> Worked + Send + Sync + 'static,
     ) -> Arc<Self> {
         Self::new(topics, None, Some(Box::new(works)))
     }

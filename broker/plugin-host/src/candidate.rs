@@ -13,17 +13,24 @@ use std::{
         unix::fs::{MetadataExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
-use crate::{component, manifest::Manifest};
+use crate::{
+    component,
+    manifest::Manifest,
+    trust::{Signed, Trust},
+};
 
 /// Bytes of all `[files]` of one plugin together.
 const FILES_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of a manifest.
 const MANIFEST_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of a signature file.
+const SIGNATURE_BYTES_MAX: u64 = 16 << 10;
 /// Characters of a plugin's name.
 const NAME_MAX: usize = 64;
 
@@ -34,6 +41,8 @@ pub(crate) struct Places {
     pub(crate) dir: PathBuf,
     /// Folders for `[files]`.
     pub(crate) file_roots: Vec<PathBuf>,
+    /// Whose plugins are loaded.
+    pub(crate) trust: Arc<Trust>,
 }
 
 /// What was found for a name.
@@ -154,10 +163,15 @@ impl Places {
         self.dir.join(format!("{name}.toml"))
     }
 
+    /// `NAME.sig`.
+    pub(crate) fn signature(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.sig"))
+    }
+
     /// Takes a picture. `engine` goes into the identity. `uploaded` stands for `NAME.wasm`, whether
     /// that is there or not.
     pub(crate) fn read(&self, name: &str, engine: &[u8; 32], uploaded: Option<&[u8]>) -> Found {
-        let own = || [self.wasm(name), self.manifest(name)];
+        let own = || [self.wasm(name), self.manifest(name), self.signature(name)];
         let before = Stamp::of(own());
         if uploaded.is_none() && before.is_absent(&self.wasm(name)) {
             return Found::Missing(before);
@@ -214,6 +228,7 @@ impl Places {
             Some(wasm) => wasm.to_vec(),
             None => read_whole(&self.wasm(name), component::WASM_BYTES_MAX)?,
         };
+        self.check_signature(Signed { name, wasm: &wasm, manifest: manifest_text })?;
         let mut left = FILES_BYTES_MAX;
         let mut files = BTreeMap::new();
         for (file, path) in &manifest.files {
@@ -223,6 +238,20 @@ impl Places {
         }
         let id = identity(engine, &wasm, manifest_text, &files);
         Ok(Contents { wasm, files, id })
+    }
+
+    /// May be otherwise next time: component and signature are two files, and one comes first.
+    fn check_signature(&self, signed: Signed<'_>) -> Result<(), Unusable> {
+        let path = self.signature(signed.name);
+        let text = match absent(&path) {
+            true => None,
+            false => {
+                let bytes = read_whole(&path, SIGNATURE_BYTES_MAX)?;
+                Some(String::from_utf8_lossy(&bytes).into_owned())
+            }
+        };
+        let judged = self.trust.judge(signed, text.as_deref());
+        judged.map_err(|sentence| Unusable { sentence, passing: true })
     }
 
     /// One of `[files]`: it must lie inside a root after every symbolic link is resolved. The file

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
+use crate::Trust;
+
 /// Settings of the plugin host.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -18,6 +20,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// A component without a manifest is not live.
     pub require_manifest: bool,
+    /// Whose plugins are loaded.
+    pub trust: Arc<Trust>,
     /// How often the folder is looked at even if nothing was notified.
     pub rescan_interval: Duration,
     /// How long files must be unchanged before they are read.
@@ -38,6 +42,7 @@ impl Config {
             listener_chains: BTreeMap::new(),
             data_dir: data_dir.into(),
             require_manifest: false,
+            trust: Arc::default(),
             rescan_interval: Duration::from_secs(30),
             quiet_period: Duration::from_millis(300),
             deny_all: Cow::Borrowed(DENY_ALL),

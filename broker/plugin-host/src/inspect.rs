@@ -13,6 +13,7 @@ use crate::{
     generation::Generation,
     remembered::Remembered,
     runtime::Runtime,
+    trust::Trust,
 };
 
 /// What a component is, seen from outside, and what it says of itself.
@@ -52,12 +53,14 @@ pub async fn check_plugin(
     dir: &Path,
     name: &str,
     file_roots: &[PathBuf],
+    trust: &Arc<Trust>,
 ) -> Result<Inspection, Vec<String>> {
     if !valid_name(name) {
         return Err(vec![format!("{name:?}: must be 1 to 64 letters, digits, '-' and '_'")]);
     }
     let runtime = Arc::new(Runtime::new(None).map_err(|error| vec![error])?);
-    let places = Places { dir: dir.to_owned(), file_roots: file_roots.to_vec() };
+    let places =
+        Places { dir: dir.to_owned(), file_roots: file_roots.to_vec(), trust: Arc::clone(trust) };
     let reading = match places.read(name, &runtime.engine.hash, None) {
         Found::Reading(reading) => reading,
         Found::Missing(_) => {
@@ -101,7 +104,8 @@ pub fn check_standing(dir: &Path, data_dir: &Path, named: &BTreeSet<String>) -> 
         Ok(remembered) => remembered,
         Err(error) => return vec![format!("{}: {error}", state.display())],
     };
-    let places = Places { dir: dir.to_owned(), file_roots: Vec::new() };
+    let trust = Arc::default();
+    let places = Places { dir: dir.to_owned(), file_roots: Vec::new(), trust };
     let mut problems = Vec::new();
     for name in named {
         if remembered.is_disabled(name) {

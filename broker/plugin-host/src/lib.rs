@@ -39,6 +39,7 @@ mod pool;
 mod remembered;
 mod runtime;
 mod stats;
+mod trust;
 mod turnstile;
 mod watch;
 
@@ -50,3 +51,4 @@ pub use host::{PluginHost, StartError};
 pub use inspect::{Inspection, check_plugin, check_standing, componentize, inspect};
 pub use manifest::{Isolation, Limits, Manifest, ManifestError};
 pub use stats::Stats;
+pub use trust::{Signed, Trust, new_key, sign};

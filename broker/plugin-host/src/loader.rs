@@ -111,7 +111,11 @@ impl Loader {
             runtime,
             gate,
             view: Arc::default(),
-            places: Places { dir: config.dir.clone(), file_roots: config.file_roots.clone() },
+            places: Places {
+                dir: config.dir.clone(),
+                file_roots: config.file_roots.clone(),
+                trust: Arc::clone(&config.trust),
+            },
             plan: Plan {
                 chain: config.chain.clone(),
                 listener_chains: config.listener_chains.clone(),

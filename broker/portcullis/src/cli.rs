@@ -80,4 +80,17 @@ pub(crate) enum PluginCommand {
         /// Component, or core module with its component type
         file: PathBuf,
     },
+    /// Make a key pair to sign plugins with: KEY (private, mode 0600) and KEY.pub
+    Keygen {
+        /// File for the private key
+        key: PathBuf,
+    },
+    /// Sign a plugin and its manifest: writes NAME.sig beside NAME.wasm
+    Sign {
+        /// NAME.wasm; NAME.toml beside it, if there is one, is signed with it
+        file: PathBuf,
+        /// Private key in PEM
+        #[arg(long)]
+        key: PathBuf,
+    },
 }

@@ -64,6 +64,8 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
             within_runtime(plugin::build::run(&dir, output.as_deref()))
         }
         Command::Plugin(PluginCommand::Check { file }) => within_runtime(plugin::check::run(&file)),
+        Command::Plugin(PluginCommand::Keygen { key }) => plugin::sign::keygen(&key),
+        Command::Plugin(PluginCommand::Sign { file, key }) => plugin::sign::sign(&file, &key),
     }
 }
 

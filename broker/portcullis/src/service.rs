@@ -193,6 +193,7 @@ fn plugin_host_config(config: &Config) -> plugin_host::Config {
         listener_chains: chains.collect(),
         file_roots: config.plugins.file_roots.clone(),
         require_manifest: config.plugins.require_manifest,
+        trust: Arc::clone(&config.plugins.trust),
         ..plugin_host::Config::new(&config.plugins.dir.value, &config.data_dir)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fs, path::PathBuf};
 
+use std::sync::Arc;
+
 use access::{Answer, Credentials, Gate, LinkState, Outcome, Password};
 use base64::{
     Engine,
@@ -44,9 +46,9 @@ fn with_password(password: &[u8]) -> Credentials {
 async fn password_file_and_acl_file() {
     let folder = folder();
     let data = tempfile::tempdir().unwrap();
-    let gate = std::sync::Arc::new(Gate::new(|| std::time::Duration::ZERO));
+    let gate = Arc::new(Gate::new(|| std::time::Duration::ZERO));
     let config = Config::new(folder.path(), data.path());
-    let host = PluginHost::start(config, std::sync::Arc::clone(&gate)).await.unwrap();
+    let host = PluginHost::start(config, Arc::clone(&gate)).await.unwrap();
     let chain = gate.chain("mqtt");
     let mut identity = None;
     for link in &chain.links {
@@ -74,7 +76,7 @@ async fn password_file_and_acl_file() {
 
 pub(super) fn subject() -> access::Subject {
     access::Subject {
-        identity: std::sync::Arc::new(access::Identity {
+        identity: Arc::new(access::Identity {
             principal: "alice".into(),
             authenticated_by: "password-file".into(),
             groups: Vec::new(),
@@ -97,13 +99,15 @@ pub(super) fn subject() -> access::Subject {
 async fn checking_without_a_broker() {
     let folder = folder();
     let roots = [folder.path().to_owned()];
-    let inspection = check_plugin(folder.path(), "password-file", &roots).await.unwrap();
+    let inspection =
+        check_plugin(folder.path(), "password-file", &roots, &Arc::default()).await.unwrap();
     assert_eq!(inspection.hooks, ["authenticator"]);
     assert!(inspection.imports.contains(&"crypto".to_owned()), "{:?}", inspection.imports);
     assert_eq!(inspection.described.unwrap().0, "password-file");
 
     fs::write(folder.path().join("users"), "alice:$7$101$cut\n").unwrap();
-    let problems = check_plugin(folder.path(), "password-file", &roots).await.unwrap_err();
+    let problems =
+        check_plugin(folder.path(), "password-file", &roots, &Arc::default()).await.unwrap_err();
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(problems[0].starts_with("password-file: misconfigured: "), "{problems:?}");
     // What is left of these hashes is the start of what PBKDF2 gives, and would verify.
@@ -113,12 +117,15 @@ async fn checking_without_a_broker() {
             (STANDARD_NO_PAD.encode([7; 16]), STANDARD_NO_PAD.encode(vec![7; bytes]));
         let line = format!("alice:${scheme}${costs}${salt}${hash}\n");
         fs::write(folder.path().join("users"), line).unwrap();
-        let problems = check_plugin(folder.path(), "password-file", &roots).await.unwrap_err();
+        let problems = check_plugin(folder.path(), "password-file", &roots, &Arc::default())
+            .await
+            .unwrap_err();
         assert!(problems[0].contains("line 1: the hash is malformed"), "{problems:?}");
     }
-    let problems = check_plugin(folder.path(), "password-file", &[]).await.unwrap_err();
+    let problems =
+        check_plugin(folder.path(), "password-file", &[], &Arc::default()).await.unwrap_err();
     assert!(problems[0].contains("outside of file_roots"), "{problems:?}");
-    let problems = check_plugin(folder.path(), "ghost", &roots).await.unwrap_err();
+    let problems = check_plugin(folder.path(), "ghost", &roots, &Arc::default()).await.unwrap_err();
     assert!(problems[0].ends_with("is not there"), "{problems:?}");
 
     let inspection = inspect(&shipped("deny-all")).await.unwrap();

@@ -1,12 +1,16 @@
 //! `[plugins]`, `[admin]` and `[sys]`: the plugin folder, the HTTP API and the topics `$SYS/...`.
 
 use std::{
+    collections::BTreeMap,
+    fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     ops::RangeInclusive,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
+use plugin_host::Trust;
 use server::SysConfig;
 
 use super::{
@@ -27,6 +31,8 @@ pub(crate) struct Plugins {
     pub(crate) file_roots: Vec<PathBuf>,
     /// Whether a component without a manifest stays out.
     pub(crate) require_manifest: bool,
+    /// Whose plugins are loaded.
+    pub(crate) trust: Arc<Trust>,
 }
 
 /// The admin API.
@@ -59,10 +65,45 @@ pub(super) fn read_plugins(table: Table<'_>, folder: &Path, data_dir: Option<&Pa
         chain: listeners::read_chain(&table),
         file_roots: roots.unwrap_or_else(|| vec![folder.to_owned(), dir.value.clone()]),
         require_manifest: table.boolean("require_manifest", false),
+        trust: Arc::new(read_trust(&table, folder)),
         dir,
     };
     table.finish();
     plugins
+}
+
+/// Whose signatures count, and which files are pinned.
+fn read_trust(table: &Table<'_>, folder: &Path) -> Trust {
+    let mut keys = Vec::new();
+    for file in table.strings("trusted_keys").unwrap_or_default() {
+        let read = fs::read_to_string(folder.join(&file.value)).map_err(|e| e.to_string());
+        let checked = read.and_then(|pem| {
+            Trust::new(std::slice::from_ref(&pem), false, BTreeMap::new()).map(|_| pem)
+        });
+        match checked {
+            Ok(pem) => keys.push(pem),
+            Err(error) => table.refuse("trusted_keys", &file.span, error),
+        }
+    }
+    let mut pins = BTreeMap::new();
+    for pin in table.strings("pins").unwrap_or_default() {
+        match pin.value.split_once(':') {
+            Some((name, hash))
+                if hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()) =>
+            {
+                pins.insert(name.to_owned(), hash.to_owned());
+            }
+            _ => {
+                let what = "must be NAME:HASH, the SHA-256 of NAME.wasm in 64 hexadecimal digits";
+                table.refuse("pins", &pin.span, what.to_owned());
+            }
+        }
+    }
+    let required = table.boolean("require_signature", false);
+    Trust::new(&keys, required, pins).unwrap_or_else(|error| {
+        table.refuse_missing("trusted_keys", &error);
+        Trust::default()
+    })
 }
 
 /// Reads `[admin]`.
