@@ -18,7 +18,7 @@ use std::{
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
-use crate::{component, manifest::Manifest};
+use crate::{component, manifest::Manifest, sources::Revisions};
 
 /// Bytes of all `[files]` of one plugin together.
 const FILES_BYTES_MAX: u64 = 256 << 20;
@@ -34,6 +34,8 @@ pub(crate) struct Places {
     pub(crate) dir: PathBuf,
     /// Folders for `[files]`.
     pub(crate) file_roots: Vec<PathBuf>,
+    /// What changed in the configuration that manifests may name.
+    pub(crate) revisions: Revisions,
 }
 
 /// What was found for a name.
@@ -65,7 +67,7 @@ pub(crate) struct Contents {
     pub(crate) wasm: Vec<u8>,
     /// `[files]` by name.
     pub(crate) files: BTreeMap<String, Vec<u8>>,
-    /// SHA-256 over all of it, the manifest and the engine, in hexadecimal.
+    /// SHA-256 over all of it, the manifest, the engine and the changes of what it was granted, in hexadecimal.
     pub(crate) id: String,
 }
 
@@ -221,7 +223,8 @@ impl Places {
             left = left.saturating_sub(contents.len() as u64);
             files.insert(file.clone(), contents);
         }
-        let id = identity(engine, &wasm, manifest_text, &files);
+        let revisions = self.revisions.of(&manifest.grants);
+        let id = identity(engine, &wasm, manifest_text, &files, &revisions);
         Ok(Contents { wasm, files, id })
     }
 
@@ -312,6 +315,7 @@ fn identity(
     wasm: &[u8],
     manifest: Option<&str>,
     files: &BTreeMap<String, Vec<u8>>,
+    revisions: &[(&str, &str, u64)],
 ) -> String {
     let mut hasher = Sha256::new();
     let mut part = |bytes: &[u8]| {
@@ -326,6 +330,11 @@ fn identity(
     for (name, contents) in files {
         part(name.as_bytes());
         part(contents);
+    }
+    for (table, name, revision) in revisions {
+        part(table.as_bytes());
+        part(name.as_bytes());
+        part(&revision.to_be_bytes());
     }
     hex(&hasher.finalize())
 }

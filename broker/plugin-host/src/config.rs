@@ -2,6 +2,10 @@
 
 use std::{borrow::Cow, collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
+use telemetry::PluginMetrics;
+
+use crate::Sources;
+
 /// Settings of the plugin host.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -24,6 +28,10 @@ pub struct Config {
     pub quiet_period: Duration,
     /// The component that ends every chain. Empty = none: then the end of a chain refuses natively.
     pub deny_all: Cow<'static, [u8]>,
+    /// What manifests may name in `[grants]`.
+    pub sources: Sources,
+    /// Where metrics of plugins are told.
+    pub plugin_metrics: PluginMetrics,
 }
 
 impl Config {
@@ -41,6 +49,8 @@ impl Config {
             rescan_interval: Duration::from_secs(30),
             quiet_period: Duration::from_millis(300),
             deny_all: Cow::Borrowed(DENY_ALL),
+            sources: Sources::default(),
+            plugin_metrics: PluginMetrics::default(),
         }
     }
 }

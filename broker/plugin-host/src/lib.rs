@@ -38,15 +38,22 @@ mod manifest;
 mod pool;
 mod remembered;
 mod runtime;
+mod sources;
 mod stats;
 mod turnstile;
+mod wasi;
 mod watch;
 
 #[cfg(test)]
 mod tests;
 
+pub use capability::{
+    jwt::{KeySource, Verifier, VerifierSettings},
+    keys::{Aead, KeyRing},
+};
 pub use config::Config;
 pub use host::{PluginHost, StartError};
 pub use inspect::{Inspection, check_plugin, check_standing, componentize, inspect};
 pub use manifest::{Isolation, Limits, Manifest, ManifestError};
+pub use sources::{Secret, Sources};
 pub use stats::Stats;

@@ -41,6 +41,7 @@ use crate::{
     generation::Generation,
     remembered::Remembered,
     runtime::Runtime,
+    sources::Revisions,
     watch::FolderWatch,
 };
 
@@ -111,7 +112,11 @@ impl Loader {
             runtime,
             gate,
             view: Arc::default(),
-            places: Places { dir: config.dir.clone(), file_roots: config.file_roots.clone() },
+            places: Places {
+                dir: config.dir.clone(),
+                file_roots: config.file_roots.clone(),
+                revisions: Revisions::default(),
+            },
             plan: Plan {
                 chain: config.chain.clone(),
                 listener_chains: config.listener_chains.clone(),

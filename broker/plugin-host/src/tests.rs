@@ -4,6 +4,7 @@ mod calls;
 mod encodings;
 mod folder;
 pub(crate) mod guest;
+mod lent;
 mod limits;
 mod manage;
 mod meddler;

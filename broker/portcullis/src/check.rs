@@ -97,7 +97,8 @@ async fn check_plugin(config: &Config, name: &str, problems: &mut Vec<String>) {
         let what = "has no manifest and plugins.require_manifest is set";
         problems.push(format!("{}: {what}", file.display()));
     }
-    if let Err(found) = plugin_host::check_plugin(dir, name, &config.plugins.file_roots).await {
+    let (roots, sources) = (&config.plugins.file_roots, &config.sources);
+    if let Err(found) = plugin_host::check_plugin(dir, name, roots, sources).await {
         problems.extend(found.iter().map(|problem| with_file(problem, name, dir)));
     }
 }
