@@ -339,6 +339,12 @@ impl Generation {
         self.factory.lent.passwords.is_some()
     }
 
+    /// What it may use.
+    #[cfg(test)]
+    pub(crate) fn lent(&self) -> &Arc<Lent> {
+        &self.factory.lent
+    }
+
     /// Instances that wait for a call.
     #[cfg(test)]
     pub(crate) fn idle(&self) -> usize {

@@ -143,7 +143,8 @@ fn pick<T: Clone>(
     let found = names.iter().map(|name| match all.get(name) {
         Some(value) => Ok((name.clone(), value.clone())),
         None => Err(format!(
-            "[grants] {table} names {name:?}, but the broker's configuration has no [{table}.{name}]"
+            "[grants] {table} names {name:?}, but the broker's configuration has no \
+             [{table}.{name}]"
         )),
     });
     found.collect()

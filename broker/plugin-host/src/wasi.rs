@@ -57,7 +57,7 @@ pub(crate) struct Wasi {
 }
 
 impl Wasi {
-    fn new(lent: &Arc<Lent>) -> Box<Self> {
+    pub(crate) fn new(lent: &Arc<Lent>) -> Box<Self> {
         let lines = |level| Lines { lent: Arc::clone(lent), level, begun: Arc::default() };
         let ctx = WasiCtxBuilder::new()
             .stdout(lines(Level::Info))
@@ -71,13 +71,16 @@ impl Wasi {
         table.set_max_capacity(RESOURCES_MAX);
         Box::new(Self { ctx, table })
     }
+
+    pub(crate) fn view(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.ctx, table: &mut self.table }
+    }
 }
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let Self { wasi, lent, .. } = self;
-        let wasi = wasi.get_or_insert_with(|| Wasi::new(lent));
-        WasiCtxView { ctx: &mut wasi.ctx, table: &mut wasi.table }
+        wasi.get_or_insert_with(|| Wasi::new(lent)).view()
     }
 }
 

@@ -50,10 +50,16 @@ const ALGORITHMS: [(&str, Aead); 2] =
 
 fn read_keys(table: &mut Table<'_>) -> Option<KeyRing> {
     let algorithm = table.choice("algorithm", &ALGORITHMS, Aead::default());
+    let tables = table.tables("key");
+    let wanted = tables.len();
     let mut keys = Vec::new();
-    for key in table.tables("key") {
+    for key in tables {
         keys.extend(read_key(&key));
         key.finish();
+    }
+    if keys.len() < wanted {
+        // Each fault was told.
+        return None;
     }
     match KeyRing::new(algorithm, keys) {
         Ok(ring) => Some(ring),

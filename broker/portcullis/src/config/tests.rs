@@ -634,11 +634,12 @@ fn keys_have_numbers_and_32_bytes() {
     assert_eq!(printed, "{\"cookies\": [2, 1]}");
     refused(
         &format!("{SMALL}[keys.a]\n[[keys.a.key]]\nid = 1\nvalue = \"c2VzYW1l\"\n"),
-        &[
-            "p.toml:10: keys.a.key.value: ***: is not 32 bytes in base64, such as `openssl rand \
-             -base64 32` prints",
-            "p.toml:7: keys.a.key: missing: has no key, allowed: one [[keys.NAME.key]] or more",
-        ],
+        &["p.toml:10: keys.a.key.value: ***: is not 32 bytes in base64, such as `openssl rand \
+           -base64 32` prints"],
+    );
+    refused(
+        &format!("{SMALL}[keys.a]\n"),
+        &["p.toml:7: keys.a.key: missing: has no key, allowed: one [[keys.NAME.key]] or more"],
     );
 }
 

@@ -247,13 +247,22 @@ async fn sixteen_at_once_for_all_generations() {
     });
     let waiting: Vec<_> = waiting.collect();
     let url = server.url("/");
+    let mut told = String::new();
     let busy = async {
-        while !call(&next, "http", &format!("GET\n{url}")).await.ends_with("Busy") {
+        while !told.ends_with("Busy") {
             tokio::task::yield_now().await;
+            told = call(&next, "http", &format!("GET\n{url}")).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), busy).await.expect("places are taken");
-    waiting.iter().for_each(tokio::task::JoinHandle::abort);
+    if tokio::time::timeout(std::time::Duration::from_secs(10), busy).await.is_err() {
+        let ended = waiting.into_iter().filter(|it| it.is_finished());
+        let mut words = Vec::new();
+        for ended in ended {
+            words.push(ended.await);
+        }
+        panic!("places are not taken: {told}; {words:?}");
+    }
+    waiting.iter().for_each(|it| it.abort());
 }
 
 /// A certificate authority of the test, and a certificate of it for `localhost`.
