@@ -91,6 +91,11 @@ async fn call(generation: &Arc<Generation>, function: &str, arguments: &str) -> 
     }
 }
 
+/// The guest with all its grants.
+pub(super) async fn generation() -> Arc<Generation> {
+    Lent::new().await.generation
+}
+
 fn guest() -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/guests/prebuilt");
     fs::read(folder.join("lent.wasm")).unwrap()

@@ -37,7 +37,7 @@ fn guest() -> Vec<u8> {
     fs::read(folder.join("wasi.wasm")).unwrap()
 }
 
-async fn wasi() -> Arc<Generation> {
+pub(super) async fn wasi() -> Arc<Generation> {
     let runtime = Arc::new(Runtime::new(None, Outside::default()).unwrap());
     let mut manifest = Manifest::default();
     manifest.limits.deadline = Duration::from_millis(400);

@@ -68,26 +68,26 @@ impl Failed {
 /// Certificates of servers are judged by the authorities that the operating system trusts, read
 /// when the first `https:` request is made.
 #[derive(Debug, Default)]
-pub(super) struct Tls(Arc<OnceLock<Result<Arc<ClientConfig>, String>>>);
+pub(super) struct Tls(Arc<OnceLock<Arc<ClientConfig>>>);
 
 impl Tls {
     #[cfg(test)]
     pub(super) fn trust(&self, roots: RootCertStore) {
-        assert!(self.0.set(configure(roots)).is_ok());
+        assert!(self.0.set(configure(roots).unwrap()).is_ok());
     }
 
-    /// Reads files the first time: off the async threads.
+    /// Reads files until that succeeded once: off the async threads.
     async fn config(&self) -> Result<Arc<ClientConfig>, Failed> {
-        let known = match self.0.get() {
-            Some(known) => known.clone(),
-            None => {
-                let tls = Arc::clone(&self.0);
-                let load = move || tls.get_or_init(|| configure(roots_of_the_system())).clone();
-                let loaded = tokio::task::spawn_blocking(load).await;
-                loaded.unwrap_or_else(|error| Err(error.to_string()))
-            }
+        if let Some(known) = self.0.get() {
+            return Ok(Arc::clone(known));
+        }
+        let tls = Arc::clone(&self.0);
+        let load = move || {
+            let config = configure(roots_of_the_system())?;
+            Ok(Arc::clone(tls.get_or_init(|| config)))
         };
-        known.map_err(Failed::Connection)
+        let loaded = tokio::task::spawn_blocking(load).await;
+        loaded.unwrap_or_else(|error| Err(error.to_string())).map_err(Failed::Connection)
     }
 }
 
