@@ -126,7 +126,7 @@ pub(crate) fn missing_grant(imports: &[String], manifest: &Manifest) -> Option<S
     let missing = NEEDS_GRANT.iter().filter(|needs| {
         imports.iter().any(|import| import == needs.interface) && !(needs.is_granted)(manifest)
     });
-    let missing: Vec<String> = missing.map(|needs| sentence(needs)).collect();
+    let missing: Vec<String> = missing.map(sentence).collect();
     (!missing.is_empty()).then(|| missing.join("; "))
 }
 

@@ -112,7 +112,7 @@ async fn send(lent: &Lent, request: Request) -> Result<Response, Error> {
         })?;
         match redirect(&outgoing, &incoming, &secret)? {
             Some(next) => outgoing = next,
-            None => return Ok(response(incoming)),
+            None => return Ok(response(&incoming)),
         }
     }
     Err(Error::Denied(format!("more than {REDIRECTS_MAX} redirects")))
@@ -241,7 +241,7 @@ fn redirect(
     Ok(Some(next))
 }
 
-fn response(incoming: Incoming) -> Response {
+fn response(incoming: &Incoming) -> Response {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let headers = incoming.headers.iter();
     Response {

@@ -13,11 +13,13 @@
 
 use std::io;
 
-use super::table::{Entry, Record, Table};
+use super::table::{Entry, KEY_BYTES_MAX, Record, Table, VALUE_BYTES_MAX};
 
 const MAGIC: &[u8; 8] = b"PCSTATE1";
 const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
 const FRAME_BYTES: usize = 8;
+/// A put of the longest key and value.
+const BODY_BYTES_MAX: usize = 19 + KEY_BYTES_MAX + VALUE_BYTES_MAX;
 
 /// A new file with everything in a table.
 pub(super) fn whole(table: &Table) -> Vec<u8> {
@@ -87,6 +89,9 @@ fn frame(rest: &[u8]) -> Option<Result<&[u8], Broken>> {
     // The file grew before its content was written.
     if length == 0 && rest.iter().all(|byte| *byte == 0) {
         return None;
+    }
+    if length > BODY_BYTES_MAX {
+        return Some(Err(Broken));
     }
     let body = after.get(..length)?;
     if CRC.checksum(body) == u32::from_le_bytes(*sum) {
@@ -169,6 +174,9 @@ mod tests {
             }
         }
         let mut damaged = file.clone();
+        damaged[ends[1] + 3] = 1;
+        assert!(read(&damaged).is_err(), "a length that no record has");
+        let mut damaged = file;
         damaged[ends[1] - 1] ^= 1;
         assert!(read(&damaged).is_err(), "a value with others behind it");
         assert!(read(b"PCSTATE2").is_err());

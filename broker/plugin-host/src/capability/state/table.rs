@@ -4,8 +4,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 /// Bytes of a key and of a value.
-const KEY_BYTES_MAX: usize = 256;
-const VALUE_BYTES_MAX: usize = 64 << 10;
+pub(super) const KEY_BYTES_MAX: usize = 256;
+pub(super) const VALUE_BYTES_MAX: usize = 64 << 10;
 /// What an entry counts beside its key and value, so that many small ones have a bound too.
 const ENTRY_BYTES: usize = 64;
 /// Expired entries that one change takes away.
