@@ -18,6 +18,7 @@ mod connect;
 mod durable;
 mod exchange;
 mod flow;
+mod for_plugins;
 mod fuzz;
 mod grants;
 mod handle;

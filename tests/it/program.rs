@@ -13,6 +13,7 @@ mod durability;
 mod eventually;
 mod fail_closed;
 mod folder;
+mod granted;
 mod hostile;
 mod hot_reload;
 mod http;

@@ -15,13 +15,24 @@ pub(crate) struct Answered {
     pub(crate) answer: Answer,
     /// The rules compiled, once that was done, if they are the same for every client.
     pub(crate) compiled: OnceLock<Arc<LinkRules>>,
+    asked_at: Duration,
     answered_at: Duration,
 }
 
 impl Answered {
     /// `answered_at` = of a clock that never goes back.
     pub(crate) fn new(answer: Answer, answered_at: Duration) -> Arc<Self> {
-        Arc::new(Self { answer, compiled: OnceLock::new(), answered_at })
+        Self::asked(answered_at, answer, answered_at)
+    }
+
+    /// As [`Self::new`] with the time of the question.
+    pub(crate) fn asked(asked_at: Duration, answer: Answer, answered_at: Duration) -> Arc<Self> {
+        Arc::new(Self { answer, compiled: OnceLock::new(), asked_at, answered_at })
+    }
+
+    /// Whether the plugin was asked after that time.
+    pub(crate) fn was_asked_after(&self, time: Duration) -> bool {
+        self.asked_at > time
     }
 
     /// How much longer it may be used.

@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 
 use crate::{
     Chain, Connection, Credentials, Decision, Event, EventKinds, EventSink, Identity, LinkReport,
-    MessageHooks, Opening, Permissions, Refusal, Subject,
+    MessageHooks, Opening, Permissions, Refusal, Subject, Whose,
     chain::{
         answers::Answers,
         authenticate::authenticate,
@@ -26,6 +26,7 @@ use crate::{
         stopwatch::Stopwatch,
     },
     permissions::SharedPermissions,
+    taken_back::TakenBack,
 };
 
 /// The current chains. Shared by `server`, which asks, and `plugin-host`, which swaps.
@@ -39,6 +40,7 @@ pub struct Gate {
     observers: Mutex<Vec<Observer>>,
     shared: SharedPermissions,
     events: OnceLock<Arc<dyn EventSink>>,
+    taken_back: TakenBack,
     clock: fn() -> Duration,
 }
 
@@ -51,6 +53,8 @@ pub struct Authenticated {
     usable_for: Duration,
     generation: u64,
     hooks: Arc<MessageHooks>,
+    /// How many times permissions had been taken back before these were asked for.
+    taken_back: u64,
 }
 
 /// Where the Client Identifier comes from.
@@ -145,6 +149,7 @@ impl Gate {
             observers: Mutex::default(),
             shared: SharedPermissions::default(),
             events: OnceLock::new(),
+            taken_back: TakenBack::default(),
             clock,
         }
     }
@@ -186,6 +191,28 @@ impl Gate {
     /// Raised by one at each [`Gate::swap`]; 0 before the first.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// Takes back what is kept of these clients' permissions: the next question about them reaches
+    /// the plugins, and [`Gate::took_back`] says so of what was asked for before. `principal` = that
+    /// of the client, where one client is meant and its principal is known.
+    pub fn take_back(&self, whose: Whose<'_>, principal: Option<&str>) {
+        let chains = self.chains.load();
+        let now = (self.clock)();
+        for in_force in chains.by_listener.values().chain([&chains.default]) {
+            in_force.answers.iter().for_each(|answers| answers.forget(whose, principal, now));
+        }
+        self.taken_back.note(whose);
+    }
+
+    /// How many times permissions were taken back.
+    pub fn taken_back(&self) -> u64 {
+        self.taken_back.count()
+    }
+
+    /// Whether permissions of this client were taken back since the count was `since`.
+    pub fn took_back(&self, subject: &Subject, since: u64) -> bool {
+        self.taken_back.concerns(subject, since)
     }
 
     /// The chain in force for a listener.
@@ -240,6 +267,7 @@ impl Gate {
         if client_id_from == ClientIdFrom::Principal {
             subject.client_id = subject.identity.principal.clone();
         }
+        let taken_back = self.taken_back();
         let (permitted, reports) = in_force.authorize(&subject, stopwatch).await;
         walk.extend(reports);
         permitted.map(|Permitted { permissions, usable_for }| Authenticated {
@@ -248,6 +276,7 @@ impl Gate {
             usable_for,
             generation,
             hooks: Arc::clone(&in_force.hooks),
+            taken_back,
         })
     }
 
@@ -319,6 +348,7 @@ impl Gate {
         &self,
         client: &Authenticated,
     ) -> (Result<Authenticated, Refusal>, Vec<LinkReport>) {
+        let taken_back = self.taken_back();
         let (in_force, generation) = self.snapshot(&client.subject.listener);
         let mut stopwatch = Stopwatch::start(self.clock);
         let (result, walk) = in_force.authorize(&client.subject, &mut stopwatch).await;
@@ -328,7 +358,7 @@ impl Gate {
             let permissions = with_hooks(permissions, &in_force.hooks);
             let subject = client.subject.clone();
             let hooks = Arc::clone(&in_force.hooks);
-            Authenticated { subject, permissions, usable_for, generation, hooks }
+            Authenticated { subject, permissions, usable_for, generation, hooks, taken_back }
         });
         (refreshed, walk)
     }
@@ -415,11 +445,17 @@ impl Authenticated {
         self.generation
     }
 
+    /// [`Gate::taken_back`] from before the permissions were asked for.
+    pub fn taken_back(&self) -> u64 {
+        self.taken_back
+    }
+
     /// Who a session belongs to that an earlier process left: proved then, and no permission at all.
     /// For [`Gate::refresh`]; nobody is let in by it.
     pub fn remembered(subject: Subject) -> Self {
         let (permissions, usable_for) = (Arc::default(), Duration::ZERO);
-        Self { subject, permissions, usable_for, generation: 0, hooks: Arc::default() }
+        let hooks = Arc::default();
+        Self { subject, permissions, usable_for, generation: 0, hooks, taken_back: 0 }
     }
 
     /// The same client with no permission at all: for when they cannot be learned again.

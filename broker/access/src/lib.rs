@@ -19,6 +19,7 @@ mod client_limits;
 mod credentials;
 mod decision;
 mod event;
+mod for_plugins;
 mod gate;
 mod hook;
 mod identity;
@@ -26,6 +27,7 @@ mod message_hooks;
 mod permission;
 mod permissions;
 mod plugins;
+mod taken_back;
 #[cfg(test)]
 mod testing;
 
@@ -38,6 +40,9 @@ pub use decision::{
     RefusalKind, Verdict,
 };
 pub use event::{Event, EventKinds, EventSink, Who};
+pub use for_plugins::{
+    BrokerForPlugins, Publication, PublicationProperties, PublishRefused, Whose,
+};
 pub use gate::{Approaching, Authenticated, ClientIdFrom, Exchange, Gate, Progress};
 pub use hook::{
     Answer, Application, Authenticator, Authorizer, BoxFuture, Challenge, Continuation,

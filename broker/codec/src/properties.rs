@@ -46,6 +46,14 @@ impl<'a> UserProperties<'a> {
         .take(self.count)
     }
 
+    /// Appends pairs in encoded form, as they stand behind the other properties of a message that is
+    /// passed on. Each text has at most 65,535 bytes.
+    pub fn encode_pairs(pairs: &[(String, String)], out: &mut Vec<u8>) {
+        for (name, value) in pairs {
+            Property::User(name, value).encode(out);
+        }
+    }
+
     /// A copy that owns its text.
     pub fn to_buf(&self) -> UserPropertiesBuf {
         self.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()

@@ -17,6 +17,12 @@ wasmtime::component::bindgen!({
     imports: {
         "portcullis:plugin/files.lookup": async | trappable,
         "portcullis:plugin/crypto.verify-password": async | trappable,
+        "portcullis:plugin/state.get": async | trappable,
+        "portcullis:plugin/state.set": async | trappable,
+        "portcullis:plugin/state.compare-and-set": async | trappable,
+        "portcullis:plugin/state.increment": async | trappable,
+        "portcullis:plugin/state.delete": async | trappable,
+        "portcullis:plugin/http-client.send": async | trappable,
         default: trappable,
     },
     exports: { default: async },

@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     component,
     manifest::Manifest,
+    sources::Revisions,
     trust::{Signed, Trust},
 };
 
@@ -43,6 +44,8 @@ pub(crate) struct Places {
     pub(crate) file_roots: Vec<PathBuf>,
     /// Whose plugins are loaded.
     pub(crate) trust: Arc<Trust>,
+    /// What changed in the configuration that manifests may name.
+    pub(crate) revisions: Revisions,
 }
 
 /// What was found for a name.
@@ -74,7 +77,7 @@ pub(crate) struct Contents {
     pub(crate) wasm: Vec<u8>,
     /// `[files]` by name.
     pub(crate) files: BTreeMap<String, Vec<u8>>,
-    /// SHA-256 over all of it, the manifest and the engine, in hexadecimal.
+    /// SHA-256 over all of it, the manifest, the engine and the changes of what it was granted, in hexadecimal.
     pub(crate) id: String,
 }
 
@@ -236,7 +239,8 @@ impl Places {
             left = left.saturating_sub(contents.len() as u64);
             files.insert(file.clone(), contents);
         }
-        let id = identity(engine, &wasm, manifest_text, &files);
+        let revisions = self.revisions.of(&manifest.grants);
+        let id = identity(engine, &wasm, manifest_text, &files, &revisions);
         Ok(Contents { wasm, files, id })
     }
 
@@ -341,6 +345,7 @@ fn identity(
     wasm: &[u8],
     manifest: Option<&str>,
     files: &BTreeMap<String, Vec<u8>>,
+    revisions: &[(&str, &str, u64)],
 ) -> String {
     let mut hasher = Sha256::new();
     let mut part = |bytes: &[u8]| {
@@ -355,6 +360,11 @@ fn identity(
     for (name, contents) in files {
         part(name.as_bytes());
         part(contents);
+    }
+    for (table, name, revision) in revisions {
+        part(table.as_bytes());
+        part(name.as_bytes());
+        part(&revision.to_be_bytes());
     }
     hex(&hasher.finalize())
 }

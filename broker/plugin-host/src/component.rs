@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use wasmparser::{Parser, Payload};
 use wit_component::ComponentEncoder;
 
+use crate::wasi;
+
 /// Largest file that is read, in bytes.
 pub(crate) const WASM_BYTES_MAX: u64 = 32 << 20;
 
@@ -16,7 +18,22 @@ const VERSION: &str = "0.1.0";
 const OURS: &str = "portcullis:";
 
 /// Interfaces that the host lends.
-const LENT: [&str; 6] = ["log", "config", "files", "clock", "random", "crypto"];
+const LENT: [&str; 14] = [
+    "log",
+    "config",
+    "files",
+    "clock",
+    "random",
+    "crypto",
+    "secrets",
+    "keys",
+    "jwt",
+    "metrics",
+    "state",
+    "http-client",
+    "cache-control",
+    "broker",
+];
 
 /// Interfaces without functions: nothing is lent by them.
 const TYPES: [&str; 4] = ["types", "permissions", "grants", "messages"];
@@ -42,6 +59,8 @@ pub(crate) struct Prepared<'a> {
     /// Interfaces that it imports, without package and version; without those that are no
     /// capability.
     pub(crate) imports: Vec<String>,
+    /// It imports something of WASI.
+    pub(crate) wasi: bool,
 }
 
 /// Reads the outside of a component; a core module with a component-type section is componentized
@@ -60,7 +79,8 @@ pub(crate) fn prepare(wasm: &[u8]) -> Result<Prepared<'_>, String> {
     let outside = Outside::read(&bytes)?;
     let imports = acceptable_imports(&outside.imports)?;
     let hooks = acceptable_exports(&outside.exports)?;
-    Ok(Prepared { bytes, hooks, imports })
+    let wasi = outside.imports.iter().any(|import| import.starts_with("wasi:"));
+    Ok(Prepared { bytes, hooks, imports, wasi })
 }
 
 pub(crate) fn too_large(bytes: u64) -> String {
@@ -123,6 +143,7 @@ fn acceptable_imports(names: &[String]) -> Result<Vec<String>, String> {
                     "imports {PACKAGE}/{interface}, which this host does not have; it has {lent}"
                 ));
             }
+            None if wasi::is_linked(name) => {}
             None => return Err(foreign_import(name)),
         }
     }
@@ -132,13 +153,14 @@ fn acceptable_imports(names: &[String]) -> Result<Vec<String>, String> {
 fn foreign_import(name: &str) -> String {
     if name.starts_with("wasi:http/") {
         return format!(
-            "imports {name}: plugins get no network from this host; build it without wasi:http"
+            "imports {name}: plugins make HTTP requests by {PACKAGE}/http-client, which their \
+             manifest grants; build it without wasi:http"
         );
     }
     if name.starts_with("wasi:") {
         return format!(
-            "imports {name}: this host lends no WASI; build for wasm32-unknown-unknown or with a \
-             stub adapter"
+            "imports {name}: of WASI this host links cli, clocks, filesystem, io, random and \
+             sockets in version 0.2, without anything behind them"
         );
     }
     format!("imports {name}, which this host does not have; it lends only {PACKAGE}@{VERSION}")

@@ -2,7 +2,9 @@
 
 use std::{borrow::Cow, collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use crate::Trust;
+use telemetry::PluginMetrics;
+
+use crate::{Sources, Trust};
 
 /// Settings of the plugin host.
 #[derive(Clone, Debug)]
@@ -28,6 +30,10 @@ pub struct Config {
     pub quiet_period: Duration,
     /// The component that ends every chain. Empty = none: then the end of a chain refuses natively.
     pub deny_all: Cow<'static, [u8]>,
+    /// What manifests may name in `[grants]`.
+    pub sources: Sources,
+    /// Where metrics of plugins are told.
+    pub plugin_metrics: PluginMetrics,
 }
 
 impl Config {
@@ -46,6 +52,8 @@ impl Config {
             rescan_interval: Duration::from_secs(30),
             quiet_period: Duration::from_millis(300),
             deny_all: Cow::Borrowed(DENY_ALL),
+            sources: Sources::default(),
+            plugin_metrics: PluginMetrics::default(),
         }
     }
 }

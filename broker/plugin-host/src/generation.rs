@@ -13,22 +13,24 @@ use std::{
 };
 
 use access::{PluginFailure, PluginFailureKind, PluginState};
+use parking_lot::Mutex;
 use telemetry::Escaped;
 use wasmtime::component::{Component, InstancePre, types::ComponentItem};
 
 use crate::{
     budget::{self, Allowance, Budget},
     candidate::Contents,
-    capability::{self, Lent, files::FileSet, log::LogRate},
+    capability::{self, Lent, broker::CallRate, files::FileSet, log::LogRate, state::PluginStore},
     claims::{Claims, Told},
     component,
     exports::Indices,
     failure::failure,
     guarded::Guarded,
     instance::{Call, Instance, State, Work},
-    manifest::Manifest,
+    manifest::{Grants, Manifest},
     pool::Pool,
     runtime::Runtime,
+    sources::Granted,
     stats::FailureCounts,
 };
 
@@ -170,6 +172,7 @@ struct Compiled {
     component: Component,
     hook_names: Vec<String>,
     imports: Vec<String>,
+    wasi: bool,
 }
 
 impl Generation {
@@ -190,6 +193,9 @@ impl Generation {
         lent.passwords =
             imports_verify_password(&compiled.component).then(|| runtime.passwords.share());
         lent.files = FileSet::new(files);
+        lent.granted = Granted::find(&runtime.sources.current(), &manifest.grants)
+            .map_err(Rejected::failed)?;
+        lent.state = open_state(runtime, &name, &manifest.grants).await?;
         lent.log = log;
         let mut factory = link(runtime, &compiled, &manifest, Arc::new(lent))
             .map_err(|error| Rejected::failed(format!("does not fit this host: {error:#}")))?;
@@ -333,6 +339,12 @@ impl Generation {
         self.factory.lent.passwords.is_some()
     }
 
+    /// What it may use.
+    #[cfg(test)]
+    pub(crate) fn lent(&self) -> &Arc<Lent> {
+        &self.factory.lent
+    }
+
     /// Instances that wait for a call.
     #[cfg(test)]
     pub(crate) fn idle(&self) -> usize {
@@ -364,8 +376,28 @@ fn lent(
         files: FileSet::default(),
         log: Arc::new(LogRate::new()),
         passwords: None,
+        grants: manifest.grants.clone(),
+        granted: Granted::default(),
+        state: None,
+        revealed: Mutex::default(),
+        broker_calls: CallRate::default(),
         runtime: Arc::clone(runtime),
     }
+}
+
+/// The state of a plugin that was granted some, from its file.
+async fn open_state(
+    runtime: &Arc<Runtime>,
+    plugin: &Arc<str>,
+    grants: &Grants,
+) -> Result<Option<Arc<PluginStore>>, Rejected> {
+    let Some(quota) = grants.state_bytes else { return Ok(None) };
+    let (runtime, plugin) = (Arc::clone(runtime), Arc::clone(plugin));
+    let opened = tokio::task::spawn_blocking(move || runtime.state.open(&plugin, quota)).await;
+    opened
+        .unwrap_or_else(|error| Err(format!("its state cannot be read: {error}")))
+        .map(Some)
+        .map_err(|sentence| Rejected { passing: true, ..Rejected::failed(sentence) })
 }
 
 /// `manifest` = what must grant what the component imports; `None` = it is only looked at.
@@ -385,7 +417,12 @@ async fn compile(
         }
         let component =
             runtime.aot.load(runtime.engine, &prepared.bytes).map_err(Rejected::failed)?;
-        Ok(Compiled { component, hook_names: prepared.hooks, imports: prepared.imports })
+        Ok(Compiled {
+            component,
+            hook_names: prepared.hooks,
+            imports: prepared.imports,
+            wasi: prepared.wasi,
+        })
     };
     // A panic of a parser or the compiler ends as a rejection, not in the broker.
     tokio::task::spawn_blocking(work)
@@ -399,7 +436,8 @@ fn link(
     manifest: &Manifest,
     lent: Arc<Lent>,
 ) -> wasmtime::Result<Factory> {
-    let pre = runtime.linker.instantiate_pre(&compiled.component)?;
+    let linker = if compiled.wasi { &runtime.linker_with_wasi } else { &runtime.linker };
+    let pre = linker.instantiate_pre(&compiled.component)?;
     Ok(Factory {
         indices: Indices::find(&pre, &compiled.hook_names)?,
         pre,

@@ -1,9 +1,15 @@
 //! The door: starting the host, and managing plugins as the admin API does.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use access::{
-    BoxFuture, Gate, PluginError, PluginInfo, PluginManager, PluginState, UploadedPlugin,
+    BoxFuture, BrokerForPlugins, Gate, PluginError, PluginInfo, PluginManager, PluginState,
+    UploadedPlugin,
 };
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
@@ -13,7 +19,8 @@ use crate::{
     config::Config,
     loader::{Loader, Order, View},
     remembered::Remembered,
-    runtime::Runtime,
+    runtime::{Outside, Runtime},
+    sources::Sources,
     stats::Stats,
 };
 
@@ -28,6 +35,7 @@ pub struct PluginHost {
     orders: mpsc::Sender<Order>,
     view: Arc<ArcSwap<View>>,
     stats: Arc<Stats>,
+    runtime: Weak<Runtime>,
 }
 
 /// The host cannot start at all. A folder that cannot be read or a plugin that fails is none of
@@ -52,16 +60,21 @@ impl PluginHost {
     /// Needs a tokio runtime with time; compiles on its blocking threads.
     pub async fn start(config: Config, gate: Arc<Gate>) -> Result<Arc<Self>, StartError> {
         let data_dir = config.data_dir.clone();
-        let opened = tokio::task::spawn_blocking(move || open(&data_dir)).await;
+        let outside = Outside {
+            sources: config.sources.clone(),
+            plugin_metrics: config.plugin_metrics.clone(),
+        };
+        let opened = tokio::task::spawn_blocking(move || open(&data_dir, outside)).await;
         let (runtime, remembered) =
             opened.map_err(|error| StartError::Engine(error.to_string()))??;
         let stats = Arc::clone(&runtime.stats);
+        let for_broker = Arc::downgrade(&runtime);
         let mut loader = Loader::new(&config, runtime, gate, remembered);
         loader.load_all(&config.deny_all).await;
         let view = loader.view();
         let (orders, inbox) = mpsc::channel(ORDERS_MAX);
         tokio::spawn(loader.run(inbox));
-        Ok(Arc::new(Self { orders, view, stats }))
+        Ok(Arc::new(Self { orders, view, stats, runtime: for_broker }))
     }
 
     /// Counters over all plugins.
@@ -79,6 +92,24 @@ impl PluginHost {
         let plan = Plan { chain, listener_chains };
         if self.orders.send(Order::Plan(plan, answer)).await.is_err() || done.await.is_err() {
             tracing::error!("the plugin loader has ended; chains stay as they are");
+        }
+    }
+
+    /// Lets plugins reach the broker, which starts after them. Once; until then it is busy for them.
+    pub fn connect(&self, broker: Arc<dyn BrokerForPlugins>) {
+        let set = self.runtime.upgrade().map(|runtime| runtime.broker.set(broker));
+        if !matches!(set, Some(Ok(()))) {
+            tracing::error!("plugins reach another broker, or there are none any more");
+        }
+    }
+
+    /// Other secrets, keys and verifiers, after a reload of the broker's configuration. Plugins that
+    /// were granted what changed get a new generation; it is built after this returns, and until
+    /// then the old one goes on with what it has.
+    pub async fn set_sources(&self, sources: Sources) {
+        let (answer, done) = oneshot::channel();
+        if self.orders.send(Order::Sources(sources, answer)).await.is_err() || done.await.is_err() {
+            tracing::error!("the plugin loader has ended; secrets and keys stay as they are");
         }
     }
 
@@ -102,8 +133,8 @@ impl PluginHost {
     }
 }
 
-fn open(data_dir: &Path) -> Result<(Arc<Runtime>, Remembered), StartError> {
-    let runtime = Runtime::new(Some(&data_dir.join("aot"))).map_err(StartError::Engine)?;
+fn open(data_dir: &Path, outside: Outside) -> Result<(Arc<Runtime>, Remembered), StartError> {
+    let runtime = Runtime::new(Some(data_dir), outside).map_err(StartError::Engine)?;
     let remembered = Remembered::open(data_dir).map_err(|error| {
         let path = data_dir.join(Remembered::FILE).display().to_string();
         StartError::Remembered { path, error }

@@ -8,11 +8,12 @@ use std::{
 
 use crate::{
     candidate::{Found, Places, absent, valid_name},
-    capability::log::LogRate,
+    capability::{self, log::LogRate},
     component,
     generation::Generation,
     remembered::Remembered,
-    runtime::Runtime,
+    runtime::{Outside, Runtime},
+    sources::{Revisions, Sources},
     trust::Trust,
 };
 
@@ -27,6 +28,8 @@ pub struct Inspection {
     pub hooks: Vec<String>,
     /// Interfaces that it imports: what it asks the operator for.
     pub imports: Vec<String>,
+    /// Lines that its manifest must have for them.
+    pub grants: Vec<&'static str>,
     /// Name and version that it tells, once it was run.
     pub described: Option<(String, String)>,
 }
@@ -41,7 +44,7 @@ pub fn componentize(module: &[u8]) -> Result<Vec<u8>, String> {
 /// Neither `init` nor `self-test` run, so no manifest is needed. Needs a tokio runtime with time.
 pub async fn inspect(wasm: &[u8]) -> Result<Inspection, String> {
     let mut inspection = outside(wasm)?;
-    let runtime = Arc::new(Runtime::new(None)?);
+    let runtime = Arc::new(Runtime::new(None, Outside::default())?);
     let described = Generation::describe_only(&runtime, inspection.component.clone()).await;
     inspection.described = Some(described.map_err(|rejected| rejected.sentence)?);
     Ok(inspection)
@@ -53,14 +56,20 @@ pub async fn check_plugin(
     dir: &Path,
     name: &str,
     file_roots: &[PathBuf],
+    sources: &Sources,
     trust: &Arc<Trust>,
 ) -> Result<Inspection, Vec<String>> {
     if !valid_name(name) {
         return Err(vec![format!("{name:?}: must be 1 to 64 letters, digits, '-' and '_'")]);
     }
-    let runtime = Arc::new(Runtime::new(None).map_err(|error| vec![error])?);
-    let places =
-        Places { dir: dir.to_owned(), file_roots: file_roots.to_vec(), trust: Arc::clone(trust) };
+    let lent = Outside { sources: sources.clone(), ..Outside::default() };
+    let runtime = Arc::new(Runtime::new(None, lent).map_err(|error| vec![error])?);
+    let places = Places {
+        dir: dir.to_owned(),
+        file_roots: file_roots.to_vec(),
+        trust: Arc::clone(trust),
+        revisions: Revisions::default(),
+    };
     let reading = match places.read(name, &runtime.engine.hash, None) {
         Found::Reading(reading) => reading,
         Found::Missing(_) => {
@@ -104,8 +113,8 @@ pub fn check_standing(dir: &Path, data_dir: &Path, named: &BTreeSet<String>) -> 
         Ok(remembered) => remembered,
         Err(error) => return vec![format!("{}: {error}", state.display())],
     };
-    let trust = Arc::default();
-    let places = Places { dir: dir.to_owned(), file_roots: Vec::new(), trust };
+    let (file_roots, revisions, trust) = (Vec::new(), Revisions::default(), Arc::default());
+    let places = Places { dir: dir.to_owned(), file_roots, trust, revisions };
     let mut problems = Vec::new();
     for name in named {
         if remembered.is_disabled(name) {
@@ -139,6 +148,7 @@ fn outside(wasm: &[u8]) -> Result<Inspection, String> {
         size_bytes: prepared.bytes.len(),
         component: prepared.bytes.into_owned(),
         hooks: prepared.hooks,
+        grants: capability::grants_needed(&prepared.imports),
         imports: prepared.imports,
         described: None,
     })

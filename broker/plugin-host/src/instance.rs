@@ -17,6 +17,7 @@ use crate::{
     claims::Told,
     exports::{Exports, Indices},
     failure::{classify, reported},
+    wasi::Wasi,
 };
 
 /// Bytes that a guest may send to the host in one crossing.
@@ -34,6 +35,8 @@ pub(crate) struct State {
     pub(crate) memory: MemoryCap,
     /// What the operator lent to this generation.
     pub(crate) lent: Arc<Lent>,
+    /// WASI, once it is used.
+    pub(crate) wasi: Option<Box<Wasi>>,
 }
 
 /// A question to a hook, with everything that the guest is to see.
@@ -88,7 +91,7 @@ impl Instance {
     ) -> Result<Self, PluginFailure> {
         let (memory_bytes, allowance) = limits;
         let meter = Meter::new(allowance);
-        let state = State { meter, memory: MemoryCap::new(memory_bytes), lent };
+        let state = State { meter, memory: MemoryCap::new(memory_bytes), lent, wasi: None };
         let mut store = Store::new(pre.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(CROSSING_BYTES_MAX);

@@ -38,17 +38,24 @@ mod manifest;
 mod pool;
 mod remembered;
 mod runtime;
+mod sources;
 mod stats;
 mod trust;
 mod turnstile;
+mod wasi;
 mod watch;
 
 #[cfg(test)]
 mod tests;
 
+pub use capability::{
+    jwt::{KeySource, Verifier, VerifierSettings},
+    keys::{Aead, KeyRing},
+};
 pub use config::Config;
 pub use host::{PluginHost, StartError};
 pub use inspect::{Inspection, check_plugin, check_standing, componentize, inspect};
 pub use manifest::{Isolation, Limits, Manifest, ManifestError};
+pub use sources::{Secret, Sources};
 pub use stats::Stats;
 pub use trust::{Signed, Trust, new_key, sign};

@@ -41,6 +41,7 @@ use crate::{
     generation::Generation,
     remembered::Remembered,
     runtime::Runtime,
+    sources::Revisions,
     watch::FolderWatch,
 };
 
@@ -115,6 +116,7 @@ impl Loader {
                 dir: config.dir.clone(),
                 file_roots: config.file_roots.clone(),
                 trust: Arc::clone(&config.trust),
+                revisions: Revisions::default(),
             },
             plan: Plan {
                 chain: config.chain.clone(),

@@ -1,6 +1,8 @@
 //! `NAME.toml`: the operator's answer to what a plugin asks for. Parses and checks; reads no files
 //! itself.
 
+mod grants;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -12,6 +14,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use topic::TopicFilter;
 
+pub(crate) use self::grants::{BrokerFunction, Grants};
 use crate::engine::MEMORY_BYTES_MAX;
 pub(crate) use message_hooks::{OnTransformError, Transform};
 use message_hooks::{RawOperations, RawTransform};
@@ -35,6 +38,8 @@ pub struct Manifest {
     pub config: serde_json::Map<String, serde_json::Value>,
     /// `[files]`: name to path, as written.
     pub files: BTreeMap<String, PathBuf>,
+    /// `[grants]`.
+    pub(crate) grants: Grants,
     /// `[limits]`.
     pub limits: Limits,
     /// `[transform]`.
@@ -87,6 +92,7 @@ impl Default for Manifest {
             isolation: Isolation::default(),
             config: serde_json::Map::new(),
             files: BTreeMap::new(),
+            grants: Grants::default(),
             limits: Limits::default(),
             transform: Transform::default(),
             operation_topics: None,
@@ -116,14 +122,6 @@ impl Manifest {
             source.error(start, error.message().to_owned())
         })?;
         let defaults = Self::default();
-        if let Some(grants) = &raw.grants
-            && let Some(name) = grants.get_ref().keys().next()
-        {
-            let message = format!(
-                "grants.{name}: this host has no such capability; those that need a grant: none"
-            );
-            return Err(source.error(grants.span().start, message));
-        }
         Ok(Self {
             enabled: raw.enabled.unwrap_or(defaults.enabled),
             order: source.order(raw.order, defaults.order)?,
@@ -132,6 +130,7 @@ impl Manifest {
             isolation: source.choice("isolation", raw.isolation, &ISOLATIONS)?,
             config: source.config(raw.config)?,
             files: source.files(raw.files)?,
+            grants: source.grants(raw.grants.unwrap_or_default())?,
             limits: source.limits(raw.limits.unwrap_or_default())?,
             transform: source.transform(raw.transform.unwrap_or_default())?,
             operation_topics: source.operations(raw.operations.unwrap_or_default())?,
@@ -176,7 +175,7 @@ struct Raw {
     isolation: Option<Spanned<String>>,
     config: Option<Spanned<toml::Table>>,
     files: Option<BTreeMap<String, Spanned<String>>>,
-    grants: Option<Spanned<toml::Table>>,
+    grants: Option<grants::RawGrants>,
     limits: Option<RawLimits>,
     transform: Option<RawTransform>,
     operations: Option<RawOperations>,

@@ -1,19 +1,41 @@
 //! What all plugins of one host share: the linker with every lent interface, the code cache, the
 //! password threads, the counters.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
+use access::BrokerForPlugins;
+use telemetry::PluginMetrics;
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::{
     aot::AotCache,
-    bindings::portcullis::plugin::{clock, config, crypto, files, log, random, types},
-    capability::password_threads::PasswordThreads,
+    bindings::portcullis::plugin::{
+        broker, cache_control, clock, config, crypto, files, http_client, jwt, keys, log, metrics,
+        random, secrets, state, types,
+    },
+    capability::{
+        cache_control::Everybody, http_client::HttpClients, password_threads::PasswordThreads,
+        state::StateStores,
+    },
     engine::{self, HostEngine},
     instance::State,
     pool::Pools,
+    sources::{Lendable, Sources},
     stats::Stats,
+    wasi,
 };
+
+/// What others own and plugins may use.
+#[derive(Default)]
+pub(crate) struct Outside {
+    /// What the configuration lends by name.
+    pub(crate) sources: Sources,
+    /// Where metrics of plugins are told.
+    pub(crate) plugin_metrics: PluginMetrics,
+}
 
 /// Shared by every generation.
 pub(crate) struct Runtime {
@@ -21,6 +43,8 @@ pub(crate) struct Runtime {
     pub(crate) engine: &'static HostEngine,
     /// Every interface that plugins may import.
     pub(crate) linker: Linker<State>,
+    /// The same, and what is linked of WASI.
+    pub(crate) linker_with_wasi: Linker<State>,
     /// Cached machine code.
     pub(crate) aot: AotCache,
     /// Where passwords are verified.
@@ -29,14 +53,26 @@ pub(crate) struct Runtime {
     pub(crate) pools: Arc<Pools>,
     /// Counters.
     pub(crate) stats: Arc<Stats>,
+    /// What the configuration lends by name.
+    pub(crate) sources: Lendable,
+    /// Metrics of plugins.
+    pub(crate) plugin_metrics: PluginMetrics,
+    /// State of plugins.
+    pub(crate) state: StateStores,
+    /// HTTP requests of plugins.
+    pub(crate) http: HttpClients,
+    /// The broker, once it is up.
+    pub(crate) broker: OnceLock<Arc<dyn BrokerForPlugins>>,
+    /// When all permissions are asked for anew.
+    pub(crate) everybody: Everybody,
 }
 
 impl Runtime {
-    /// `aot_folder` = where machine code is cached; a folder that cannot be used costs a warning
-    /// and the cache.
-    pub(crate) fn new(aot_folder: Option<&Path>) -> Result<Self, String> {
+    /// `data_dir` = where machine code is cached and state of plugins is kept; a cache that cannot
+    /// be used costs a warning. `None` = nothing is written.
+    pub(crate) fn new(data_dir: Option<&Path>, outside: Outside) -> Result<Self, String> {
         let engine = engine::shared()?;
-        let aot = match aot_folder.map(AotCache::open) {
+        let aot = match data_dir.map(|data_dir| AotCache::open(&data_dir.join("aot"))) {
             Some(Ok(cache)) => cache,
             Some(Err(error)) => {
                 tracing::warn!(%error, "machine code of plugins is not cached");
@@ -44,15 +80,29 @@ impl Runtime {
             }
             None => AotCache::off(),
         };
+        let unlinked = |error: wasmtime::Error| format!("host interfaces: {error:#}");
+        let linker = linker(engine).map_err(unlinked)?;
         Ok(Self {
             engine,
-            linker: linker(engine).map_err(|error| format!("host interfaces: {error:#}"))?,
+            linker_with_wasi: with_wasi(linker.clone()).map_err(unlinked)?,
+            linker,
             aot,
             passwords: Arc::new(PasswordThreads::new()),
             pools: Arc::default(),
             stats: Arc::default(),
+            sources: Lendable::new(outside.sources),
+            plugin_metrics: outside.plugin_metrics,
+            state: StateStores::new(data_dir),
+            http: HttpClients::default(),
+            broker: OnceLock::new(),
+            everybody: Everybody::default(),
         })
     }
+}
+
+fn with_wasi(mut linker: Linker<State>) -> wasmtime::Result<Linker<State>> {
+    wasi::add_to_linker(&mut linker)?;
+    Ok(linker)
 }
 
 fn linker(engine: &HostEngine) -> wasmtime::Result<Linker<State>> {
@@ -64,5 +114,13 @@ fn linker(engine: &HostEngine) -> wasmtime::Result<Linker<State>> {
     clock::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     random::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     crypto::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    secrets::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    keys::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    jwt::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    metrics::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    state::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    http_client::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    cache_control::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    broker::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)
 }

@@ -98,7 +98,8 @@ async fn check_plugin(config: &Config, name: &str, problems: &mut Vec<String>) {
         problems.push(format!("{}: {what}", file.display()));
     }
     let (roots, trust) = (&config.plugins.file_roots, &config.plugins.trust);
-    if let Err(found) = plugin_host::check_plugin(dir, name, roots, trust).await {
+    let found = plugin_host::check_plugin(dir, name, roots, &config.sources, trust).await;
+    if let Err(found) = found {
         problems.extend(found.iter().map(|problem| with_file(problem, name, dir)));
     }
 }

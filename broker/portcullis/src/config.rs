@@ -10,6 +10,7 @@ mod limits;
 mod listeners;
 mod problem;
 mod services;
+mod sources;
 mod spelling;
 mod store;
 mod table;
@@ -21,6 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use plugin_host::Sources;
 use server::{ClientIdFrom, ProtocolVersions, PublishDenied, SysConfig};
 
 use self::{
@@ -61,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// What the broker publishes about itself.
     pub(crate) sys: SysConfig,
+    /// Secrets, keys and token verifiers for plugins.
+    pub(crate) sources: Sources,
 }
 
 /// Largest file that is read.
@@ -156,6 +160,7 @@ impl Config {
         let store = store::read(root.table("store"), folder, data_dir.as_deref());
         let limits = limits::read(root.table("limits"));
         let sys = services::read_sys(root.table("sys"));
+        let sources = sources::read(&mut root);
         root.finish();
         Some(Self {
             file,
@@ -169,6 +174,7 @@ impl Config {
             store,
             limits,
             sys,
+            sources,
         })
     }
 
@@ -201,6 +207,7 @@ impl Config {
             protocol_versions: new.protocol_versions,
             limits: new.limits,
             sys: new.sys,
+            sources: new.sources,
             listeners,
             plugins: Plugins { chain: new.plugins.chain, ..self.plugins.clone() },
             ..self.clone()

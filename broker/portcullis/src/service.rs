@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use access::{Gate, PluginManager};
+use access::{BrokerForPlugins, Gate, PluginManager};
 use admin::{AdminServer, AdminState};
 use plugin_host::PluginHost;
 use server::{Broker, BrokerHandle, Kept, ListenerInfo};
@@ -49,7 +49,9 @@ impl Service {
         let (store, kept) = open_store(&config.store).await?;
         let metrics = Metrics::new();
         let gate = Arc::new(Gate::new(since_start));
-        let plugins = PluginHost::start(plugin_host_config(&config), Arc::clone(&gate))
+        let plugin_metrics = metrics.plugins.clone();
+        let host = plugin_host::Config { plugin_metrics, ..plugin_host_config(&config) };
+        let plugins = PluginHost::start(host, Arc::clone(&gate))
             .await
             .map_err(|error| Failure::Refused(sentence(&error)))?;
         let broker = Broker::start(
@@ -60,6 +62,7 @@ impl Service {
         )
         .await
         .map_err(|error| Failure::Refused(sentence(&error)))?;
+        plugins.connect(Arc::clone(&broker) as Arc<dyn BrokerForPlugins>);
         let state = AdminState {
             broker: Arc::clone(&broker) as Arc<dyn BrokerHandle>,
             plugins: Arc::clone(&plugins) as Arc<dyn PluginManager>,
@@ -113,6 +116,7 @@ impl Service {
         self.broker.reconfigure(live_config(&self.config, self.descriptors));
         let plugins = plugin_host_config(&self.config);
         self.plugins.set_chains(plugins.chain, plugins.listener_chains).await;
+        self.plugins.set_sources(plugins.sources).await;
         tracing::info!(config = %self.config.file.display(), "reloaded");
         Ok(())
     }
@@ -194,6 +198,7 @@ fn plugin_host_config(config: &Config) -> plugin_host::Config {
         file_roots: config.plugins.file_roots.clone(),
         require_manifest: config.plugins.require_manifest,
         trust: Arc::clone(&config.plugins.trust),
+        sources: config.sources.clone(),
         ..plugin_host::Config::new(&config.plugins.dir.value, &config.data_dir)
     }
 }

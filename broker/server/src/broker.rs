@@ -182,7 +182,7 @@ pub enum StartError {
 
 /// A running broker.
 pub struct Broker {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
     listeners: OnceLock<Vec<Arc<Listener>>>,
 }
 

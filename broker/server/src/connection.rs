@@ -563,7 +563,7 @@ impl Connection {
             return Err(Close::ByServer(code));
         }
         slot.wake_pending = false;
-        if self.refresh.is_behind(self.core.gate.generation()) {
+        if self.refresh.is_behind(&self.core.gate, self.authenticated.subject()) {
             // A swap during this turn, before there was a waker or while a wake was still pending, woke nobody.
             cx.waker().wake_by_ref();
         }

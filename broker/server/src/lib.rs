@@ -19,6 +19,7 @@ mod connection;
 mod counts;
 mod disconnect;
 mod exchange;
+mod for_plugins;
 mod handle;
 mod held;
 mod inherit;

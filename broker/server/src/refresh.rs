@@ -1,6 +1,7 @@
-//! Permissions grow old: at the end of their time to live and after a swap of the chain they are asked for again.
+//! Permissions grow old: at the end of their time to live, after a swap of the chain and when a plugin takes them back
+//! they are asked for again.
 //!
-//! While the answer is awaited after a swap the client is not read, so that no decision rests on a generation that is
+//! While the answer is awaited after one of the latter the client is not read, so that no decision rests on a generation that is
 //! gone. Whether the answer fails or does not come, the client is not read for up to 5 s and then has no permission at
 //! all until it succeeds (DESIGN section 6).
 
@@ -10,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use access::{Authenticated, BoxFuture, Refusal, RefusalKind};
+use access::{Authenticated, BoxFuture, Gate, Refusal, RefusalKind, Subject};
 use codec::ReasonCode;
 
 use crate::{
@@ -40,8 +41,12 @@ pub(crate) struct Refresh {
     unusable_since: Option<Instant>,
     /// Everything is refused until an answer comes.
     denied: bool,
-    /// Generation of the last attempt.
-    tried: u64,
+    /// Generation of the last attempt, and how many times permissions had been taken back then.
+    tried: (u64, u64),
+    /// Up to which time of taking back it was looked whether this client is meant.
+    looked: u64,
+    /// The last time that it was.
+    taken_back: u64,
 }
 
 impl Refresh {
@@ -53,7 +58,9 @@ impl Refresh {
             ends_at: None,
             unusable_since: None,
             denied: false,
-            tried: authenticated.generation(),
+            tried: (authenticated.generation(), authenticated.taken_back()),
+            looked: authenticated.taken_back(),
+            taken_back: 0,
         };
         refresh.renew(authenticated, now);
         refresh
@@ -80,9 +87,18 @@ impl Refresh {
         self.ends_at = now.checked_add(remains);
     }
 
-    /// Whether the chain was swapped and nobody was asked since.
-    pub(crate) fn is_behind(&self, generation: u64) -> bool {
-        self.running.is_none() && self.tried != generation
+    /// Whether the chain was swapped, or permissions of this client were taken back, and nobody was
+    /// asked since.
+    pub(crate) fn is_behind(&mut self, gate: &Gate, subject: &Subject) -> bool {
+        let count = gate.taken_back();
+        if count != self.looked {
+            if gate.took_back(subject, self.looked) {
+                self.taken_back = count;
+            }
+            self.looked = count;
+        }
+        let (tried, taken_back) = self.tried;
+        self.running.is_none() && (tried != gate.generation() || self.taken_back > taken_back)
     }
 
     /// When a client without usable permissions is given none.
@@ -110,6 +126,7 @@ impl Connection {
 
     fn is_stale(&self) -> bool {
         self.core.gate.generation() != self.authenticated.generation()
+            || self.refresh.taken_back > self.authenticated.taken_back()
     }
 
     /// Keeps the permissions current, within the patience for that.
@@ -117,10 +134,11 @@ impl Connection {
         if self.refresh.ends_at.is_some_and(|at| at <= now) {
             return Err(Close::ByServer(ReasonCode::NotAuthorized));
         }
+        let behind = self.refresh.is_behind(&self.core.gate, self.authenticated.subject());
         if !self.is_usable(now) {
             self.refresh.unusable_since.get_or_insert(now);
         }
-        self.follow(cx, now)?;
+        self.follow(behind, cx, now)?;
         if self.refresh.patience_ends().is_some_and(|at| at <= now) {
             self.refuse_everything();
             cx.waker().wake_by_ref();
@@ -128,14 +146,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Starts and follows the asking.
-    fn follow(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Close> {
+    /// Starts and follows the asking. `behind` = it must not wait until it is due.
+    fn follow(&mut self, behind: bool, cx: &mut Context<'_>, now: Instant) -> Result<(), Close> {
         if self.refresh.running.is_none() {
-            let swapped = self.refresh.is_behind(self.core.gate.generation());
-            if !swapped && now < self.refresh.due {
+            if !behind && now < self.refresh.due {
                 return Ok(());
             }
-            self.refresh.tried = self.core.gate.generation();
+            self.refresh.tried = (self.core.gate.generation(), self.core.gate.taken_back());
             self.refresh.running = Some(self.ask());
         }
         let Some(running) = &mut self.refresh.running else { return Ok(()) };
@@ -172,7 +189,7 @@ impl Connection {
         // Asked in the name of the old ones.
         self.refresh.running = None;
         self.refresh.ends_at = None;
-        self.refresh.tried = authenticated.generation();
+        self.refresh.tried = (authenticated.generation(), authenticated.taken_back());
         let identity = authenticated.identity();
         if let Some(ends_at) = identity.expires_at_unix {
             self.refresh.set_end(ends_at, self.core.now_unix(), now);

@@ -16,6 +16,7 @@ mod escaped;
 pub mod events;
 mod label;
 mod metrics;
+mod plugin_metrics;
 mod snapshot;
 mod throttle;
 
@@ -23,4 +24,5 @@ pub use catalogue::{Described, Kind};
 pub use escaped::{Escaped, EscapedDisplay};
 pub use label::{ByLabel, ByPacketType, ByQoS};
 pub use metrics::Metrics;
+pub use plugin_metrics::PluginMetrics;
 pub use snapshot::{LabelsOf, Snapshot};

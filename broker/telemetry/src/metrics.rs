@@ -16,7 +16,9 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
-use crate::{ByLabel, ByPacketType, ByQoS, Described, Kind, Snapshot, events::Throttles};
+use crate::{
+    ByLabel, ByPacketType, ByQoS, Described, Kind, PluginMetrics, Snapshot, events::Throttles,
+};
 
 /// The counters of one broker. Shared; counting needs no lock except where [`ByLabel`] says so.
 pub struct Metrics {
@@ -65,6 +67,8 @@ pub struct Metrics {
     pub authentication_seconds: Histogram,
     /// Seconds that the chain needed for the permissions of one client.
     pub permissions_seconds: Histogram,
+    /// What plugins count themselves.
+    pub plugins: PluginMetrics,
     pub(crate) throttles: Throttles,
     registry: Registry,
     catalogue: Vec<Described>,
@@ -98,6 +102,7 @@ impl Metrics {
             admin_requests: registrar.by_label(ADMIN_REQUESTS, "status"),
             authentication_seconds: registrar.histogram(AUTHENTICATION_SECONDS),
             permissions_seconds: registrar.histogram(PERMISSIONS_SECONDS),
+            plugins: registrar.of_plugins(),
             throttles: Throttles::default(),
             registry: registrar.registry,
             catalogue: registrar.catalogue,
@@ -203,6 +208,16 @@ const AUTHENTICATION_SECONDS: Named =
 const PERMISSIONS_SECONDS: Named =
     ("permissions_seconds", "Time that the chain needed for the permissions of one client");
 
+const PLUGIN_COUNTER: Named =
+    ("plugin_custom_counter", "Counters of plugins, under their own names");
+const PLUGIN_GAUGE: Named = ("plugin_custom_gauge", "Gauges of plugins, under their own names");
+const PLUGIN_HISTOGRAM: Named =
+    ("plugin_custom_histogram", "Histograms of plugins, under their own names");
+const PLUGIN_DROPPED: Named = (
+    "plugin_custom_dropped",
+    "Uses of metrics by plugins that were not taken: too many names, or a name or value that is none",
+);
+
 /// Registers each metric and writes down what it means, so that neither can be forgotten.
 struct Registrar {
     registry: Registry,
@@ -233,6 +248,25 @@ impl Registrar {
         self.describe(format!("portcullis_{name}"), Kind::Histogram, &[], help);
         self.registry.register(format!("portcullis_{name}"), help, histogram.clone());
         histogram
+    }
+
+    fn of_plugins(&mut self) -> PluginMetrics {
+        let plugins = PluginMetrics::default();
+        let labels = ["plugin", "name"];
+        let mut describe = |(name, help): Named, kind, labels: &[&'static str]| {
+            let total = if kind == Kind::Counter { "_total" } else { "" };
+            self.describe(format!("portcullis_{name}{total}"), kind, labels, help);
+            (format!("portcullis_{name}"), help)
+        };
+        let counter = describe(PLUGIN_COUNTER, Kind::Counter, &labels);
+        let gauge = describe(PLUGIN_GAUGE, Kind::Gauge, &labels);
+        let histogram = describe(PLUGIN_HISTOGRAM, Kind::Histogram, &labels);
+        let dropped = describe(PLUGIN_DROPPED, Kind::Counter, &["plugin"]);
+        self.registry.register(counter.0, counter.1, plugins.counters.clone());
+        self.registry.register(gauge.0, gauge.1, plugins.gauges.clone());
+        self.registry.register(histogram.0, histogram.1, plugins.histograms.clone());
+        self.registry.register(dropped.0, dropped.1, plugins.dropped.clone());
+        plugins
     }
 
     fn describe(&mut self, name: String, kind: Kind, labels: &[&'static str], help: &'static str) {

@@ -48,6 +48,7 @@ pub const GUESTS: &[Guest] = &[
     plugin("good", "tests/guests/good", "tests/guests/prebuilt/good.wasm"),
     plugin("hostile", "tests/guests/hostile", "tests/guests/prebuilt/hostile.wasm"),
     plugin("meddler", "tests/guests/meddler", "tests/guests/prebuilt/meddler.wasm"),
+    plugin("lent", "tests/guests/lent", "tests/guests/prebuilt/lent.wasm"),
     Guest {
         name: "lies",
         source: Source::Text { file: "tests/guests/wat/lies.wat", contract: Contract::Current },

@@ -142,7 +142,8 @@ async fn only_plugin_fails() {
         ("half", (good[..good.len() / 2].to_owned(), OPEN.to_owned())),
         ("config", (good.clone(), "[config]\nsuch_a_key = true\n".to_owned())),
         ("manifest", (good.clone(), "order = [broken".to_owned())),
-        ("grant", (good.clone(), "[grants]\nhttp = [\"https://example.com/\"]\n".to_owned())),
+        ("grant", (good.clone(), "[grants]\nnetwork = true\n".to_owned())),
+        ("no-grant", (guest("lent"), String::new())),
         ("no-file", (bundled("password-file"), String::new())),
         ("lost-file", (good, format!("[files]\nlost = \"nowhere\"\n{OPEN}"))),
     ];

@@ -34,6 +34,13 @@ fn sorted(list: &str) -> Vec<&str> {
     names
 }
 
+/// What `plugin check` says of a guest of the tests behind a word.
+pub(super) async fn described(guest: &str, word: &str) -> String {
+    let file = guests().join(format!("{guest}.wasm"));
+    let ended = run(check(&file), b"").await.expect_code(0);
+    value(&ended, word).to_owned()
+}
+
 #[tokio::test]
 async fn every_good_component_is_described() {
     let of_the_box = root().join("plugins/prebuilt");

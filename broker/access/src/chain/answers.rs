@@ -26,7 +26,7 @@ use futures_util::{
 use super::stopwatch::Stopwatch;
 use crate::{
     Authorizer, BoxFuture, HoldsFor, PeerCertificate, PluginFailure, PluginFailureKind, Subject,
-    answered::Answered,
+    Whose, answered::Answered, taken_back::covers,
 };
 
 /// What a question comes to.
@@ -48,6 +48,8 @@ struct Kept {
     /// Forgotten as a whole when `young` takes their place.
     old: Entries,
     young_weight: usize,
+    /// When answers were last taken back: what was asked before that is not kept.
+    forgotten_at: Option<Duration>,
     /// For whom any of them holds, in the order of [`HoldsFor::ALL`]: nobody looks for others.
     audiences: [bool; HoldsFor::ALL.len()],
     asking: HashMap<u64, (Subject, WeakShared<BoxFuture<'static, Asked>>)>,
@@ -140,11 +142,12 @@ impl Answers {
             return question;
         }
         let (hook, asked_for) = (Arc::clone(hook), subject.clone());
+        let asked_at = clock();
         let ask = async move {
             // Who waits together must not be stranded by a panic: `Shared` wakes nobody then.
             let asked = AssertUnwindSafe(hook.permissions(&asked_for)).catch_unwind().await;
             let answer = asked.unwrap_or_else(|_| Err(panicked()))?;
-            Ok(Answered::new(answer, clock()))
+            Ok(Answered::asked(asked_at, answer, clock()))
         };
         let question = ask.boxed().shared();
         // Held weakly: when everybody who waits has gone away, so has the question.
@@ -160,6 +163,10 @@ impl Answers {
         let key = self.key(audience, subject);
         let entry = Entry { subject: subject.clone(), answered: Arc::clone(answered) };
         let mut kept = self.lock();
+        if kept.forgotten_at.is_some_and(|at| !answered.was_asked_after(at)) {
+            // Asked before it was taken back: nobody else may be given it.
+            return;
+        }
         for (known, one) in kept.audiences.iter_mut().zip(HoldsFor::ALL) {
             *known |= one == audience;
         }
@@ -167,6 +174,27 @@ impl Answers {
         drop(kept);
         // Thousands of entries perhaps: not under the lock.
         drop(old);
+    }
+
+    /// Forgets what these clients would be given, also if it is being asked for just now.
+    pub(crate) fn forget(&self, whose: Whose<'_>, principal: Option<&str>, now: Duration) {
+        let goes =
+            |entry: &Entry| covers(whose, principal, entry.answered.holds_for(), &entry.subject);
+        let mut kept = self.lock();
+        let Kept { young, old, asking, young_weight, forgotten_at, .. } = &mut *kept;
+        young.retain(|_, entry| {
+            let goes = goes(entry);
+            if goes {
+                *young_weight -= entry.weight();
+            }
+            !goes
+        });
+        old.retain(|_, entry| !goes(entry));
+        // Who asks from here on asks anew.
+        let asking = std::mem::take(asking);
+        *forgotten_at = Some(now);
+        drop(kept);
+        drop(asking);
     }
 
     /// A number for all that an answer of this kind was made from.

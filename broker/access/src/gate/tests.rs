@@ -16,7 +16,7 @@ use super::{Authenticated, Gate};
 use crate::testing::*;
 use crate::{
     Answer, Chain, ClientIdFrom, Connection, Control, Credentials, Effect, HoldsFor, Hook,
-    LinkReport, Outcome, PermissionSet, PublishRequest, Refusal, RefusalKind, Subject,
+    LinkReport, Outcome, PermissionSet, PublishRequest, Refusal, RefusalKind, Subject, Whose,
 };
 
 fn gate() -> Arc<Gate> {
@@ -318,4 +318,50 @@ fn an_answer_that_does_not_compile_is_asked_for_again() {
     assert_eq!(ask(&gate).0.expect_err("accepted").kind, RefusalKind::PluginFailure);
     broken.store(false, Ordering::Relaxed);
     assert!(may_publish(&admit(&gate), "a"));
+}
+
+/// Answers of everybody who is meant are asked for anew, those of others are not.
+#[test]
+fn what_is_taken_back_is_asked_for_again() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let asked_for = Arc::clone(&asked);
+    let gate = gate();
+    let authorizer = Authorizes(move |subject: &Subject| {
+        asked_for.lock().unwrap().push(subject.client_id.to_string());
+        Ok(rules([rule(Effect::Allow, "#")]))
+    });
+    let who = Authenticates(|connection: &Connection, _: &Credentials| {
+        allow(connection.username.as_deref().unwrap_or_default())
+    });
+    let who = link("who", Some(Arc::new(who)), None);
+    gate.swap(chain([who, link("what", None, Some(Arc::new(authorizer)))]), HashMap::new());
+    let admit = |client_id: &str, principal: &str| {
+        let username = Some(principal.to_owned());
+        let connection = Connection { client_id: client_id.into(), username, ..connection() };
+        block_on(gate.admit(&connection, &credentials(), ClientIdFrom::Connect, NOW)).0.unwrap()
+    };
+    let asked = || std::mem::take(&mut *asked.lock().unwrap());
+    let everybody = || {
+        let clients = [("a-1", "a"), ("a-2", "a"), ("b-1", "b")];
+        clients.map(|(client_id, principal)| admit(client_id, principal))
+    };
+    let before = everybody();
+    assert_eq!(asked(), ["a-1", "a-2", "b-1"]);
+    everybody();
+    assert!(asked().is_empty());
+    let took_back = || before.each_ref().map(|it| gate.took_back(it.subject(), it.taken_back()));
+    assert_eq!(took_back(), [false, false, false]);
+    gate.take_back(Whose::Client("a-1"), Some("a"));
+    assert_eq!(took_back(), [true, false, false]);
+    everybody();
+    assert_eq!(asked(), ["a-1"]);
+    gate.take_back(Whose::Principal("a"), None);
+    assert_eq!(took_back(), [true, true, false]);
+    everybody();
+    let again = asked();
+    assert!(again.contains(&"a-2".to_owned()) && !again.contains(&"b-1".to_owned()), "{again:?}");
+    gate.take_back(Whose::Everybody, None);
+    assert_eq!(took_back(), [true, true, true]);
+    everybody();
+    assert_eq!(asked(), ["a-1", "a-2", "b-1"]);
 }

@@ -57,7 +57,12 @@ fn a_link_that_is_turned_while_it_is_read_does_not_leave_the_roots() {
     fs::write(&inner, "inner").unwrap();
     fs::write(&outer, "secret").unwrap();
     symlink(&inner, dir.join("link")).unwrap();
-    let places = Places { dir: dir.clone(), file_roots: vec![dir.clone()], trust: Arc::default() };
+    let places = Places {
+        dir: dir.clone(),
+        file_roots: vec![dir.clone()],
+        trust: Arc::default(),
+        revisions: Revisions::default(),
+    };
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -89,8 +94,12 @@ fn a_link_that_is_turned_while_it_is_read_does_not_leave_the_roots() {
 #[test]
 fn what_is_missing_comes_with_the_look_that_missed_it() {
     let folder = tempfile::tempdir().unwrap();
-    let places =
-        Places { dir: folder.path().to_owned(), file_roots: Vec::new(), trust: Arc::default() };
+    let places = Places {
+        dir: folder.path().to_owned(),
+        file_roots: Vec::new(),
+        trust: Arc::default(),
+        revisions: Revisions::default(),
+    };
     let Found::Missing(stamp) = places.read("p", &[0; 32], None) else {
         panic!("it is there");
     };

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use telemetry::Escaped;
 use tracing::Level;
 
+use super::Lent;
 use crate::{
     bindings::portcullis::plugin::log::{self, Field, Host},
     instance::State,
@@ -57,25 +58,36 @@ impl Host for State {
         if !enabled(level) {
             return Ok(());
         }
-        let line = line(&message, &fields);
-        if !self.lent.log.take(line.len() + LINE_BYTES, Instant::now()) {
-            self.lent.runtime.stats.log_dropped(line.len());
-            return Ok(());
-        }
-        let plugin = &*self.lent.plugin;
-        let generation = &*self.lent.generation;
-        match level {
-            log::Level::Trace => tracing::trace!(target: "plugin", plugin, generation, "{line}"),
-            log::Level::Debug => tracing::debug!(target: "plugin", plugin, generation, "{line}"),
-            log::Level::Info => tracing::info!(target: "plugin", plugin, generation, "{line}"),
-            log::Level::Warn => tracing::warn!(target: "plugin", plugin, generation, "{line}"),
-            log::Level::Error => tracing::error!(target: "plugin", plugin, generation, "{line}"),
-        }
+        emit(&self.lent, level, &line(&message, &fields), Instant::now());
         Ok(())
     }
 
     fn enabled(&mut self, level: log::Level) -> wasmtime::Result<bool> {
         Ok(enabled(level))
+    }
+}
+
+/// One line of text that comes by another way than this interface.
+pub(crate) fn write(lent: &Lent, level: log::Level, text: &str, now: Instant) {
+    if enabled(level) {
+        emit(lent, level, &line(text, &[]), now);
+    }
+}
+
+/// Writes a line that is escaped, if the rate allows it.
+fn emit(lent: &Lent, level: log::Level, line: &str, now: Instant) {
+    if !lent.log.take(line.len() + LINE_BYTES, now) {
+        lent.runtime.stats.log_dropped(line.len());
+        return;
+    }
+    let plugin = &*lent.plugin;
+    let generation = &*lent.generation;
+    match level {
+        log::Level::Trace => tracing::trace!(target: "plugin", plugin, generation, "{line}"),
+        log::Level::Debug => tracing::debug!(target: "plugin", plugin, generation, "{line}"),
+        log::Level::Info => tracing::info!(target: "plugin", plugin, generation, "{line}"),
+        log::Level::Warn => tracing::warn!(target: "plugin", plugin, generation, "{line}"),
+        log::Level::Error => tracing::error!(target: "plugin", plugin, generation, "{line}"),
     }
 }
 

@@ -47,11 +47,19 @@ fn other_worlds_are_refused_by_name() {
     refuses(&component("(component)"), "does not export portcullis:plugin/plugin");
     refuses(
         &component(r#"(component (import "wasi:http/types@0.2.10" (instance)))"#),
-        "imports wasi:http/types@0.2.10: plugins get no network",
+        "imports wasi:http/types@0.2.10: plugins make HTTP requests by portcullis:plugin/http-client",
     );
     refuses(
-        &component(r#"(component (import "wasi:cli/stdout@0.2.0" (instance)))"#),
-        "this host lends no WASI",
+        &component(r#"(component (import "wasi:keyvalue/store@0.2.0" (instance)))"#),
+        "of WASI this host links cli, clocks, filesystem, io, random and sockets in version 0.2",
+    );
+    refuses(
+        &component(r#"(component (import "wasi:cli/stdout@0.3.0" (instance)))"#),
+        "of WASI this host links",
+    );
+    refuses(
+        &component(r#"(component (import "wasi:cli/stdout@0.2.9" (instance)))"#),
+        "does not export portcullis:plugin/plugin",
     );
     refuses(
         &component(r#"(component (import "acme:thing/api" (instance)))"#),

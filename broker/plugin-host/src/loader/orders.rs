@@ -15,6 +15,7 @@ use crate::{
     generation::Rejected,
     manifest::Manifest,
     remembered::Remembered,
+    sources::Sources,
 };
 
 /// The answer to an order about one plugin.
@@ -34,6 +35,8 @@ pub(crate) enum Order {
     Forget(String, oneshot::Sender<Result<(), PluginError>>),
     /// Other chains.
     Plan(Plan, oneshot::Sender<()>),
+    /// Other secrets, keys and verifiers.
+    Sources(Sources, oneshot::Sender<()>),
 }
 
 impl Loader {
@@ -51,9 +54,28 @@ impl Loader {
                 self.publish().await;
                 let _ = answer.send(());
             }
+            Order::Sources(sources, answer) => {
+                self.use_sources(sources);
+                let _ = answer.send(());
+            }
         }
         self.publish().await;
         self.watch(self.folders(), false).await;
+    }
+
+    /// Everything is looked at again: who was granted what changed has another identity now, and
+    /// whom the configuration had nothing for may find it.
+    fn use_sources(&mut self, sources: Sources) {
+        if !self.runtime.sources.replace(sources) {
+            return;
+        }
+        self.places.revisions = self.runtime.sources.revisions();
+        let names: Vec<String> = self.entries.keys().cloned().collect();
+        for name in names {
+            if !self.is_uploading(&name) {
+                self.load(&name, true, None);
+            }
+        }
     }
 
     fn answer(&mut self, answer: Answer, verdict: Result<PluginInfo, PluginError>) {
@@ -263,7 +285,12 @@ impl Loader {
         }
         self.finish(name);
         self.publish().await;
-        Ok(())
+        self.runtime.plugin_metrics.forget(name);
+        let (runtime, plugin) = (Arc::clone(&self.runtime), name.to_owned());
+        let forgotten = tokio::task::spawn_blocking(move || runtime.state.forget(&plugin)).await;
+        forgotten.map_err(std::io::Error::other).flatten().map_err(|error| {
+            PluginError::Internal(format!("{name} is forgotten, but not its state: {error}"))
+        })
     }
 }
 

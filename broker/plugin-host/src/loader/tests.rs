@@ -2,13 +2,13 @@ use access::{LinkState, PluginState, UploadedPlugin};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::tests::guest::Guest;
+use crate::{runtime::Outside, tests::guest::Guest};
 
 fn loader(folder: &Path) -> (Loader, Arc<Gate>) {
     let gate = Arc::new(Gate::new(|| Duration::ZERO));
     let mut config = Config::new(folder, folder.join("data"));
     config.quiet_period = Duration::from_millis(30);
-    let runtime = Arc::new(Runtime::new(None).unwrap());
+    let runtime = Arc::new(Runtime::new(None, Outside::default()).unwrap());
     std::fs::create_dir(&config.data_dir).unwrap();
     let remembered = Remembered::open(&config.data_dir).unwrap();
     (Loader::new(&config, runtime, Arc::clone(&gate), remembered), gate)

@@ -89,9 +89,57 @@ fn errors_name_line_key_value_and_range() {
     );
     refuses("[limits]\ndeadline = \"0s\"", "m.toml:2: limits.deadline = \"0s\"");
     refuses("[limits]\nconcurrency = 0", "m.toml:2: limits.concurrency = 0: must be from 1 to 256");
-    refuses("[grants]\nhttp = [\"https://x/\"]", "m.toml:1: grants.http: this host has no such");
     refuses("[files]\na = \"\"", "m.toml:2: files.a = \"\": must be a path");
     refuses("[config]\nx = inf", "m.toml:1: config.x: infinite");
     refuses("not toml at all", "m.toml:1:");
     refuses("[outbound]\nx = 1", "m.toml:1: unknown field `outbound`");
+}
+
+#[test]
+fn grants_are_lists_of_names_and_flags() {
+    let manifest = parse(
+        r#"
+[grants]
+secrets = ["hmac-key", "api"]
+reveal = ["api"]
+keys = ["cookies"]
+jwt = ["idp"]
+state = "1 MiB"
+http = ["https://idp.example/", "http://10.0.0.7:8080/api"]
+http_private = true
+sql = ["users-db"]
+ldap = ["corp"]
+cache_control = true
+broker = ["publish", "subscriptions"]
+publish_topics = ["plant/+/alarm"]
+"#,
+    );
+    let grants = manifest.unwrap().grants;
+    assert_eq!(grants.secrets, ["hmac-key", "api"]);
+    assert_eq!(grants.state_bytes, Some(1 << 20));
+    assert_eq!(grants.http.len(), 2);
+    assert!(grants.http_private && grants.cache_control);
+    assert_eq!(grants.broker, [BrokerFunction::Publish, BrokerFunction::Subscriptions]);
+    assert_eq!(grants.publish_topics.len(), 1);
+    assert_eq!(parse("[grants]\n").unwrap().grants, Grants::default());
+}
+
+#[test]
+fn errors_of_grants_name_line_key_value_and_what_is_allowed() {
+    let refuses = |text: &str, expected: &str| refuses(&format!("[grants]\n{text}"), expected);
+    refuses("https = []", "m.toml:2: unknown field `https`, expected one of `secrets`, ");
+    refuses("secrets = \"a\"", "m.toml:2: invalid type");
+    refuses("secrets = [\n\"a\",\n\"b c\"]", "m.toml:4: grants.secrets: \"b c\": must be 1 to 64");
+    refuses("reveal = [\"a\"]", "m.toml:2: grants.reveal: \"a\" does not stand in grants.secrets");
+    refuses("state = \"1 GiB\"", "m.toml:2: grants.state = \"1 GiB\": must be from \"1 KiB\" to");
+    refuses("state = 5", "m.toml:2: grants.state = 5: must be from \"1 KiB\" to \"64 MiB\"");
+    refuses("\nhttp = [\"idp\"]", "m.toml:3: grants.http: \"idp\": is no URL");
+    refuses("http_private = true", "m.toml:2: grants.http_private: means nothing without http");
+    refuses("broker = [\"stop\"]", "m.toml:2: grants.broker: \"stop\": must be one of \"publish\"");
+    refuses("broker = [\"publish\"]", "m.toml:2: grants.broker: \"publish\" needs publish_topics");
+    refuses("publish_topics = [\"a\"]", "m.toml:2: grants.publish_topics: means nothing without");
+    let topics = "broker = [\"publish\"]\npublish_topics = [\"a/#/b\"]";
+    refuses(topics, "m.toml:3: grants.publish_topics: \"a/#/b\": is no Topic Filter: ");
+    let many = format!("sql = {:?}", vec!["a"; 65]);
+    refuses(&many, "m.toml:2: grants.sql: at most 64 entries are granted");
 }

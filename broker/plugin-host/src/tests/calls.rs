@@ -20,14 +20,14 @@ use crate::{
     generation::{Generation, Rejected},
     hooks::Hook,
     manifest::{Isolation, Manifest},
-    runtime::Runtime,
+    runtime::{Outside, Runtime},
 };
 
 pub(super) async fn build_with(
     guest: &Guest,
     manifest: Manifest,
 ) -> Result<Arc<Generation>, Rejected> {
-    let runtime = Arc::new(Runtime::new(None).unwrap());
+    let runtime = Arc::new(Runtime::new(None, Outside::default()).unwrap());
     build_in(&runtime, guest.component(), manifest).await
 }
 

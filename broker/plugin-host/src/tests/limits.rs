@@ -14,7 +14,7 @@ use super::{
 use crate::{
     hooks::Hook,
     manifest::{Isolation, Manifest},
-    runtime::Runtime,
+    runtime::{Outside, Runtime},
 };
 
 const VERIFY: &str = r#"(import "portcullis:plugin/crypto@0.1.0" "verify-password"
@@ -65,7 +65,7 @@ async fn a_call_has_one_deadline_with_a_fresh_instance_too() {
 #[tokio::test]
 async fn a_crowd_of_core_instances_does_not_go_live() {
     let rejected = |module: &'static str, count| async move {
-        let runtime = Arc::new(Runtime::new(None).unwrap());
+        let runtime = Arc::new(Runtime::new(None, Outside::default()).unwrap());
         let wasm = crowd(&Guest::allow().component(), module, count);
         build_in(&runtime, wasm, Manifest::default()).await.err().map(|rejected| rejected.sentence)
     };
@@ -96,7 +96,7 @@ async fn permissions_do_not_queue_behind_logins() {
 async fn an_answer_that_is_not_taken_counts_as_a_failure() {
     let many_groups = "(i32.store (i32.const 1052) (i32.const 16384))
         (i32.store (i32.const 1056) (i32.const 257))";
-    let runtime = Arc::new(Runtime::new(None).unwrap());
+    let runtime = Arc::new(Runtime::new(None, Outside::default()).unwrap());
     let wasm = Guest::allow().authenticate(many_groups).component();
     let generation = build_in(&runtime, wasm, Manifest::default()).await.unwrap();
     let failure = authenticate(&generation).await.unwrap_err();
@@ -118,7 +118,7 @@ fn instances_that_wait_make_room_for_calls() {
 #[tokio::test]
 #[ignore = "takes every instance of the engine; instances_that_wait_make_room_for_calls runs it"]
 async fn alone_in_its_process() {
-    let runtime = Arc::new(Runtime::new(None).unwrap());
+    let runtime = Arc::new(Runtime::new(None, Outside::default()).unwrap());
     let build = || async {
         let wasm = Guest::allow().component();
         build_in(&runtime, wasm, Manifest::default()).await.unwrap()

@@ -18,11 +18,11 @@ use crate::{
     generation::{Generation, Rejected},
     hooks::{Hook, events::OnEvents, timer::OnTimer},
     manifest::Manifest,
-    runtime::Runtime,
+    runtime::{Outside, Runtime},
 };
 
 async fn try_build(manifest: &str) -> Result<Arc<Generation>, Rejected> {
-    let runtime = Arc::new(Runtime::new(None).unwrap());
+    let runtime = Arc::new(Runtime::new(None, Outside::default()).unwrap());
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/guests/prebuilt/meddler.wasm");
     let manifest = Manifest::parse(Path::new("meddler.toml"), manifest).unwrap();
     build_in(&runtime, std::fs::read(path).unwrap(), manifest).await

@@ -11,7 +11,7 @@ use base64::{
 };
 
 use super::calls::{connection, credentials};
-use crate::{Config, PluginHost, check_plugin, inspect};
+use crate::{Config, PluginHost, Sources, check_plugin, inspect};
 
 fn shipped(name: &str) -> Vec<u8> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../plugins/prebuilt");
@@ -100,14 +100,18 @@ async fn checking_without_a_broker() {
     let folder = folder();
     let roots = [folder.path().to_owned()];
     let inspection =
-        check_plugin(folder.path(), "password-file", &roots, &Arc::default()).await.unwrap();
+        check_plugin(folder.path(), "password-file", &roots, &Sources::default(), &Arc::default())
+            .await
+            .unwrap();
     assert_eq!(inspection.hooks, ["authenticator"]);
     assert!(inspection.imports.contains(&"crypto".to_owned()), "{:?}", inspection.imports);
     assert_eq!(inspection.described.unwrap().0, "password-file");
 
     fs::write(folder.path().join("users"), "alice:$7$101$cut\n").unwrap();
     let problems =
-        check_plugin(folder.path(), "password-file", &roots, &Arc::default()).await.unwrap_err();
+        check_plugin(folder.path(), "password-file", &roots, &Sources::default(), &Arc::default())
+            .await
+            .unwrap_err();
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(problems[0].starts_with("password-file: misconfigured: "), "{problems:?}");
     // What is left of these hashes is the start of what PBKDF2 gives, and would verify.
@@ -117,15 +121,26 @@ async fn checking_without_a_broker() {
             (STANDARD_NO_PAD.encode([7; 16]), STANDARD_NO_PAD.encode(vec![7; bytes]));
         let line = format!("alice:${scheme}${costs}${salt}${hash}\n");
         fs::write(folder.path().join("users"), line).unwrap();
-        let problems = check_plugin(folder.path(), "password-file", &roots, &Arc::default())
-            .await
-            .unwrap_err();
+        let problems = check_plugin(
+            folder.path(),
+            "password-file",
+            &roots,
+            &Sources::default(),
+            &Arc::default(),
+        )
+        .await
+        .unwrap_err();
         assert!(problems[0].contains("line 1: the hash is malformed"), "{problems:?}");
     }
     let problems =
-        check_plugin(folder.path(), "password-file", &[], &Arc::default()).await.unwrap_err();
+        check_plugin(folder.path(), "password-file", &[], &Sources::default(), &Arc::default())
+            .await
+            .unwrap_err();
     assert!(problems[0].contains("outside of file_roots"), "{problems:?}");
-    let problems = check_plugin(folder.path(), "ghost", &roots, &Arc::default()).await.unwrap_err();
+    let problems =
+        check_plugin(folder.path(), "ghost", &roots, &Sources::default(), &Arc::default())
+            .await
+            .unwrap_err();
     assert!(problems[0].ends_with("is not there"), "{problems:?}");
 
     let inspection = inspect(&shipped("deny-all")).await.unwrap();

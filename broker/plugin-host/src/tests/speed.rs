@@ -38,3 +38,22 @@ fn thread_cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
 }
+
+/// What WASI costs an instance: that of a component which imports it beside one that does not.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn instances_with_and_without_wasi() {
+    for (name, generation) in
+        [("with", super::wasi::wasi().await), ("without", super::lent::generation().await)]
+    {
+        let mut best = Duration::MAX;
+        for _ in 0..20 {
+            let started = thread_cpu();
+            for _ in 0..100 {
+                drop(generation.fresh().await.unwrap());
+            }
+            best = best.min((thread_cpu() - started) / 100);
+        }
+        println!("an instance {name} WASI, init included: {best:?} of CPU");
+    }
+}

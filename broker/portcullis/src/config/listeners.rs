@@ -104,7 +104,7 @@ pub(super) fn read_address(
     }
 }
 
-fn check_name(table: &Table<'_>, key: &str, name: &Located<String>) {
+pub(super) fn check_name(table: &Table<'_>, key: &str, name: &Located<String>) {
     let characters = name.value.chars().count();
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if characters == 0 || characters > NAME_CHARACTERS_MAX || !name.value.chars().all(allowed) {

@@ -12,6 +12,8 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
+use zeroize::Zeroizing;
+
 use super::{
     document::{At, Document, Located},
     spelling::nearest,
@@ -37,6 +39,27 @@ impl<'a> Table<'a> {
     pub(crate) fn string(&self, key: &'static str) -> Option<Located<String>> {
         let (span, value) = self.find(key)?;
         self.expect_string(key, span, value)
+    }
+
+    /// As [`Self::string`], for what must not be shown: problems do not quote it.
+    pub(crate) fn secret(&self, key: &'static str) -> Option<Located<Zeroizing<String>>> {
+        let (span, value) = self.find(key)?;
+        let read = match value.as_str() {
+            Some(text) => self.document.expand(text),
+            None => Err(format!("is a TOML {}, allowed: text in quotes", value.type_str())),
+        };
+        match read {
+            Ok(value) => Some(Located { value: Zeroizing::new(value), span }),
+            Err(what) => {
+                self.refuse_secret(key, &span, what);
+                None
+            }
+        }
+    }
+
+    /// Whether something stands there, whatever it is.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
     }
 
     /// As [`Self::string`], and its absence is a fault.
@@ -171,6 +194,27 @@ impl<'a> Table<'a> {
         self.child(path, span, entries)
     }
 
+    /// Every sub-table of a table whose keys are names of the operator's choice.
+    pub(crate) fn named_tables(&mut self, key: &'static str) -> Vec<(Located<String>, Self)> {
+        let parent = self.table(key);
+        let mut tables = Vec::new();
+        for (name, value) in parent.entries {
+            let (name, span) = (name.get_ref().to_string(), name.span());
+            let path = format!("{}.{name}", parent.path);
+            match value.into_inner() {
+                DeValue::Table(entries) => {
+                    let table = self.child(path, span.clone(), entries);
+                    tables.push((Located { value: name, span }, table));
+                }
+                other => {
+                    let what = format!("is a TOML {}, allowed: a table [{path}]", other.type_str());
+                    self.document.note(&span, &path, "***", what);
+                }
+            }
+        }
+        tables
+    }
+
     /// A sub-table that means something by being there.
     pub(crate) fn optional_table(&mut self, key: &'static str) -> Option<Self> {
         let is_there = self.entries.contains_key(key);
@@ -211,6 +255,11 @@ impl<'a> Table<'a> {
         self.document.note(span, &self.key(key), &value, what);
     }
 
+    /// As [`Self::refuse`] without showing the value.
+    pub(crate) fn refuse_secret(&self, key: &str, span: &Range<usize>, what: String) {
+        self.document.note(span, &self.key(key), "***", what);
+    }
+
     /// Notes that something of this table as a whole is missing.
     pub(crate) fn refuse_missing(&self, key: &str, what: &str) {
         self.document.note(&self.span, &self.key(key), "missing", what.to_owned());
@@ -238,7 +287,11 @@ impl<'a> Table<'a> {
     }
 
     fn key(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        if self.path.is_empty() || key.is_empty() {
+            format!("{}{key}", self.path)
+        } else {
+            format!("{}.{key}", self.path)
+        }
     }
 
     fn find(&self, key: &'static str) -> Option<(Range<usize>, &DeValue<'a>)> {

@@ -110,6 +110,33 @@ fn the_examples_of_the_reference_are_valid() {
     assert!(matches!(unix, Transport::Unix { mode: 0o660, .. }));
 }
 
+/// So can the tables of what plugins are granted by name.
+#[test]
+fn the_examples_of_sources_are_valid() {
+    let start = REFERENCE.find("# [secrets.NAME]").unwrap();
+    let (before, examples) = REFERENCE.split_at(start);
+    let uncommented = examples.lines().map(|line| match line.strip_prefix("# ") {
+        Some(code) if code.starts_with('[') || code.contains(" = ") => code,
+        _ => line,
+    });
+    let uncommented = uncommented.collect::<Vec<_>>().join("\n");
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("hmac-key"), "a secret\n").unwrap();
+    fs::write(at("cookies-2"), "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n").unwrap();
+    fs::write(at("jwks.json"), JWKS).unwrap();
+    let text = format!("{before}{uncommented}").replace("/etc/portcullis/secrets/", "");
+    let config = Config::parse(&at("p.toml"), &text, &environment).unwrap_or_else(|problems| {
+        panic!("{problems}");
+    });
+    let sources = config.sources;
+    assert_eq!((sources.secrets.len(), sources.keys.len(), sources.jwt.len()), (1, 1, 1));
+}
+
+/// A public key of no use.
+const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"1",
+    "x":"MBj8fjE1xvQ11rvC2tX0lPGiUUnXB2yMJsKA8R0uC_I","y":"dFtldas8WGwPgtJ8RlmfxLKdIQ7sCnpX-uWhuvJ877Y"}]}"#;
+
 #[test]
 fn every_problem_is_reported_with_its_line() {
     refused(
@@ -559,4 +586,83 @@ fn sys_can_be_paced_and_turned_off() {
     }
     let expect = "p.toml:8: sys.enabled: 1: is a TOML integer, allowed: true or false";
     refused(&format!("{SMALL}[sys]\nenabled = 1\n"), &[expect]);
+}
+
+/// Values are not in problems, and not in what is printed for developers.
+#[test]
+fn secrets_are_read_and_never_shown() {
+    let text = format!(
+        "{SMALL}[secrets.plain]\nvalue = \"open sesame\"\n[secrets.from-environment]\n\
+         value = \"${{env:DATA}}\"\n"
+    );
+    let config = parse(&text).unwrap();
+    assert_eq!(config.sources.secrets.len(), 2);
+    let from_environment = plugin_host::Secret::new(b"from-env".to_vec());
+    assert_eq!(config.sources.secrets["from-environment"], from_environment);
+    let printed = format!("{config:?}");
+    assert!(printed.contains("***") && !printed.contains("sesame"), "{printed}");
+    refused(
+        &format!(
+            "{SMALL}[secrets.\"a b\"]\nvalue = \"x\"\n[secrets.b]\nvalue = 12345\n[secrets.c]\n"
+        ),
+        &[
+            "p.toml:7: secrets.a b: \"a b\": is not a name, allowed: 1 to 64 of letters, digits, \
+             '-' and '_'",
+            "p.toml:10: secrets.b.value: ***: is a TOML integer, allowed: text in quotes",
+            "p.toml:11: secrets.c.value: missing: the secret is needed: \"file:PATH\" or \
+             \"${env:NAME}\"",
+        ],
+    );
+    refused(
+        &format!("{SMALL}[secrets]\na = \"open sesame\"\n"),
+        &["p.toml:8: secrets.a: ***: is a TOML string, allowed: a table [secrets.a]"],
+    );
+    refused(
+        &format!("{SMALL}[secrets.a]\nvalue = \"sesame ${{env:NONE}}\"\n"),
+        &["p.toml:8: secrets.a.value: ***: the environment has no variable NONE"],
+    );
+}
+
+#[test]
+fn keys_have_numbers_and_32_bytes() {
+    let key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+    let text = format!(
+        "{SMALL}[keys.cookies]\nalgorithm = \"chacha20-poly1305\"\n[[keys.cookies.key]]\nid = 2\n\
+         value = \"{key}\"\n[[keys.cookies.key]]\nid = 1\nvalue = \"{key}\"\n"
+    );
+    let printed = format!("{:?}", parse(&text).unwrap().sources.keys);
+    assert_eq!(printed, "{\"cookies\": [2, 1]}");
+    refused(
+        &format!("{SMALL}[keys.a]\n[[keys.a.key]]\nid = 1\nvalue = \"c2VzYW1l\"\n"),
+        &["p.toml:10: keys.a.key.value: ***: is not 32 bytes in base64, such as `openssl rand \
+           -base64 32` prints"],
+    );
+    refused(
+        &format!("{SMALL}[keys.a]\n"),
+        &["p.toml:7: keys.a.key: missing: has no key, allowed: one [[keys.NAME.key]] or more"],
+    );
+}
+
+#[test]
+fn verifiers_have_keys_issuer_audience_and_algorithms() {
+    let secret = "secret = \"open sesame\"\nalgorithms = [\"HS256\"]\n";
+    let whole = format!(
+        "{SMALL}[jwt.idp]\nissuer = \"https://idp.example\"\naudience = [\"mqtt\"]\n{secret}"
+    );
+    assert_eq!(parse(&whole).unwrap().sources.jwt.len(), 1);
+    refused(
+        &format!("{SMALL}[jwt.idp]\n{secret}"),
+        &[
+            "p.toml:7: jwt.idp.issuer: missing: tokens of any issuer would do",
+            "p.toml:7: jwt.idp.audience: missing: tokens for anybody would do",
+        ],
+    );
+    refused(
+        &whole.replace(secret, "algorithms = [\"RS256\"]\n"),
+        &["p.toml:7: jwt.idp.public_key: missing: one of public_key, key_set and secret is needed"],
+    );
+    refused(
+        &whole.replace("HS256", "RS256"),
+        &["p.toml:7: jwt.idp.algorithms: missing: no key of it can be used for RS256"],
+    );
 }

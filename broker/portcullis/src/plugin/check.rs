@@ -19,7 +19,7 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
 }
 
 fn describe(file: &Path, inspection: &Inspection) -> String {
-    let Inspection { size_bytes, hooks, imports, described, .. } = inspection;
+    let Inspection { size_bytes, hooks, imports, grants, described, .. } = inspection;
     let says = described.as_ref().map(|(name, version)| format!("{name} {version}"));
     let list = |names: &[String]| match names {
         [] => "none".to_owned(),
@@ -28,11 +28,12 @@ fn describe(file: &Path, inspection: &Inspection) -> String {
     let imported = |name: &str| imports.iter().any(|import| import == name);
     let mut text = format!(
         "{}\n  says     {}\n  size     {size_bytes} bytes as a component\n  hooks    {}\n  \
-         imports  {}\n  grants   none needed",
+         imports  {}\n  grants   {}",
         file.display(),
         says.unwrap_or_else(|| "nothing of itself".to_owned()),
         list(hooks),
         list(imports),
+        if grants.is_empty() { "none needed".to_owned() } else { grants.join("; ") },
     );
     for (import, sentence) in [
         ("files", "reads the files that its manifest names under [files]"),
@@ -57,6 +58,7 @@ mod tests {
             size_bytes: 7,
             hooks: vec!["authenticator".to_owned()],
             imports: vec!["log".to_owned(), "files".to_owned()],
+            grants: Vec::new(),
             described: Some(("gate".to_owned(), "1.2.3".to_owned())),
         };
         let text = describe(Path::new("gate.wasm"), &inspection);

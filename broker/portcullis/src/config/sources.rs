@@ -1,0 +1,143 @@
+//! `[secrets.NAME]`, `[keys.NAME]` and `[jwt.NAME]`: what manifests of plugins may be granted by name.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use plugin_host::{Aead, KeyRing, KeySource, Secret, Sources, Verifier, VerifierSettings};
+use zeroize::Zeroizing;
+
+use super::{document::Located, table::Table, unit::Unit};
+
+/// Reads all three.
+pub(super) fn read(root: &mut Table<'_>) -> Sources {
+    Sources {
+        secrets: each(root.named_tables("secrets"), read_secret),
+        keys: each(root.named_tables("keys"), read_keys),
+        jwt: each(root.named_tables("jwt"), read_verifier),
+    }
+}
+
+fn each<T>(
+    tables: Vec<(Located<String>, Table<'_>)>,
+    read: impl Fn(&mut Table<'_>) -> Option<T>,
+) -> BTreeMap<String, T> {
+    let mut found = BTreeMap::new();
+    for (name, mut table) in tables {
+        super::listeners::check_name(&table, "", &name);
+        let value = read(&mut table);
+        table.finish();
+        found.extend(value.map(|value| (name.value, value)));
+    }
+    found
+}
+
+fn read_secret(table: &mut Table<'_>) -> Option<Secret> {
+    let value = table.secret("value");
+    if !table.has("value") {
+        table.refuse_missing("value", "the secret is needed: \"file:PATH\" or \"${env:NAME}\"");
+    }
+    let value = value?;
+    if value.value.is_empty() {
+        table.refuse_secret("value", &value.span, "is empty".to_owned());
+        return None;
+    }
+    Some(Secret::new(into_bytes(value.value)))
+}
+
+/// The words of `[keys.NAME] algorithm`.
+const ALGORITHMS: [(&str, Aead); 2] =
+    [("aes-256-gcm", Aead::Aes256Gcm), ("chacha20-poly1305", Aead::ChaCha20Poly1305)];
+
+fn read_keys(table: &mut Table<'_>) -> Option<KeyRing> {
+    let algorithm = table.choice("algorithm", &ALGORITHMS, Aead::default());
+    let tables = table.tables("key");
+    let wanted = tables.len();
+    let mut keys = Vec::new();
+    for key in tables {
+        keys.extend(read_key(&key));
+        key.finish();
+    }
+    if keys.len() < wanted {
+        // Each fault was told.
+        return None;
+    }
+    match KeyRing::new(algorithm, keys) {
+        Ok(ring) => Some(ring),
+        Err(what) => {
+            table.refuse_missing("key", &format!("{what}, allowed: one [[keys.NAME.key]] or more"));
+            None
+        }
+    }
+}
+
+fn read_key(table: &Table<'_>) -> Option<(u32, Vec<u8>)> {
+    let id = table.number("id", Unit::Count, 1..=u64::from(u32::MAX), 0);
+    if id == 0 {
+        table.refuse_missing("id", "each key needs a number of its own");
+    }
+    let value = table.secret("value");
+    if !table.has("value") {
+        table.refuse_missing("value", "32 bytes in base64 are needed, such as \"file:PATH\"");
+    }
+    let value = value?;
+    let text = Zeroizing::new(into_bytes(value.value));
+    match STANDARD.decode(text.trim_ascii()) {
+        Ok(bytes) if bytes.len() == KeyRing::KEY_BYTES => Some((u32::try_from(id).ok()?, bytes)),
+        _ => {
+            let what = "is not 32 bytes in base64, such as `openssl rand -base64 32` prints";
+            table.refuse_secret("value", &value.span, what.to_owned());
+            None
+        }
+    }
+}
+
+/// How far clocks may differ, in milliseconds: least, most and default.
+const LEEWAY: (u64, u64, u64) = (0, 60, 5);
+
+fn read_verifier(table: &mut Table<'_>) -> Option<Verifier> {
+    let issuer = table.required("issuer", "tokens of any issuer would do");
+    let audience = strings(table, "audience", "tokens for anybody would do");
+    let algorithms = strings(table, "algorithms", "such as algorithms = [\"RS256\"]");
+    let (least, most, default) = LEEWAY;
+    let leeway = table.number("leeway", Unit::Seconds, least..=most, default);
+    let sources = [
+        table.string("public_key").map(|key| KeySource::PublicKey(key.value)),
+        table.string("key_set").map(|set| KeySource::KeySet(set.value)),
+        table.secret("secret").map(|it| KeySource::Secret(Secret::new(into_bytes(it.value)))),
+    ];
+    let mut sources = sources.into_iter().flatten();
+    let (Some(keys), None) = (sources.next(), sources.next()) else {
+        table.refuse_missing("public_key", "one of public_key, key_set and secret is needed");
+        return None;
+    };
+    let settings = VerifierSettings {
+        keys,
+        algorithms: algorithms?,
+        issuer: issuer?.value,
+        audience: audience?,
+        leeway: Duration::from_secs(leeway),
+    };
+    match Verifier::new(settings) {
+        Ok(verifier) => Some(verifier),
+        Err(what) => {
+            table.refuse_missing("algorithms", &what);
+            None
+        }
+    }
+}
+
+/// A list that must not be empty.
+fn strings(table: &Table<'_>, key: &'static str, what: &str) -> Option<Vec<String>> {
+    let list: Vec<String> =
+        table.strings(key).unwrap_or_default().into_iter().map(|item| item.value).collect();
+    if list.is_empty() {
+        table.refuse_missing(key, what);
+        return None;
+    }
+    Some(list)
+}
+
+/// The same memory: nothing is left behind.
+fn into_bytes(mut text: Zeroizing<String>) -> Vec<u8> {
+    std::mem::take(&mut *text).into_bytes()
+}
