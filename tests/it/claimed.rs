@@ -129,7 +129,7 @@ async fn who_waits_for_a_plugin_waits_alone() {
         judge.sleep(true);
         let before = judge.asked();
         let texts: Vec<_> = (0..200).map(|number: u32| number.to_string()).collect();
-        let topic = |number: usize| if number % 2 == 0 { "quick" } else { "slow" };
+        let topic = |number: usize| if number.is_multiple_of(2) { "quick" } else { "slow" };
         let messages = texts.iter().enumerate();
         slow.send_all(messages.map(|(n, text)| packets::qos0(topic(n), text))).await;
         slow.send(Packet::PingReq).await;

@@ -247,7 +247,8 @@ impl Connection {
         let Poll::Ready((progress, walk)) = asked.as_mut().poll(cx) else { return Ok(()) };
         again.step = Step::Idle;
         let method = Arc::clone(&again.method);
-        tracing::debug!(client_id = %telemetry::Escaped(&self.handle.client_id), ?walk, "asked again");
+        let client_id = telemetry::Escaped(&self.handle.client_id);
+        tracing::debug!(%client_id, ?walk, "asked again");
         let answer = match progress {
             Progress::Challenge(data, exchange) => {
                 again.step = Step::Challenged(exchange);

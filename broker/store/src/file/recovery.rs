@@ -43,7 +43,7 @@ pub(super) fn open(options: Options) -> Result<Opened, OpenError> {
     let mut found = Found::default();
     let state = State::open(&folder.join("state"))?;
     let changes = state.load(|kept| match kept {
-        Kept::Session(key, kept) => found.session(key, kept),
+        Kept::Session(key, kept) => found.session(key, *kept),
         Kept::Subscription(key, kept) => found.subscription(key, kept),
         Kept::Retained(retained) => found.retained(retained),
     })?;

@@ -71,7 +71,7 @@ impl Change {
 
 /// Something that is kept.
 pub(super) enum Kept {
-    Session(SessionKey, KeptSession),
+    Session(SessionKey, Box<KeptSession>),
     Subscription(SessionKey, KeptSubscription),
     Retained(Retained),
 }

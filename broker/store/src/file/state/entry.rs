@@ -82,7 +82,8 @@ pub(super) fn decode(place: Place, key: &[u8], value: &[u8]) -> Result<Kept, Str
         Place::Session => {
             let key = session()?;
             let kept = serde_json::from_slice(value);
-            Ok(Kept::Session(key, kept.map_err(|error| format!("session {}: {error}", key.0))?))
+            let kept = kept.map_err(|error| format!("session {}: {error}", key.0))?;
+            Ok(Kept::Session(key, Box::new(kept)))
         }
         Place::Subscription => {
             let key = session()?;
