@@ -116,8 +116,8 @@ const NEEDS_GRANT: [NeedsGrant; 8] = [
     NeedsGrant {
         interface: "broker",
         is_granted: |manifest| !manifest.grants.broker.is_empty(),
-        line: "[grants] broker = [\"publish\"] and publish_topics = [\"TOPIC FILTER\"], or broker = \
-               [\"disconnect\"] or [\"subscriptions\"]",
+        line: "[grants] broker = [\"publish\"] and publish_topics = [\"TOPIC FILTER\"], or \
+               broker = [\"disconnect\"] or [\"subscriptions\"]",
     },
 ];
 
