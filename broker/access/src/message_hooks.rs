@@ -210,6 +210,9 @@ impl Operation {
     }
 }
 
+/// Subscriptions of one client whose words are kept.
+const RULINGS_MAX: usize = 1_024;
+
 /// Words of operation authorizers on the subscriptions of one client, by what was asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rulings {
@@ -224,6 +227,10 @@ impl Rulings {
         word: Result<bool, NotAuthorized>,
     ) {
         self.words.retain(|(known, known_qos, _)| (known, known_qos) != (&filter, &qos));
+        if self.words.len() >= RULINGS_MAX {
+            // A client chooses what is asked. What is forgotten counts as not asked: it is refused.
+            self.words.remove(0);
+        }
         self.words.push((filter, qos, word));
     }
 
@@ -235,5 +242,29 @@ impl Rulings {
             (filter, *qos) == (request.filter, request.qos)
         };
         self.words.iter().find(is).map(|(_, _, word)| word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_cannot_make_them_grow() {
+        let filter = |number: usize| SubscriptionFilter::parse(&format!("t/{number}")).unwrap();
+        let mut rulings = Rulings::default();
+        for number in 0..RULINGS_MAX + 10 {
+            rulings.set(filter(number), QoS::AtMostOnce, Ok(true));
+        }
+        // The same again is one and the same.
+        rulings.set(filter(RULINGS_MAX), QoS::AtMostOnce, Ok(false));
+        assert_eq!(rulings.words.len(), RULINGS_MAX);
+        let word = |number: usize| {
+            let filter = &filter(number);
+            rulings.get(&SubscribeRequest { filter, qos: QoS::AtMostOnce }).cloned()
+        };
+        assert_eq!(word(0), None);
+        assert_eq!(word(RULINGS_MAX), Some(Ok(false)));
+        assert_eq!(word(RULINGS_MAX + 9), Some(Ok(true)));
     }
 }

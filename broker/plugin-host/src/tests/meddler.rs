@@ -28,11 +28,11 @@ async fn try_build(manifest: &str) -> Result<Arc<Generation>, Rejected> {
     build_in(&runtime, std::fs::read(path).unwrap(), manifest).await
 }
 
-async fn build(manifest: &str) -> Arc<Generation> {
+pub(super) async fn build(manifest: &str) -> Arc<Generation> {
     try_build(manifest).await.unwrap()
 }
 
-fn subject() -> Subject {
+pub(super) fn subject() -> Subject {
     let identity = access::Identity {
         principal: "alice".into(),
         authenticated_by: "test".into(),
@@ -66,7 +66,7 @@ fn continuation(data: &str, state: &[u8]) -> Continuation {
     }
 }
 
-fn message(topic: &str) -> Application {
+pub(super) fn message(topic: &str) -> Application {
     Application {
         topic: topic.to_owned(),
         payload: b"payload".to_vec(),

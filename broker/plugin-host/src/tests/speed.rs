@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use access::Authenticator;
+use access::{Authenticator, InboundTransform, Publisher, Source};
 
 use super::{
     calls::{build, connection, credentials},
@@ -31,6 +31,30 @@ fn a_warm_call_costs_less_than_three_microseconds_of_cpu() {
         println!("warm authenticate: {best:?} of CPU");
         assert!(best < Duration::from_micros(3), "{best:?}");
         assert_eq!(Arc::strong_count(&hook.0), 1);
+    });
+}
+
+/// What a message pays for being worked on: 256 bytes, capitals (`tests/guests/meddler`).
+#[test]
+#[ignore = "a measurement"]
+fn a_transform_of_256_bytes_costs_less_than_three_microseconds_of_cpu() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let hook = Hook(super::meddler::build("").await);
+        let subject = super::meddler::subject();
+        let message =
+            access::Application { payload: vec![b'x'; 256], ..super::meddler::message("up/x") };
+        let mut best = Duration::MAX;
+        for _ in 0..20 {
+            let started = thread_cpu();
+            for _ in 0..CALLS {
+                let publisher = Publisher::Client(&subject);
+                hook.transform(Source::Publish, publisher, &message).await.unwrap();
+            }
+            best = best.min((thread_cpu() - started) / CALLS);
+        }
+        println!("transform of 256 bytes: {best:?} of CPU");
+        assert!(best < Duration::from_micros(3), "{best:?}");
     });
 }
 
