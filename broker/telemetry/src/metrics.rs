@@ -215,7 +215,7 @@ const PLUGIN_HISTOGRAM: Named =
     ("plugin_custom_histogram", "Histograms of plugins, under their own names");
 const PLUGIN_DROPPED: Named = (
     "plugin_custom_dropped",
-    "Uses of metrics by plugins that were not taken: too many names, or a name or value that is none",
+    "Uses of metrics by plugins that were not taken: too many names, a bad name or a bad value",
 );
 
 /// Registers each metric and writes down what it means, so that neither can be forgotten.

@@ -107,7 +107,8 @@ fn disconnect(lent: &Lent, client_id: &str, reason_code: u8) -> Result<bool, Err
     let was_connected = broker.disconnect(client_id, reason);
     let client_id = telemetry::Escaped(client_id);
     let plugin = &*lent.plugin;
-    tracing::info!(event = "disconnected_by_plugin", plugin, %client_id, was_connected, "disconnect");
+    let event = "disconnected_by_plugin";
+    tracing::info!(event, plugin, %client_id, was_connected, "disconnect");
     Ok(was_connected)
 }
 

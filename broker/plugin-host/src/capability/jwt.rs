@@ -137,7 +137,8 @@ fn algorithms(names: &[String]) -> Result<Vec<Algorithm>, String> {
     }
     let known = |name: &String| {
         name.parse::<Algorithm>().map_err(|_| {
-            format!("{name:?} is no algorithm, allowed: RS256, PS256, ES256, EdDSA, HS256 and their like")
+            let allowed = "RS256, PS256, ES256, EdDSA, HS256 and their like";
+            format!("{name:?} is no algorithm, allowed: {allowed}")
         })
     };
     names.iter().map(known).collect()

@@ -47,7 +47,8 @@ fn other_worlds_are_refused_by_name() {
     refuses(&component("(component)"), "does not export portcullis:plugin/plugin");
     refuses(
         &component(r#"(component (import "wasi:http/types@0.2.10" (instance)))"#),
-        "imports wasi:http/types@0.2.10: plugins make HTTP requests by portcullis:plugin/http-client",
+        "imports wasi:http/types@0.2.10: plugins make HTTP requests by \
+         portcullis:plugin/http-client",
     );
     refuses(
         &component(r#"(component (import "wasi:keyvalue/store@0.2.0" (instance)))"#),

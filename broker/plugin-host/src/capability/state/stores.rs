@@ -124,7 +124,8 @@ impl PluginStore {
             (table, whole) = log::read(&content)?;
             let opened = OpenOptions::new().append(true).open(path)?;
             if whole < content.len() {
-                tracing::warn!(file = %path.display(), whole, "a torn end of a plugin's state is cut");
+                let file = path.display();
+                tracing::warn!(%file, whole, "a torn end of a plugin's state is cut");
                 opened.set_len(whole as u64)?;
                 opened.sync_all()?;
             }
