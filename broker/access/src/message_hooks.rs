@@ -229,7 +229,7 @@ impl Rulings {
         self.words.retain(|(known, known_qos, _)| (known, known_qos) != (&filter, &qos));
         if self.words.len() >= RULINGS_MAX {
             // A client chooses what is asked. What is forgotten counts as not asked: it is refused.
-            self.words.remove(0);
+            drop(self.words.remove(0));
         }
         self.words.push((filter, qos, word));
     }
