@@ -23,6 +23,7 @@ mod message_hooks;
 mod mosquitto;
 mod passwd;
 mod plugin_check;
+mod plugin_test;
 mod process;
 mod quickstart;
 mod round_trips;

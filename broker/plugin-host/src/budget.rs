@@ -202,6 +202,11 @@ impl MemoryCap {
         self.bytes > self.bytes_max / 4 * 3
     }
 
+    /// What it has taken.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The cap in bytes.
     pub(crate) fn bytes_max(&self) -> usize {
         self.bytes_max

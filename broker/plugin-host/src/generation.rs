@@ -310,6 +310,14 @@ impl Generation {
         answer
     }
 
+    /// Bytes that a warm instance has taken, and its cap; `None` when no instance is warm.
+    pub(crate) fn memory_bytes(&self) -> Option<(usize, usize)> {
+        let instance = self.pool.take()?;
+        let bytes = instance.memory_bytes();
+        self.pool.park(instance);
+        Some((bytes, self.factory.memory_bytes))
+    }
+
     /// Drops instances that were not needed for a while.
     pub(crate) fn trim(&self) {
         self.pool.trim();

@@ -6,11 +6,14 @@ use std::{
     sync::Arc,
 };
 
+use access::Hooks;
+
 use crate::{
     candidate::{Found, Places, absent, valid_name},
     capability::{self, log::LogRate},
     component,
     generation::Generation,
+    hooks,
     remembered::Remembered,
     runtime::{Outside, Runtime},
     sources::{Revisions, Sources},
@@ -50,6 +53,23 @@ pub async fn inspect(wasm: &[u8]) -> Result<Inspection, String> {
     Ok(inspection)
 }
 
+/// A plugin as it would go live, outside of every chain: to be asked directly.
+pub struct Loaded {
+    /// What it is.
+    pub inspection: Inspection,
+    /// Its hooks that have a part in chains, with the budgets of its manifest.
+    pub hooks: Hooks,
+    generation: Arc<Generation>,
+}
+
+impl Loaded {
+    /// Bytes of memory that an instance has taken so far, and how many it may take. `None` where no
+    /// instance is kept after a call.
+    pub fn memory_bytes(&self) -> Option<(usize, usize)> {
+        self.generation.memory_bytes()
+    }
+}
+
 /// Does everything that the broker would do before `NAME.wasm` of `dir` goes live, `init` and
 /// `self-test` included. Errors are sentences, one per problem. Needs a tokio runtime with time.
 pub async fn check_plugin(
@@ -59,6 +79,17 @@ pub async fn check_plugin(
     sources: &Sources,
     trust: &Arc<Trust>,
 ) -> Result<Inspection, Vec<String>> {
+    load_plugin(dir, name, file_roots, sources, trust).await.map(|loaded| loaded.inspection)
+}
+
+/// The same, and keeps it to be asked.
+pub async fn load_plugin(
+    dir: &Path,
+    name: &str,
+    file_roots: &[PathBuf],
+    sources: &Sources,
+    trust: &Arc<Trust>,
+) -> Result<Loaded, Vec<String>> {
     if !valid_name(name) {
         return Err(vec![format!("{name:?}: must be 1 to 64 letters, digits, '-' and '_'")]);
     }
@@ -101,7 +132,7 @@ pub async fn check_plugin(
     let generation =
         generation.map_err(|rejected| vec![format!("{name}: {}", rejected.sentence)])?;
     inspection.described = Some(generation.described.clone());
-    Ok(inspection)
+    Ok(Loaded { inspection, hooks: hooks::of(&generation), generation })
 }
 
 /// Why plugins would refuse everybody although each for itself is in order: a chain names one that

@@ -175,6 +175,11 @@ impl Instance {
             && !self.store.data().memory.worn_out()
     }
 
+    /// Memory that it has taken.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.store.data().memory.bytes()
+    }
+
     /// Starts a new account.
     pub(crate) fn arm(&mut self, allowance: Allowance) {
         self.store.data_mut().meter.arm(allowance);

@@ -54,7 +54,9 @@ pub use capability::{
 };
 pub use config::Config;
 pub use host::{PluginHost, StartError};
-pub use inspect::{Inspection, check_plugin, check_standing, componentize, inspect};
+pub use inspect::{
+    Inspection, Loaded, check_plugin, check_standing, componentize, inspect, load_plugin,
+};
 pub use manifest::{Isolation, Limits, Manifest, ManifestError};
 pub use sources::{Secret, Sources};
 pub use stats::Stats;

@@ -15,7 +15,7 @@ pub(crate) struct CommandLine {
     #[arg(long, global = true, value_enum)]
     pub(crate) log_format: Option<LogFormat>,
 
-    /// Level, or directives such as info,server=debug [default: info; quickstart warn, check error]
+    /// Level, or directives such as info,server=debug [default: info; quickstart and plugin test warn, check error]
     #[arg(long, global = true)]
     pub(crate) log_level: Option<String>,
 
@@ -58,7 +58,7 @@ pub(crate) enum Command {
         #[arg(short = 'D', long)]
         delete: bool,
     },
-    /// Build and check plugins
+    /// Build, check and test plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
 }
@@ -92,5 +92,19 @@ pub(crate) enum PluginCommand {
         /// Private key in PEM
         #[arg(long)]
         key: PathBuf,
+    },
+    /// Ask a plugin without a broker and compare its answers with what a file expects
+    Test {
+        /// Component; its manifest NAME.toml counts if it lies beside
+        file: PathBuf,
+        /// Cases [default: NAME.cases.toml beside the component]
+        #[arg(long)]
+        cases: Option<PathBuf>,
+        /// Ask every hook N random questions as well
+        #[arg(long, value_name = "N")]
+        fuzz: Option<u64>,
+        /// What the random questions follow from [default: a new one, printed]
+        #[arg(long, requires = "fuzz")]
+        seed: Option<u64>,
     },
 }
