@@ -181,8 +181,8 @@ pub(crate) struct MemoryCap {
 /// Elements of all tables: QuickJS and SpiderMonkey need nearly 8,000.
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 10_000;
 /// Core instances, tables and memories of one store. A component made from a core module has a shim
-/// and a fixup module beside it, with a table; QuickJS has three memories.
-pub(crate) const CORE_INSTANCES_MAX: u32 = 32;
+/// and a fixup module beside it, with a table; QuickJS has three memories, CPython 38 instances.
+pub(crate) const CORE_INSTANCES_MAX: u32 = 64;
 pub(crate) const TABLES_MAX: u32 = 32;
 pub(crate) const MEMORIES_MAX: u32 = 4;
 
