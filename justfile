@@ -32,6 +32,10 @@ bench BENCH="":
 run *ARGS:
     cargo run --release -- quickstart {{ARGS}}
 
+# Build the example plugin in LANGUAGE (rust, c, js, python) with what tests/setup installed
+example LANGUAGE:
+    ./examples/build {{LANGUAGE}}
+
 # Build the bundled plugins and put them into plugins/prebuilt
 plugin *ARGS:
     ./plugins/build {{ARGS}}

@@ -18,6 +18,7 @@ mod hostile;
 mod hot_reload;
 mod http;
 mod knock;
+mod languages;
 mod listeners;
 mod message_hooks;
 mod mosquitto;

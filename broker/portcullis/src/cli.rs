@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::logging::LogFormat;
+use crate::{logging::LogFormat, plugin::new::Language};
 
 /// An MQTT 3.1.1 and 5.0 broker whose gate is WebAssembly.
 #[derive(Debug, Parser)]
@@ -58,7 +58,7 @@ pub(crate) enum Command {
         #[arg(short = 'D', long)]
         delete: bool,
     },
-    /// Build, check and test plugins
+    /// Make, build, check and test plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
 }
@@ -66,6 +66,17 @@ pub(crate) enum Command {
 /// What can be done with plugins outside of a broker.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
+    /// Make a plugin project to start from
+    New {
+        /// Language of the project
+        #[arg(long, value_enum)]
+        lang: Language,
+        /// Name of the plugin
+        name: String,
+        /// Folder to make [default: NAME]
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
     /// Build a Rust plugin project into a component NAME.wasm
     Build {
         /// Folder with the plugin's Cargo.toml

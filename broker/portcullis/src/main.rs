@@ -61,6 +61,9 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Run { config } => within_runtime(run::run(&config)),
         Command::Check { config } => within_runtime(check::run(&config)),
         Command::Passwd { file, user, delete } => passwd::run(&file, &user, delete),
+        Command::Plugin(PluginCommand::New { lang, name, dir }) => {
+            plugin::new::run(lang, &name, dir.as_deref())
+        }
         Command::Plugin(PluginCommand::Build { dir, output }) => {
             within_runtime(plugin::build::run(&dir, output.as_deref()))
         }
