@@ -3,6 +3,7 @@
 mod calls;
 mod encodings;
 mod folder;
+mod frozen;
 pub(crate) mod guest;
 mod lent;
 mod limits;
