@@ -180,6 +180,7 @@ fn the_oldest_files_go_when_their_claims_are_moved() {
         store.complete(key, &owed[1..]);
         number += 10;
     }
+    settle(&store);
     let many = log_files(folder.path());
     let on_disk = many.iter().map(|path| path.metadata().unwrap().len()).sum::<u64>();
     let usage = store.usage();
