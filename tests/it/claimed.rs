@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use access::{
-    Denial, Inbound, Operation, OperationWord, Patch, PluginFailure, PluginFailureKind, Ruling,
-    Source,
+    BrokerForPlugins, Denial, Inbound, Operation, OperationWord, Patch, PluginFailure,
+    PluginFailureKind, Ruling, Source, Whose,
 };
 use codec::{Connect, Packet, ProtocolVersion::V5, Publish, QoS, ReasonCode, Will};
 use portcullis_tests::{BOTH, Broker, Meddler, User, allow, deny, packets};
@@ -287,6 +287,50 @@ async fn everything_else_of_a_message_stays() {
     if seen == Some(false) {
         client.message().await;
     }
+}
+
+/// The limits hold for what the client sends, whatever becomes of it.
+#[tokio::test]
+async fn a_change_does_not_hide_too_many_user_properties() {
+    let work = Meddler::working(&["t"], |_, _, _| {
+        Ok(Inbound::Patched(Box::new(Patch {
+            user_properties: Some(Vec::new()),
+            ..Patch::default()
+        })))
+    });
+    let broker = with(&[&work]).await;
+    let mut client = broker.client(V5, "c").await;
+    // 65 properties `k` = `v`, one more than the limit.
+    let mut properties = Vec::new();
+    for _ in 0..65 {
+        properties.extend_from_slice(&[0x26, 0, 1, b'k', 0, 1, b'v']);
+    }
+    let length = properties.len();
+    let length = [(length & 0x7F) as u8 | 0x80, (length >> 7) as u8];
+    let parts: [&[u8]; 4] = [&[0, 1, b't', 0, 1], &length, &properties, b"x"];
+    client.send_bytes(&packets::framed(0x32, &parts)).await;
+    assert_eq!(client.puback(1).await, ReasonCode::QuotaExceeded);
+    assert_eq!(work.asked(), 0);
+}
+
+/// What was said of permissions that were taken back meanwhile is not acted upon.
+#[tokio::test]
+async fn an_answer_does_not_outlive_the_permissions() {
+    let work = Meddler::working(&["t"], |_, _, _| Ok(Inbound::Unchanged));
+    let broker = with(&[&work]).await;
+    let mut client = broker.client(V5, "c").await;
+    work.sleep(true);
+    client.send(packets::qos1(1, "t", "x")).await;
+    broker.until(|_| work.asked() == 1).await;
+    let asked = "portcullis_permissions_seconds_count";
+    let before = broker.counted(asked);
+    broker.doorman.set_user("c", User::with_rules([deny("t")]));
+    BrokerForPlugins::invalidate(&*broker.broker, Whose::Client("c"));
+    broker.until(|_| broker.counted(asked) > before).await;
+    // The client's own turn has to have seen the answer: it is asked about everything it sends.
+    broker.client(V5, "other").await.quiet().await;
+    work.sleep(false);
+    assert_eq!(client.puback(1).await, ReasonCode::NotAuthorized);
 }
 
 #[tokio::test]

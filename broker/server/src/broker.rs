@@ -134,8 +134,7 @@ impl Core {
 
     /// Takes an ended session out of the map, and its subscriptions out of the router: nobody finds it any more.
     pub(crate) fn end_session(&self, handle: &SessionHandle) -> Ended {
-        let client_id = || Arc::clone(&handle.client_id);
-        let event = || Event::SessionExpired(client_id());
+        let event = || Event::SessionExpired(Arc::clone(&handle.client_id));
         self.gate.tell(EventKinds::SESSION_EXPIRED, event);
         self.sessions.remove(handle);
         self.timers.disarm(handle.id);

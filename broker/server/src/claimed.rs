@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Instant,
 };
 
@@ -41,8 +41,8 @@ pub(crate) enum Verdict {
 
 /// A question to plugins about the next packet of a connection.
 pub(crate) struct Asking {
-    /// Of the plugins that were asked.
-    generation: u64,
+    /// In whose name, with the permissions and plugins of then: an answer holds for no others.
+    authenticated: Arc<Authenticated>,
     state: State,
 }
 
@@ -235,6 +235,10 @@ impl Connection {
         if self.was_received(publish)? {
             return self.accept(at, publish, Verdict::ByRules, now);
         }
+        if self.check_user_properties(publish).is_err() {
+            // Before a plugin sees them: what it makes of the message has others.
+            return self.accept(at, publish, Verdict::Rejected(ReasonCode::QuotaExceeded), now);
+        }
         let judged = match self.answer_of_plugins() {
             Some(Answer::Publish(judged)) => judged,
             Some(Answer::Subscribe(..)) | None => {
@@ -265,13 +269,13 @@ impl Connection {
                 self.accept(at, publish, Verdict::Rejected(rejected.reason_code), now)
             }
             Ok(Transformed::Changed(changed)) => {
-                let parts = Box::new(changed_parts(*changed));
+                let mut parts = Box::new(changed_parts(*changed));
                 let at = match self.memo.find(&parts.topic) {
                     Some(at) => at,
                     None => self.learn_topic(&parts.topic)?,
                 };
-                // It is what the properties are encoded from, and borrowed here for the rest.
-                let payload = parts.payload.clone();
+                // Only the properties are encoded from the parts.
+                let payload = std::mem::take(&mut parts.payload);
                 let changed = Publish {
                     dup: publish.dup,
                     qos: publish.qos,
@@ -298,7 +302,17 @@ impl Connection {
         let topic = self.memo.topics.get(at)?.topic.as_str();
         let request = PublishRequest { topic, qos: publish.qos, retain: publish.retain };
         let operation = Operation::publish(&request, publish.payload.len());
-        let known = self.rulings.find(&operation, now).cloned();
+        let known = self.rulings.find(&operation, now);
+        if let Some(ruled) = known.filter(|_| !self.authenticated.hooks().transform(topic)) {
+            // Nobody works on it: nothing of it has to be copied.
+            let permitted = self.authenticated.permissions().permit_publish_ruled(request, ruled);
+            let result = match permitted {
+                Ok(_) => Ok(Transformed::Unchanged),
+                Err(denied) => Err(MessageRefused::Denied(denied)),
+            };
+            return Some(Box::new(Judged { ruled: None, result }));
+        }
+        let known = known.cloned();
         let message = application(topic, publish);
         let (core, authenticated) = (Arc::clone(&self.core), Arc::clone(&self.authenticated));
         let judging = Box::pin(async move {
@@ -359,21 +373,22 @@ impl Connection {
 
     /// Looks once whether plugins answer at once; otherwise the packet waits.
     fn ask_plugins(&mut self, mut asking: BoxFuture<'static, Answer>) -> Option<Answer> {
-        let waker = self.waker.clone()?;
-        if let Poll::Ready(answer) = asking.as_mut().poll(&mut Context::from_waker(&waker)) {
+        // The first turn with plugins has noted it; without, the packet waits for the next turn.
+        let waker = self.waker.as_ref().unwrap_or(Waker::noop());
+        if let Poll::Ready(answer) = asking.as_mut().poll(&mut Context::from_waker(waker)) {
             return Some(answer);
         }
-        let generation = self.authenticated.generation();
-        self.asking = Some(Box::new(Asking { generation, state: State::Running(asking) }));
+        let authenticated = Arc::clone(&self.authenticated);
+        self.asking = Some(Box::new(Asking { authenticated, state: State::Running(asking) }));
         None
     }
 
-    /// What plugins said on the packet that is handled now, if they were asked; not what a generation
-    /// that is gone said.
+    /// What plugins said on the packet that is handled now, if they were asked; not what was said of
+    /// permissions that are gone.
     fn answer_of_plugins(&mut self) -> Option<Answer> {
         let asking = self.asking.take()?;
         match asking.state {
-            State::Answered(answer) if asking.generation == self.authenticated.generation() => {
+            State::Answered(answer) if Arc::ptr_eq(&asking.authenticated, &self.authenticated) => {
                 Some(answer)
             }
             State::Answered(_) | State::Running(_) => None,
@@ -416,6 +431,10 @@ impl Core {
         let mut permissions = (**authenticated.permissions()).clone();
         let mut failed = false;
         for (filter, qos) in subscriptions {
+            if failed {
+                // What was not asked is refused, and asked soon: a plugin that hangs is waited for once.
+                break;
+            }
             if permissions.must_ask(SubscribeRequest { filter: &filter, qos }) {
                 let operation = Operation::subscribe(&filter, qos);
                 let ruled = hooks.rule(authenticated.subject(), &operation).await;

@@ -276,7 +276,11 @@ impl Connection {
         if self.is_reading(now) {
             self.poll_input(cx, now)?;
             self.flush_wakes();
-        } else if self.is_greeting || self.held.is_full() || self.is_asking() {
+        } else if self.is_greeting
+            || self.held.is_full()
+            || self.is_asking()
+            || self.resumes(now).is_some()
+        {
             self.poll_ahead(cx)?;
         }
         self.poll_again(cx, now)?;
@@ -362,7 +366,7 @@ impl Connection {
         })
     }
 
-    /// What is said waits for the disk, which may take long: a little is read, so that a client that goes is seen to.
+    /// The client waits for the disk, for a plugin or for its rate, which may take long: a little is read, so that a client that goes is seen to.
     fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Result<(), Close> {
         CHUNK.with_borrow_mut(|chunk| {
             while let Some(room) = AHEAD_BYTES.checked_sub(self.partial.len()).filter(|n| *n > 0) {

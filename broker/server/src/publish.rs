@@ -164,7 +164,10 @@ impl Connection {
         Ok(inbound.map_err(Close::Session)? == Inbound::Duplicate)
     }
 
-    fn check_user_properties(&self, publish: &Publish<'_>) -> Result<(), limits::SizeExceeded> {
+    pub(crate) fn check_user_properties(
+        &self,
+        publish: &Publish<'_>,
+    ) -> Result<(), limits::SizeExceeded> {
         let properties = &publish.user_properties;
         if properties.is_empty() {
             return Ok(());
