@@ -305,10 +305,10 @@ async fn a_change_does_not_hide_too_many_user_properties() {
     for _ in 0..65 {
         properties.extend_from_slice(&[0x26, 0, 1, b'k', 0, 1, b'v']);
     }
-    let length = properties.len();
-    let length = [(length & 0x7F) as u8 | 0x80, (length >> 7) as u8];
-    let parts: [&[u8]; 4] = [&[0, 1, b't', 0, 1], &length, &properties, b"x"];
-    client.send_bytes(&packets::framed(0x32, &parts)).await;
+    let length = |bytes: usize| [(bytes & 0x7F) as u8 | 0x80, (bytes >> 7) as u8];
+    let (section, body) = (length(properties.len()), length(8 + properties.len()));
+    let parts: [&[u8]; 6] = [&[0x32], &body, &[0, 1, b't', 0, 1], &section, &properties, b"x"];
+    client.send_bytes(&parts.concat()).await;
     assert_eq!(client.puback(1).await, ReasonCode::QuotaExceeded);
     assert_eq!(work.asked(), 0);
 }

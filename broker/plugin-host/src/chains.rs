@@ -136,9 +136,13 @@ impl Chains<'_> {
             .members
             .iter()
             .filter(|(_, member)| member.state != PluginState::Disabled && !member.fresh)
-            // Who only listens has no place in a chain; of who is not live nobody knows that.
+            // Who only listens has no place in a chain; of who is not live nobody knows that, and who
+            // must allow was put there to decide.
             .filter(|(_, member)| {
-                member.live.as_ref().is_none_or(|generation| !hooks::of(generation).is_empty())
+                let must_allow =
+                    matches!(member.standing.control, Control::Required | Control::Requisite);
+                let listens = |live: &Arc<Generation>| hooks::of(live).is_empty();
+                must_allow || !member.live.as_ref().is_some_and(listens)
             })
             .collect();
         members.sort_by_key(|(name, member)| (member.standing.order, name.as_str()));
