@@ -46,6 +46,8 @@ pub(crate) struct Places {
     pub(crate) trust: Arc<Trust>,
     /// What changed in the configuration that manifests may name.
     pub(crate) revisions: Revisions,
+    /// Contents of `[files]` that stand for what lies there: a test's own.
+    pub(crate) given: BTreeMap<String, Vec<u8>>,
 }
 
 /// What was found for a name.
@@ -235,7 +237,10 @@ impl Places {
         let mut left = FILES_BYTES_MAX;
         let mut files = BTreeMap::new();
         for (file, path) in &manifest.files {
-            let contents = self.file(file, path, left)?;
+            let contents = match self.given.get(file) {
+                Some(given) => given.clone(),
+                None => self.file(file, path, left)?,
+            };
             left = left.saturating_sub(contents.len() as u64);
             files.insert(file.clone(), contents);
         }

@@ -1,19 +1,19 @@
 //! Looking at a plugin without a broker: for the command line.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use access::Hooks;
+use access::{Event, EventKinds, Hooks, PluginFailure};
 
 use crate::{
     candidate::{Found, Places, absent, valid_name},
     capability::{self, log::LogRate},
     component,
     generation::Generation,
-    hooks,
+    hooks::{self, events::OnEvents, timer::OnTimer},
     remembered::Remembered,
     runtime::{Outside, Runtime},
     sources::{Revisions, Sources},
@@ -63,11 +63,41 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// The kinds of events that it wants; `None` where it does not export the hook.
+    pub fn wanted_events(&self) -> Option<EventKinds> {
+        self.generation.claims.events
+    }
+
+    /// Whether it has a timer.
+    pub fn has_timer(&self) -> bool {
+        self.generation.claims.timer.is_some()
+    }
+
+    /// Hook `events`: a batch with its times in milliseconds since 1970, and how many were lost
+    /// before it.
+    pub async fn tell(&self, batch: Vec<(u64, Event)>, dropped: u64) -> Result<(), PluginFailure> {
+        self.generation.ask(OnEvents::new(batch, dropped)).await
+    }
+
+    /// Hook `timer`.
+    pub async fn ring(&self) -> Result<(), PluginFailure> {
+        self.generation.ask(OnTimer).await
+    }
+
     /// Bytes of memory that an instance has taken so far, and how many it may take. `None` where no
     /// instance is kept after a call.
     pub fn memory_bytes(&self) -> Option<(usize, usize)> {
         self.generation.memory_bytes()
     }
+}
+
+/// What stands for the broker's part where there is no broker.
+#[derive(Clone, Debug, Default)]
+pub struct Lending {
+    /// What manifests may name in `[grants]`.
+    pub sources: Sources,
+    /// Contents of `[files]`, by name, that stand for what the manifest points at.
+    pub files: BTreeMap<String, Vec<u8>>,
 }
 
 /// Does everything that the broker would do before `NAME.wasm` of `dir` goes live, `init` and
@@ -79,7 +109,8 @@ pub async fn check_plugin(
     sources: &Sources,
     trust: &Arc<Trust>,
 ) -> Result<Inspection, Vec<String>> {
-    load_plugin(dir, name, file_roots, sources, trust).await.map(|loaded| loaded.inspection)
+    let lending = Lending { sources: sources.clone(), ..Lending::default() };
+    load_plugin(dir, name, file_roots, lending, trust).await.map(|loaded| loaded.inspection)
 }
 
 /// The same, and keeps it to be asked.
@@ -87,19 +118,20 @@ pub async fn load_plugin(
     dir: &Path,
     name: &str,
     file_roots: &[PathBuf],
-    sources: &Sources,
+    lending: Lending,
     trust: &Arc<Trust>,
 ) -> Result<Loaded, Vec<String>> {
     if !valid_name(name) {
         return Err(vec![format!("{name:?}: must be 1 to 64 letters, digits, '-' and '_'")]);
     }
-    let lent = Outside { sources: sources.clone(), ..Outside::default() };
+    let lent = Outside { sources: lending.sources, ..Outside::default() };
     let runtime = Arc::new(Runtime::new(None, lent).map_err(|error| vec![error])?);
     let places = Places {
         dir: dir.to_owned(),
         file_roots: file_roots.to_vec(),
         trust: Arc::clone(trust),
         revisions: Revisions::default(),
+        given: lending.files,
     };
     let reading = match places.read(name, &runtime.engine.hash, None) {
         Found::Reading(reading) => reading,
@@ -125,6 +157,13 @@ pub async fn load_plugin(
         }
         return Err(problems);
     };
+    let unknown = places.given.keys().filter(|file| !manifest.files.contains_key(*file));
+    let unknown: Vec<_> = unknown
+        .map(|file| format!("{name}: its manifest has no [files] {file}, which is given"))
+        .collect();
+    if !unknown.is_empty() {
+        return Err(unknown);
+    }
     let mut inspection =
         outside(&contents.wasm).map_err(|error| vec![format!("{name} {error}")])?;
     let log = Arc::new(LogRate::new());
@@ -144,8 +183,13 @@ pub fn check_standing(dir: &Path, data_dir: &Path, named: &BTreeSet<String>) -> 
         Ok(remembered) => remembered,
         Err(error) => return vec![format!("{}: {error}", state.display())],
     };
-    let (file_roots, revisions, trust) = (Vec::new(), Revisions::default(), Arc::default());
-    let places = Places { dir: dir.to_owned(), file_roots, trust, revisions };
+    let places = Places {
+        dir: dir.to_owned(),
+        file_roots: Vec::new(),
+        trust: Arc::default(),
+        revisions: Revisions::default(),
+        given: BTreeMap::new(),
+    };
     let mut problems = Vec::new();
     for name in named {
         if remembered.is_disabled(name) {

@@ -55,7 +55,7 @@ pub use capability::{
 pub use config::Config;
 pub use host::{PluginHost, StartError};
 pub use inspect::{
-    Inspection, Loaded, check_plugin, check_standing, componentize, inspect, load_plugin,
+    Inspection, Lending, Loaded, check_plugin, check_standing, componentize, inspect, load_plugin,
 };
 pub use manifest::{Isolation, Limits, Manifest, ManifestError};
 pub use sources::{Secret, Sources};

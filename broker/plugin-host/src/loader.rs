@@ -117,6 +117,7 @@ impl Loader {
                 file_roots: config.file_roots.clone(),
                 trust: Arc::clone(&config.trust),
                 revisions: Revisions::default(),
+                given: BTreeMap::new(),
             },
             plan: Plan {
                 chain: config.chain.clone(),

@@ -34,6 +34,7 @@ pub(crate) use self::{
     listeners::{Chain, Listener},
     problem::{Problem, Problems},
     services::{Admin, Plugins},
+    sources::given,
     store::Store,
 };
 use crate::failure::Failure;

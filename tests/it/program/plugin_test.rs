@@ -188,6 +188,7 @@ async fn what_cannot_be_tested_is_refused_in_one_sentence() {
         (&*meddler, "", "", "gate.cases.toml: No such file"),
         (&*meddler, "", typo, "gate.cases.toml:1: expect.outcom: an answer of transform has"),
         (&*meddler, "typo = 1\n", MEDDLER, "gate.toml:1: unknown field `typo`"),
+        (&guest("next-version"), "", MEDDLER, "wants portcullis:plugin@0.2.0, host has 0.1.0"),
         (&b"garbage"[..], "", MEDDLER, "is neither a WebAssembly component nor a core module"),
         (&b""[..], "", MEDDLER, "gate.wasm: is not there"),
     ] {
@@ -236,4 +237,108 @@ async fn random_questions_find_what_traps() {
     let ended = test(dir.path(), &["--fuzz", "5"]).await.expect_code(1);
     assert!(ended.stdout.contains("permissions: question 0: "), "{ended:?}");
     assert!(ended.stderr.contains("5 random questions broke the plugin"), "{ended:?}");
+}
+
+/// What a broker's configuration would lend, as it would be written there; the grants are those of
+/// the manifest.
+#[tokio::test]
+async fn what_a_broker_lends_is_given_with_the_cases() {
+    let manifest = "[grants]\nsecrets = [\"mac\"]\nkeys = [\"cookies\"]\njwt = [\"idp\"]\n\
+        state = \"1 MiB\"\nhttp = [\"https://idp.example/\"]\ncache_control = true\n\
+        broker = [\"publish\"]\npublish_topics = [\"alarm\"]\n";
+    let given = r#"
+[given.secrets.mac]
+value = "file:mac"
+[given.keys.cookies]
+key = [{ id = 1, value = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=" }]
+[given.jwt.idp]
+secret = "shared"
+algorithms = ["HS256"]
+issuer = "idp"
+audience = ["mqtt"]
+"#;
+    let token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJpZHAiLCJhdWQiOiJtcXR0IiwiZXhwIjo0\
+        MTAyNDQ0ODAwLCJzdWIiOiJhbGljZSJ9.VgFyczS9TD3XJL6l6ucTEbqAMmrUUshNz93NFSjuSbs";
+    let claims = r#"ok: "{\"aud\":\"mqtt\",\"exp\":4102444800,\"iss\":\"idp\",\"sub\":\"alice\"}""#;
+    let text = "mac\nThe quick brown fox jumps over the lazy dog";
+    let mac = "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8";
+    let mut cases = String::new();
+    for (function, arguments, told) in [
+        ("secrets.names", "", "ok: [\"mac\"]"),
+        ("keys.hmac", text, mac),
+        ("keys.open", "cookies\n00", "NotAuthentic"),
+        ("jwt.verify", &format!("idp\n{token}"), claims),
+        ("jwt.verify", &format!("idp\n{token}x"), "Refused"),
+    ] {
+        let expect = match told {
+            "Refused" => "outcome = \"deny\"".to_owned(),
+            told => format!("outcome = \"deny\", reason = {told:?}"),
+        };
+        cases.push_str(&format!(
+            "[[authenticate]]\nclient = {{ username = {function:?} }}\n\
+             credentials = {{ password = {arguments:?} }}\nexpect = {{ {expect} }}\n"
+        ));
+    }
+    let dir = folder(&guest("lent"), manifest, &format!("{given}{cases}"));
+    fs::write(dir.path().join("mac"), "key\n").expect("a file can be written");
+    let ended = test(dir.path(), &[]).await.expect_code(0);
+    assert!(ended.stdout.contains("0 of 5 cases failed"), "{ended:?}");
+    // Nothing but what is given; with nothing else in the file it is for random questions.
+    let lacking = given.replace("[given.jwt.idp]", "[given.jwt.other]");
+    for (cases, words) in [
+        (&*cases, "names \"mac\", but the file of cases has no [given.secrets.mac]"),
+        (&lacking, "names \"idp\", but the file of cases has no [given.jwt.idp]"),
+        ("[given.secrets.mac]\nvalue = 7\n", "gate.cases.toml:2: given.secrets.mac.value: ***: "),
+    ] {
+        fs::write(dir.path().join("gate.cases.toml"), cases).expect("a file can be written");
+        let ended = test(dir.path(), &[]).await.expect_code(1);
+        assert!(ended.stderr.contains(words), "{words}: {ended:?}");
+    }
+    fs::write(dir.path().join("gate.cases.toml"), given).expect("a file can be written");
+    test(dir.path(), &["--fuzz", "10"]).await.expect_code(0);
+}
+
+/// The manifest names a file of the broker's machine; the cases bring their own.
+#[tokio::test]
+async fn files_are_given_with_the_cases() {
+    let asked = "
+        [[authenticate]]
+        client = { username = \"alice\" }
+        credentials = { password = \"open sesame\" }
+        expect = { outcome = \"allow\" }
+    ";
+    let manifest = "[files]\npasswords = \"/nowhere/passwords\"\n";
+    let given = format!("[given.files]\npasswords = {PASSWORDS:?}\n");
+    let dir = folder(&bundled("password-file"), manifest, &format!("{given}{asked}"));
+    test(dir.path(), &[]).await.expect_code(0);
+    for (given, words) in [
+        ("", "files.passwords = \"/nowhere/passwords\""),
+        ("[given.files]\npasswords = 1\n", "given.files.passwords: 1: must be a text"),
+        (&format!("{given}more = \"x\"\n"), "its manifest has no [files] more, which is given"),
+    ] {
+        let cases = format!("{given}{asked}");
+        fs::write(dir.path().join("gate.cases.toml"), cases).expect("a file can be written");
+        let ended = test(dir.path(), &[]).await.expect_code(1);
+        assert!(ended.stderr.contains(words), "{words}: {ended:?}");
+    }
+}
+
+/// Hooks that nobody waits for are rung for and told of what never happened.
+#[tokio::test]
+async fn random_events_reach_a_plugin_and_so_does_its_timer() {
+    let dir = folder(&guest("meddler"), "", "");
+    let ended = test(dir.path(), &["--fuzz", "40", "--seed", "3"]).await.expect_code(0);
+    for line in
+        ["events             40 random: 40 done\n", "timer              40 random: 40 done\n"]
+    {
+        assert!(ended.stdout.contains(line), "{line}: {ended:?}");
+    }
+    let failing = folder(&guest("meddler"), "[config]\nfail = true\n", "");
+    let ended = test(failing.path(), &["--fuzz", "40", "--seed", "3"]).await.expect_code(0);
+    assert!(ended.stdout.contains("timer              40 random: 40 internal\n"), "{ended:?}");
+    // Not enough for a batch: what breaks there counts like anywhere else.
+    let short = folder(&guest("meddler"), "[limits]\nmemory = \"1200 KiB\"\n", "");
+    let ended = test(short.path(), &["--fuzz", "40", "--seed", "3"]).await.expect_code(1);
+    assert!(ended.stdout.contains("events: question "), "{ended:?}");
+    assert!(ended.stderr.contains("random questions broke the plugin"), "{ended:?}");
 }

@@ -62,6 +62,7 @@ fn a_link_that_is_turned_while_it_is_read_does_not_leave_the_roots() {
         file_roots: vec![dir.clone()],
         trust: Arc::default(),
         revisions: Revisions::default(),
+        given: BTreeMap::default(),
     };
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -99,6 +100,7 @@ fn what_is_missing_comes_with_the_look_that_missed_it() {
         file_roots: Vec::new(),
         trust: Arc::default(),
         revisions: Revisions::default(),
+        given: BTreeMap::default(),
     };
     let Found::Missing(stamp) = places.read("p", &[0; 32], None) else {
         panic!("it is there");

@@ -233,8 +233,8 @@ fn what_breaks_components_is_found() {
 async fn components_of_frozen_contracts_are_still_taken() {
     for version in versions() {
         let load = async |name: &str| {
-            let (sources, trust) = (crate::Sources::default(), Arc::default());
-            let loaded = crate::load_plugin(&version, name, &[], &sources, &trust).await;
+            let (lending, trust) = (crate::Lending::default(), Arc::default());
+            let loaded = crate::load_plugin(&version, name, &[], lending, &trust).await;
             loaded.unwrap_or_else(|problems| panic!("{}: {problems:?}", version.display())).hooks
         };
         let gate = load("good").await;

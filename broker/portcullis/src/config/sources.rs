@@ -1,12 +1,17 @@
 //! `[secrets.NAME]`, `[keys.NAME]` and `[jwt.NAME]`: what manifests of plugins may be granted by name.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use plugin_host::{Aead, KeyRing, KeySource, Secret, Sources, Verifier, VerifierSettings};
 use zeroize::Zeroizing;
 
-use super::{document::Located, table::Table, unit::Unit};
+use super::{
+    document::{Document, Located},
+    problem::Problems,
+    table::Table,
+    unit::Unit,
+};
 
 /// Reads all three.
 pub(super) fn read(root: &mut Table<'_>) -> Sources {
@@ -14,6 +19,23 @@ pub(super) fn read(root: &mut Table<'_>) -> Sources {
         secrets: each(root.named_tables("secrets"), read_secret),
         keys: each(root.named_tables("keys"), read_keys),
         jwt: each(root.named_tables("jwt"), read_verifier),
+    }
+}
+
+/// Those of `[given]` in a file of cases, where they are written as in a configuration. `given.files`
+/// and the cases are not looked at.
+pub(crate) fn given(file: &Path, text: &str) -> Result<Sources, Problems> {
+    let folder = file.parent().unwrap_or_else(|| Path::new("")).to_owned();
+    let environment = |name: &str| std::env::var(name).ok();
+    let document = Document::new(text, folder, &environment);
+    let mut table = document.root().table("given");
+    let sources = read(&mut table);
+    let _ = table.table("files");
+    table.finish();
+    let (problems, _) = document.into_parts();
+    match problems.is_empty() {
+        true => Ok(sources),
+        false => Err(Problems::new(file.to_owned(), problems)),
     }
 }
 

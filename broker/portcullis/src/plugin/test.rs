@@ -1,12 +1,13 @@
 //! `portcullis plugin test FILE`: a plugin is asked what a file of cases says, by the host that a
 //! broker has, with its manifest, inside its limits; and, with `--fuzz`, what nobody thought of.
 //!
-//! `cases.rs` reads the file, `question.rs` asks, `answered.rs` writes an answer down so that it can
-//! be compared, `fuzz.rs` makes questions up.
+//! `cases.rs` reads the file, `lent.rs` what it gives in the place of a broker, `question.rs` asks,
+//! `answered.rs` writes an answer down so that it can be compared, `fuzz.rs` makes questions up.
 
 mod answered;
 mod cases;
 mod fuzz;
+mod lent;
 mod question;
 mod usage;
 
@@ -17,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use plugin_host::{Loaded, Sources};
+use plugin_host::{Lending, Loaded};
 
 use self::{
     cases::{Case, Cases},
@@ -41,17 +42,20 @@ pub(crate) async fn run(
     let beside = dir.join(format!("{name}.cases.toml"));
     // Random questions need no file, unless one was named.
     let wanted = cases.is_some() || fuzz.is_none() || beside.exists();
-    let cases = match wanted {
-        true => Some(read(cases.unwrap_or(&beside))?),
-        false => None,
+    let (cases, lending) = match wanted {
+        true => {
+            let (cases, lending) = read(cases.unwrap_or(&beside))?;
+            (Some(cases), lending)
+        }
+        false => (None, Lending::default()),
     };
-    // Nobody has lent it anything yet, and who signed it is not the question.
-    let (sources, trust) = (Sources::default(), Arc::default());
+    // Who signed it is not the question.
+    let trust = Arc::default();
     let roots = std::slice::from_ref(&dir);
     let began = Instant::now();
-    let loaded = plugin_host::load_plugin(&dir, &name, roots, &sources, &trust)
+    let loaded = plugin_host::load_plugin(&dir, &name, roots, lending, &trust)
         .await
-        .map_err(|problems| Failure::Refused(problems.join("\n")))?;
+        .map_err(|problems| Failure::Refused(told(&problems)))?;
     println!("compiled and ready after {:.1?}", began.elapsed());
     let mut usage = Usage::default();
     let mut bad = Vec::new();
@@ -95,10 +99,18 @@ fn place(file: &Path) -> Result<(PathBuf, String), Failure> {
     }
 }
 
-fn read(file: &Path) -> Result<Cases, Failure> {
+fn read(file: &Path) -> Result<(Cases, Lending), Failure> {
     let text = fs::read_to_string(file)
         .map_err(|error| Failure::Refused(format!("{}: {error}", file.display())))?;
-    Cases::parse(file, &text).map_err(Failure::Refused)
+    let cases = Cases::parse(file, &text).map_err(Failure::Refused)?;
+    let lending = lent::read(file, &text).map_err(Failure::Refused)?;
+    Ok((cases, lending))
+}
+
+/// The problems; here it is the file of cases that lends, not a broker's configuration.
+fn told(problems: &[String]) -> String {
+    let here = "the broker's configuration has no [";
+    problems.join("\n").replace(here, "the file of cases has no [given.")
 }
 
 /// How many failed.

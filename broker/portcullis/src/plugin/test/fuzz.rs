@@ -16,6 +16,8 @@ use topic::TopicFilter;
 
 use super::{question::Question, usage::Usage};
 
+mod background;
+
 /// Characters of a question that are shown when it broke the plugin.
 const SHOWN_MAX: usize = 600;
 
@@ -53,7 +55,7 @@ pub(super) async fn run(loaded: &Loaded, count: u64, seed: u64, usage: &mut Usag
         let told: Vec<_> = words.iter().map(|(word, seen)| format!("{seen} {word}")).collect();
         println!("{hook:<13} {count:>7} random: {}", told.join(", "));
     }
-    broken
+    broken + background::run(loaded, count, seed, usage).await
 }
 
 /// The plugin's own word on a failure breaks nothing, and neither does a host that is busy.
