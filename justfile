@@ -32,7 +32,7 @@ bench BENCH="":
 run *ARGS:
     cargo run --release -- quickstart {{ARGS}}
 
-# Build the example plugin in LANGUAGE (rust, c, js, python) with what tests/setup installed
+# Build the example plugin in LANGUAGE (rust, c, js, ts, python, go) with what tests/setup installed
 example LANGUAGE:
     ./examples/build {{LANGUAGE}}
 

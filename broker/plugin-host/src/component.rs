@@ -8,6 +8,10 @@ use wit_component::ComponentEncoder;
 
 use crate::wasi;
 
+mod go;
+
+pub use go::componentize_go;
+
 /// Largest file that is read, in bytes.
 pub(crate) const WASM_BYTES_MAX: u64 = 32 << 20;
 

@@ -52,6 +52,7 @@ pub use capability::{
     jwt::{KeySource, Verifier, VerifierSettings},
     keys::{Aead, KeyRing},
 };
+pub use component::componentize_go;
 pub use config::Config;
 pub use host::{PluginHost, StartError};
 pub use inspect::{

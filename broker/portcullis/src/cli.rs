@@ -77,9 +77,9 @@ pub(crate) enum PluginCommand {
         #[arg(long)]
         dir: Option<PathBuf>,
     },
-    /// Build a Rust plugin project into a component NAME.wasm
+    /// Build a plugin project in Rust or Go into a component NAME.wasm
     Build {
-        /// Folder with the plugin's Cargo.toml
+        /// Folder with the Cargo.toml or go.mod of the plugin
         #[arg(default_value = ".")]
         dir: PathBuf,
         /// File to write [default: NAME.wasm in DIR]

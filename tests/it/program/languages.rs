@@ -3,7 +3,11 @@
 //!
 //! Compilers are installed by `tests/setup`; without one its test fails and says how to get it.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
 
 use codec::{QoS, ReasonCode};
 use portcullis_tests::packets;
@@ -27,6 +31,16 @@ async fn c() {
 #[tokio::test]
 async fn javascript() {
     stands_at_the_gate("js").await;
+}
+
+#[tokio::test]
+async fn typescript() {
+    stands_at_the_gate("ts").await;
+}
+
+#[tokio::test]
+async fn go() {
+    stands_at_the_gate("go").await;
 }
 
 #[tokio::test]
@@ -68,6 +82,8 @@ async fn stands_at_the_gate(language: &str) {
         alice.send(packets::qos1(id, topic, payload)).await;
         assert_eq!(alice.puback(id).await, code, "{topic}");
     }
+    alice.send(packets::subscribe(3, &[("devices/#", QoS::AtMostOnce)])).await;
+    alice.expect(packets::suback(3, &[ReasonCode::NotAuthorized])).await;
     alice.quiet().await;
 }
 
@@ -78,23 +94,86 @@ async fn make(language: &str, name: &str, project: &Path) {
 }
 
 async fn build(language: &str, project: &Path) {
+    let built = try_to_build(language, project).await;
+    assert!(built.status.success(), "{}", told(&built));
+}
+
+async fn try_to_build(language: &str, project: &Path) -> Output {
     let mut build = Command::new(root().join("examples/build"));
     build.arg(language).arg(project).env("PORTCULLIS", binary());
     // A compiler takes longer than anything else here may.
     let built = tokio::task::spawn_blocking(move || build.output()).await.expect("a thread");
-    let built = built.expect("the script can be started");
-    assert!(
-        built.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&built.stdout),
-        String::from_utf8_lossy(&built.stderr)
+    built.expect("the script can be started")
+}
+
+fn told(output: &Output) -> String {
+    let (stdout, stderr) = (&output.stdout, &output.stderr);
+    format!("{}{}", String::from_utf8_lossy(stdout), String::from_utf8_lossy(stderr))
+}
+
+/// Puts something else into a file of a project.
+fn change(file: &Path, old: &str, new: &str) {
+    let text = fs::read_to_string(file).expect("a file");
+    assert!(text.contains(old), "{old} is not in {}", file.display());
+    fs::write(file, text.replace(old, new)).expect("the file is writable");
+}
+
+/// An answer that the contract does not have is found by the compiler.
+#[tokio::test]
+async fn the_types_of_typescript_are_checked() {
+    let projects = tempfile::tempdir().expect("a temporary folder");
+    let project = projects.path().join("project");
+    make("ts", "gate", &project).await;
+    change(&project.join("plugin.ts"), "{ tag: 'next' }", "{ tag: 'perhaps' }");
+    let built = try_to_build("ts", &project).await;
+    assert!(!built.status.success() && told(&built).contains("TS2322"), "{}", told(&built));
+    assert!(!project.join("gate.wasm").exists());
+}
+
+/// What Go's own library asks the operating system for comes from the contract, also while garbage is
+/// collected; and what it prints last is in the log.
+#[tokio::test]
+async fn go_has_the_time_random_numbers_and_a_last_word() {
+    let projects = tempfile::tempdir().expect("a temporary folder");
+    let project = projects.path().join("project");
+    make("go", "gate", &project).await;
+    let hooks = project.join("hooks/hooks.go");
+    change(&hooks, "\t\"crypto/subtle\"\n", "\t\"crypto/rand\"\n\t\"crypto/subtle\"\n\t\"time\"\n");
+    change(
+        &hooks,
+        "func SelfTest() Result[Unit, pluginError] {\n",
+        "func SelfTest() Result[Unit, pluginError] {\n\
+         \tone, other := make([]byte, 9000), make([]byte, 9000)\n\
+         \trand.Read(one)\n\
+         \trand.Read(other)\n\
+         \tzeroes := bytes.Count(one[8192:], []byte{0})\n\
+         \tbegan := time.Now()\n\
+         \tfor range 200 {\n\
+         \t\tpassword = bytes.Repeat(password, 1)\n\
+         \t\t_ = make([]byte, 1<<20)\n\
+         \t}\n\
+         \ttime.Sleep(20 * time.Millisecond)\n\
+         \ttook := time.Since(began)\n\
+         \twrong := bytes.Equal(one, other) || zeroes > 100 || began.Year() < 2026\n\
+         \tif wrong || took < 20*time.Millisecond {\n\
+         \t\tpanic(\"not of this world\")\n\
+         \t}\n\
+         \tprintln(\"gr\\u00fc\\u00dfe\")\n\
+         \tpanic(\"as was agreed\")\n",
     );
+    build("go", &project).await;
+    let mut test = portcullis(&["plugin", "test"]);
+    test.arg(project.join("gate.wasm"));
+    let ended = run(test, b"").await.expect_code(1);
+    for expected in ["gr????e", "panic: as was agreed", "self-test"] {
+        assert!(ended.stderr.contains(expected), "{expected}: {ended:#?}");
+    }
 }
 
 /// An example and what is made of it differ in the name only, and nothing is written over.
 #[tokio::test]
 async fn a_project_is_its_example_under_another_name() {
-    for language in ["rust", "c", "js", "python"] {
+    for language in ["rust", "c", "js", "ts", "python", "go"] {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let project = dir.path().join("project");
         make(language, "my-gate", &project).await;

@@ -266,7 +266,7 @@ audience = ["mqtt"]
     for (function, arguments, told) in [
         ("secrets.names", "", "ok: [\"mac\"]"),
         ("keys.hmac", text, mac),
-        ("keys.open", "cookies\n00", "NotAuthentic"),
+        ("keys.open", "cookies\n00", "Error::NotAuthentic"),
         ("jwt.verify", &format!("idp\n{token}"), claims),
         ("jwt.verify", &format!("idp\n{token}x"), "Refused"),
     ] {
@@ -336,9 +336,4 @@ async fn random_events_reach_a_plugin_and_so_does_its_timer() {
     let failing = folder(&guest("meddler"), "[config]\nfail = true\n", "");
     let ended = test(failing.path(), &["--fuzz", "40", "--seed", "3"]).await.expect_code(0);
     assert!(ended.stdout.contains("timer              40 random: 40 internal\n"), "{ended:?}");
-    // Not enough for a batch: what breaks there counts like anywhere else.
-    let short = folder(&guest("meddler"), "[limits]\nmemory = \"1200 KiB\"\n", "");
-    let ended = test(short.path(), &["--fuzz", "40", "--seed", "3"]).await.expect_code(1);
-    assert!(ended.stdout.contains("events: question "), "{ended:?}");
-    assert!(ended.stderr.contains("random questions broke the plugin"), "{ended:?}");
 }

@@ -11,6 +11,8 @@ use clap::ValueEnum;
 use crate::failure::Failure;
 
 mod files;
+#[cfg(test)]
+mod typescript;
 
 /// What the examples are called.
 const EXAMPLE: &str = "first-plugin";
@@ -28,8 +30,12 @@ pub(crate) enum Language {
     C,
     /// JavaScript
     Js,
+    /// TypeScript
+    Ts,
     /// Python
     Python,
+    /// Go
+    Go,
 }
 
 /// Makes the project `name` in `dir`, which must not be there yet.

@@ -27,9 +27,67 @@ pub(super) fn of(language: Language) -> &'static [File] {
         Language::Js => files!("examples/plugins/js",
             ".gitignore" "README.md" "first-plugin.cases.toml" "first-plugin.toml"
             "package.json" "plugin.js" "wit/world.wit"),
+        Language::Ts => files!("examples/plugins/ts",
+            ".gitignore" "README.md" "first-plugin.cases.toml" "first-plugin.toml"
+            "package.json" "plugin.ts" "tsconfig.json" "types/portcullis.d.ts" "wit/world.wit"),
         Language::Python => files!("examples/plugins/python",
             ".gitignore" "Makefile" "README.md" "first-plugin.cases.toml" "first-plugin.toml"
             "plugin.py" "requirements.txt" "wit/world.wit"),
+        Language::Go => files!("examples/plugins/go",
+            ".gitignore" "README.md" "exports/export_portcullis_plugin_authenticator/hooks.go"
+            "exports/export_portcullis_plugin_authorizer/hooks.go"
+            "exports/export_portcullis_plugin_inbound_transform/hooks.go"
+            "exports/export_portcullis_plugin_plugin/hooks.go" "exports/wit_exports/wit_exports.go"
+            "first-plugin.cases.toml" "first-plugin.toml" "go.mod" "hooks/hooks.go"
+            "imports/portcullis_plugin_authenticator/empty.s"
+            "imports/portcullis_plugin_authenticator/wit_bindings.go"
+            "imports/portcullis_plugin_authorizer/empty.s"
+            "imports/portcullis_plugin_authorizer/wit_bindings.go"
+            "imports/portcullis_plugin_broker/empty.s"
+            "imports/portcullis_plugin_broker/wit_bindings.go"
+            "imports/portcullis_plugin_cache_control/empty.s"
+            "imports/portcullis_plugin_cache_control/wit_bindings.go"
+            "imports/portcullis_plugin_clock/empty.s"
+            "imports/portcullis_plugin_clock/wit_bindings.go"
+            "imports/portcullis_plugin_config/empty.s"
+            "imports/portcullis_plugin_config/wit_bindings.go"
+            "imports/portcullis_plugin_crypto/empty.s"
+            "imports/portcullis_plugin_crypto/wit_bindings.go"
+            "imports/portcullis_plugin_files/empty.s"
+            "imports/portcullis_plugin_files/wit_bindings.go"
+            "imports/portcullis_plugin_grants/empty.s"
+            "imports/portcullis_plugin_grants/wit_bindings.go"
+            "imports/portcullis_plugin_http_client/empty.s"
+            "imports/portcullis_plugin_http_client/wit_bindings.go"
+            "imports/portcullis_plugin_inbound_transform/empty.s"
+            "imports/portcullis_plugin_inbound_transform/wit_bindings.go"
+            "imports/portcullis_plugin_jwt/empty.s" "imports/portcullis_plugin_jwt/wit_bindings.go"
+            "imports/portcullis_plugin_keys/empty.s"
+            "imports/portcullis_plugin_keys/wit_bindings.go"
+            "imports/portcullis_plugin_ldap/empty.s"
+            "imports/portcullis_plugin_ldap/wit_bindings.go" "imports/portcullis_plugin_log/empty.s"
+            "imports/portcullis_plugin_log/wit_bindings.go"
+            "imports/portcullis_plugin_messages/empty.s"
+            "imports/portcullis_plugin_messages/wit_bindings.go"
+            "imports/portcullis_plugin_metrics/empty.s"
+            "imports/portcullis_plugin_metrics/wit_bindings.go"
+            "imports/portcullis_plugin_permissions/empty.s"
+            "imports/portcullis_plugin_permissions/wit_bindings.go"
+            "imports/portcullis_plugin_plugin/empty.s"
+            "imports/portcullis_plugin_plugin/wit_bindings.go"
+            "imports/portcullis_plugin_random/empty.s"
+            "imports/portcullis_plugin_random/wit_bindings.go"
+            "imports/portcullis_plugin_secrets/empty.s"
+            "imports/portcullis_plugin_secrets/wit_bindings.go"
+            "imports/portcullis_plugin_sql/empty.s" "imports/portcullis_plugin_sql/wit_bindings.go"
+            "imports/portcullis_plugin_state/empty.s"
+            "imports/portcullis_plugin_state/wit_bindings.go"
+            "imports/portcullis_plugin_types/empty.s"
+            "imports/portcullis_plugin_types/wit_bindings.go" "main.go" "third_party/pkg/LICENSE"
+            "third_party/pkg/go.mod" "third_party/pkg/wit/runtime/empty.s"
+            "third_party/pkg/wit/runtime/runtime.go" "third_party/pkg/wit/types/option.go"
+            "third_party/pkg/wit/types/result.go" "third_party/pkg/wit/types/tuple.go"
+            "third_party/pkg/wit/types/unit.go" "wit/world.wit"),
     }
 }
 
@@ -50,7 +108,7 @@ mod tests {
 
     /// Every file of a folder but what its build makes and links to.
     fn found(folder: &Path, within: &str) -> BTreeSet<String> {
-        let made = ["target", "node_modules", ".venv", "__pycache__", "package-lock.json"];
+        let made = ["target", "node_modules", ".venv", "__pycache__", "package-lock.json", "build"];
         let mut paths = BTreeSet::new();
         for entry in fs::read_dir(folder).unwrap() {
             let entry = entry.unwrap();

@@ -151,7 +151,28 @@ fn filter(rng: &mut Rng) -> String {
 
 #[cfg(test)]
 mod tests {
+    use access::PluginFailureKind;
+
     use super::*;
+
+    #[tokio::test]
+    async fn only_what_breaks_a_plugin_counts() {
+        let mut calls = Calls::new("timer");
+        let mut usage = Usage::default();
+        for (number, kind) in [
+            (0, None),
+            (1, Some(PluginFailureKind::Internal)),
+            (2, Some(PluginFailureKind::Trap)),
+            (3, Some(PluginFailureKind::CpuBudget)),
+        ] {
+            let failure = |kind| PluginFailure { kind, message: "m".to_owned() };
+            let call = async { kind.map_or(Ok(()), |kind| Err(failure(kind))) };
+            calls.made(number, call, &mut usage, "it rings").await;
+        }
+        let seen = ["cpu_budget", "done", "internal", "trap"].map(str::to_owned);
+        assert!(calls.words.keys().eq(&seen), "{:?}", calls.words);
+        assert_eq!(calls.end(), 2);
+    }
 
     #[test]
     fn a_batch_has_only_what_is_wanted() {
