@@ -25,6 +25,7 @@ mod handle;
 mod limits;
 mod limits_of_protocol;
 mod malformed;
+mod outbound;
 mod permissions;
 mod program;
 mod publish;

@@ -9,6 +9,7 @@ mod bundled;
 mod check;
 mod clients;
 mod crash;
+mod decisions;
 mod durability;
 mod eventually;
 mod fail_closed;
@@ -27,9 +28,11 @@ mod plugin_check;
 mod plugin_test;
 mod process;
 mod quickstart;
+mod revocation;
 mod round_trips;
 mod signals;
 mod signatures;
+mod swap_storm;
 mod traffic;
 
 /// Whether the figures of the issue are wanted instead of the sample that every run can afford:

@@ -21,7 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("telemetry", &["codec", "topic"]),
     ("plugin-host", &["access", "telemetry", "codec", "topic"]),
     ("server", &["session", "store", "access", "limits", "telemetry", "codec", "topic"]),
-    ("admin", &["server", "access", "telemetry", "codec", "topic"]),
+    ("admin", &["server", "access", "limits", "telemetry", "codec", "topic"]),
 ];
 const WIRING: &[&str] = &["portcullis", "portcullis-tests", "portcullis-benches"];
 

@@ -10,6 +10,7 @@ use crate::{
     Authenticator, Authorizer, Hook, Hooks, LinkReport, PluginFailure, PluginFailureKind, Verdict,
 };
 
+pub(crate) mod admin;
 pub(crate) mod answers;
 pub(crate) mod authenticate;
 pub(crate) mod authorize;

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use codec::ReasonCode;
 
-use crate::{ClientLimits, Identity, Rule};
+use crate::{ClientLimits, DecisionId, Identity, Rule};
 
 /// What an allow carries. WIT record `grant`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -108,6 +108,9 @@ pub enum Hook {
     /// What becomes of what it gets?
     #[error("outbound_transform")]
     OutboundTransform,
+    /// Who logs in to the admin API?
+    #[error("admin_authenticator")]
+    AdminAuthenticator,
 }
 
 /// What one link said, for `explain`, logs and metrics.
@@ -160,6 +163,8 @@ pub struct Refusal {
     pub reason: Option<String>,
     /// Detail for the operator only.
     pub detail: String,
+    /// Names the decision in the API, once it was made.
+    pub decision: Option<DecisionId>,
 }
 
 /// Kinds of [`Refusal`]; `Display` is the label used in logs and metrics.
@@ -216,7 +221,7 @@ impl Refusal {
     /// A refusal that no link settled.
     pub(crate) fn by_nobody(kind: RefusalKind, detail: String) -> Self {
         let generation = Arc::default();
-        Self { kind, plugin: None, generation, failed: false, reason: None, detail }
+        Self { kind, plugin: None, generation, failed: false, reason: None, detail, decision: None }
     }
 
     /// A refusal that this plugin settled.

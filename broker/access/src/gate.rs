@@ -16,18 +16,26 @@ use std::{
 use arc_swap::ArcSwap;
 
 use crate::{
-    Chain, Connection, Credentials, Decision, Event, EventKinds, EventSink, Identity, LinkReport,
-    MessageHooks, Opening, Permissions, Refusal, Subject, Whose,
+    About, Chain, Connection, Credentials, Decision, Decisions, Event, EventKinds, EventSink,
+    LinkReport, Login, MessageHooks, Opening, Permissions, Refusal, Subject, Whose,
     chain::{
+        admin::authenticate_admin,
         answers::Answers,
         authenticate::authenticate,
         authorize::{Permitted, authorize},
         exchange::{self, Stepped},
         stopwatch::Stopwatch,
     },
+    deciding,
     permissions::SharedPermissions,
     taken_back::TakenBack,
 };
+
+mod authenticated;
+mod noted;
+
+pub use authenticated::Authenticated;
+use noted::Decided;
 
 /// The current chains. Shared by `server`, which asks, and `plugin-host`, which swaps.
 ///
@@ -41,20 +49,12 @@ pub struct Gate {
     shared: SharedPermissions,
     events: OnceLock<Arc<dyn EventSink>>,
     taken_back: TakenBack,
+    /// Who judges logins of the admin API; without a link nobody logs in.
+    admin: ArcSwap<Chain>,
+    decisions: Decisions,
+    /// When the chains were swapped or permissions taken back, the last time; microseconds of `clock`.
+    changed_at: AtomicU64,
     clock: fn() -> Duration,
-}
-
-/// Proof of an accepted CONNECT: the only way to a connected client. Only [`Gate::admit`] makes
-/// one.
-#[derive(Clone, Debug)]
-pub struct Authenticated {
-    subject: Subject,
-    permissions: Arc<Permissions>,
-    usable_for: Duration,
-    generation: u64,
-    hooks: Arc<MessageHooks>,
-    /// How many times permissions had been taken back before these were asked for.
-    taken_back: u64,
 }
 
 /// Where the Client Identifier comes from.
@@ -133,9 +133,6 @@ impl InForce {
     }
 }
 
-/// How long permissions are used for which an operation authorizer failed.
-const RETRY_FAILED: Duration = Duration::from_secs(5);
-
 type Observer = Arc<dyn Fn(u64) + Send + Sync>;
 
 impl Gate {
@@ -150,6 +147,9 @@ impl Gate {
             shared: SharedPermissions::default(),
             events: OnceLock::new(),
             taken_back: TakenBack::default(),
+            admin: ArcSwap::default(),
+            decisions: Decisions::default(),
+            changed_at: AtomicU64::new(0),
             clock,
         }
     }
@@ -167,6 +167,7 @@ impl Gate {
             by_listener: by_listener.clone(),
         });
         let generation = before.generation + 1;
+        self.note_change();
         self.generation.fetch_max(generation, Ordering::AcqRel);
         // Called without the lock: an observer may register another or look at the gate.
         let observers = self.observers.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -174,6 +175,46 @@ impl Gate {
             observer(generation);
         }
         generation
+    }
+
+    /// Replaces the chain of the admin API.
+    pub fn set_admin_chain(&self, chain: Chain) {
+        self.admin.store(Arc::new(chain));
+    }
+
+    /// Whether anybody judges logins of the admin API.
+    pub fn has_admin_chain(&self) -> bool {
+        !self.admin.load().links.is_empty()
+    }
+
+    /// Decides a login of the admin API: by the rules for clients, on a chain of its own. The principal of
+    /// the identity is the user, its groups are roles. `now_unix` = seconds since 1970.
+    pub async fn admit_admin(&self, login: &Login, now_unix: u64) -> Decision {
+        let chain = self.admin.load_full();
+        let (making, begun) = (self.decisions.begin(), (self.clock)());
+        let mut stopwatch = Stopwatch::start(self.clock);
+        let asking = authenticate_admin(&chain, login, (&mut stopwatch, now_unix));
+        let mut decision = deciding(&making, asking).await;
+        let decided = Decided {
+            about: About::AdminLogin,
+            client_id: Arc::from(login.username.as_str()),
+            principal: decision
+                .result
+                .as_ref()
+                .ok()
+                .map(|identity| Arc::clone(&identity.principal)),
+            listener: Arc::default(),
+            remote: login.remote,
+            generation: self.generation(),
+        };
+        let refusal = decision.result.as_mut().err();
+        self.note((&making, begun, now_unix), decided, refusal, &decision.walk);
+        decision
+    }
+
+    /// The latest decisions, and names for those that are made elsewhere.
+    pub fn decisions(&self) -> &Decisions {
+        &self.decisions
     }
 
     /// Who tells plugins what happens; the first one stays.
@@ -202,7 +243,19 @@ impl Gate {
         for in_force in chains.by_listener.values().chain([&chains.default]) {
             in_force.answers.iter().for_each(|answers| answers.forget(whose, principal, now));
         }
+        self.note_change();
         self.taken_back.note(whose);
+    }
+
+    fn note_change(&self) {
+        let now = u64::try_from((self.clock)().as_micros()).unwrap_or(u64::MAX);
+        self.changed_at.store(now, Ordering::Relaxed);
+    }
+
+    /// How long ago the chains were swapped or permissions taken back, the last time.
+    pub fn since_change(&self) -> Duration {
+        (self.clock)()
+            .saturating_sub(Duration::from_micros(self.changed_at.load(Ordering::Relaxed)))
     }
 
     /// How many times permissions were taken back.
@@ -236,23 +289,25 @@ impl Gate {
         now_unix: u64,
     ) -> (Result<Authenticated, Refusal>, Vec<LinkReport>) {
         let (in_force, generation) = self.snapshot(&connection.listener);
+        let (making, begun) = (self.decisions.begin(), (self.clock)());
         let mut stopwatch = Stopwatch::start(self.clock);
-        let time = (&mut stopwatch, now_unix);
-        let decision = authenticate(&in_force.chain, connection, credentials, time).await;
-        let mut walk = decision.walk;
-        let identity = match decision.result {
-            Ok(identity) => identity,
-            Err(refusal) => return (Err(refusal), walk),
-        };
-        let subject = Subject::new(connection, identity);
-        let permitted = self.permit(
-            subject,
-            client_id_from,
-            (&in_force, generation),
-            &mut stopwatch,
-            &mut walk,
-        );
-        (permitted.await, walk)
+        let deciding = deciding(&making, async {
+            let time = (&mut stopwatch, now_unix);
+            let decision = authenticate(&in_force.chain, connection, credentials, time).await;
+            let mut walk = decision.walk;
+            let identity = match decision.result {
+                Ok(identity) => identity,
+                Err(refusal) => return (Err(refusal), walk),
+            };
+            let subject = Subject::new(connection, identity);
+            let on = (&*in_force, generation);
+            let permitted = self.permit(subject, client_id_from, on, &mut stopwatch, &mut walk);
+            (permitted.await, walk)
+        });
+        let (mut result, walk) = deciding.await;
+        let decided = Decided::of(About::Connect, connection, result.as_ref().ok(), generation);
+        self.note((&making, begun, now_unix), decided, result.as_mut().err(), &walk);
+        (result, walk)
     }
 
     /// What a client may do whose identity is proved.
@@ -288,13 +343,20 @@ impl Gate {
         opening: Opening,
     ) -> (Progress, Vec<LinkReport>) {
         let (in_force, generation) = self.snapshot(&client.connection.listener);
-        let mut stopwatch = Stopwatch::start(self.clock);
-        let mut walk = Vec::new();
-        let on = (&*in_force.chain, generation);
-        let stepped =
-            exchange::begin(on, client.asking(), opening, &mut walk, &mut stopwatch).await;
-        let on = (&*in_force, generation);
-        let progress = self.progress(client, stepped, on, &mut stopwatch, &mut walk).await;
+        let (making, begun) = (self.decisions.begin(), (self.clock)());
+        let again = opening.principal.is_some();
+        let deciding = deciding(&making, async {
+            let mut stopwatch = Stopwatch::start(self.clock);
+            let mut walk = Vec::new();
+            let on = (&*in_force.chain, generation);
+            let stepped =
+                exchange::begin(on, client.asking(), opening, &mut walk, &mut stopwatch).await;
+            let on = (&*in_force, generation);
+            let progress = self.progress(client, stepped, on, &mut stopwatch, &mut walk).await;
+            (progress, walk)
+        });
+        let (mut progress, walk) = deciding.await;
+        self.note_step((&making, begun), (client, again), (&mut progress, generation), &walk);
         (progress, walk)
     }
 
@@ -307,14 +369,21 @@ impl Gate {
         user_properties: Vec<(String, String)>,
     ) -> (Progress, Vec<LinkReport>) {
         let (in_force, generation) = self.snapshot(&client.connection.listener);
-        let mut stopwatch = Stopwatch::start(self.clock);
-        let mut walk = Vec::new();
-        let on = (&*in_force.chain, generation);
-        let answer = (*exchange.0, exchange::Answer { data, user_properties });
-        let stepped =
-            exchange::proceed(on, client.asking(), answer, &mut walk, &mut stopwatch).await;
-        let on = (&*in_force, generation);
-        let progress = self.progress(client, stepped, on, &mut stopwatch, &mut walk).await;
+        let (making, begun) = (self.decisions.begin(), (self.clock)());
+        let again = exchange.0.is_again();
+        let deciding = deciding(&making, async {
+            let mut stopwatch = Stopwatch::start(self.clock);
+            let mut walk = Vec::new();
+            let on = (&*in_force.chain, generation);
+            let answer = (*exchange.0, exchange::Answer { data, user_properties });
+            let stepped =
+                exchange::proceed(on, client.asking(), answer, &mut walk, &mut stopwatch).await;
+            let on = (&*in_force, generation);
+            let progress = self.progress(client, stepped, on, &mut stopwatch, &mut walk).await;
+            (progress, walk)
+        });
+        let (mut progress, walk) = deciding.await;
+        self.note_step((&making, begun), (client, again), (&mut progress, generation), &walk);
         (progress, walk)
     }
 
@@ -340,18 +409,32 @@ impl Gate {
 
     /// Asks for the permissions again, with the chain now in force; the identity stays. For the end
     /// of [`Authenticated::usable_for`] and after a swap. Whether the identity itself has ended
-    /// ([`Identity::expires_at_unix`]) is the caller's to watch: the connection ends then.
+    /// ([`crate::Identity::expires_at_unix`]) is the caller's to watch: the connection ends then.
     ///
     /// When nothing changed, the set is the very one that the client had, the one with its own name
-    /// in it too: nobody has to judge again.
+    /// in it too: nobody has to judge again. `now_unix` = seconds since 1970.
     pub async fn refresh(
         &self,
         client: &Authenticated,
+        now_unix: u64,
     ) -> (Result<Authenticated, Refusal>, Vec<LinkReport>) {
         let taken_back = self.taken_back();
         let (in_force, generation) = self.snapshot(&client.subject.listener);
+        let (making, begun) = (self.decisions.begin(), (self.clock)());
         let mut stopwatch = Stopwatch::start(self.clock);
-        let (result, walk) = in_force.authorize(&client.subject, &mut stopwatch).await;
+        let (mut result, walk) = in_force.authorize(&client.subject, &mut stopwatch).await;
+        if let Err(refusal) = &mut result {
+            // Only these: every client is asked for once a minute, and nothing else would be left.
+            let decided = Decided {
+                about: About::Permissions,
+                client_id: Arc::clone(&client.subject.client_id),
+                principal: Some(Arc::clone(&client.subject.identity.principal)),
+                listener: Arc::clone(&client.subject.listener),
+                remote: client.subject.remote,
+                generation,
+            };
+            self.note((&making, begun, now_unix), decided, Some(refusal), &walk);
+        }
         let refreshed = result.map(|Permitted { permissions, usable_for }| {
             let kept = permissions.or_kept(&client.permissions);
             let permissions = kept.unwrap_or_else(|new| self.shared.share(new));
@@ -395,73 +478,6 @@ impl Gate {
     fn snapshot(&self, listener: &str) -> (Arc<InForce>, u64) {
         let chains = self.chains.load();
         (chains.in_force(listener), chains.generation)
-    }
-}
-
-impl Authenticated {
-    /// Who it is.
-    pub fn identity(&self) -> &Arc<Identity> {
-        &self.subject.identity
-    }
-
-    /// Reduced form, as the authorizers saw it.
-    pub fn subject(&self) -> &Subject {
-        &self.subject
-    }
-
-    /// What it may do.
-    pub fn permissions(&self) -> &Arc<Permissions> {
-        &self.permissions
-    }
-
-    /// The plugins that see its operations and messages.
-    pub fn hooks(&self) -> &Arc<MessageHooks> {
-        &self.hooks
-    }
-
-    /// The same client with other permissions: those of now with more rulings.
-    #[must_use]
-    pub fn with_permissions(&self, permissions: Arc<Permissions>) -> Self {
-        Self { permissions, ..self.clone() }
-    }
-
-    /// The same with what operation authorizers said on its subscriptions. When one of them failed
-    /// (`failed`), it is to be asked again soon.
-    #[must_use]
-    pub fn with_rulings(&self, permissions: Arc<Permissions>, failed: bool) -> Self {
-        let most = if failed { RETRY_FAILED } else { Duration::MAX };
-        let usable_for = self.usable_for.min(most);
-        Self { usable_for, ..self.with_permissions(permissions) }
-    }
-
-    /// How long the permissions may be used from when they were given: at most
-    /// [`Permissions::ttl`], less when the answer had been given before.
-    pub fn usable_for(&self) -> Duration {
-        self.usable_for
-    }
-
-    /// [`Gate::generation`] that the permissions came from.
-    pub fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// [`Gate::taken_back`] from before the permissions were asked for.
-    pub fn taken_back(&self) -> u64 {
-        self.taken_back
-    }
-
-    /// Who a session belongs to that an earlier process left: proved then, and no permission at all.
-    /// For [`Gate::refresh`]; nobody is let in by it.
-    pub fn remembered(subject: Subject) -> Self {
-        let (permissions, usable_for) = (Arc::default(), Duration::ZERO);
-        let hooks = Arc::default();
-        Self { subject, permissions, usable_for, generation: 0, hooks, taken_back: 0 }
-    }
-
-    /// The same client with no permission at all: for when they cannot be learned again.
-    #[must_use]
-    pub fn without_permissions(&self) -> Self {
-        Self { permissions: Arc::default(), ..self.clone() }
     }
 }
 

@@ -5,10 +5,12 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use crate::{Connection, Credentials, Denial, Grant, PermissionSet, PluginFailure, Subject};
 
+mod admin;
 mod enhanced;
 mod operation;
 mod transform;
 
+pub use admin::{AdminAuthenticator, Login};
 pub use enhanced::{Challenge, Continuation, EnhancedAuthenticator, Opening, Step};
 pub use operation::{Operation, OperationAuthorizer, OperationWord, Ruling};
 pub use transform::{
@@ -31,6 +33,8 @@ pub struct Hooks {
     pub inbound_transform: Option<Arc<dyn InboundTransform>>,
     /// Hook `outbound-transform`.
     pub outbound_transform: Option<Arc<dyn OutboundTransform>>,
+    /// Hook `admin-authenticator`; in the chain of the admin API, no part in one of a listener.
+    pub admin_authenticator: Option<Arc<dyn AdminAuthenticator>>,
 }
 
 impl fmt::Debug for Hooks {
@@ -49,6 +53,7 @@ impl Hooks {
             operation_authorizer,
             inbound_transform,
             outbound_transform,
+            admin_authenticator: _,
         } = self;
         authenticator.is_none()
             && enhanced_authenticator.is_none()

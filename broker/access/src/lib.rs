@@ -18,6 +18,7 @@ mod chain;
 mod client_limits;
 mod credentials;
 mod decision;
+mod decisions;
 mod event;
 mod for_plugins;
 mod gate;
@@ -39,19 +40,23 @@ pub use decision::{
     Decision, Denial, Grant, Hook, LinkReport, PluginFailure, PluginFailureKind, Refusal,
     RefusalKind, Verdict,
 };
+pub use decisions::{
+    About, DecisionId, DecisionRecord, Decisions, Making, NoDecisionId, Recording,
+    current_decision, deciding,
+};
 pub use event::{Event, EventKinds, EventSink, Who};
 pub use for_plugins::{
     BrokerForPlugins, Publication, PublicationProperties, PublishRefused, Whose,
 };
 pub use gate::{Approaching, Authenticated, ClientIdFrom, Exchange, Gate, Progress};
 pub use hook::{
-    Answer, Application, Authenticator, Authorizer, BoxFuture, Challenge, Continuation,
-    EnhancedAuthenticator, Hooks, Inbound, InboundTransform, Opening, Operation,
-    OperationAuthorizer, OperationWord, Outbound, OutboundTransform, Outcome, Patch, Publisher,
-    Ruling, Scope, Source, Step,
+    AdminAuthenticator, Answer, Application, Authenticator, Authorizer, BoxFuture, Challenge,
+    Continuation, EnhancedAuthenticator, Hooks, Inbound, InboundTransform, Login, Opening,
+    Operation, OperationAuthorizer, OperationWord, Outbound, OutboundTransform, Outcome, Patch,
+    Publisher, Ruling, Scope, Source, Step,
 };
 pub use identity::{Connection, GrantedRules, Identity, Subject, TlsSession};
-pub use message_hooks::{MessageHooks, Rejected, Ruled, Transformed};
+pub use message_hooks::{MessageHooks, OutboundFailed, Rejected, Ruled, Transformed};
 pub use permission::{Activity, Condition, Effect, HoldsFor, PermissionSet, QoSSet, Rule};
 pub use permissions::{
     LinkWord, NotAuthorized, Permissions, PublishPermit, PublishRequest, SubscribePermit,

@@ -10,13 +10,18 @@ use topic::{SubscriptionFilter, TopicFilter};
 
 use crate::{
     Application, Chain, Hooks, Inbound, LinkState, NotAuthorized, Operation, OperationWord,
-    PublishRequest, Publisher, Source, Subject, SubscribeRequest,
+    Outbound, OutboundTransform, Patch, PluginFailure, PublishRequest, Publisher, Scope, Source,
+    Subject, SubscribeRequest,
 };
 
 /// See the module. `Default` has none: everything is decided by rules.
 #[derive(Clone, Default)]
 pub struct MessageHooks {
     links: Vec<(Arc<str>, Hooks)>,
+    /// Whether one of them has a say about what clients send.
+    inbound: bool,
+    /// What they work on of what clients get.
+    outbound_topics: Arc<[TopicFilter]>,
 }
 
 impl fmt::Debug for MessageHooks {
@@ -57,6 +62,18 @@ pub struct Rejected {
     pub cause: String,
 }
 
+/// An outbound transform failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{plugin}: {failure}")]
+pub struct OutboundFailed {
+    /// The link.
+    pub plugin: Arc<str>,
+    /// Why.
+    pub failure: PluginFailure,
+}
+
+type OutboundLink<'a> = (&'a Arc<str>, &'a Arc<dyn OutboundTransform>);
+
 impl MessageHooks {
     pub(crate) fn of(chain: &Chain) -> Arc<Self> {
         let part = |hooks: &Hooks| {
@@ -68,12 +85,86 @@ impl MessageHooks {
             LinkState::Live(hooks) if part(hooks) => Some((link.name.clone(), (**hooks).clone())),
             LinkState::Live(_) | LinkState::Missing(_) => None,
         });
-        Arc::new(Self { links: links.collect() })
+        let links: Vec<(Arc<str>, Hooks)> = links.collect();
+        let has = |is: fn(&Hooks) -> bool| links.iter().any(|(_, hooks)| is(hooks));
+        Arc::new(Self {
+            inbound: has(|hooks| {
+                hooks.operation_authorizer.is_some() || hooks.inbound_transform.is_some()
+            }),
+            outbound_topics: outbound_topics(&links),
+            links,
+        })
     }
 
-    /// Whether nobody claims anything.
+    /// Whether nobody has a say about what clients send.
     pub fn is_empty(&self) -> bool {
-        self.links.is_empty()
+        !self.inbound
+    }
+
+    /// Whether somebody works on what clients get.
+    pub fn has_outbound(&self) -> bool {
+        !self.outbound_topics.is_empty()
+    }
+
+    /// What outbound transforms work on.
+    pub fn outbound_topics(&self) -> &Arc<[TopicFilter]> {
+        &self.outbound_topics
+    }
+
+    fn outbound(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<dyn OutboundTransform>)> {
+        self.links
+            .iter()
+            .filter_map(|(name, hooks)| Some((name, hooks.outbound_transform.as_ref()?)))
+    }
+
+    /// The outbound transforms that work on this topic: first those whose result is the same for all
+    /// subscribers, as far as none before them asks who it is; then the others.
+    fn outbound_parts(&self, topic: &str) -> (Vec<OutboundLink<'_>>, Vec<OutboundLink<'_>>) {
+        let claims = |(_, hook): &OutboundLink<'_>| hook.topics().iter().any(|f| f.matches(topic));
+        let mut shared: Vec<_> = self.outbound().filter(claims).collect();
+        let is_own = |(_, hook): &OutboundLink<'_>| hook.scope() == Scope::Subscriber;
+        let own = shared.iter().position(is_own).unwrap_or(shared.len());
+        let own = shared.split_off(own);
+        (shared, own)
+    }
+
+    /// Which parts there are of the work on a message of this topic: one for all of its subscribers, and
+    /// one for each of them.
+    pub fn outbound_scopes(&self, topic: &str) -> (bool, bool) {
+        let (shared, own) = self.outbound_parts(topic);
+        (!shared.is_empty(), !own.is_empty())
+    }
+
+    /// Lets outbound transforms work on a message, each on what the one before left. `subscriber`: those
+    /// of the second part; without, those of the first.
+    ///
+    /// # Errors
+    /// One failed: it is not to be delivered.
+    pub async fn transform_outbound(
+        &self,
+        subscriber: Option<&Subject>,
+        message: Application,
+    ) -> Result<Transformed, OutboundFailed> {
+        let (shared, own) = self.outbound_parts(&message.topic);
+        let (mut message, mut changed) = (message, false);
+        for (plugin, hook) in if subscriber.is_some() { own } else { shared } {
+            let who = subscriber.filter(|_| hook.scope() == Scope::Subscriber);
+            match hook.transform(who, &message).await {
+                Ok(Outbound::Unchanged) => {}
+                Ok(Outbound::Patched(patch)) => {
+                    message.apply(Patch { topic: None, ..*patch });
+                    changed = true;
+                }
+                Ok(Outbound::Swallow) => return Ok(Transformed::Swallowed),
+                Err(failure) => {
+                    return Err(OutboundFailed { plugin: plugin.clone(), failure });
+                }
+            }
+        }
+        Ok(match changed {
+            true => Transformed::Changed(Box::new(message)),
+            false => Transformed::Unchanged,
+        })
     }
 
     /// Whether a PUBLISH to this topic is judged, or worked on, by a plugin.
@@ -187,6 +278,11 @@ impl MessageHooks {
             false => Transformed::Unchanged,
         })
     }
+}
+
+fn outbound_topics(links: &[(Arc<str>, Hooks)]) -> Arc<[TopicFilter]> {
+    let hooks = links.iter().filter_map(|(_, hooks)| hooks.outbound_transform.as_ref());
+    hooks.flat_map(|hook| hook.topics()).cloned().collect()
 }
 
 impl Operation {

@@ -3,7 +3,7 @@
 //! Knows nothing of single routes. All reading of paths, queries and bodies goes through here, so
 //! that bounds and error answers are the same everywhere.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::{
     body::Body,
@@ -13,6 +13,7 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http_body_util::BodyExt;
+use limits::LoginBackoff;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use tokio::{
@@ -20,12 +21,19 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::{AdminState, guard::Hosts, problem::Problem, token::TokenHash};
+use crate::{
+    AdminState,
+    administrators::{Administrator, Administrators},
+    guard::Hosts,
+    problem::Problem,
+};
 
 /// What all requests share.
 pub(crate) struct Shared {
     pub(crate) state: AdminState,
-    pub(crate) token: TokenHash,
+    pub(crate) administrators: Administrators,
+    /// Failed logins.
+    pub(crate) backoff: Arc<Mutex<LoginBackoff>>,
     pub(crate) metrics_open: bool,
     pub(crate) hosts: Hosts,
     /// Uploads in progress: each may hold a whole component in memory.
@@ -47,6 +55,12 @@ pub(crate) struct Call {
 pub(crate) type Answer = Result<Response, Problem>;
 
 impl Call {
+    /// Who asks, on a route that strangers may not use.
+    pub(crate) fn who(&self) -> Result<Arc<Administrator>, Problem> {
+        let who = self.parts.extensions.get::<Arc<Administrator>>().cloned();
+        who.ok_or_else(|| Problem::internal("nobody looked who asks"))
+    }
+
     /// A path parameter, percent-decoded.
     pub(crate) fn path(&self, name: &str) -> Result<String, Problem> {
         let found = self.path.iter().find(|(key, _)| key == name);

@@ -2,11 +2,13 @@
 //!
 //! Knows nothing of configuration files; `portcullis` fills it.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use access::{Gate, PluginManager};
 use server::BrokerHandle;
 use telemetry::Metrics;
+
+use crate::Roles;
 
 /// Settings of the admin API.
 #[derive(Clone, Debug)]
@@ -24,12 +26,27 @@ pub struct Config {
     /// Names that requests may address the API by, beside `localhost`, loopback addresses and the
     /// one of `bind`. At least one when `bind` is not loopback.
     pub host_names: Vec<String>,
+    /// What the roles of those who log in permit.
+    pub roles: Roles,
+    /// Longest time that a login lasts.
+    pub login_ttl: Duration,
 }
 
 impl Config {
+    /// How long a login lasts when nothing is said.
+    pub const LOGIN_TTL: Duration = Duration::from_secs(8 * 3_600);
+
     /// The defaults for these two: `/metrics` with token, loopback only.
     pub fn new(bind: SocketAddr, token_file: PathBuf) -> Self {
-        Self { bind, token_file, metrics_open: false, allow_remote: false, host_names: Vec::new() }
+        Self {
+            bind,
+            token_file,
+            metrics_open: false,
+            allow_remote: false,
+            host_names: Vec::new(),
+            roles: Roles::default(),
+            login_ttl: Self::LOGIN_TTL,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     str::FromStr,
     sync::Arc,
+    time::Instant,
 };
 
 use axum::{
@@ -20,7 +21,13 @@ use axum::{
 };
 use telemetry::events;
 
-use crate::{call::Shared, problem::Problem, route::Access, token::TokenHash, visitors::Visitor};
+use crate::{
+    administrators::{Administrator, Administrators},
+    call::Shared,
+    problem::Problem,
+    route::Access,
+    visitors::Visitor,
+};
 
 /// The address that a request came from; put on it by `listener`.
 #[derive(Clone, Copy, Debug)]
@@ -120,22 +127,35 @@ pub(crate) async fn protect(
     response
 }
 
-/// Whether a request may use a route.
-pub(crate) fn check_access(shared: &Shared, access: Access, parts: &Parts) -> Result<(), Problem> {
+/// Whether a request may use a route; the request carries from then on who asks.
+pub(crate) fn check_access(
+    shared: &Shared,
+    access: Access,
+    parts: &mut Parts,
+) -> Result<(), Problem> {
     let open = match access {
         Access::Open => true,
         Access::OpenIfConfigured(_) => shared.metrics_open,
-        Access::Needs(_) => false,
+        Access::LoggedIn | Access::Needs(_) => false,
     };
     if open {
         return Ok(());
     }
-    // The one token of this stage holds every permission.
-    match check_token(&shared.token, &parts.headers) {
-        Ok(()) => {
-            if let Some(visitor) = parts.extensions.get::<Visitor>() {
-                visitor.has_token();
+    let permitted = find(&shared.administrators, &parts.headers).and_then(|who| {
+        if let Some(visitor) = parts.extensions.get::<Visitor>() {
+            visitor.has_token();
+        }
+        match access.permission().filter(|needed| !who.permissions.has(*needed)) {
+            None => Ok(who),
+            Some(needed) => {
+                let needed = needed.name();
+                Err(Problem::forbidden(format!("this route needs the permission {needed}")))
             }
+        }
+    });
+    match permitted {
+        Ok(who) => {
+            parts.extensions.insert(who);
             Ok(())
         }
         Err(problem) => {
@@ -146,20 +166,23 @@ pub(crate) fn check_access(shared: &Shared, access: Access, parts: &Parts) -> Re
     }
 }
 
-fn check_token(token: &TokenHash, headers: &HeaderMap) -> Result<(), Problem> {
+fn find(known: &Administrators, headers: &HeaderMap) -> Result<Arc<Administrator>, Problem> {
+    known
+        .find(offered(headers)?, Instant::now())
+        .ok_or_else(|| Problem::unauthorized("the bearer token is not one of this broker"))
+}
+
+/// The bearer token of a request.
+pub(crate) fn offered(headers: &HeaderMap) -> Result<&[u8], Problem> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let offered = match (values.next(), values.next()) {
-        (None, _) => return Err(Problem::unauthorized("the request carries no bearer token")),
+    match (values.next(), values.next()) {
+        (None, _) => Err(Problem::unauthorized("the request carries no bearer token")),
         (Some(_), Some(_)) => {
-            return Err(Problem::unauthorized("the request carries two Authorization headers"));
+            Err(Problem::unauthorized("the request carries two Authorization headers"))
         }
         (Some(value), None) => bearer(value)
-            .ok_or_else(|| Problem::unauthorized("the Authorization header is no bearer token"))?,
-    };
-    if token.matches(offered) {
-        return Ok(());
+            .ok_or_else(|| Problem::unauthorized("the Authorization header is no bearer token")),
     }
-    Err(Problem::unauthorized("the bearer token is not the one of this broker"))
 }
 
 fn bearer(value: &HeaderValue) -> Option<&[u8]> {

@@ -14,13 +14,16 @@
 
 #![forbid(unsafe_code)]
 
+mod administrators;
 mod call;
 mod clients;
 mod config;
+mod decisions;
 mod error;
 mod guard;
 mod health;
 mod listener;
+mod login;
 mod metrics;
 mod openapi;
 mod permissions;
@@ -33,6 +36,7 @@ mod status;
 mod token;
 mod visitors;
 
+pub use administrators::Roles;
 pub use config::{AdminState, Config, ReadyCheck};
 pub use error::Error;
 pub use listener::{AdminServer, start};

@@ -17,9 +17,10 @@ use tower::Service;
 
 use crate::{
     AdminState, Config, Error,
+    administrators::Administrators,
     call::Shared,
     guard::{Hosts, Peer},
-    openapi, route, routes, token,
+    login, openapi, route, routes, token,
     visitors::{Visitor, Visitors},
 };
 
@@ -66,7 +67,8 @@ pub async fn start(config: Config, state: AdminState) -> Result<AdminServer, Err
     let address = listener.local_addr().map_err(|source| Error::Bind { bind, source })?;
     let shared = Shared {
         state,
-        token,
+        administrators: Administrators::new(token, config.roles, config.login_ttl),
+        backoff: login::backoff(),
         metrics_open: config.metrics_open,
         hosts: Hosts::new(bind.ip(), &config.host_names),
         uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),

@@ -128,7 +128,7 @@ fn operation(route: &Route, schemas: &mut Map<String, Value>) -> Value {
     let security = match route.access {
         Access::Open => json!([]),
         Access::OpenIfConfigured(_) => json!([{ "bearer": [] }, {}]),
-        Access::Needs(_) => json!([{ "bearer": [] }]),
+        Access::LoggedIn | Access::Needs(_) => json!([{ "bearer": [] }]),
     };
     operation.insert("security".to_owned(), security);
     if let Some(permission) = route.access.permission() {
@@ -159,7 +159,7 @@ fn responses(route: &Route, schemas: &mut Map<String, Value>) -> Value {
             responses.insert("204".to_owned(), json!({ "description": "Done" }));
         }
     }
-    let token = route.access.permission().map(|_| 401);
+    let token = (route.access != Access::Open).then_some(401);
     let problems = [400, 403, 421, 500, 503];
     for status in problems.iter().copied().chain(token).chain(route.problems.iter().copied()) {
         responses.insert(status.to_string(), problem_response(status));
@@ -176,11 +176,12 @@ fn problem_response(status: u16) -> Value {
     let description = match status {
         400 => "A parameter or the body is not acceptable",
         401 => "No valid bearer token",
-        403 => "The Origin header names another site",
+        403 => "Not permitted, or the Origin header names another site",
         404 => "There is no such thing",
         413 => "The body is larger than accepted",
         415 => "The body is not of an accepted type",
         421 => "The Host header is no name of this server",
+        429 => "Too many tries failed: later",
         422 => "Understood, but the plugin did not go live",
         503 => "Busy, or not finished in time",
         _ => "A failure of the broker",
@@ -198,10 +199,10 @@ fn parameters(route: &Route) -> Vec<Value> {
             "name": name,
             "in": "path",
             "required": true,
-            "description": if name == "client_id" {
-                "Client Identifier, percent-encoded (`/` as `%2F`)"
-            } else {
-                "Name of the plugin: letters, digits, `-` and `_`, at most 64"
+            "description": match name {
+                "client_id" => "Client Identifier, percent-encoded (`/` as `%2F`)",
+                "id" => "Name of the decision: 16 hexadecimal digits",
+                _ => "Name of the plugin: letters, digits, `-` and `_`, at most 64",
             },
             "schema": { "type": "string" },
         }))
@@ -222,5 +223,5 @@ fn reference(schema: &str) -> Value {
 }
 
 const DESCRIPTION: &str = "Plain HTTP on a loopback address. Every route but the two health checks \
-    needs the bearer token that the first start wrote to DATA_DIR/admin.token. Errors are RFC 9457 \
-    problem details.";
+    and the login needs a bearer token: the one that the first start wrote to DATA_DIR/admin.token, \
+    or one of a login. Errors are RFC 9457 problem details.";

@@ -1,9 +1,9 @@
-//! `/api/v1/permissions/can`: what a connected client may do, and why.
+//! `/api/v1/permissions/`: what a connected client may do, and why; and that it is asked for again.
 //!
 //! Knows nothing of rules; asks the permissions in force, the same that the packet loop asks.
 
-use access::{Effect, LinkWord, PublishRequest, SubscribeRequest};
-use axum::http::StatusCode;
+use access::{Effect, LinkWord, PublishRequest, SubscribeRequest, Whose};
+use axum::{http::StatusCode, response::IntoResponse};
 use codec::QoS;
 use serde::{Deserialize, Serialize};
 use topic::{InvalidTopic, SubscriptionFilter, TopicName};
@@ -98,6 +98,36 @@ pub(crate) async fn can(call: Call) -> Answer {
         }
     };
     json(StatusCode::OK, &verdict)
+}
+
+/// Whose permissions are asked for again: exactly one of the three.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Meant {
+    /// Client Identifier.
+    client_id: Option<String>,
+    /// Principal: all of its clients.
+    principal: Option<String>,
+    /// True: everybody.
+    #[serde(default)]
+    #[schema(default = false)]
+    everybody: bool,
+}
+
+/// `POST /api/v1/permissions/invalidate`
+pub(crate) async fn invalidate(call: Call) -> Answer {
+    let (shared, meant) = call.json::<Meant>().await?;
+    let whose = match (&meant.client_id, &meant.principal, meant.everybody) {
+        (Some(client_id), None, false) => Whose::Client(client_id),
+        (None, Some(principal), false) => Whose::Principal(principal),
+        (None, None, true) => Whose::Everybody,
+        _ => {
+            return Err(Problem::invalid("it is not clear whose permissions are meant")
+                .allowed("one of client_id, principal and everybody = true"));
+        }
+    };
+    shared.state.broker.take_back(whose);
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 fn verdict(permit: Result<bool, access::NotAuthorized>, walk: Vec<LinkWord>) -> Verdict {

@@ -57,6 +57,14 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "foreign_origin", "Request of another site", detail)
     }
 
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "Not permitted", detail)
+    }
+
+    pub(crate) fn too_many(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests", detail)
+    }
+
     pub(crate) fn unknown_host(detail: impl Into<String>) -> Self {
         Self::new(
             StatusCode::MISDIRECTED_REQUEST,

@@ -48,11 +48,14 @@ pub(crate) enum Access {
     Open,
     /// Everybody if `metrics_open` is configured, otherwise as [`Access::Needs`].
     OpenIfConfigured(Permission),
+    /// Everybody who has a token.
+    LoggedIn,
     /// Holders of a token with this permission.
     Needs(Permission),
 }
 
-/// What a token may be good for. The token of the first start holds all of them.
+/// What a token may be good for. The token of the first start holds all of them, others what their roles
+/// say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Permission {
     MetricsRead,
@@ -62,6 +65,9 @@ pub(crate) enum Permission {
     PluginsRead,
     PluginsWrite,
     PermissionsRead,
+    PermissionsInvalidate,
+    DecisionsRead,
+    DecisionsRecording,
 }
 
 impl Route {
@@ -180,20 +186,26 @@ impl Verb {
 impl Access {
     pub(crate) fn permission(self) -> Option<Permission> {
         match self {
-            Self::Open => None,
+            Self::Open | Self::LoggedIn => None,
             Self::OpenIfConfigured(permission) | Self::Needs(permission) => Some(permission),
         }
     }
 
     pub(crate) fn changes(self) -> bool {
         match self.permission() {
-            Some(Permission::ClientsDisconnect | Permission::PluginsWrite) => true,
+            Some(
+                Permission::ClientsDisconnect
+                | Permission::PluginsWrite
+                | Permission::PermissionsInvalidate,
+            ) => true,
             Some(
                 Permission::MetricsRead
                 | Permission::StatusRead
                 | Permission::ClientsRead
                 | Permission::PluginsRead
-                | Permission::PermissionsRead,
+                | Permission::PermissionsRead
+                | Permission::DecisionsRead
+                | Permission::DecisionsRecording,
             )
             | None => false,
         }
@@ -201,6 +213,20 @@ impl Access {
 }
 
 impl Permission {
+    /// All there are.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::MetricsRead,
+        Self::StatusRead,
+        Self::ClientsRead,
+        Self::ClientsDisconnect,
+        Self::PluginsRead,
+        Self::PluginsWrite,
+        Self::PermissionsRead,
+        Self::PermissionsInvalidate,
+        Self::DecisionsRead,
+        Self::DecisionsRecording,
+    ];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::MetricsRead => "metrics:read",
@@ -210,6 +236,9 @@ impl Permission {
             Self::PluginsRead => "plugins:read",
             Self::PluginsWrite => "plugins:write",
             Self::PermissionsRead => "permissions:read",
+            Self::PermissionsInvalidate => "permissions:invalidate",
+            Self::DecisionsRead => "decisions:read",
+            Self::DecisionsRecording => "decisions:recording",
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::{
     call::{Answer, Call, Shared},
-    clients, guard, health, metrics,
+    clients, decisions, guard, health, login, metrics,
     openapi::{self, Content, Parameters},
     permissions, plugins,
     problem::Problem,
@@ -42,6 +42,22 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(metrics::scrape(call)),
     )
     .answers(Content::text(metrics::OPENMETRICS)),
+    Route::post(
+        "/api/v1/login",
+        Access::Open,
+        "Logs in through the chain [admin] chain; the token that comes back ends with the login",
+        |call| Box::pin(login::log_in(call)),
+    )
+    .accepts(Content::json::<login::Credentials>())
+    .answers(Content::json::<login::LoggedIn>())
+    .may_answer(&[401, 413, 415, 429]),
+    Route::get("/api/v1/login", Access::LoggedIn, "Who is logged in", |call| {
+        Box::pin(login::show(call))
+    })
+    .answers(Content::json::<login::WhoAmI>()),
+    Route::delete("/api/v1/login", Access::LoggedIn, "Logs out", |call| {
+        Box::pin(login::log_out(call))
+    }),
     Route::get(
         "/api/v1/openapi.json",
         Access::Needs(Permission::StatusRead),
@@ -150,6 +166,38 @@ pub(crate) static ROUTES: &[Route] = &[
     .accepts(Content::json::<permissions::Question>())
     .answers(Content::json::<permissions::Verdict>())
     .may_answer(&[404, 413, 415]),
+    Route::post(
+        "/api/v1/permissions/invalidate",
+        Access::Needs(Permission::PermissionsInvalidate),
+        "Asks for the permissions of a client, a principal or everybody again, whatever is kept of them",
+        |call| Box::pin(permissions::invalidate(call)),
+    )
+    .accepts(Content::json::<permissions::Meant>())
+    .may_answer(&[413, 415]),
+    Route::get(
+        "/api/v1/decisions",
+        Access::Needs(Permission::DecisionsRead),
+        "The latest decisions, the newest first",
+        |call| Box::pin(decisions::list(call)),
+    )
+    .query(Parameters::of::<decisions::ListQuery>())
+    .answers(Content::json::<decisions::Decisions>()),
+    Route::get(
+        "/api/v1/decisions/{id}",
+        Access::Needs(Permission::DecisionsRead),
+        "One decision: who was asked, what each said, and why it came out so",
+        |call| Box::pin(decisions::show(call)),
+    )
+    .answers(Content::json::<decisions::Decision>())
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/decisions/{id}/recording",
+        Access::Needs(Permission::DecisionsRecording),
+        "What plugins were asked and told in a decision, what is secret sealed; for plugin replay",
+        |call| Box::pin(decisions::recording(call)),
+    )
+    .answers(Content::any_json())
+    .may_answer(&[404]),
 ];
 
 /// The router of the whole table.
@@ -174,8 +222,8 @@ async fn run(
     path: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
 ) -> Response {
-    let (parts, body) = request.into_parts();
-    if let Err(problem) = guard::check_access(&shared, route.access, &parts) {
+    let (mut parts, body) = request.into_parts();
+    if let Err(problem) = guard::check_access(&shared, route.access, &mut parts) {
         return problem.into_response();
     }
     let path: Vec<_> = match &path {
@@ -205,6 +253,7 @@ async fn run(
 async fn change(route: &'static Route, call: Call) -> Answer {
     let shared = Arc::clone(&call.shared);
     let target = call.path.first().map(|(_, value)| value.clone());
+    let user = call.who().ok().and_then(|who| who.user.clone());
     let remote = call.parts.extensions.get::<guard::Peer>().map(|guard::Peer(address)| *address);
     let audited = tokio::spawn(async move {
         // A task of its own, so that one which panics has its line as well.
@@ -218,6 +267,7 @@ async fn change(route: &'static Route, call: Call) -> Answer {
         events::AdminAction {
             route: &format!("{} {}", route.verb.name(), route.path),
             target: target.as_deref(),
+            user: user.as_deref(),
             remote,
             status: status.as_u16(),
         }

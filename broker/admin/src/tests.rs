@@ -6,12 +6,13 @@ mod documents;
 mod fakes;
 mod health;
 mod log;
+mod logins;
 mod permissions;
 mod plugins;
 mod problems;
 mod sockets;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -23,7 +24,10 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
-use crate::{call::Shared, guard::Hosts, openapi, routes, token::TokenHash};
+use crate::{
+    Roles, administrators::Administrators, call::Shared, guard::Hosts, login, openapi, routes,
+    token::TokenHash,
+};
 use fakes::Fakes;
 
 const TOKEN: &str = "dGhpcyBpcyBub3QgcmFuZG9tIGJ1dCBsb25nIGVub3VnaA";
@@ -54,10 +58,18 @@ impl Reply {
     }
 }
 
+/// With the role `viewer`, which may only look at clients.
+fn administrators() -> Administrators {
+    let mut roles = Roles::default();
+    roles.add("viewer", &["clients:read".to_owned()]).unwrap();
+    Administrators::new(TokenHash::of(TOKEN.as_bytes()), roles, Duration::from_secs(60))
+}
+
 fn shared(fakes: &Fakes) -> Shared {
     Shared {
         state: fakes.state(),
-        token: TokenHash::of(TOKEN.as_bytes()),
+        administrators: administrators(),
+        backoff: login::backoff(),
         metrics_open: false,
         hosts: Hosts::new([127, 0, 0, 1].into(), &["broker.example".to_owned()]),
         uploads: Arc::new(Semaphore::new(2)),

@@ -19,7 +19,7 @@ use crate::Error;
 
 /// SHA-256 of the token. A fast hash is enough because the token is random: there is nothing to
 /// guess.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct TokenHash([u8; 32]);
 
 impl TokenHash {

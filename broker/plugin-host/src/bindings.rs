@@ -27,4 +27,47 @@ wasmtime::component::bindgen!({
     },
     exports: { default: async },
     require_store_data_send: true,
+    additional_derives: [serde::Serialize, serde::Deserialize],
 });
+
+/// Flags in recordings: the names of those that are set.
+macro_rules! flags {
+    ($($type:path { $($flag:ident),* })*) => { $(
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let all = [$((stringify!($flag), <$type>::$flag)),*];
+                serializer.collect_seq(
+                    all.iter().filter(|(_, flag)| self.contains(*flag)).map(|(name, _)| name),
+                )
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let all = [$((stringify!($flag), <$type>::$flag)),*];
+                let mut flags = <$type>::empty();
+                for name in Vec::<String>::deserialize(from)? {
+                    let unknown = || serde::de::Error::custom(format!("{name:?} is no flag"));
+                    let found = all.iter().find(|(known, _)| *known == name);
+                    flags |= found.map(|(_, flag)| *flag).ok_or_else(unknown)?;
+                }
+                Ok(flags)
+            }
+        }
+    )* };
+}
+
+flags! {
+    portcullis::plugin::permissions::Activity { PUBLISH, SUBSCRIBE }
+    portcullis::plugin::permissions::QosSet { AT_MOST_ONCE, AT_LEAST_ONCE, EXACTLY_ONCE }
+    exports::portcullis::plugin::events::Kinds {
+        CONNECTED,
+        DISCONNECTED,
+        AUTH_FAILED,
+        SUBSCRIBED,
+        UNSUBSCRIBED,
+        PUBLISH_DENIED,
+        SESSION_EXPIRED,
+        OVERLOAD
+    }
+}

@@ -44,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) chain: Option<Vec<String>>,
     /// Chains of listeners.
     pub(crate) listener_chains: BTreeMap<Arc<str>, Vec<String>>,
+    /// The chain of the admin API.
+    pub(crate) admin_chain: Vec<String>,
 }
 
 /// All chains of the gate. `folder_error` = the folder cannot be read: every link fails closed.
@@ -129,6 +131,12 @@ impl Chains<'_> {
             .map(|(listener, names)| (Arc::clone(listener), self.explicit(names)))
             .collect();
         (default, listeners)
+    }
+
+    /// The chain of the admin API. Nothing ends it but its end, which refuses.
+    pub(crate) fn admin(&self, plan: &Plan) -> Chain {
+        let links = plan.admin_chain.iter();
+        Chain { links: links.map(|name| self.link(name, self.members.get(name))).collect() }
     }
 
     fn by_order(&self) -> Chain {

@@ -22,6 +22,9 @@ pub(crate) struct Told {
     pub(crate) methods: Vec<String>,
     pub(crate) operations: Vec<String>,
     pub(crate) inbound: Vec<String>,
+    pub(crate) outbound: Vec<String>,
+    /// Its outbound transform asks who gets the message.
+    pub(crate) asks_who: bool,
     pub(crate) events: Option<EventKinds>,
     pub(crate) timer_seconds: Option<u32>,
 }
@@ -35,6 +38,10 @@ pub(crate) struct Claims {
     pub(crate) operations: Vec<TopicFilter>,
     /// What its inbound transform works on.
     pub(crate) inbound: Vec<TopicFilter>,
+    /// What its outbound transform works on.
+    pub(crate) outbound: Vec<TopicFilter>,
+    /// It asks who gets the message.
+    pub(crate) asks_who: bool,
     /// Which events it wants.
     pub(crate) events: Option<EventKinds>,
     /// Between two calls of its timer.
@@ -54,6 +61,11 @@ impl Claims {
                 Some(topics) => topics.clone(),
                 None => topics("inbound-transform", &told.inbound)?,
             },
+            outbound: match &manifest.transform.outbound {
+                Some(topics) => topics.clone(),
+                None => topics("outbound-transform", &told.outbound)?,
+            },
+            asks_who: told.asks_who,
             events: told.events,
             timer: told.timer_seconds.map(interval).transpose()?,
         })

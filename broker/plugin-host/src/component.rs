@@ -43,14 +43,16 @@ const LENT: [&str; 14] = [
 const TYPES: [&str; 4] = ["types", "permissions", "grants", "messages"];
 
 /// Hooks that the host asks.
-const HOOKS: [&str; 7] = [
+const HOOKS: [&str; 9] = [
     "authenticator",
     "enhanced-authenticator",
     "authorizer",
     "operation-authorizer",
     "inbound-transform",
+    "outbound-transform",
     "events",
     "timer",
+    "admin-authenticator",
 ];
 
 /// A component that this host can try to link.

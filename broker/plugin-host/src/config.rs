@@ -15,6 +15,8 @@ pub struct Config {
     pub chain: Option<Vec<String>>,
     /// Chains of listeners that have their own.
     pub listener_chains: BTreeMap<Arc<str>, Vec<String>>,
+    /// Names of the chain of the admin API, in order; empty = nobody logs in there.
+    pub admin_chain: Vec<String>,
     /// Folders inside which `[files]` of manifests must lie, after symbolic links are resolved.
     pub file_roots: Vec<PathBuf>,
     /// The broker's data folder: machine code is cached in `aot/` (0700), decisions of admins in
@@ -46,6 +48,7 @@ impl Config {
             dir,
             chain: None,
             listener_chains: BTreeMap::new(),
+            admin_chain: Vec::new(),
             data_dir: data_dir.into(),
             require_manifest: false,
             trust: Arc::default(),

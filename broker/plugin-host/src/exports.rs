@@ -8,8 +8,8 @@ use wasmtime::{
 
 use crate::{
     bindings::exports::portcullis::plugin::{
-        authenticator, authorizer, enhanced_authenticator, events, inbound_transform,
-        operation_authorizer, plugin, timer,
+        admin_authenticator, authenticator, authorizer, enhanced_authenticator, events,
+        inbound_transform, operation_authorizer, outbound_transform, plugin, timer,
     },
     claims::Told,
     hooks::events::kinds,
@@ -78,8 +78,10 @@ hooks! {
     authorizer = "authorizer",
     operation_authorizer = "operation-authorizer",
     inbound_transform = "inbound-transform",
+    outbound_transform = "outbound-transform",
     events = "events",
     timer = "timer",
+    admin_authenticator = "admin-authenticator",
 }
 
 impl Exports {
@@ -94,6 +96,11 @@ impl Exports {
         }
         if let Some(hook) = &self.inbound_transform {
             told.inbound = hook.call_topics(&mut *store).await?;
+        }
+        if let Some(hook) = &self.outbound_transform {
+            let claim = hook.call_claims(&mut *store).await?;
+            told.outbound = claim.topics;
+            told.asks_who = claim.scope == outbound_transform::Scope::Subscriber;
         }
         if let Some(hook) = &self.events {
             told.events = Some(kinds(hook.call_wanted(&mut *store).await?));

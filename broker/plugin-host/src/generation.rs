@@ -5,6 +5,7 @@
 //! alone. [`Generation::ask`] is one call from admission to answer.
 
 use std::{
+    future::Future,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,7 +15,9 @@ use std::{
 
 use access::{PluginFailure, PluginFailureKind, PluginState};
 use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
 use telemetry::Escaped;
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{Component, InstancePre, types::ComponentItem};
 
 use crate::{
@@ -33,6 +36,11 @@ use crate::{
     sources::Granted,
     stats::FailureCounts,
 };
+
+mod recorded;
+mod replayer;
+
+pub(crate) use replayer::Replayer;
 
 /// Largest argument of a call, and its share of the guest's memory.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
@@ -56,6 +64,8 @@ pub(crate) struct Generation {
     pub(crate) name: Arc<str>,
     /// Its hash, hexadecimal.
     pub(crate) id: String,
+    /// SHA-256 of the component alone, hexadecimal.
+    pub(crate) component_sha256: String,
     /// The first characters of it.
     pub(crate) short: Arc<str>,
     /// Hooks that it exports.
@@ -186,6 +196,7 @@ impl Generation {
         log: Arc<LogRate>,
     ) -> Result<Arc<Self>, Rejected> {
         let Contents { wasm, files, id } = contents;
+        let component_sha256 = sha256(&wasm);
         let compiled = compile(runtime, wasm, Some(manifest.clone())).await?;
         let name: Arc<str> = name.into();
         let short: Arc<str> = id.get(..12).unwrap_or(&id).into();
@@ -210,6 +221,7 @@ impl Generation {
         Ok(Arc::new(Self {
             name,
             id,
+            component_sha256,
             short,
             hook_names: compiled.hook_names,
             imports: compiled.imports,
@@ -242,8 +254,15 @@ impl Generation {
     /// One call: admission, a place, an instance, the guest, the answer. Every way out but an
     /// answer is a failure.
     pub(crate) async fn ask<C: Call>(self: &Arc<Self>, call: C) -> Result<C::Reply, PluginFailure> {
+        self.counted(self.ask_uncounted(call)).await
+    }
+
+    async fn counted<T>(
+        &self,
+        asking: impl Future<Output = Result<T, PluginFailure>>,
+    ) -> Result<T, PluginFailure> {
         let started = Instant::now();
-        let answer = self.ask_uncounted(call).await;
+        let answer = asking.await;
         let elapsed = started.elapsed();
         let counters = &self.counters;
         counters.calls.fetch_add(1, Ordering::Relaxed);
@@ -267,6 +286,20 @@ impl Generation {
     }
 
     async fn ask_uncounted<C: Call>(self: &Arc<Self>, call: C) -> Result<C::Reply, PluginFailure> {
+        let held = self.admit(&call).await?;
+        let generation = Arc::clone(self);
+        Guarded::new(async move {
+            let _held = held;
+            generation.enter(&call).await
+        })
+        .await
+    }
+
+    /// What a call holds while it runs: its turn among those who verify passwords, and a place.
+    async fn admit<C: Call>(
+        &self,
+        call: &C,
+    ) -> Result<(Option<OwnedSemaphorePermit>, OwnedSemaphorePermit), PluginFailure> {
         let bytes = call.bytes();
         let bytes_max = REQUEST_BYTES_MAX.min(self.factory.memory_bytes / REQUEST_MEMORY_SHARE);
         if bytes > bytes_max {
@@ -288,12 +321,7 @@ impl Generation {
             let message = format!("all {places} places are taken");
             failure(PluginFailureKind::Busy, message)
         })?;
-        let generation = Arc::clone(self);
-        Guarded::new(async move {
-            let _held = (admission, place);
-            generation.enter(&call).await
-        })
-        .await
+        Ok((admission, place))
     }
 
     /// The instance is out of the pool while it runs: whatever ends the call other than well loses
@@ -337,7 +365,7 @@ impl Generation {
 
     /// Takes what a login needs, without a wait.
     #[cfg(test)]
-    pub(crate) fn admit_at_once(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
+    pub(crate) fn admit_at_once(&self) -> Option<OwnedSemaphorePermit> {
         self.factory.lent.passwords.as_ref()?.admit_at_once()
     }
 
@@ -364,6 +392,11 @@ impl Generation {
 /// may not cost calls much more than it did at first.
 fn making_cpu_again(call: Duration, used: Duration) -> Duration {
     used.saturating_mul(INIT_AGAIN_FACTOR).clamp(call, call.saturating_mul(INIT_CPU_FACTOR))
+}
+
+/// SHA-256 of a component, hexadecimal.
+pub fn sha256(wasm: &[u8]) -> String {
+    Sha256::digest(wasm).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Stands in the log for a component that is only looked at.

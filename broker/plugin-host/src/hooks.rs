@@ -1,19 +1,22 @@
 //! A generation behind the traits of `access`: one file per hook, with what the guest is asked, what
 //! it answers, and what of the answer is not taken.
 
-mod authenticator;
-mod authorizer;
-mod enhanced_authenticator;
+pub(crate) mod admin_authenticator;
+pub(crate) mod authenticator;
+pub(crate) mod authorizer;
+pub(crate) mod enhanced_authenticator;
 pub(crate) mod events;
 mod inbound_transform;
-mod operation_authorizer;
+pub(crate) mod operation_authorizer;
+mod outbound_transform;
 pub(crate) mod timer;
 
 use std::sync::Arc;
 
 use access::{Hooks, PluginFailure};
+use serde::Serialize;
 
-use crate::{generation::Generation, instance::Call};
+use crate::{generation::Generation, instance::Call, recording::Recorded};
 
 /// A live generation as chains see it.
 pub(crate) struct Hook(pub(crate) Arc<Generation>);
@@ -25,7 +28,27 @@ impl Hook {
         call: C,
         take: impl FnOnce(C::Reply) -> Result<T, PluginFailure>,
     ) -> Result<T, PluginFailure> {
-        let taken = take(self.0.ask(call).await?);
+        self.take(self.0.ask(call).await?, take)
+    }
+
+    /// The same as part of a decision.
+    async fn decide<C: Recorded, T>(
+        &self,
+        call: C,
+        take: impl FnOnce(C::Reply) -> Result<T, PluginFailure>,
+    ) -> Result<T, PluginFailure>
+    where
+        C::Reply: Clone + Serialize + Sync,
+    {
+        self.take(self.0.decide(call).await?, take)
+    }
+
+    fn take<A, T>(
+        &self,
+        answer: A,
+        take: impl FnOnce(A) -> Result<T, PluginFailure>,
+    ) -> Result<T, PluginFailure> {
+        let taken = take(answer);
         if let Err(error) = &taken {
             self.0.refused(error);
         }
@@ -43,6 +66,7 @@ pub(crate) fn of(generation: &Arc<Generation>) -> Hooks {
         authorizer: exports("authorizer").then(|| hook() as _),
         operation_authorizer: exports("operation-authorizer").then(|| hook() as _),
         inbound_transform: exports("inbound-transform").then(|| hook() as _),
-        outbound_transform: None,
+        outbound_transform: exports("outbound-transform").then(|| hook() as _),
+        admin_authenticator: exports("admin-authenticator").then(|| hook() as _),
     }
 }

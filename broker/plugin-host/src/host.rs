@@ -87,9 +87,10 @@ impl PluginHost {
         &self,
         chain: Option<Vec<String>>,
         listener_chains: BTreeMap<Arc<str>, Vec<String>>,
+        admin_chain: Vec<String>,
     ) {
         let (answer, done) = oneshot::channel();
-        let plan = Plan { chain, listener_chains };
+        let plan = Plan { chain, listener_chains, admin_chain };
         if self.orders.send(Order::Plan(plan, answer)).await.is_err() || done.await.is_err() {
             tracing::error!("the plugin loader has ended; chains stay as they are");
         }

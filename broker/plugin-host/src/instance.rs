@@ -2,6 +2,7 @@
 //! pools.
 
 use std::{
+    collections::VecDeque,
     future::Future,
     sync::Arc,
     time::{Duration, Instant},
@@ -17,6 +18,7 @@ use crate::{
     claims::Told,
     exports::{Exports, Indices},
     failure::{classify, reported},
+    recording::{Note, Tape, Taped},
     wasi::Wasi,
 };
 
@@ -37,6 +39,8 @@ pub(crate) struct State {
     pub(crate) lent: Arc<Lent>,
     /// WASI, once it is used.
     pub(crate) wasi: Option<Box<Wasi>>,
+    /// What it is told, where that is recorded or told again.
+    pub(crate) tape: Tape,
 }
 
 /// A question to a hook, with everything that the guest is to see.
@@ -78,6 +82,8 @@ pub(crate) struct Instance {
     /// When it was last parked.
     pub(crate) parked: Instant,
     calls: u32,
+    /// What it was told in `init`, sealed; `None` = more than is kept.
+    init: Option<Arc<[u8]>>,
 }
 
 impl Instance {
@@ -91,7 +97,13 @@ impl Instance {
     ) -> Result<Self, PluginFailure> {
         let (memory_bytes, allowance) = limits;
         let meter = Meter::new(allowance);
-        let state = State { meter, memory: MemoryCap::new(memory_bytes), lent, wasi: None };
+        let state = State {
+            meter,
+            memory: MemoryCap::new(memory_bytes),
+            lent,
+            wasi: None,
+            tape: Tape::Off,
+        };
         let mut store = Store::new(pre.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(CROSSING_BYTES_MAX);
@@ -100,7 +112,7 @@ impl Instance {
         match Self::link(&mut store, pre, indices).await {
             Ok(exports) => {
                 let born = Instant::now();
-                Ok(Self { store, exports, born, parked: born, calls: 0 })
+                Ok(Self { store, exports, born, parked: born, calls: 0, init: None })
             }
             Err(error) => {
                 let state = store.data();
@@ -132,7 +144,12 @@ impl Instance {
     /// `init`, on the account of the instantiation. Returns the CPU time that both took.
     pub(crate) async fn init(&mut self) -> Result<Duration, PluginFailure> {
         self.store.set_epoch_deadline(1);
+        let state = self.store.data_mut();
+        if state.lent.runtime.sealer.is_some() && !state.tape.is_playing() {
+            state.tape.record();
+        }
         let done = self.exports.plugin.call_init(&mut self.store).await;
+        self.init = self.sealed_notes().map(Arc::from);
         done.map_err(|error| self.classify(&error))?.map_err(reported)?;
         let meter = &mut self.store.data_mut().meter;
         // What is over the budget since the last tick is less than a tick, and the work is done.
@@ -166,6 +183,33 @@ impl Instance {
         let answer = call.enter(&self.exports, &mut self.store).await;
         let answer = answer.map_err(|error| self.classify(&error))?;
         Ok(answer.map_err(reported))
+    }
+
+    /// From now on it is written down what it is told.
+    pub(crate) fn record(&mut self) {
+        self.store.data_mut().tape.record();
+    }
+
+    /// What it was told since [`Self::record`], and when it was made.
+    pub(crate) fn taped(&mut self) -> Taped {
+        Taped { init: self.init.clone(), call: self.sealed_notes() }
+    }
+
+    fn sealed_notes(&mut self) -> Option<Vec<u8>> {
+        let state = self.store.data_mut();
+        let sealer = state.lent.runtime.sealer.as_ref()?;
+        let json = state.tape.stop_recording()?.json()?;
+        Some(sealer.seal(json))
+    }
+
+    /// Whatever it asks from now on is answered from here, in this order.
+    pub(crate) fn play(&mut self, notes: VecDeque<Note>) {
+        self.store.data_mut().tape = Tape::Playing(notes);
+    }
+
+    /// How many of those answers it did not ask for.
+    pub(crate) fn unplayed(&self) -> usize {
+        self.store.data().tape.left()
     }
 
     /// Whether it may answer another call.

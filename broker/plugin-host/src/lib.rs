@@ -36,10 +36,13 @@ mod instance;
 mod loader;
 mod manifest;
 mod pool;
+mod recording;
 mod remembered;
+mod replay;
 mod runtime;
 mod sources;
 mod stats;
+mod taped;
 mod trust;
 mod turnstile;
 mod wasi;
@@ -54,11 +57,13 @@ pub use capability::{
 };
 pub use component::componentize_go;
 pub use config::Config;
+pub use generation::sha256;
 pub use host::{PluginHost, StartError};
 pub use inspect::{
     Inspection, Lending, Loaded, check_plugin, check_standing, componentize, inspect, load_plugin,
 };
 pub use manifest::{Isolation, Limits, Manifest, ManifestError};
+pub use replay::{Recording, Replay, Replayed};
 pub use sources::{Secret, Sources};
 pub use stats::Stats;
 pub use trust::{Signed, Trust, new_key, sign};

@@ -122,6 +122,7 @@ impl Loader {
             plan: Plan {
                 chain: config.chain.clone(),
                 listener_chains: config.listener_chains.clone(),
+                admin_chain: config.admin_chain.clone(),
             },
             require_manifest: config.require_manifest,
             quiet_period: config.quiet_period,
@@ -373,6 +374,7 @@ impl Loader {
             folder_error: self.folder_error.as_deref(),
         };
         let (default, by_listener) = chains.build(&self.plan);
+        self.gate.set_admin_chain(chains.admin(&self.plan));
         // The view first: who sees the new chain also sees what is in it.
         self.view.store(Arc::new(self.snapshot()));
         let in_force = chains.in_force(&default, &by_listener);

@@ -8,14 +8,10 @@ use std::{
 
 use access::BrokerForPlugins;
 use telemetry::PluginMetrics;
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::Linker;
 
 use crate::{
     aot::AotCache,
-    bindings::portcullis::plugin::{
-        broker, cache_control, clock, config, crypto, files, http_client, jwt, keys, log, metrics,
-        random, secrets, state, types,
-    },
     capability::{
         cache_control::Everybody, http_client::HttpClients, password_threads::PasswordThreads,
         state::StateStores,
@@ -23,9 +19,10 @@ use crate::{
     engine::{self, HostEngine},
     instance::State,
     pool::Pools,
+    recording::Sealer,
     sources::{Lendable, Sources},
     stats::Stats,
-    wasi,
+    taped, wasi,
 };
 
 /// What others own and plugins may use.
@@ -63,6 +60,8 @@ pub(crate) struct Runtime {
     pub(crate) http: HttpClients,
     /// The broker, once it is up.
     pub(crate) broker: OnceLock<Arc<dyn BrokerForPlugins>>,
+    /// Seals what is secret in recordings; `None` = nothing is recorded.
+    pub(crate) sealer: Option<Sealer>,
     /// When all permissions are asked for anew.
     pub(crate) everybody: Everybody,
 }
@@ -95,9 +94,16 @@ impl Runtime {
             state: StateStores::new(data_dir),
             http: HttpClients::default(),
             broker: OnceLock::new(),
+            sealer: sealer(data_dir),
             everybody: Everybody::default(),
         })
     }
+}
+
+/// Without a key nothing is recorded: what is secret must not be there to be read.
+fn sealer(data_dir: Option<&Path>) -> Option<Sealer> {
+    let sealer = Sealer::open(data_dir);
+    sealer.inspect_err(|error| tracing::warn!(%error, "calls of plugins are not recorded")).ok()
 }
 
 fn with_wasi(mut linker: Linker<State>) -> wasmtime::Result<Linker<State>> {
@@ -107,20 +113,6 @@ fn with_wasi(mut linker: Linker<State>) -> wasmtime::Result<Linker<State>> {
 
 fn linker(engine: &HostEngine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(&engine.engine);
-    types::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    config::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    files::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    clock::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    random::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    crypto::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    secrets::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    keys::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    jwt::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    metrics::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    state::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    http_client::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    cache_control::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    broker::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    taped::add_to_linker(&mut linker)?;
     Ok(linker)
 }

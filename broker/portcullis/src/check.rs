@@ -57,7 +57,9 @@ fn plugin_names(config: &Config, problems: &mut Vec<String>) -> BTreeSet<String>
         }
     };
     let listeners = config.listeners.iter().map(|l| ("listeners.chain", &l.chain));
-    for (key, chain) in listeners.chain([("plugins.chain", &config.plugins.chain)]) {
+    let admin = Some(config.admin.chain.clone());
+    let others = [("plugins.chain", &config.plugins.chain), ("admin.chain", &admin)];
+    for (key, chain) in listeners.chain(others) {
         for name in chain.iter().flatten().filter(|name| !names.contains(&name.value)) {
             let (line, value) = (name.line, &name.value);
             let found: Vec<_> = names.iter().map(String::as_str).collect();
@@ -107,7 +109,7 @@ async fn check_plugin(config: &Config, name: &str, problems: &mut Vec<String>) {
 /// What the broker would remember or a manifest would say against a plugin that stands in a chain.
 fn check_standing(config: &Config, problems: &mut Vec<String>) {
     let chains = config.listeners.iter().filter_map(|listener| listener.chain.as_ref());
-    let chains = chains.chain(config.plugins.chain.as_ref());
+    let chains = chains.chain(config.plugins.chain.as_ref()).chain([&config.admin.chain]);
     let named = chains.flatten().map(|name| name.value.clone()).collect();
     let dir = &config.plugins.dir.value;
     problems.extend(plugin_host::check_standing(dir, &config.data_dir, &named));

@@ -104,6 +104,15 @@ pub(crate) enum PluginCommand {
         #[arg(long)]
         key: PathBuf,
     },
+    /// Ask plugins again what they were asked in recorded decisions: do they answer the same?
+    Replay {
+        /// Configuration of the broker that recorded them
+        #[arg(long, short)]
+        config: PathBuf,
+        /// Answers of GET /api/v1/decisions/ID/recording
+        #[arg(required = true, value_name = "FILE")]
+        recordings: Vec<PathBuf>,
+    },
     /// Ask a plugin without a broker and compare its answers with what a file expects
     Test {
         /// Component; its manifest NAME.toml counts if it lies beside

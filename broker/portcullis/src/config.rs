@@ -64,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// What the broker publishes about itself.
     pub(crate) sys: SysConfig,
+    /// Decisions that are kept, of each kind.
+    pub(crate) decisions: usize,
     /// Secrets, keys and token verifiers for plugins.
     pub(crate) sources: Sources,
 }
@@ -161,6 +163,7 @@ impl Config {
         let store = store::read(root.table("store"), folder, data_dir.as_deref());
         let limits = limits::read(root.table("limits"));
         let sys = services::read_sys(root.table("sys"));
+        let decisions = services::read_decisions(root.table("decisions"));
         let sources = sources::read(&mut root);
         root.finish();
         Some(Self {
@@ -175,6 +178,7 @@ impl Config {
             store,
             limits,
             sys,
+            decisions,
             sources,
         })
     }
@@ -208,9 +212,11 @@ impl Config {
             protocol_versions: new.protocol_versions,
             limits: new.limits,
             sys: new.sys,
+            decisions: new.decisions,
             sources: new.sources,
             listeners,
             plugins: Plugins { chain: new.plugins.chain, ..self.plugins.clone() },
+            admin: Admin { chain: new.admin.chain, ..self.admin.clone() },
             ..self.clone()
         }
     }

@@ -52,7 +52,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         // Its own lines tell the story; the log adds who was refused and why.
         Command::Quickstart { .. } => "warn",
         Command::Check { .. } => "error",
-        Command::Plugin(PluginCommand::Test { .. }) => "warn",
+        Command::Plugin(PluginCommand::Test { .. } | PluginCommand::Replay { .. }) => "warn",
         _ => "info",
     };
     logging::start(line.log_format, line.log_level.as_deref().unwrap_or(default))?;
@@ -70,6 +70,9 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Plugin(PluginCommand::Check { file }) => within_runtime(plugin::check::run(&file)),
         Command::Plugin(PluginCommand::Keygen { key }) => plugin::sign::keygen(&key),
         Command::Plugin(PluginCommand::Sign { file, key }) => plugin::sign::sign(&file, &key),
+        Command::Plugin(PluginCommand::Replay { config, recordings }) => {
+            within_runtime(plugin::replay::run(&config, &recordings))
+        }
         Command::Plugin(PluginCommand::Test { file, cases, fuzz, seed }) => {
             within_runtime(plugin::test::run(&file, cases.as_deref(), fuzz.map(|n| (n, seed))))
         }

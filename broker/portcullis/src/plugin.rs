@@ -3,5 +3,6 @@
 pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod new;
+pub(crate) mod replay;
 pub(crate) mod sign;
 pub(crate) mod test;

@@ -10,7 +10,7 @@ use std::{
     os::unix::fs::DirBuilderExt,
     path::Path,
     sync::{Arc, OnceLock},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use access::{BrokerForPlugins, Gate, PluginManager};
@@ -36,6 +36,7 @@ pub(crate) struct Service {
     broker: Arc<Broker>,
     plugins: Arc<PluginHost>,
     admin: AdminServer,
+    gate: Arc<Gate>,
     /// Closed last: connections that end write to it.
     store: Option<Arc<FileStore>>,
 }
@@ -49,6 +50,8 @@ impl Service {
         let (store, kept) = open_store(&config.store).await?;
         let metrics = Metrics::new();
         let gate = Arc::new(Gate::new(since_start));
+        gate.decisions().keep(config.decisions);
+        gate.decisions().number_from(first_decision());
         let plugin_metrics = metrics.plugins.clone();
         let host = plugin_host::Config { plugin_metrics, ..plugin_host_config(&config) };
         let plugins = PluginHost::start(host, Arc::clone(&gate))
@@ -66,14 +69,14 @@ impl Service {
         let state = AdminState {
             broker: Arc::clone(&broker) as Arc<dyn BrokerHandle>,
             plugins: Arc::clone(&plugins) as Arc<dyn PluginManager>,
-            gate,
+            gate: Arc::clone(&gate),
             metrics,
             ready_checks: Vec::new(),
         };
         let admin = admin::start(admin_config(&config), state)
             .await
             .map_err(|error| Failure::Refused(sentence(&error)))?;
-        Ok(Self { config, descriptors, broker, plugins, admin, store })
+        Ok(Self { config, descriptors, broker, plugins, admin, gate, store })
     }
 
     /// The listeners that are bound.
@@ -113,9 +116,10 @@ impl Service {
         // Not `new` itself: a listener that it removes or renames stays bound under its old name
         // until a restart, and must not lose its own chain for the default one.
         self.config = self.config.with_live_part_of(new);
+        self.gate.decisions().keep(self.config.decisions);
         self.broker.reconfigure(live_config(&self.config, self.descriptors));
         let plugins = plugin_host_config(&self.config);
-        self.plugins.set_chains(plugins.chain, plugins.listener_chains).await;
+        self.plugins.set_chains(plugins.chain, plugins.listener_chains, plugins.admin_chain).await;
         self.plugins.set_sources(plugins.sources).await;
         tracing::info!(config = %self.config.file.display(), "reloaded");
         Ok(())
@@ -195,12 +199,20 @@ fn plugin_host_config(config: &Config) -> plugin_host::Config {
     plugin_host::Config {
         chain: config.plugins.chain.as_ref().map(names),
         listener_chains: chains.collect(),
+        admin_chain: names(&config.admin.chain),
         file_roots: config.plugins.file_roots.clone(),
         require_manifest: config.plugins.require_manifest,
         trust: Arc::clone(&config.plugins.trust),
         sources: config.sources.clone(),
         ..plugin_host::Config::new(&config.plugins.dir.value, &config.data_dir)
     }
+}
+
+/// Names of decisions go on where no earlier process can have come to: that made fewer than a million a
+/// millisecond.
+fn first_decision() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or_default() << 20
 }
 
 fn names(chain: &Chain) -> Vec<String> {
@@ -214,6 +226,8 @@ fn admin_config(config: &Config) -> admin::Config {
         metrics_open: config.admin.metrics_open,
         allow_remote: config.admin.allow_remote,
         host_names: config.admin.names.clone(),
+        roles: config.admin.roles.clone(),
+        login_ttl: config.admin.login_ttl,
     }
 }
 

@@ -10,7 +10,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use access::{Authenticated, Event, EventKinds, Gate, Permissions, Refusal};
+use access::{
+    Authenticated, BrokerForPlugins, Event, EventKinds, Gate, Permissions, Refusal, Whose,
+};
 use arc_swap::ArcSwap;
 use codec::ReasonCode;
 use limits::{ConnectionRate, Flapping, LoginBackoff};
@@ -89,7 +91,7 @@ impl Core {
     pub(crate) async fn refresh(&self, client: &Authenticated) -> Result<Authenticated, Refusal> {
         let _slot = self.refresh_slots.acquire().await;
         let begun = Instant::now();
-        let (refreshed, _) = self.gate.refresh(client).await;
+        let (refreshed, _) = self.gate.refresh(client, self.now_unix()).await;
         self.metrics.permissions_seconds.observe(begun.elapsed().as_secs_f64());
         refreshed
     }
@@ -340,6 +342,10 @@ impl BrokerHandle for Broker {
 
     fn disconnect(&self, client_id: &str, reason: ReasonCode) -> bool {
         self.core.sessions.get(client_id).is_some_and(|handle| handle.close(reason))
+    }
+
+    fn take_back(&self, whose: Whose<'_>) {
+        BrokerForPlugins::invalidate(self, whose);
     }
 
     fn listeners(&self) -> Vec<ListenerInfo> {

@@ -12,11 +12,10 @@ use std::{
 };
 
 use access::{
-    Application, Authenticated, BoxFuture, MessageHooks, NotAuthorized, Operation, PublishRequest,
-    Publisher, Rejected, Ruled, Source, SubscribeRequest, Transformed,
+    About, Application, Authenticated, BoxFuture, MessageHooks, NotAuthorized, Operation,
+    PublishRequest, Publisher, Rejected, Ruled, Source, SubscribeRequest, Transformed,
 };
 use codec::{Publish, QoS, ReasonCode, Will};
-use limits::Sizes;
 use session::WillMessage;
 use topic::{SubscriptionFilter, TopicName};
 
@@ -100,17 +99,19 @@ impl Rulings {
 /// Asks every plugin that has a say about a message: may it be published, and as what?
 /// `known` = what the operation authorizers said before.
 pub(crate) async fn judge(
+    core: &Core,
     authenticated: &Authenticated,
     (source, message): (Source, Application),
     known: Option<Ruled>,
-    sizes: &Sizes,
 ) -> Judged {
+    let live = core.live.load_full();
+    let sizes = &live.limits.sizes;
     let hooks = authenticated.hooks();
     let request = |message: &Application| {
         let (qos, retain, bytes) = (message.qos, message.retain, message.payload.len());
         (message.topic.clone(), qos, retain, bytes)
     };
-    let (permitted, ruled) = permit(authenticated, request(&message), known).await;
+    let (permitted, ruled) = permit(core, authenticated, request(&message), known).await;
     if let Err(denied) = permitted {
         return Judged { ruled, result: Err(MessageRefused::Denied(denied)) };
     }
@@ -124,7 +125,7 @@ pub(crate) async fn judge(
             match valid {
                 false => Err(MessageRefused::Topic(changed.topic)),
                 // The publisher needs the permission for where it goes now.
-                true => match permit(authenticated, request(&changed), None).await.0 {
+                true => match permit(core, authenticated, request(&changed), None).await.0 {
                     Ok(()) => Ok(Transformed::Changed(changed)),
                     Err(denied) => Err(MessageRefused::Denied(denied)),
                 },
@@ -137,9 +138,9 @@ pub(crate) async fn judge(
 
 /// The same for a Will Message.
 pub(crate) async fn judge_will(
+    core: &Core,
     authenticated: &Authenticated,
     will: &WillMessage,
-    sizes: &Sizes,
 ) -> Result<Transformed, MessageRefused> {
     let message = &will.message;
     let topic = message.topic().as_str();
@@ -151,11 +152,12 @@ pub(crate) async fn judge_will(
     };
     let application =
         Application { message_expiry_seconds: will.expiry_seconds, ..application(topic, &message) };
-    judge(authenticated, (Source::Will, application), None, sizes).await.result
+    judge(core, authenticated, (Source::Will, application), None).await.result
 }
 
 /// By rules, and by the operation authorizers that claim the topic.
 async fn permit(
+    core: &Core,
     authenticated: &Authenticated,
     (topic, qos, retain, payload_bytes): (String, QoS, bool, usize),
     known: Option<Ruled>,
@@ -170,14 +172,34 @@ async fn permit(
     let operation = Operation::publish(&request, payload_bytes);
     let ruled = match known {
         Some(ruled) => ruled,
-        None => hooks.rule(authenticated.subject(), &operation).await,
+        None => rule(core, authenticated, &operation).await,
     };
     let permitted = permissions.permit_publish_ruled(request, &ruled).map(drop);
     (permitted, Some((operation, ruled)))
 }
 
+/// Asks the operation authorizers, and keeps what they said among the decisions.
+async fn rule(core: &Core, authenticated: &Authenticated, operation: &Operation) -> Ruled {
+    let making = core.gate.decisions().begin();
+    let asking = authenticated.hooks().rule(authenticated.subject(), operation);
+    let ruled = access::deciding(&making, asking).await;
+    let about = match operation.clone() {
+        Operation::Publish { topic, qos, retain, .. } => About::Publish { topic, qos, retain },
+        Operation::Subscribe { filter, qos, share_name } => About::Subscribe {
+            filter: match share_name {
+                Some(share) => format!("$share/{share}/{filter}"),
+                None => filter,
+            },
+            qos,
+        },
+    };
+    let why = (ruled.word.as_ref().err(), Vec::new());
+    core.gate.note_operation(&making, authenticated, about, why, core.now_unix());
+    ruled
+}
+
 /// A message as transforms see it.
-fn application(topic: &str, publish: &Publish<'_>) -> Application {
+pub(crate) fn application(topic: &str, publish: &Publish<'_>) -> Application {
     let text = |text: Option<&str>| text.map(str::to_owned);
     let properties = publish.user_properties.iter();
     Application {
@@ -316,9 +338,7 @@ impl Connection {
         let message = application(topic, publish);
         let (core, authenticated) = (Arc::clone(&self.core), Arc::clone(&self.authenticated));
         let judging = Box::pin(async move {
-            let live = core.live.load_full();
-            let sizes = &live.limits.sizes;
-            let judged = judge(&authenticated, (Source::Publish, message), known, sizes).await;
+            let judged = judge(&core, &authenticated, (Source::Publish, message), known).await;
             Answer::Publish(Box::new(judged))
         });
         match self.ask_plugins(judging)? {
@@ -350,11 +370,12 @@ impl Connection {
                     Some(answer) => answer,
                     None => {
                         let authenticated = Arc::clone(&self.authenticated);
+                        let core = Arc::clone(&self.core);
                         let (filter, operation) =
                             (filter.clone(), Operation::subscribe(&filter, qos));
                         let asking = Box::pin(async move {
-                            let (hooks, subject) = (authenticated.hooks(), authenticated.subject());
-                            Answer::Subscribe(filter, qos, hooks.rule(subject, &operation).await)
+                            let ruled = rule(&core, &authenticated, &operation).await;
+                            Answer::Subscribe(filter, qos, ruled)
                         });
                         let Some(answer) = self.ask_plugins(asking) else { return false };
                         answer

@@ -11,8 +11,8 @@ use std::{
 };
 
 use access::{
-    Authenticated, Connection as Claim, Credentials, Event, EventKinds, Hook, LinkReport, Password,
-    Refusal, Who, WillSummary,
+    Authenticated, Connection as Claim, Credentials, DecisionId, Event, EventKinds, Hook,
+    LinkReport, Password, Refusal, Who, WillSummary,
 };
 use codec::{ConnAck, Connect, Decoded, Packet, PacketType, ProtocolVersion, ReasonCode, decode};
 use limits::Claimant;
@@ -99,6 +99,14 @@ pub(crate) enum Refused {
 
 impl Refused {
     /// The code for CONNACK; `None` = close without a word.
+    /// The decision that refused, where the chain did.
+    fn decision(&self) -> Option<DecisionId> {
+        match self {
+            Self::ByChain(refusal) => refusal.decision,
+            _ => None,
+        }
+    }
+
     fn reason_code(&self) -> Option<ReasonCode> {
         match self {
             Self::Approach(_) | Self::WebSocket(_) => None,
@@ -601,6 +609,7 @@ async fn refuse(arrival: &mut Arrival, connect: Option<&Connect>, refused: &Refu
         listener: &arrival.listener.name,
         remote: arrival.remote,
         reason: reason.unwrap_or(ReasonCode::UnspecifiedError),
+        decision: refused.decision().as_ref().map(|id| id as &dyn std::fmt::Display),
         cause: refused,
     }
     .emit(&arrival.core.metrics);

@@ -39,6 +39,7 @@ use crate::{
     held::Held,
     load::Loading,
     memo::Memo,
+    outbound::Working,
     refresh::Refresh,
     retained,
     sessions::{SessionHandle, State},
@@ -106,6 +107,8 @@ pub(crate) struct Connection {
     packet_bytes_max: usize,
     /// Plugins that are asked about the next packet.
     pub(crate) asking: Option<Box<Asking>>,
+    /// Plugins that work on what is sent to it.
+    pub(crate) working: Option<Box<Working>>,
     /// What operation authorizers said on PUBLISH.
     pub(crate) rulings: Rulings,
     /// When a refused PUBLISH was last told of.
@@ -197,6 +200,7 @@ impl Connection {
             rate,
             again: begin.again,
             asking: None,
+            working: None,
             rulings: Rulings::default(),
             denied_at: None,
             is_delayed: false,
@@ -287,6 +291,9 @@ impl Connection {
         self.poll_timers(cx, now)?;
         if self.handle.key.is_some() && self.is_usable(now) {
             self.poll_load(cx)?;
+        }
+        if self.authenticated.hooks().has_outbound() && self.is_usable(now) {
+            self.poll_outbound(cx, now)?;
         }
         self.sync(cx, now)?;
         self.poll_output(cx, now)?;
@@ -599,6 +606,10 @@ impl Connection {
             if retained::deliver_page(&self.core.retained, parts, cursor, now, &mut self.counts) {
                 state.retained.finish_first();
             }
+        }
+        if pages > 0 && state.session.may_have_untransformed() {
+            // Those that plugins work on.
+            cx.waker().wake_by_ref();
         }
         // While the client takes nothing, output stays in the session, where its limits count.
         if flows && self.blocked_since.is_none() && state.session.has_output() {

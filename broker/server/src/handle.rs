@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use access::Permissions;
+use access::{Permissions, Whose};
 use codec::ReasonCode;
 
 use crate::ListenerAddress;
@@ -82,6 +82,8 @@ pub trait BrokerHandle: Send + Sync {
     /// Ends the client's connection with DISCONNECT `reason`; `false` = it is not connected. Its Will Message is sent
     /// as for any abnormal end.
     fn disconnect(&self, client_id: &str, reason: ReasonCode) -> bool;
+    /// Permissions are asked for again, whatever is kept of them.
+    fn take_back(&self, whose: Whose<'_>);
     /// The bound listeners; empty before the broker is up.
     fn listeners(&self) -> Vec<ListenerInfo>;
     /// Numbers for status and gauges: connections, sessions, subscriptions, retained messages, retained bytes.

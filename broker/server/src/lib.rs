@@ -28,6 +28,7 @@ mod kept_identity;
 mod listener;
 mod load;
 mod memo;
+mod outbound;
 mod proxy_protocol;
 mod publish;
 mod refresh;

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use access::{Event, EventKinds, NotAuthorized, PublishRequest};
+use access::{About, Event, EventKinds, NotAuthorized, PublishRequest};
 use codec::{
     PacketId, PacketType, ProtocolVersion, Publish, QoS, ReasonCode, encode_acknowledgement,
 };
@@ -93,7 +93,7 @@ impl Connection {
                 self.pass_on(at, publish, permit, now)?
             }
             Err(denied) => {
-                self.tell_denied(at, now);
+                self.tell_denied(at, publish, &denied, now);
                 self.deny(at, publish, &denied)?
             }
         };
@@ -282,13 +282,37 @@ impl Connection {
         Ok(Answer::Refused(denied.reason_code()))
     }
 
-    /// At most once a second: the client decides how often it happens.
-    fn tell_denied(&mut self, at: usize, now: Instant) {
+    /// Whether a refused operation is told of: at most once a second, as the client decides how often it
+    /// happens.
+    pub(crate) fn tells_denied(&mut self, now: Instant) -> bool {
         if self.denied_at.is_some_and(|last| now.duration_since(last) < TOLD_EVERY) {
-            return;
+            return false;
         }
         self.denied_at = Some(now);
-        self.core.gate.tell(EventKinds::PUBLISH_DENIED, || {
+        true
+    }
+
+    fn tell_denied(
+        &mut self,
+        at: usize,
+        publish: &Publish<'_>,
+        denied: &NotAuthorized,
+        now: Instant,
+    ) {
+        if !self.tells_denied(now) {
+            return;
+        }
+        let gate = &self.core.gate;
+        if let Some(known) = self.memo.topics.get(at) {
+            let (topic, qos, retain) = (known.topic.as_str(), publish.qos, publish.retain);
+            let request = PublishRequest { topic, qos, retain };
+            let rules = self.authenticated.permissions().explain_publish(request);
+            let about = About::Publish { topic: topic.to_owned(), qos, retain };
+            let (making, why) = (gate.decisions().begin(), (Some(denied), rules));
+            let at_unix = self.core.now_unix();
+            gate.note_operation(&making, &self.authenticated, about, why, at_unix);
+        }
+        gate.tell(EventKinds::PUBLISH_DENIED, || {
             let topic = self.memo.topics.get(at).map_or("", |known| known.topic.as_str());
             Event::PublishDenied(self.who(), topic.to_owned())
         });

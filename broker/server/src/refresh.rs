@@ -202,6 +202,10 @@ impl Connection {
     }
 
     fn adopt(&mut self, authenticated: Authenticated, now: Instant) {
+        if self.is_stale() {
+            let seconds = self.core.gate.since_change().as_secs_f64();
+            self.core.metrics.revocation_latency_seconds.observe(seconds);
+        }
         let changed = self.refresh.denied
             || !authenticated.permissions().has_same_rules(self.authenticated.permissions());
         self.refresh.renew(&authenticated, now);
@@ -209,6 +213,12 @@ impl Connection {
         self.follow_permissions();
         if changed {
             judge_again(&self.core, &self.handle);
+        }
+        if let Ok(mut state) = self.own() {
+            // What waited for transforms that are gone.
+            let expired = state.session.pump(now) as u64;
+            drop(state);
+            self.counts.dropped("expired", expired);
         }
     }
 

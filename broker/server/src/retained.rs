@@ -322,6 +322,11 @@ pub(crate) fn deliver_page(
                 shared: false,
                 place: None,
             };
+            // What plugins make of it must not stay with what is retained.
+            let copy = session
+                .is_claimed(topic)
+                .then(|| Arc::new(message.with_parts(message.forwarded(), message.payload())));
+            let message = copy.as_ref().unwrap_or(message);
             let mut fanout = Fanout::from_message(message, now, &mut frames);
             let mut keeping = Keeping::new(retained.store.as_deref(), None);
             let delivered = keeping.deliver(handle, session, &mut fanout, &options, now);

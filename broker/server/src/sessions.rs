@@ -19,7 +19,8 @@ use codec::{Connect, ReasonCode};
 use dashmap::{DashMap, Entry};
 use parking_lot::{Mutex, MutexGuard};
 use session::{
-    Attachment, Delivered, DeliveryOptions, Fanout, Session, SessionLimits, WillMessage,
+    Attachment, Delivered, DeliveryOptions, Fanout, OutboundClaims, Session, SessionLimits,
+    WillMessage,
 };
 use store::{Position, SessionKey, Store, Ticket};
 
@@ -304,7 +305,14 @@ impl State {
     /// Messages flow to the connection from now on.
     fn attach(&mut self, connect: &Connect, limits: SessionLimits) {
         self.session.attach(&Attachment::from(connect), limits);
+        self.claim_outbound();
         self.session.set_persistent(self.facts.session_expiry_interval > 0);
+    }
+
+    /// What outbound transforms of the client's chain work on.
+    fn claim_outbound(&mut self) {
+        let topics = self.facts.authenticated.hooks().outbound_topics();
+        self.session.set_outbound_claims(OutboundClaims::new(topics));
     }
 
     /// Whether there is something to go on with.
@@ -406,7 +414,8 @@ impl SessionHandle {
         {
             slot.close = Some(ReasonCode::QuotaExceeded);
         }
-        if matches!(delivered, Delivered::Sent | Delivered::Disconnect) {
+        let wakes_it = matches!(delivered, Delivered::Sent | Delivered::Disconnect);
+        if wakes_it || state.session.may_have_untransformed() {
             wakes.extend(state.wake());
         }
         delivered
@@ -424,6 +433,7 @@ impl SessionHandle {
         if let Some(mut state) = self.own(connection_id) {
             state.permissions = Arc::clone(authenticated.permissions());
             state.facts.authenticated = Arc::clone(authenticated);
+            state.claim_outbound();
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use access::{Event, EventKinds, Permissions, SubscribePermit, SubscribeRequest};
+use access::{About, Event, EventKinds, Permissions, SubscribePermit, SubscribeRequest};
 use codec::{
     Packet, PacketType, QoS, ReasonCode, RetainHandling, SubAck, Subscribe, SubscriptionRequest,
 };
@@ -70,7 +70,7 @@ impl Connection {
 
     /// One filter; the code for SUBACK either way. `ticket`: of what was written down.
     fn subscribe(
-        &self,
+        &mut self,
         request: SubscriptionRequest,
         identifier: Option<u32>,
         ticket: &mut Option<Ticket>,
@@ -81,10 +81,17 @@ impl Connection {
         let live = self.core.live.load();
         live.limits.sizes.check_filter(&text).map_err(|_| ReasonCode::TopicFilterInvalid)?;
         let asked = SubscribeRequest { filter: &filter, qos: options.maximum_qos };
-        let permissions = self.authenticated.permissions();
+        let permissions = &Arc::clone(self.authenticated.permissions());
         let permit = permissions.permit_subscribe(asked).map_err(|denied| {
             SubscribeDenied { client_id: &self.handle.client_id, filter: &text, cause: &denied }
                 .emit(&self.core.metrics);
+            if self.tells_denied(Instant::now()) {
+                let (gate, about) =
+                    (&self.core.gate, About::Subscribe { filter: text.clone(), qos: asked.qos });
+                let why = (Some(&denied), permissions.explain_subscribe(asked));
+                let (making, at_unix) = (gate.decisions().begin(), self.core.now_unix());
+                gate.note_operation(&making, &self.authenticated, about, why, at_unix);
+            }
             denied.reason_code()
         })?;
         let subscription = Subscription { filter, options, identifier };

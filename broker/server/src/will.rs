@@ -110,9 +110,7 @@ async fn publish_changed(
     authenticated: &Authenticated,
     handle: &SessionHandle,
 ) {
-    let live = core.live.load_full();
-    let judged = judge_will(authenticated, will, &live.limits.sizes).await;
-    match judged {
+    match judge_will(core, authenticated, will).await {
         Ok(Transformed::Unchanged) => spread(core, will, handle),
         Ok(Transformed::Swallowed) => {}
         Ok(Transformed::Changed(changed)) => {

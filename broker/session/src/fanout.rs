@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Instant};
 use codec::{ProtocolVersion, PublishHead, QoS};
 use topic::TopicName;
 
-use crate::Message;
+use crate::{Message, OutboundClaims};
 
 /// Buffers for encoded QoS 0 frames, kept by the publisher's connection so that no message
 /// allocates them.
@@ -40,6 +40,8 @@ pub struct Fanout<'a> {
     now: Instant,
     frames: &'a mut Frames,
     message: Option<Arc<Message>>,
+    /// Whether the last of those asked claims it: mostly all subscribers have the same.
+    claimed: Option<(OutboundClaims, bool)>,
 }
 
 impl<'a> Fanout<'a> {
@@ -53,7 +55,19 @@ impl<'a> Fanout<'a> {
     ) -> Self {
         frames.v311.clear();
         frames.v5.clear();
-        Self { topic, forwarded, payload, qos, retain, expiry_seconds, now, frames, message: None }
+        let (message, claimed) = (None, None);
+        Self {
+            topic,
+            forwarded,
+            payload,
+            qos,
+            retain,
+            expiry_seconds,
+            now,
+            frames,
+            message,
+            claimed,
+        }
     }
 
     /// A message that is already kept (retained, a will).
@@ -89,6 +103,18 @@ impl<'a> Fanout<'a> {
     /// Message Expiry Interval in seconds, from now on.
     pub fn expiry_seconds(&self) -> Option<u32> {
         self.expiry_seconds
+    }
+
+    /// Whether transforms work on it.
+    pub(crate) fn is_claimed(&mut self, claims: &OutboundClaims) -> bool {
+        match &self.claimed {
+            Some((last, claimed)) if last.is(claims) => *claimed,
+            _ => {
+                let claimed = claims.claim(self.topic);
+                self.claimed = Some((claims.clone(), claimed));
+                claimed
+            }
+        }
     }
 
     /// The message on the heap, made at the first call.

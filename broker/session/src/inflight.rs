@@ -37,7 +37,10 @@ impl Awaiting {
 /// Everything needed to send a message again.
 #[derive(Clone, Debug)]
 pub(crate) struct Owed {
+    /// As it was published.
     pub(crate) message: Arc<Message>,
+    /// As it goes out, once transforms have worked on it.
+    pub(crate) transformed: Option<Arc<Message>>,
     /// In a session that outlives the process.
     pub(crate) claim: Option<Claim>,
     pub(crate) qos: QoS,
@@ -48,6 +51,11 @@ pub(crate) struct Owed {
 }
 
 impl Owed {
+    /// What the client gets.
+    pub(crate) fn outgoing(&self) -> &Arc<Message> {
+        self.transformed.as_ref().unwrap_or(&self.message)
+    }
+
     /// The same without the message, if the store has that.
     pub(crate) fn waiting(&self) -> Option<Waiting> {
         Some(Waiting {

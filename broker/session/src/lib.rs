@@ -32,6 +32,7 @@ mod session;
 mod stored;
 mod subscriptions;
 mod topic_alias;
+mod transform;
 mod will;
 
 pub use delivery::{Delivered, DeliveryOptions, DropReason};
@@ -46,4 +47,5 @@ pub use session::{Attachment, Session, SessionLimits};
 pub use stored::{Claim, Waiting};
 pub use subscriptions::{Subscription, Subscriptions};
 pub use topic_alias::InboundAliases;
+pub use transform::{OutboundClaims, Outcome};
 pub use will::WillMessage;

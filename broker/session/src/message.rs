@@ -1,7 +1,12 @@
 //! A message that outlives the packet it came in: queued, in flight or retained. Knows nothing of
 //! who is owed it.
 
-use std::time::{Duration, Instant};
+use std::{
+    any::Any,
+    fmt,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 use codec::QoS;
 use topic::TopicName;
@@ -17,7 +22,26 @@ pub struct Message {
     qos: QoS,
     retain: bool,
     expires_at: Option<Instant>,
+    attached: Attached,
 }
+
+/// What was found out about a message, once for all who are owed it. Not a part of it.
+#[derive(Default)]
+struct Attached(OnceLock<Box<dyn Any + Send + Sync>>);
+
+impl fmt::Debug for Attached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.get().is_some() { "something" } else { "nothing" })
+    }
+}
+
+impl PartialEq for Attached {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Attached {}
 
 impl Message {
     /// Copies `forwarded` (see `codec::Publish::encode_forwarded`) and `payload`.
@@ -32,6 +56,7 @@ impl Message {
             qos,
             retain: false,
             expires_at: None,
+            attached: Attached::default(),
         }
     }
 
@@ -48,6 +73,13 @@ impl Message {
         self.expires_at =
             interval_seconds.and_then(|s| now.checked_add(Duration::from_secs(s.into())));
         self
+    }
+
+    /// The same with other properties and another payload.
+    #[must_use]
+    pub fn with_parts(&self, forwarded: &[u8], payload: &[u8]) -> Self {
+        let changed = Self::new(self.topic.clone(), forwarded, payload, self.qos);
+        Self { retain: self.retain, expires_at: self.expires_at, ..changed }
     }
 
     /// Topic Name.
@@ -73,6 +105,12 @@ impl Message {
     /// RETAIN flag as published.
     pub fn retain(&self) -> bool {
         self.retain
+    }
+
+    /// What is known of it beside, made at the first call; it goes with the message. There is one type of it:
+    /// `None` = it is another.
+    pub fn attached<T: Any + Send + Sync + Default>(&self) -> Option<&T> {
+        self.attached.0.get_or_init(|| Box::new(T::default())).downcast_ref()
     }
 
     /// Bytes it counts for in limits: topic, properties and payload.

@@ -48,6 +48,9 @@ impl Session {
         if self.out.len() >= self.limits.queue.bytes {
             return Delivered::Dropped(DropReason::SlowConsumer);
         }
+        if self.claims.as_ref().is_some_and(|claims| fanout.is_claimed(claims)) {
+            return self.enqueue_at_most_once(fanout, options);
+        }
         let plain =
             !options.retain && options.subscription_identifiers.is_empty() && !link.sets_aliases();
         let written = if plain {
@@ -82,6 +85,7 @@ impl Session {
         }
         let owed = Owed {
             message: fanout.message().clone(),
+            transformed: None,
             claim,
             qos,
             retain: options.retain,
@@ -89,7 +93,8 @@ impl Session {
             subscription_identifiers: options.subscription_identifiers.into(),
         };
         // What the store has yet to write is not sent at once with QoS 2: it waits.
-        let at_once = claim.is_none() || qos == QoS::AtLeastOnce;
+        let at_once = (claim.is_none() || qos == QoS::AtLeastOnce)
+            && !self.claims.as_ref().is_some_and(|claims| fanout.is_claimed(claims));
         if at_once && self.is_window_open() && self.inflight.has_identifier_for(claim) {
             return match self.send(owed, now) {
                 Ok(()) => {
@@ -144,12 +149,16 @@ impl Session {
         let Some(link) = &mut self.link else {
             return Err(TooLarge);
         };
+        if owed.qos == QoS::AtMostOnce {
+            let head = head(&owed, None, false, now);
+            return link.write(&mut self.out, owed.message.topic(), &head);
+        }
         let Some(packet_id) = self.inflight.next_packet_id(owed.claim) else {
             return Err(TooLarge);
         };
         let kept = self.kept.as_ref();
         let again = kept.zip(owed.claim).is_some_and(|(kept, claim)| kept.may_be_sent(claim));
-        let head = head(&owed, packet_id, again, now);
+        let head = head(&owed, Some(packet_id), again, now);
         link.write(&mut self.out, owed.message.topic(), &head)?;
         self.inflight.push(packet_id, owed, again);
         Ok(())
@@ -170,7 +179,7 @@ impl Session {
             && let Some((at, packet_id, owed)) = self.inflight.next_unsent(from)
         {
             // Rare: not worth one of the few topic aliases.
-            let head = head(owed, packet_id, true, now);
+            let head = head(owed, Some(packet_id), true, now);
             let claim = owed.claim;
             from = at;
             if link.write_plain(&mut self.out, &head).is_ok() {
@@ -208,16 +217,17 @@ impl Session {
         dropped
     }
 
-    /// Whether the first message of the queue is in memory and may be sent.
+    /// Whether the first message of the queue is in memory, no transform has to work on it, and it may be
+    /// sent.
     fn is_next_ready(&self) -> bool {
         let holds = |owed| self.kept.as_ref().is_some_and(|kept| kept.holds(owed));
-        self.queue
-            .front()
-            .is_some_and(|owed| !holds(owed) && self.inflight.has_identifier_for(owed.claim))
+        self.queue.front().is_some_and(|owed| {
+            !holds(owed) && !self.is_raw(owed) && self.inflight.has_identifier_for(owed.claim)
+        })
     }
 
     /// Sends what frees identifiers: the window holds back PUBLISH only.
-    fn send_releases(&mut self) {
+    pub(crate) fn send_releases(&mut self) {
         let Some(version) = self.version() else { return };
         let Self { inflight, kept, out, .. } = self;
         let holds = |claim| kept.as_ref().is_some_and(|kept| kept.holds_release(claim));
@@ -288,14 +298,14 @@ impl Session {
 }
 
 /// The PUBLISH for a message that is owed.
-fn head(owed: &Owed, packet_id: PacketId, dup: bool, now: Instant) -> PublishHead<'_> {
-    let message: &Message = &owed.message;
+fn head(owed: &Owed, packet_id: Option<PacketId>, dup: bool, now: Instant) -> PublishHead<'_> {
+    let message: &Message = owed.outgoing();
     PublishHead {
         dup,
         qos: owed.qos,
         retain: owed.retain,
         topic: message.topic().as_str(),
-        packet_id: Some(packet_id),
+        packet_id,
         topic_alias: None,
         message_expiry_interval: message.expiry_left_seconds(now),
         subscription_identifiers: &owed.subscription_identifiers,

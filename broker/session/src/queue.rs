@@ -150,6 +150,17 @@ impl Queue {
         self.expires_from = self.expires_from.into_iter().chain(expires_at).min();
     }
 
+    /// Queues a message for which [`Self::has_room_for`] said yes, in memory.
+    pub(crate) fn push_behind(&mut self, owed: Owed) {
+        self.count(owed.message.size_bytes(), owed.message.expires_at());
+        self.waiting.push_back(owed);
+    }
+
+    /// Whether little waits, and all of that in memory.
+    pub(crate) fn has_few(&self) -> bool {
+        self.stored.is_empty() && self.waiting.len() < IN_MEMORY_MIN && self.bytes <= LOAD_BYTES
+    }
+
     /// Puts a message back that was popped last: it was within the limits then.
     pub(crate) fn push_front(&mut self, owed: Owed) {
         self.count(owed.message.size_bytes(), owed.message.expires_at());
@@ -201,6 +212,7 @@ impl Queue {
         let claim = Some(claim);
         self.waiting.push_back(Owed {
             message,
+            transformed: None,
             claim,
             qos,
             retain,
@@ -240,7 +252,7 @@ impl Queue {
     /// named to `over`.
     pub(crate) fn retain_owed(
         &mut self,
-        keep: impl Fn(&Owed) -> bool,
+        keep: impl FnMut(&Owed) -> bool,
         over: impl FnMut(Claim, QoS),
     ) -> usize {
         self.retain(keep, None::<fn(&Waiting) -> bool>, over)
@@ -248,7 +260,7 @@ impl Queue {
 
     fn retain(
         &mut self,
-        keep_owed: impl Fn(&Owed) -> bool,
+        mut keep_owed: impl FnMut(&Owed) -> bool,
         keep_stored: Option<impl Fn(&Waiting) -> bool>,
         mut over: impl FnMut(Claim, QoS),
     ) -> usize {

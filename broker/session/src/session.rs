@@ -3,10 +3,10 @@
 
 use std::time::Instant;
 
-use codec::{Connect, ProtocolVersion};
+use codec::{Connect, ProtocolVersion, QoS};
 
 use crate::{
-    Message, QueueLimits, Subscriptions,
+    Message, OutboundClaims, QueueLimits, Subscriptions,
     inbound::Unreleased,
     inflight::Inflight,
     kept::{Kept, let_go},
@@ -64,6 +64,8 @@ pub struct Session {
     pub(crate) queue: Queue,
     pub(crate) unreleased: Unreleased,
     pub(crate) dropped: u64,
+    /// What waits until transforms have worked on it.
+    pub(crate) claims: Option<OutboundClaims>,
     /// In a session that outlives the process.
     pub(crate) kept: Option<Box<Kept>>,
     /// The subscriptions.
@@ -82,6 +84,7 @@ impl Session {
             queue: Queue::default(),
             unreleased: Unreleased::default(),
             dropped: 0,
+            claims: None,
             kept: None,
             subscriptions: Subscriptions::default(),
         }
@@ -102,6 +105,9 @@ impl Session {
         self.take_back_output();
         self.inflight.mark_unsent();
         self.link = None;
+        if self.queue.owed().any(|owed| owed.qos == QoS::AtMostOnce) {
+            self.queue.retain_owed(|owed| owed.qos > QoS::AtMostOnce, |_, _| {});
+        }
         self.queue.leave_to_store();
     }
 
@@ -159,9 +165,9 @@ impl Session {
     }
 
     /// Whether the window has room and nothing waits: the moment for the next page of retained
-    /// messages.
+    /// messages. A few may wait for transforms: they would have to be asked for each page otherwise.
     pub fn is_caught_up(&self) -> bool {
-        self.queue.is_empty()
+        (self.queue.is_empty() || self.claims.is_some() && self.queue.has_few())
             && self.inflight.all_sent()
             && self.link.as_ref().is_some_and(|link| {
                 self.inflight.sent() < link.window.into()

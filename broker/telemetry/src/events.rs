@@ -9,7 +9,7 @@ mod connection;
 mod message;
 mod will;
 
-pub use admin::{AdminAction, AdminRefused};
+pub use admin::{AdminAction, AdminLogin, AdminRefused};
 pub use authorization::{PublishDenied, SubscribeDenied};
 pub use connection::{
     ConnectRefused, Connected, ConnectionRefused, Disconnected, ProtocolViolation,

@@ -67,6 +67,8 @@ pub struct Metrics {
     pub authentication_seconds: Histogram,
     /// Seconds that the chain needed for the permissions of one client.
     pub permissions_seconds: Histogram,
+    /// From a swap of the chains, or permissions taken back, to the new permissions of one client.
+    pub revocation_latency_seconds: Histogram,
     /// What plugins count themselves.
     pub plugins: PluginMetrics,
     pub(crate) throttles: Throttles,
@@ -102,6 +104,7 @@ impl Metrics {
             admin_requests: registrar.by_label(ADMIN_REQUESTS, "status"),
             authentication_seconds: registrar.histogram(AUTHENTICATION_SECONDS),
             permissions_seconds: registrar.histogram(PERMISSIONS_SECONDS),
+            revocation_latency_seconds: registrar.histogram(REVOCATION_LATENCY_SECONDS),
             plugins: registrar.of_plugins(),
             throttles: Throttles::default(),
             registry: registrar.registry,
@@ -207,6 +210,12 @@ const AUTHENTICATION_SECONDS: Named =
     ("authentication_seconds", "Time that the chain needed to authenticate one CONNECT");
 const PERMISSIONS_SECONDS: Named =
     ("permissions_seconds", "Time that the chain needed for the permissions of one client");
+
+const REVOCATION_LATENCY_SECONDS: Named = (
+    "revocation_latency_seconds",
+    "From a swap of the chains, or permissions taken back, to the new permissions of one client; \
+     nothing is handed to it in between",
+);
 
 const PLUGIN_COUNTER: Named =
     ("plugin_custom_counter", "Counters of plugins, under their own names");

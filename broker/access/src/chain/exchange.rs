@@ -34,6 +34,13 @@ pub(crate) struct Exchange {
     steps: u8,
 }
 
+impl Exchange {
+    /// Whether the client was connected when it began.
+    pub(crate) fn is_again(&self) -> bool {
+        self.opening.principal.is_some()
+    }
+}
+
 /// The answer of the client.
 pub(crate) struct Answer {
     pub(crate) data: Option<Vec<u8>>,

@@ -18,7 +18,11 @@ enum Word {
     Allow,
     Deny,
     Next,
+    /// Its own error.
     Error,
+    Timeout,
+    Trap,
+    OutOfMemory,
     Busy,
     Missing,
 }
@@ -30,8 +34,17 @@ struct Sketch {
     word: Word,
 }
 
-const WORDS: [Word; 6] =
-    [Word::Allow, Word::Deny, Word::Next, Word::Error, Word::Busy, Word::Missing];
+const WORDS: [Word; 9] = [
+    Word::Allow,
+    Word::Deny,
+    Word::Next,
+    Word::Error,
+    Word::Timeout,
+    Word::Trap,
+    Word::OutOfMemory,
+    Word::Busy,
+    Word::Missing,
+];
 const CONTROLS: [Control; 4] =
     [Control::Sufficient, Control::Required, Control::Requisite, Control::Optional];
 
@@ -43,6 +56,8 @@ impl Sketch {
                 all.extend(WORDS.map(|word| Self { control, on_error, word }));
             }
         }
+        // What a failure means makes no difference where there is none.
+        all.retain(|sketch| sketch.broke() || sketch.on_error == OnError::Deny);
         all
     }
 
@@ -51,15 +66,22 @@ impl Sketch {
             Word::Allow => says(name, self.control, allow("alice")),
             Word::Deny => says(name, self.control, deny(ReasonCode::BadUserNameOrPassword)),
             Word::Next => says(name, self.control, Ok(crate::Outcome::Next)),
-            Word::Error => says(name, self.control, Err(fails(PluginFailureKind::Trap))),
-            Word::Busy => says(name, self.control, Err(fails(PluginFailureKind::Busy))),
             Word::Missing => missing(name, self.control),
+            Word::Error => self.failing(name, PluginFailureKind::Unavailable),
+            Word::Timeout => self.failing(name, PluginFailureKind::Deadline),
+            Word::Trap => self.failing(name, PluginFailureKind::Trap),
+            Word::OutOfMemory => self.failing(name, PluginFailureKind::Memory),
+            Word::Busy => self.failing(name, PluginFailureKind::Busy),
         };
         Link { on_error: self.on_error, ..link }
     }
 
+    fn failing(self, name: &str, kind: PluginFailureKind) -> Link {
+        says(name, self.control, Err(fails(kind)))
+    }
+
     fn broke(self) -> bool {
-        matches!(self.word, Word::Error | Word::Busy | Word::Missing)
+        !matches!(self.word, Word::Allow | Word::Deny | Word::Next)
     }
 
     fn passes(self) -> bool {
@@ -156,7 +178,7 @@ fn every_chain_of_three_links() {
             }
         }
     }
-    assert_eq!(accepted + refused, 48 * 48 * 48);
+    assert_eq!(accepted + refused, 60 * 60 * 60);
     // Both sides are well represented: neither description says yes or no to everything.
     assert!(accepted > 5_000 && refused > 50_000, "{accepted} accepted, {refused} refused");
 }

@@ -152,13 +152,13 @@ fn refreshing_keeps_the_identity_and_takes_the_current_rules() {
     gate.swap(named_chain("a"), HashMap::new());
     let client = admit(&gate);
     gate.swap(named_chain("b"), HashMap::new());
-    let (refreshed, walk) = block_on(gate.refresh(&client));
+    let (refreshed, walk) = block_on(gate.refresh(&client, 1_000));
     let refreshed = refreshed.expect("refused");
     assert_eq!((&*refreshed.identity().principal, refreshed.generation()), ("a", 2));
     assert!(may_publish(&refreshed, "b/x") && !may_publish(&refreshed, "a/x"));
     assert!(walk.iter().all(|report| report.hook == Hook::Authorizer));
     gate.swap(chain([missing("gone", Control::Optional)]), HashMap::new());
-    let (refused, _) = block_on(gate.refresh(&refreshed));
+    let (refused, _) = block_on(gate.refresh(&refreshed, 1_000));
     assert_eq!(refused.expect_err("refreshed").kind, RefusalKind::PluginFailure);
 }
 
@@ -239,7 +239,7 @@ fn refreshing_without_change_keeps_the_set() {
     };
     swap(set("${clientid}/#", 10));
     let client = admit(&gate);
-    let refresh = |client| block_on(gate.refresh(client)).0.expect("refused");
+    let refresh = |client| block_on(gate.refresh(client, 1_000)).0.expect("refused");
     assert!(Arc::ptr_eq(refresh(&client).permissions(), client.permissions()));
     swap(set("${clientid}/#", 20));
     let longer = refresh(&client);

@@ -12,7 +12,7 @@ use std::{
 use access::{
     Activity, Answer, BoxFuture, Chain, Condition, Control, Effect, Gate, HoldsFor, Identity, Link,
     LinkState, PermissionSet, Permissions, PluginError, PluginFailureKind, PluginInfo,
-    PluginManager, PluginState, QoSSet, Rule, Subject, UploadedPlugin,
+    PluginManager, PluginState, QoSSet, Rule, Subject, UploadedPlugin, Whose,
 };
 use codec::{ProtocolVersion, ReasonCode};
 use server::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, StoreTotals, Totals};
@@ -31,6 +31,7 @@ pub(super) struct Fakes {
 pub(super) struct FakeBroker {
     pub(super) clients: BTreeMap<String, bool>,
     pub(super) disconnected: Mutex<Vec<(String, ReasonCode)>>,
+    pub(super) taken_back: Mutex<Vec<String>>,
     pub(super) unbound: AtomicBool,
 }
 
@@ -134,6 +135,10 @@ impl BrokerHandle for FakeBroker {
             self.disconnected.lock().unwrap().push((client_id.to_owned(), reason));
         }
         connected
+    }
+
+    fn take_back(&self, whose: Whose<'_>) {
+        self.taken_back.lock().unwrap().push(format!("{whose:?}"));
     }
 
     fn listeners(&self) -> Vec<ListenerInfo> {

@@ -1,4 +1,6 @@
-//! `permissions/can`.
+//! `permissions/can` and `permissions/invalidate`.
+
+use axum::http::StatusCode;
 
 use super::{Reply, fakes::Fakes, post};
 
@@ -68,4 +70,25 @@ async fn a_qos_that_is_none() {
 async fn clients_that_are_not_connected() {
     can("nobody", "publish", "t").await.problem(404, "not_found");
     can("c", "publish", "t").await.problem(404, "not_connected");
+}
+
+#[tokio::test]
+async fn exactly_one_is_meant() {
+    let fakes = Fakes::new();
+    let path = "/api/v1/permissions/invalidate";
+    for body in [r#"{"client_id":"a"}"#, r#"{"principal":"alice"}"#, r#"{"everybody":true}"#] {
+        assert_eq!(post(&fakes, path, body).await.status, StatusCode::NO_CONTENT, "{body}");
+    }
+    let taken_back = fakes.broker.taken_back.lock().unwrap().clone();
+    assert_eq!(taken_back, ["Client(\"a\")", "Principal(\"alice\")", "Everybody"]);
+    for body in [
+        "{}",
+        r#"{"everybody":false}"#,
+        r#"{"client_id":"a","everybody":true}"#,
+        r#"{"client_id":"a","principal":"b"}"#,
+        r#"{"clientid":"a"}"#,
+    ] {
+        post(&fakes, path, body).await.problem(400, "invalid_request");
+    }
+    assert_eq!(fakes.broker.taken_back.lock().unwrap().len(), 3);
 }

@@ -91,7 +91,8 @@ fn a_plugin_without_a_hook_is_refused() {
             r#"(component (instance $i) (export "portcullis:plugin/plugin@0.1.0" (instance $i)))"#,
         ),
         "exports no hook that this host knows (authenticator, enhanced-authenticator, authorizer, \
-         operation-authorizer, inbound-transform, events, timer)",
+         operation-authorizer, inbound-transform, outbound-transform, events, timer, \
+         admin-authenticator)",
     );
 }
 
@@ -105,10 +106,10 @@ fn a_hook_that_this_host_does_not_know_is_refused_by_name() {
                 {extra})"#
         ))
     };
-    let unknown = r#"(export "portcullis:plugin/outbound-transform@0.1.0" (instance $i))"#;
+    let unknown = r#"(export "portcullis:plugin/crystal-ball@0.1.0" (instance $i))"#;
     refuses(
         &with(unknown),
-        "exports portcullis:plugin/outbound-transform@0.1.0, a hook that this host does not know",
+        "exports portcullis:plugin/crystal-ball@0.1.0, a hook that this host does not know",
     );
     refuses(
         &with(r#"(export "portcullis:bridge/transformer@0.1.0" (instance $i))"#),

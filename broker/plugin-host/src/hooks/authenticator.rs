@@ -1,5 +1,7 @@
 //! Hook `authenticator`.
 
+use std::mem;
+
 use access::{Authenticator, BoxFuture, Connection, Credentials, Outcome, PluginFailure};
 use wasmtime::Store;
 use zeroize::Zeroize;
@@ -13,6 +15,7 @@ use crate::{
     convert,
     exports::Exports,
     instance::{Call, State, Work},
+    recording::Recorded,
 };
 
 impl Authenticator for Hook {
@@ -23,12 +26,12 @@ impl Authenticator for Hook {
     ) -> BoxFuture<'a, Result<Outcome, PluginFailure>> {
         Box::pin(async move {
             let arguments = (convert::connection(connection), self::credentials(credentials));
-            self.ask(Authenticate(Box::new(arguments)), outcome).await
+            self.decide(Authenticate(Box::new(arguments)), outcome).await
         })
     }
 }
 
-struct Authenticate(Box<(types::Connection, wit::Credentials)>);
+pub(crate) struct Authenticate(Box<(types::Connection, wit::Credentials)>);
 
 impl Call for Authenticate {
     type Reply = wit::Outcome;
@@ -50,6 +53,26 @@ impl Call for Authenticate {
     ) -> wasmtime::Result<Result<Self::Reply, PluginError>> {
         let (connection, credentials) = &*self.0;
         exports.authenticator()?.call_authenticate(store, connection, credentials).await
+    }
+}
+
+impl Recorded for Authenticate {
+    type Input = (types::Connection, wit::Credentials);
+    const NAME: &'static str = "authenticate";
+
+    fn input(&self) -> &Self::Input {
+        &self.0
+    }
+
+    fn take_secret(&mut self) -> Vec<u8> {
+        self.0.1.password.as_mut().map(mem::take).unwrap_or_default()
+    }
+
+    fn again(mut input: Self::Input, secret: Vec<u8>) -> Self {
+        if let Some(password) = &mut input.1.password {
+            *password = secret;
+        }
+        Self(Box::new(input))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     exports::Exports,
     failure::failure,
     instance::{Call, State, Work},
+    recording::Recorded,
 };
 
 /// Rules in one answer.
@@ -28,13 +29,13 @@ impl Authorizer for Hook {
         &'a self,
         subject: &'a Subject,
     ) -> BoxFuture<'a, Result<Answer, PluginFailure>> {
-        Box::pin(
-            async move { self.ask(Permissions(Box::new(convert::subject(subject))), answer).await },
-        )
+        Box::pin(async move {
+            self.decide(Permissions(Box::new(convert::subject(subject))), answer).await
+        })
     }
 }
 
-struct Permissions(Box<types::Subject>);
+pub(crate) struct Permissions(Box<types::Subject>);
 
 impl Call for Permissions {
     type Reply = wit::Answer;
@@ -50,6 +51,19 @@ impl Call for Permissions {
         store: &mut Store<State>,
     ) -> wasmtime::Result<Result<Self::Reply, PluginError>> {
         exports.authorizer()?.call_permissions(store, &self.0).await
+    }
+}
+
+impl Recorded for Permissions {
+    type Input = types::Subject;
+    const NAME: &'static str = "permissions";
+
+    fn input(&self) -> &Self::Input {
+        &self.0
+    }
+
+    fn again(input: Self::Input, _: Vec<u8>) -> Self {
+        Self(Box::new(input))
     }
 }
 

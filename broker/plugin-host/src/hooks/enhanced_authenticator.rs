@@ -1,5 +1,7 @@
 //! Hook `enhanced-authenticator`.
 
+use std::mem;
+
 use access::{
     BoxFuture, Challenge, Connection, Continuation, EnhancedAuthenticator, Opening, PluginFailure,
     PluginFailureKind, Step,
@@ -16,6 +18,7 @@ use crate::{
     exports::Exports,
     failure::failure,
     instance::{Call, State, Work},
+    recording::Recorded,
 };
 
 /// What a plugin may leave for its next step.
@@ -40,7 +43,7 @@ impl EnhancedAuthenticator for Hook {
                 principal: opening.principal.clone(),
                 user_properties: convert::attributes(&opening.user_properties),
             };
-            self.ask(Begin(Box::new((convert::connection(connection), opening))), step).await
+            self.decide(Begin(Box::new((convert::connection(connection), opening))), step).await
         })
     }
 
@@ -58,12 +61,12 @@ impl EnhancedAuthenticator for Hook {
                 user_properties: convert::attributes(&continuation.user_properties),
             };
             let arguments = (convert::connection(connection), continuation);
-            self.ask(Proceed(Box::new(arguments)), step).await
+            self.decide(Proceed(Box::new(arguments)), step).await
         })
     }
 }
 
-struct Begin(Box<(types::Connection, wit::Opening)>);
+pub(crate) struct Begin(Box<(types::Connection, wit::Opening)>);
 
 impl Call for Begin {
     type Reply = wit::Step;
@@ -88,7 +91,28 @@ impl Call for Begin {
     }
 }
 
-struct Proceed(Box<(types::Connection, wit::Continuation)>);
+impl Recorded for Begin {
+    type Input = (types::Connection, wit::Opening);
+    const NAME: &'static str = "begin";
+    const SECRET_ANSWER: bool = true;
+
+    fn input(&self) -> &Self::Input {
+        &self.0
+    }
+
+    fn take_secret(&mut self) -> Vec<u8> {
+        self.0.1.data.as_mut().map(mem::take).unwrap_or_default()
+    }
+
+    fn again(mut input: Self::Input, secret: Vec<u8>) -> Self {
+        if let Some(data) = &mut input.1.data {
+            *data = secret;
+        }
+        Self(Box::new(input))
+    }
+}
+
+pub(crate) struct Proceed(Box<(types::Connection, wit::Continuation)>);
 
 impl Call for Proceed {
     type Reply = wit::Step;
@@ -111,6 +135,35 @@ impl Call for Proceed {
     ) -> wasmtime::Result<Result<Self::Reply, PluginError>> {
         let (connection, continuation) = &*self.0;
         exports.enhanced_authenticator()?.call_proceed(store, connection, continuation).await
+    }
+}
+
+impl Recorded for Proceed {
+    type Input = (types::Connection, wit::Continuation);
+    const NAME: &'static str = "proceed";
+    const SECRET_ANSWER: bool = true;
+
+    fn input(&self) -> &Self::Input {
+        &self.0
+    }
+
+    /// What the link left for itself may be secret too. It goes first, its length before it.
+    fn take_secret(&mut self) -> Vec<u8> {
+        let continuation = &mut self.0.1;
+        let state = mem::take(&mut continuation.state);
+        let data = continuation.data.as_mut().map(mem::take).unwrap_or_default();
+        [&(state.len() as u64).to_le_bytes(), &state[..], &data].concat()
+    }
+
+    fn again(mut input: Self::Input, secret: Vec<u8>) -> Self {
+        let (length, rest) = secret.split_first_chunk().unwrap_or((&[0; 8], &[]));
+        let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
+        let (state, secret) = rest.split_at(length.min(rest.len()));
+        input.1.state = state.to_vec();
+        if let Some(data) = &mut input.1.data {
+            *data = secret.to_vec();
+        }
+        Self(Box::new(input))
     }
 }
 

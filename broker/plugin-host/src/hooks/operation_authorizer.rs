@@ -17,6 +17,7 @@ use crate::{
     convert,
     exports::Exports,
     instance::{Call, State, Work},
+    recording::Recorded,
 };
 
 /// How long an answer may be used again, in seconds: when it says nothing, and at most.
@@ -35,12 +36,12 @@ impl OperationAuthorizer for Hook {
     ) -> BoxFuture<'a, Result<Ruling, PluginFailure>> {
         Box::pin(async move {
             let arguments = (convert::subject(subject), self::operation(operation));
-            self.ask(Authorize(Box::new(arguments)), |ruling| Ok(self::ruling(ruling))).await
+            self.decide(Authorize(Box::new(arguments)), |ruling| Ok(self::ruling(ruling))).await
         })
     }
 }
 
-struct Authorize(Box<(types::Subject, wit::Operation)>);
+pub(crate) struct Authorize(Box<(types::Subject, wit::Operation)>);
 
 impl Call for Authorize {
     type Reply = wit::Ruling;
@@ -64,6 +65,19 @@ impl Call for Authorize {
     ) -> wasmtime::Result<Result<Self::Reply, PluginError>> {
         let (subject, operation) = &*self.0;
         exports.operation_authorizer()?.call_authorize(store, subject, operation).await
+    }
+}
+
+impl Recorded for Authorize {
+    type Input = (types::Subject, wit::Operation);
+    const NAME: &'static str = "authorize";
+
+    fn input(&self) -> &Self::Input {
+        &self.0
+    }
+
+    fn again(input: Self::Input, _: Vec<u8>) -> Self {
+        Self(Box::new(input))
     }
 }
 

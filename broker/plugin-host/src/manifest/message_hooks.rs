@@ -18,6 +18,8 @@ const TOPICS_MAX: usize = 100;
 pub(crate) struct Transform {
     /// Instead of what the plugin claims.
     pub(crate) inbound: Option<Vec<TopicFilter>>,
+    /// The same for what subscribers get.
+    pub(crate) outbound: Option<Vec<TopicFilter>>,
     /// What becomes of a message when the call fails; `None` = refused, or not delivered.
     pub(crate) on_error: Option<OnTransformError>,
     /// Of one call: 10 ms of CPU, 50 ms unless it says otherwise.
@@ -27,10 +29,10 @@ pub(crate) struct Transform {
 /// What becomes of a message whose transform failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum OnTransformError {
-    /// Refused.
+    /// Refused, or not delivered.
     #[default]
     Reject,
-    /// Acknowledged and passed to nobody.
+    /// Acknowledged and passed to nobody, or not delivered.
     Drop,
     /// As it was.
     Pass,
@@ -45,7 +47,7 @@ const ON_ERRORS: [(&str, OnTransformError); 3] = [
 impl Default for Transform {
     fn default() -> Self {
         let budget = Budget { cpu: Duration::from_millis(10), wall: Duration::from_millis(50) };
-        Self { inbound: None, on_error: None, budget }
+        Self { inbound: None, outbound: None, on_error: None, budget }
     }
 }
 
@@ -53,6 +55,7 @@ impl Default for Transform {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTransform {
     inbound: Option<Spanned<Vec<String>>>,
+    outbound: Option<Spanned<Vec<String>>>,
     on_error: Option<Spanned<String>>,
     cpu: Option<Spanned<toml::Value>>,
     deadline: Option<Spanned<toml::Value>>,
@@ -77,6 +80,7 @@ impl Source<'_> {
         };
         Ok(Transform {
             inbound: self.topics("transform.inbound", raw.inbound)?,
+            outbound: self.topics("transform.outbound", raw.outbound)?,
             on_error,
             budget: Budget {
                 cpu: time("cpu", raw.cpu, (5, 1_000), default.budget.cpu)?,

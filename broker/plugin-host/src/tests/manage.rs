@@ -34,7 +34,7 @@ async fn explicit_chains() {
     let inner = bench.gate.chain("inner");
     let names: Vec<_> = inner.links.iter().map(|link| &*link.name).collect();
     assert_eq!(names, ["a", "deny-all", "deny-all"]);
-    bench.host().set_chains(Some(vec!["b".to_owned()]), Default::default()).await;
+    bench.host().set_chains(Some(vec!["b".to_owned()]), Default::default(), Vec::new()).await;
     assert_eq!(bench.names(), ["b", "deny-all"]);
     assert!(bench.host().not_ready().is_empty());
 }

@@ -7,9 +7,9 @@ use std::{
 };
 
 use access::{
-    Application, Continuation, EnhancedAuthenticator, Event, Inbound, InboundTransform, Opening,
-    Operation, OperationAuthorizer, OperationWord, PluginFailureKind, Publisher, Source, Step,
-    Subject, Who,
+    AdminAuthenticator, Application, Continuation, EnhancedAuthenticator, Event, Inbound,
+    InboundTransform, Login, Opening, Operation, OperationAuthorizer, OperationWord, Outbound,
+    OutboundTransform, Outcome, PluginFailureKind, Publisher, Scope, Source, Step, Subject, Who,
 };
 use codec::{ProtocolVersion, QoS, ReasonCode};
 
@@ -143,7 +143,8 @@ async fn operations_are_judged() {
 
 async fn transform(hook: &Hook, topic: &str) -> Result<Inbound, access::PluginFailure> {
     let subject = subject();
-    hook.transform(Source::Publish, Publisher::Client(&subject), &message(topic)).await
+    let publisher = Publisher::Client(&subject);
+    InboundTransform::transform(hook, Source::Publish, publisher, &message(topic)).await
 }
 
 #[tokio::test]
@@ -180,6 +181,53 @@ async fn a_failed_transform_does_what_the_manifest_says() {
     }
 }
 
+async fn transform_outbound(hook: &Hook, topic: &str) -> Result<Outbound, access::PluginFailure> {
+    let subject = subject();
+    let subscriber = (hook.scope() == Scope::Subscriber).then_some(&subject);
+    OutboundTransform::transform(hook, subscriber, &message(topic)).await
+}
+
+#[tokio::test]
+async fn what_goes_out_is_worked_on() {
+    for (manifest, scope, payload) in [
+        ("", Scope::Message, "PAYLOAD"),
+        ("[config]\nasks_who = true", Scope::Subscriber, "c PAYLOAD"),
+    ] {
+        let hook = Hook(build(manifest).await);
+        assert_eq!(hook.scope(), scope);
+        let patched = transform_outbound(&hook, "down/x").await.unwrap();
+        let Outbound::Patched(patch) = patched else { panic!("{patched:?}") };
+        assert_eq!(patch.payload.as_deref(), Some(payload.as_bytes()));
+        assert_eq!(transform_outbound(&hook, "down/swallow").await, Ok(Outbound::Swallow));
+    }
+    for (manifest, expected) in [
+        ("", None),
+        ("[transform]\non_error = \"drop\"", Some(Outbound::Swallow)),
+        ("[transform]\non_error = \"pass\"", Some(Outbound::Unchanged)),
+    ] {
+        let hook = Hook(build(manifest).await);
+        for topic in ["down/fail", "down/trap", "down/spin"] {
+            let outcome = transform_outbound(&hook, topic).await;
+            assert_eq!(outcome.ok(), expected, "{manifest} {topic}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn logins_to_the_admin_api_are_judged() {
+    let hook = Hook(build("").await);
+    let ask = async |password: &str| {
+        let password = access::Password::new(password.as_bytes().to_vec());
+        let login = Login { username: "eve".to_owned(), password, remote: [127, 0, 0, 1].into() };
+        hook.authenticate_admin(&login).await
+    };
+    let Ok(Outcome::Allow(grant)) = ask("role-x").await else { panic!("no allow") };
+    assert_eq!((grant.principal.as_deref(), grant.groups), (Some("eve"), vec!["x".to_owned()]));
+    assert!(matches!(ask("other").await, Ok(Outcome::Deny(denial))
+        if denial.reason.as_deref() == Some("not eve")));
+    assert_eq!(ask("trap").await.unwrap_err().kind, PluginFailureKind::Trap);
+}
+
 #[tokio::test]
 async fn the_manifest_says_which_topics() {
     let hook = Hook(build("").await);
@@ -188,9 +236,12 @@ async fn the_manifest_says_which_topics() {
     };
     assert_eq!(topics(InboundTransform::topics(&hook)), ["up/#"]);
     assert_eq!(topics(OperationAuthorizer::topics(&hook)), ["op/#"]);
-    let manifest = "[transform]\ninbound = [\"a/+\"]\n[operations]\ntopics = []";
+    assert_eq!(topics(OutboundTransform::topics(&hook)), ["down/#"]);
+    let manifest =
+        "[transform]\ninbound = [\"a/+\"]\noutbound = [\"b/+\"]\n[operations]\ntopics = []";
     let hook = Hook(build(manifest).await);
     assert_eq!(topics(InboundTransform::topics(&hook)), ["a/+"]);
+    assert_eq!(topics(OutboundTransform::topics(&hook)), ["b/+"]);
     assert!(OperationAuthorizer::topics(&hook).is_empty());
     let refused = [
         ("[transform]\ninbound = [\"a/#/b\"]", "transform.inbound: \"a/#/b\""),

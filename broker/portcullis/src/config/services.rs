@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use admin::Roles;
 use plugin_host::Trust;
 use server::SysConfig;
 
@@ -36,7 +37,7 @@ pub(crate) struct Plugins {
 }
 
 /// The admin API.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Admin {
     /// Address; port 0 = any free port.
     pub(crate) bind: SocketAddr,
@@ -47,6 +48,12 @@ pub(crate) struct Admin {
     /// Names, beside localhost, loopback addresses and the one of `bind`, by which requests may
     /// address the API. At least one where other machines reach it.
     pub(crate) names: Vec<String>,
+    /// Plugins that judge logins; empty = nobody logs in.
+    pub(crate) chain: Chain,
+    /// What roles permit.
+    pub(crate) roles: Roles,
+    /// Longest time that a login lasts.
+    pub(crate) login_ttl: Duration,
 }
 
 /// Port of the admin API when nothing is said.
@@ -107,7 +114,7 @@ fn read_trust(table: &Table<'_>, folder: &Path) -> Trust {
 }
 
 /// Reads `[admin]`.
-pub(super) fn read_admin(table: Table<'_>, listeners: &[Listener]) -> Admin {
+pub(super) fn read_admin(mut table: Table<'_>, listeners: &[Listener]) -> Admin {
     let allow_remote = table.boolean("allow_remote", false);
     let default = SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT));
     let text = table.string("bind");
@@ -143,9 +150,38 @@ pub(super) fn read_admin(table: Table<'_>, listeners: &[Listener]) -> Admin {
         metrics_open: table.boolean("metrics_open", false),
         allow_remote,
         names: names.into_iter().map(|name| name.value.to_ascii_lowercase()).collect(),
+        chain: listeners::read_chain(&table).unwrap_or_default(),
+        roles: read_roles(&mut table),
+        login_ttl: Duration::from_secs(table.number(
+            "login_ttl",
+            Unit::Seconds,
+            LOGIN_TTL,
+            admin::Config::LOGIN_TTL.as_secs(),
+        )),
     };
     table.finish();
     admin
+}
+
+/// Least and most time that a login may last, in seconds.
+const LOGIN_TTL: RangeInclusive<u64> = 60..=7 * 24 * 3_600;
+
+/// Reads `[admin.roles.NAME]`.
+fn read_roles(table: &mut Table<'_>) -> Roles {
+    let mut roles = Roles::default();
+    for (name, role) in table.named_tables("roles") {
+        listeners::check_name(&role, "", &name);
+        let permissions = role.strings("permissions").unwrap_or_default();
+        if permissions.is_empty() {
+            role.refuse_missing("permissions", "such as permissions = [\"clients:read\"]");
+        }
+        let names: Vec<_> = permissions.iter().map(|name| name.value.clone()).collect();
+        if let Err(what) = roles.add(&name.value, &names) {
+            role.refuse_missing("permissions", &what);
+        }
+        role.finish();
+    }
+    roles
 }
 
 /// Least and most time between two looks at the values of `$SYS/...`, in seconds.
@@ -158,6 +194,17 @@ pub(super) fn read_sys(table: Table<'_>) -> SysConfig {
     let enabled = table.boolean("enabled", true);
     table.finish();
     SysConfig { interval: enabled.then(|| Duration::from_secs(interval)) }
+}
+
+/// Decisions that are kept of each kind: least and most.
+const DECISIONS: RangeInclusive<u64> = 0..=100_000;
+const DECISIONS_DEFAULT: u64 = 512;
+
+/// Reads `[decisions]`.
+pub(super) fn read_decisions(table: Table<'_>) -> usize {
+    let keep = table.number("keep", Unit::Count, DECISIONS, DECISIONS_DEFAULT);
+    table.finish();
+    usize::try_from(keep).unwrap_or_default()
 }
 
 fn is_host_name(name: &str) -> bool {

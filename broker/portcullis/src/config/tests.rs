@@ -131,6 +131,7 @@ fn the_examples_of_sources_are_valid() {
     });
     let sources = config.sources;
     assert_eq!((sources.secrets.len(), sources.keys.len(), sources.jwt.len()), (1, 1, 1));
+    assert_ne!(config.admin.roles, admin::Roles::default());
 }
 
 /// A public key of no use.

@@ -18,6 +18,7 @@ fn owed(name: &str, bytes: usize, expiry: Option<u32>, now: Instant) -> Owed {
         .with_expiry(expiry, now);
     Owed {
         message: Arc::new(message),
+        transformed: None,
         claim: None,
         qos: QoS::AtLeastOnce,
         retain: false,

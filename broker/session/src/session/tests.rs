@@ -9,7 +9,7 @@ use crate::{Delivered, QueueFull, outbound::tests::Bench};
 
 #[test]
 fn an_idle_session_is_small() {
-    assert!(size_of::<Session>() <= 336, "{}", size_of::<Session>());
+    assert!(size_of::<Session>() <= 344, "{}", size_of::<Session>());
 }
 
 #[test]

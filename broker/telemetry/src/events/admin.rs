@@ -14,6 +14,8 @@ pub struct AdminAction<'a> {
     pub route: &'a str,
     /// What it was about, e.g. a client id or a plugin name.
     pub target: Option<&'a str>,
+    /// Who it was; `None` = the holder of the token.
+    pub user: Option<&'a str>,
     /// Address of the administrator.
     pub remote: Option<SocketAddr>,
     /// HTTP status of the answer.
@@ -27,10 +29,39 @@ impl AdminAction<'_> {
             event = "admin_action",
             route = self.route,
             target_of = %or_dash(self.target),
+            user = %or_dash(self.user),
             remote = ?self.remote,
             status = self.status,
             "admin action"
         );
+    }
+}
+
+/// Somebody logged in to the admin API, or was refused. Level info, or warn.
+#[derive(Clone, Copy, Debug)]
+pub struct AdminLogin<'a> {
+    /// Who it said it was.
+    pub user: &'a str,
+    /// Address.
+    pub remote: Option<SocketAddr>,
+    /// Why it was refused.
+    pub refused: Option<&'a str>,
+}
+
+impl AdminLogin<'_> {
+    /// Logs it: logins at once, refusals at the rate of other refused requests.
+    pub fn emit(&self, metrics: &Metrics) {
+        let (user, remote) = (or_dash(Some(self.user)), self.remote);
+        let Some(cause) = self.refused else {
+            tracing::info!(event = "admin_login", %user, ?remote, "logged in to the admin API");
+            return;
+        };
+        let throttle = &metrics.throttles.admin_refused;
+        if let Some(suppressed) = throttle.admit(metrics.uptime().as_secs()) {
+            let cause = EscapedDisplay(&cause);
+            tracing::warn!(event = "admin_login_refused", %user, ?remote, suppressed, %cause,
+                "login to the admin API refused");
+        }
     }
 }
 

@@ -92,6 +92,8 @@ pub struct ConnectRefused<'a> {
     pub remote: SocketAddr,
     /// Reason Code of CONNACK; the metric's label.
     pub reason: ReasonCode,
+    /// Names the decision in the admin API, where the chain refused.
+    pub decision: Option<&'a dyn Display>,
     /// Why, for the operator: where plugins decided, which one and what it said.
     pub cause: &'a dyn Display,
 }
@@ -112,6 +114,7 @@ impl ConnectRefused<'_> {
             remote = %self.remote,
             reason = self.reason.name(),
             suppressed,
+            decision = self.decision.map(tracing::field::display),
             cause = %EscapedDisplay(self.cause),
             "connect refused"
         );

@@ -121,6 +121,7 @@ fn a_refused_connect_says_who_and_why_in_one_line() {
             listener: "mqtt",
             remote: "127.0.0.1:5".parse().unwrap(),
             reason: codec::ReasonCode::NotAuthorized,
+            decision: Some(&"0123456789abcdef"),
             cause: &"denied by acl (generation g1): no\nentry",
         }
         .emit(metrics);

@@ -5,13 +5,16 @@
 //! | `enhanced-authenticator` | method `reverse`: challenges with the name it was given; the answer is the name backwards |
 //! | `operation-authorizer` | `op/#`: the last level says `allow`, `deny`, `fail`; else no word |
 //! | `inbound-transform` | `up/#`: payload in capitals; the last level `move`, `swallow`, `reject`, `fail`, `trap`, `spin` does that |
+//! | `outbound-transform` | `down/#`: payload in capitals; the last level `swallow`, `fail`, `trap`, `spin` does that; with `[config] asks_who = true` the subscriber's client identifier before it |
 //! | `events` | all kinds: a line in the log for each; with `[config] fail = true` an error that names them |
 //! | `timer` | each second: a line in the log |
+//! | `admin-authenticator` | the password `role-NAME` gives the role `NAME`; `trap` does that, others are refused |
 
 use portcullis_plugin::{
-    Config, Connection, Continuation, Decision, EnhancedAuthenticator, Error, Event, Events, Grant,
-    Inbound, InboundTransform, Kinds, Message, Opening, Operation, OperationAuthorizer, Patch,
-    Plugin, Ruling, Source, Stamped, Step, Subject, Timer, Who, export, host, reason_code,
+    AdminAuthenticator, AdminGrant, AdminOutcome, Claim, Client, Config, Connection, Continuation,
+    Decision, EnhancedAuthenticator, Error, Event, Events, Grant, Inbound, InboundTransform, Kinds,
+    Login, Message, Opening, Operation, OperationAuthorizer, Outbound, OutboundTransform, Patch,
+    Plugin, Ruling, Scope, Source, Stamped, Step, Subject, Timer, Who, export, host, reason_code,
 };
 use serde::Deserialize;
 
@@ -25,6 +28,8 @@ pub struct Meddler(Settings);
 struct Settings {
     /// Events end in an error.
     fail: bool,
+    /// Its outbound transform asks who gets the message.
+    asks_who: bool,
 }
 
 impl Plugin for Meddler {
@@ -79,12 +84,7 @@ impl InboundTransform for Meddler {
         vec!["up/#".to_owned()]
     }
 
-    fn transform(
-        &self,
-        _: Source,
-        publisher: &portcullis_plugin::Client,
-        message: Message,
-    ) -> Result<Inbound, Error> {
+    fn transform(&self, _: Source, publisher: &Client, message: Message) -> Result<Inbound, Error> {
         match last_level(&message.topic) {
             "move" => {
                 let topic = Some(format!("moved/{}", publisher.client_id));
@@ -98,6 +98,29 @@ impl InboundTransform for Meddler {
                 std::hint::black_box(());
             },
             _ => Ok(Inbound::payload(message.payload.to_ascii_uppercase())),
+        }
+    }
+}
+
+impl OutboundTransform for Meddler {
+    fn claims(&self) -> Claim {
+        let scope = if self.0.asks_who { Scope::Subscriber } else { Scope::Message };
+        Claim { topics: vec!["down/#".to_owned()], scope }
+    }
+
+    fn transform(&self, subscriber: Option<&Client>, message: Message) -> Result<Outbound, Error> {
+        let mut payload = message.payload.to_ascii_uppercase();
+        if let Some(subscriber) = subscriber {
+            payload = [subscriber.client_id.as_bytes(), b" ", &payload].concat();
+        }
+        match last_level(&message.topic) {
+            "swallow" => Ok(Outbound::Swallow),
+            "fail" => Err(Error::unavailable("asked to fail")),
+            "trap" => panic!("asked to trap"),
+            "spin" => loop {
+                std::hint::black_box(());
+            },
+            _ => Ok(Outbound::payload(payload)),
         }
     }
 }
@@ -130,8 +153,24 @@ impl Timer for Meddler {
     }
 }
 
+impl AdminAuthenticator for Meddler {
+    fn authenticate_admin(&self, login: &Login) -> Result<AdminOutcome, Error> {
+        match login.password.strip_prefix(b"role-") {
+            None if login.password == b"trap" => panic!("asked to trap"),
+            None => Ok(AdminOutcome::Deny(format!("not {}", login.username))),
+            Some(role) => Ok(AdminOutcome::Allow(AdminGrant {
+                user: login.username.clone(),
+                roles: vec![String::from_utf8_lossy(role).into_owned()],
+                expires_at_unix: None,
+            })),
+        }
+    }
+}
+
 export!(
-    Meddler with enhanced_authenticator, operation_authorizer, inbound_transform, events, timer
+    Meddler with
+        enhanced_authenticator, operation_authorizer, inbound_transform, outbound_transform, events,
+        timer, admin_authenticator
 );
 
 fn last_level(name: &str) -> &str {
