@@ -142,4 +142,30 @@ mod tests {
         let there: BTreeSet<_> = there.into_iter().filter(|path| !path.contains('/')).collect();
         assert_eq!(there, contract);
     }
+
+    /// A Go project may import whatever there is: its bindings are not made by who writes a plugin.
+    #[test]
+    fn the_bindings_of_go_have_every_function() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut resolve = wit_parser::Resolve::default();
+        let (package, _) = resolve.push_dir(root.join("wit")).unwrap();
+        let world = resolve.select_world(&[package], Some("imports")).unwrap();
+        let mut functions = 0;
+        for item in resolve.worlds[world].imports.values() {
+            let wit_parser::WorldItem::Interface { id, .. } = item else { continue };
+            let interface = &resolve.interfaces[*id];
+            let folder = interface.name.as_deref().unwrap().replace('-', "_");
+            let bindings = root
+                .join("examples/plugins/go/imports")
+                .join(format!("portcullis_plugin_{folder}/wit_bindings.go"));
+            let text = fs::read_to_string(&bindings).unwrap_or_default();
+            for function in interface.functions.keys() {
+                let id = resolve.id_of(*id).unwrap();
+                let line = format!("//go:wasmimport {id} {function}\n");
+                assert!(text.contains(&line), "{}: no {line}", bindings.display());
+                functions += 1;
+            }
+        }
+        assert!(functions > 30, "{functions}");
+    }
 }
