@@ -162,14 +162,15 @@ pub struct Decisions {
 
 #[derive(Debug, Default)]
 struct Latest {
-    records: VecDeque<Arc<DecisionRecord>>,
+    /// With the bytes that each counts for.
+    records: VecDeque<(usize, Arc<DecisionRecord>)>,
     bytes: usize,
 }
 
 impl Latest {
     fn pop(&mut self) -> Option<Arc<DecisionRecord>> {
-        let oldest = self.records.pop_front()?;
-        self.bytes -= oldest.bytes();
+        let (bytes, oldest) = self.records.pop_front()?;
+        self.bytes -= bytes;
         Some(oldest)
     }
 }
@@ -231,7 +232,7 @@ impl Decisions {
         }
         if most > 0 {
             list.bytes += bytes;
-            list.records.push_back(record);
+            list.records.push_back((bytes, record));
         }
         drop(list);
     }
@@ -245,7 +246,7 @@ impl Decisions {
         self.lists().into_iter().find_map(|list| {
             let list = list.lock().unwrap_or_else(PoisonError::into_inner);
             // The latest are asked for mostly.
-            list.records.iter().rev().find(|record| record.id == id).cloned()
+            list.records.iter().rev().map(|(_, record)| record).find(|it| it.id == id).cloned()
         })
     }
 
@@ -259,7 +260,8 @@ impl Decisions {
         let mut found = Vec::new();
         for list in self.lists() {
             let list = list.lock().unwrap_or_else(PoisonError::into_inner);
-            let earlier = list.records.iter().filter(|r| before.is_none_or(|before| r.id < before));
+            let records = list.records.iter().map(|(_, record)| record);
+            let earlier = records.filter(|r| before.is_none_or(|before| r.id < before));
             found.extend(earlier.filter(|record| wanted(record)).cloned());
         }
         found.sort_unstable_by_key(|record| std::cmp::Reverse(record.id));

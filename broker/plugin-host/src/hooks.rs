@@ -38,7 +38,7 @@ impl Hook {
         take: impl FnOnce(C::Reply) -> Result<T, PluginFailure>,
     ) -> Result<T, PluginFailure>
     where
-        C::Reply: Clone + Serialize + Sync,
+        C::Reply: Serialize,
     {
         self.take(self.0.decide(call).await?, take)
     }

@@ -18,7 +18,7 @@ use crate::{
     claims::Told,
     exports::{Exports, Indices},
     failure::{classify, reported},
-    recording::{Note, Tape, Taped},
+    recording::{Note, OF_A_CALL, OF_INIT, Tape, Taped},
     wasi::Wasi,
 };
 
@@ -146,7 +146,7 @@ impl Instance {
         self.store.set_epoch_deadline(1);
         let state = self.store.data_mut();
         if state.lent.runtime.sealer.is_some() && !state.tape.is_playing() {
-            state.tape.record();
+            state.tape.record(OF_INIT);
         }
         let done = self.exports.plugin.call_init(&mut self.store).await;
         self.init = self.sealed_notes().map(Arc::from);
@@ -187,7 +187,7 @@ impl Instance {
 
     /// From now on it is written down what it is told.
     pub(crate) fn record(&mut self) {
-        self.store.data_mut().tape.record();
+        self.store.data_mut().tape.record(OF_A_CALL);
     }
 
     /// What it was told since [`Self::record`], and when it was made.

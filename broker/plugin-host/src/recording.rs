@@ -7,7 +7,7 @@
 mod sealer;
 mod tape;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 use access::{PluginFailure, Recording};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -16,14 +16,14 @@ use serde_json::Value;
 
 pub(crate) use self::{
     sealer::Sealer,
-    tape::{Note, Notes, Tape},
+    tape::{Note, Notes, OF_A_CALL, OF_INIT, Tape},
 };
 use crate::{generation::Generation, instance::Call};
 
 /// A question that is recorded.
 pub(crate) trait Recorded: Call
 where
-    Self::Reply: Clone + Serialize,
+    Self::Reply: Serialize,
 {
     /// What the guest is to see.
     type Input: Serialize + DeserializeOwned;
@@ -58,45 +58,115 @@ pub(crate) struct Taped {
 /// A call that ended.
 pub(crate) struct Recorder<C: Recorded>
 where
-    C::Reply: Clone + Serialize,
+    C::Reply: Serialize,
 {
     generation: Arc<Generation>,
     call: C,
     secret: Vec<u8>,
-    answer: Answer<C::Reply>,
+    answer: Answer,
     taped: Taped,
 }
 
-enum Answer<T> {
-    Plain(Result<T, PluginFailure>),
+/// As JSON.
+enum Answer {
+    Plain(Vec<u8>),
     Sealed(Vec<u8>),
+    /// It was more than is kept.
+    TooLarge,
+}
+
+impl Answer {
+    fn new<T: Serialize>(answer: &Result<T, PluginFailure>) -> Self {
+        let mut json = Bounded(Vec::new());
+        match serde_json::to_writer(&mut json, &Said::from(answer)) {
+            Ok(()) => Self::Plain(json.0),
+            Err(_) => Self::TooLarge,
+        }
+    }
+
+    fn sealed(self, sealer: &Sealer) -> Self {
+        match self {
+            Self::Plain(json) => Self::Sealed(sealer.seal(json)),
+            other => other,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Plain(json) | Self::Sealed(json) => json.len(),
+            Self::TooLarge => 0,
+        }
+    }
+
+    /// As documents have it.
+    fn shown(&self) -> Value {
+        match self {
+            Self::Plain(json) => serde_json::from_slice(json).unwrap_or_default(),
+            Self::Sealed(bytes) => serde_json::json!({ "sealed": STANDARD.encode(bytes) }),
+            Self::TooLarge => Value::Null,
+        }
+    }
+}
+
+/// Takes no more than is kept.
+struct Bounded(Vec<u8>);
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > OF_A_CALL {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An answer on its way into JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Said<'a, T> {
+    Ok(&'a T),
+    Failure { kind: String, message: &'a str },
+}
+
+impl<'a, T> From<&'a Result<T, PluginFailure>> for Said<'a, T> {
+    fn from(answer: &'a Result<T, PluginFailure>) -> Self {
+        match answer {
+            Ok(reply) => Self::Ok(reply),
+            Err(failure) => {
+                Self::Failure { kind: failure.kind.to_string(), message: &failure.message }
+            }
+        }
+    }
 }
 
 impl<C: Recorded> Recorder<C>
 where
-    C::Reply: Clone + Serialize,
+    C::Reply: Serialize,
 {
     /// Seals what is secret.
     pub(crate) fn new(
         generation: &Arc<Generation>,
         mut call: C,
-        answer: Result<C::Reply, PluginFailure>,
+        answer: &Result<C::Reply, PluginFailure>,
         taped: Taped,
         sealer: &Sealer,
     ) -> Self {
         let secret = call.take_secret();
         let secret = if secret.is_empty() { secret } else { sealer.seal(secret) };
-        let answer = match C::SECRET_ANSWER {
-            false => Answer::Plain(answer),
-            true => Answer::Sealed(sealer.seal(self::answer(&answer).to_string().into_bytes())),
-        };
+        let answer = Answer::new(answer);
+        let answer = if C::SECRET_ANSWER { answer.sealed(sealer) } else { answer };
         Self { generation: Arc::clone(generation), call, secret, answer, taped }
     }
 }
 
 impl<C: Recorded> fmt::Debug for Recorder<C>
 where
-    C::Reply: Clone + Serialize,
+    C::Reply: Serialize,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recorder").field("hook", &C::NAME).finish_non_exhaustive()
@@ -105,7 +175,7 @@ where
 
 impl<C: Recorded> Recording for Recorder<C>
 where
-    C::Reply: Clone + Serialize + Sync,
+    C::Reply: Serialize,
 {
     fn json(&self) -> String {
         let sealed = |bytes: &[u8]| STANDARD.encode(bytes);
@@ -117,10 +187,7 @@ where
             hook: C::NAME.to_owned(),
             input: json(self.call.input()),
             secret: sealed(&self.secret),
-            answer: match &self.answer {
-                Answer::Plain(plain) => answer(plain),
-                Answer::Sealed(bytes) => serde_json::json!({ "sealed": sealed(bytes) }),
-            },
+            answer: self.answer.shown(),
             init: self.taped.init.as_deref().map(sealed),
             call: self.taped.call.as_deref().map(sealed),
         };
@@ -128,9 +195,16 @@ where
     }
 
     fn bytes(&self) -> usize {
-        let told = [self.taped.init.as_deref(), self.taped.call.as_deref()];
-        let told = told.into_iter().flatten().map(<[u8]>::len).sum::<usize>();
-        size_of::<Self>() + self.call.bytes() + self.secret.len() + told
+        // What an instance in the pool was told when it was made is shared by its calls.
+        let own = self.taped.init.as_ref().filter(|init| Arc::strong_count(init) == 1);
+        let init = own.map_or(0, |init| init.len());
+        let told = self.taped.call.as_ref().map_or(0, Vec::len);
+        size_of::<Self>()
+            + self.call.bytes()
+            + self.secret.len()
+            + self.answer.bytes()
+            + init
+            + told
     }
 }
 
@@ -153,7 +227,7 @@ pub(crate) struct Document {
     /// What of it nobody may read.
     pub(crate) secret: String,
     /// What it answered: `{"ok": ...}`, `{"failure": {"kind": ..., "message": ...}}`, or either of them as
-    /// `{"sealed": ...}`.
+    /// `{"sealed": ...}`; null = more than is kept.
     pub(crate) answer: Value,
     /// What the host told it while the instance was made; null = more than is kept.
     pub(crate) init: Option<String>,
@@ -163,12 +237,7 @@ pub(crate) struct Document {
 
 /// An answer as documents have it.
 pub(crate) fn answer<T: Serialize>(answer: &Result<T, PluginFailure>) -> Value {
-    match answer {
-        Ok(reply) => serde_json::json!({ "ok": json(reply) }),
-        Err(failure) => serde_json::json!({
-            "failure": { "kind": failure.kind.to_string(), "message": failure.message },
-        }),
-    }
+    json(&Said::from(answer))
 }
 
 /// Records of the contract have names for keys and no number that JSON lacks: it cannot fail.

@@ -83,6 +83,9 @@ impl Recording {
             true => Vec::new(),
             false => open("secret", &document.secret)?,
         };
+        if document.answer.is_null() {
+            return Err("its answer was more than is kept".to_owned());
+        }
         let answer = match document.answer.get("sealed").and_then(Value::as_str) {
             None => document.answer.clone(),
             Some(sealed) => serde_json::from_slice(&open("answer", sealed)?)
@@ -161,7 +164,7 @@ impl Replay {
 
 async fn ask<C: Recorded>(recording: Recording, replayer: &mut Replayer) -> Result<Replayed, String>
 where
-    C::Reply: Clone + Serialize,
+    C::Reply: Serialize,
 {
     let Recording { document, secret, answer: recorded, init, call } = recording;
     let input = serde_json::from_value(document.input)

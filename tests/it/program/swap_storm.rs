@@ -115,8 +115,8 @@ async fn a_swap_each_second_under_logins() {
     let logins: u64 = workers.join_all().await.into_iter().sum();
     let seconds = began.elapsed().as_secs_f64();
     println!(
-        "{logins} logins in {seconds:.1} s ({:.0} a second) over {swaps} swaps; {} MiB resident after the \
-         first five, {} MiB in the end",
+        "{logins} logins in {seconds:.1} s ({:.0} a second) over {swaps} swaps; {} MiB resident \
+         after the first five, {} MiB in the end",
         logins as f64 / seconds,
         early >> 20,
         late >> 20,

@@ -19,7 +19,7 @@ impl Generation {
         call: C,
     ) -> Result<C::Reply, PluginFailure>
     where
-        C::Reply: Clone + Serialize + Sync,
+        C::Reply: Serialize,
     {
         let making = self.runtime.sealer.is_some().then(access::current_decision).flatten();
         match making {
@@ -34,7 +34,7 @@ impl Generation {
         making: &Making,
     ) -> Result<C::Reply, PluginFailure>
     where
-        C::Reply: Clone + Serialize + Sync,
+        C::Reply: Serialize,
     {
         let held = self.admit(&call).await?;
         let generation = Arc::clone(self);
@@ -45,8 +45,7 @@ impl Generation {
         });
         let (answer, taped, call) = entered.await?;
         if let (Some(taped), Some(sealer)) = (taped, &self.runtime.sealer) {
-            let kept = answer.clone();
-            making.record(Arc::new(Recorder::new(self, call, kept, taped, sealer)));
+            making.record(Arc::new(Recorder::new(self, call, &answer, taped, sealer)));
         }
         answer
     }

@@ -5,8 +5,10 @@ use std::{collections::VecDeque, mem};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-/// Most bytes that are written down; a call that was told more cannot be replayed.
-const BYTES_MOST: usize = 64 << 10;
+/// Most bytes that are written down of a call; one that was told more cannot be replayed.
+pub(crate) const OF_A_CALL: usize = 64 << 10;
+/// The same for the making of an instance, which may read whole files and is shared by all of its calls.
+pub(crate) const OF_INIT: usize = 512 << 10;
 
 /// Goes with the store of an instance.
 #[derive(Debug, Default)]
@@ -24,6 +26,8 @@ pub(crate) enum Tape {
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     json: Vec<u8>,
+    /// Most bytes of it.
+    most: usize,
     /// It was more than is kept.
     overflown: bool,
 }
@@ -68,12 +72,12 @@ impl Tape {
             notes.json.push(b',');
         }
         let written = serde_json::to_writer(&mut notes.json, &(called, answer));
-        notes.overflown = written.is_err() || notes.json.len() > BYTES_MOST;
+        notes.overflown = written.is_err() || notes.json.len() > notes.most;
     }
 
-    /// From now on each answer is written down.
-    pub(crate) fn record(&mut self) {
-        *self = Self::Recording(Notes::default());
+    /// From now on each answer is written down, `most` bytes of them.
+    pub(crate) fn record(&mut self, most: usize) {
+        *self = Self::Recording(Notes { most, ..Notes::default() });
     }
 
     /// What was written down, if it was; nothing is from now on.
@@ -126,7 +130,7 @@ mod tests {
     fn what_was_written_down_is_told_again_in_order() {
         let mut tape = Tape::default();
         tape.note("before", &1);
-        tape.record();
+        tape.record(OF_A_CALL);
         tape.note("clock", &7_u64);
         tape.note("state", &Ok::<Option<Vec<u8>>, String>(Some(vec![0, 255])));
         let json = tape.stop_recording().unwrap().json().unwrap();
@@ -150,12 +154,12 @@ mod tests {
     #[test]
     fn more_than_is_kept_is_nothing() {
         let mut tape = Tape::default();
-        tape.record();
-        tape.note("file", &"x".repeat(BYTES_MOST));
+        tape.record(OF_A_CALL);
+        tape.note("file", &"x".repeat(OF_A_CALL));
         tape.note("clock", &1);
         assert!(tape.stop_recording().unwrap().json().is_none());
         assert!(tape.stop_recording().is_none());
-        tape.record();
+        tape.record(OF_A_CALL);
         assert_eq!(tape.stop_recording().unwrap().json().unwrap(), b"[]");
     }
 }
