@@ -169,7 +169,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::post(
         "/api/v1/permissions/invalidate",
         Access::Needs(Permission::PermissionsInvalidate),
-        "Asks for the permissions of a client, a principal or everybody again, whatever is kept of them",
+        "Asks for the permissions of a client, a principal or everybody again",
         |call| Box::pin(permissions::invalidate(call)),
     )
     .accepts(Content::json::<permissions::Meant>())
