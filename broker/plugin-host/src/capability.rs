@@ -9,18 +9,22 @@ pub(crate) mod broker;
 pub(crate) mod cache_control;
 mod clock;
 mod config;
+mod connections;
 mod crypto;
 pub(crate) mod files;
 pub(crate) mod http_client;
 pub(crate) mod jwt;
 pub(crate) mod keys;
+pub(crate) mod ldap;
 pub(crate) mod log;
 mod metrics;
 pub(crate) mod password_hash;
 pub(crate) mod password_threads;
 mod random;
 mod secrets;
+pub(crate) mod sql;
 pub(crate) mod state;
+mod tls;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -75,7 +79,7 @@ struct NeedsGrant {
 }
 
 /// An import that is not in the table needs no grant.
-const NEEDS_GRANT: [NeedsGrant; 8] = [
+const NEEDS_GRANT: [NeedsGrant; 10] = [
     NeedsGrant {
         interface: "files",
         is_granted: |manifest| !manifest.files.is_empty(),
@@ -107,6 +111,16 @@ const NEEDS_GRANT: [NeedsGrant; 8] = [
         interface: "http-client",
         is_granted: |manifest| !manifest.grants.http.is_empty(),
         line: "[grants] http = [\"https://HOST/\"]",
+    },
+    NeedsGrant {
+        interface: "sql",
+        is_granted: |manifest| !manifest.grants.sql.is_empty(),
+        line: "[grants] sql = [\"NAME\"]",
+    },
+    NeedsGrant {
+        interface: "ldap",
+        is_granted: |manifest| !manifest.grants.ldap.is_empty(),
+        line: "[grants] ldap = [\"NAME\"]",
     },
     NeedsGrant {
         interface: "cache-control",

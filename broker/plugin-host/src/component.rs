@@ -22,7 +22,7 @@ const VERSION: &str = "0.1.0";
 const OURS: &str = "portcullis:";
 
 /// Interfaces that the host lends.
-const LENT: [&str; 14] = [
+const LENT: [&str; 16] = [
     "log",
     "config",
     "files",
@@ -35,6 +35,8 @@ const LENT: [&str; 14] = [
     "metrics",
     "state",
     "http-client",
+    "sql",
+    "ldap",
     "cache-control",
     "broker",
 ];

@@ -52,8 +52,10 @@ mod watch;
 mod tests;
 
 pub use capability::{
-    jwt::{KeySource, Verifier, VerifierSettings},
+    jwt::{KeySource, KeyUrl, Verifier, VerifierSettings},
     keys::{Aead, KeyRing},
+    ldap::{LdapSettings, LdapSource},
+    sql::{SqlSettings, SqlSource},
 };
 pub use component::componentize_go;
 pub use config::Config;

@@ -1,5 +1,5 @@
-//! What the broker's configuration lends by name: secrets, keys, token verifiers. A manifest grants
-//! names; knows nothing of who was granted which.
+//! What the broker's configuration lends by name: secrets, keys, token verifiers, databases,
+//! directories. A manifest grants names; knows nothing of who was granted which.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 use zeroize::Zeroizing;
 
 use crate::{
-    capability::{jwt::Verifier, keys::KeyRing},
+    capability::{jwt::Verifier, keys::KeyRing, ldap::LdapSource, sql::SqlSource},
     manifest::Grants,
 };
 
@@ -24,6 +24,10 @@ pub struct Sources {
     pub keys: BTreeMap<String, KeyRing>,
     /// `[jwt.NAME]`.
     pub jwt: BTreeMap<String, Verifier>,
+    /// `[sql.NAME]`.
+    pub sql: BTreeMap<String, SqlSource>,
+    /// `[ldap.NAME]`.
+    pub ldap: BTreeMap<String, LdapSource>,
 }
 
 /// Bytes that are never shown and leave no trace in memory.
@@ -38,6 +42,11 @@ impl Secret {
 
     pub(crate) fn expose(&self) -> &[u8] {
         &self.0
+    }
+
+    /// As text, if it is UTF-8.
+    pub(crate) fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
     }
 }
 
@@ -56,7 +65,13 @@ pub(crate) struct Revisions(BTreeMap<(&'static str, String), u64>);
 impl Revisions {
     /// Those of what was granted and did change.
     pub(crate) fn of<'a>(&self, grants: &'a Grants) -> Vec<(&'static str, &'a str, u64)> {
-        let lists = [("secrets", &grants.secrets), ("keys", &grants.keys), ("jwt", &grants.jwt)];
+        let lists = [
+            ("secrets", &grants.secrets),
+            ("keys", &grants.keys),
+            ("jwt", &grants.jwt),
+            ("sql", &grants.sql),
+            ("ldap", &grants.ldap),
+        ];
         let granted = lists
             .into_iter()
             .flat_map(|(table, names)| names.iter().map(move |name| (table, name.as_str())));
@@ -99,7 +114,7 @@ impl Lendable {
     }
 
     /// Whether anything is different now.
-    pub(crate) fn replace(&self, new: Sources) -> bool {
+    pub(crate) fn replace(&self, mut new: Sources) -> bool {
         let mut in_force = self.0.write();
         let (old, revisions) = &mut *in_force;
         if **old == new {
@@ -108,8 +123,22 @@ impl Lendable {
         revisions.note("secrets", &old.secrets, &new.secrets);
         revisions.note("keys", &old.keys, &new.keys);
         revisions.note("jwt", &old.jwt, &new.jwt);
+        revisions.note("sql", &old.sql, &new.sql);
+        revisions.note("ldap", &old.ldap, &new.ldap);
+        keep(&old.jwt, &mut new.jwt);
+        keep(&old.sql, &mut new.sql);
+        keep(&old.ldap, &mut new.ldap);
         *old = Arc::new(new);
         true
+    }
+}
+
+/// What did not change goes on with its connections and with what it has learnt.
+fn keep<T: Clone + PartialEq>(old: &BTreeMap<String, T>, new: &mut BTreeMap<String, T>) {
+    for (name, value) in new {
+        if let Some(same) = old.get(name).filter(|same| *same == value) {
+            *value = same.clone();
+        }
     }
 }
 
@@ -122,6 +151,10 @@ pub(crate) struct Granted {
     pub(crate) keys: BTreeMap<String, KeyRing>,
     /// By name.
     pub(crate) jwt: BTreeMap<String, Verifier>,
+    /// By name.
+    pub(crate) sql: BTreeMap<String, SqlSource>,
+    /// By name.
+    pub(crate) ldap: BTreeMap<String, LdapSource>,
 }
 
 impl Granted {
@@ -131,6 +164,8 @@ impl Granted {
             secrets: pick("secrets", &sources.secrets, &grants.secrets)?,
             keys: pick("keys", &sources.keys, &grants.keys)?,
             jwt: pick("jwt", &sources.jwt, &grants.jwt)?,
+            sql: pick("sql", &sources.sql, &grants.sql)?,
+            ldap: pick("ldap", &sources.ldap, &grants.ldap)?,
         })
     }
 }

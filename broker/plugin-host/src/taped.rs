@@ -7,8 +7,8 @@ use wasmtime::component::{HasData, Linker};
 
 use crate::{
     bindings::portcullis::plugin::{
-        broker, cache_control, clock, config, crypto, files, http_client, jwt, keys, log, metrics,
-        random, secrets, state, types,
+        broker, cache_control, clock, config, crypto, files, http_client, jwt, keys, ldap, log,
+        metrics, random, secrets, sql, state, types,
     },
     instance::State,
 };
@@ -106,7 +106,7 @@ taped! {
         [fn open(key: String, sealed: Vec<u8>, associated_data: Vec<u8>) -> R<Vec<u8>, keys::Error>]
     }
     jwt {
-        [fn verify(verifier: String, token: String) -> R<String, jwt::Error>]
+        [async fn verify(verifier: String, token: String) -> R<String, jwt::Error>]
     }
     metrics {
         [fn add(name: String, amount: u64) -> ()]
@@ -137,6 +137,40 @@ taped! {
         [async fn send(
             request: http_client::Request
         ) -> R<http_client::Response, http_client::Error>]
+    }
+    sql {
+        [async fn query(
+            source: String,
+            statement: String,
+            parameters: Vec<sql::Value>
+        ) -> R<sql::Rows, sql::Error>]
+        [async fn execute(
+            source: String,
+            statement: String,
+            parameters: Vec<sql::Value>
+        ) -> R<u64, sql::Error>]
+    }
+    ldap {
+        [async fn bind(
+            source: String,
+            dn: String,
+            password: Vec<u8>
+        ) -> R<bool, ldap::Error>]
+        [async fn compare(
+            source: String,
+            dn: String,
+            attribute: String,
+            value: Vec<u8>
+        ) -> R<bool, ldap::Error>]
+        [async fn search(
+            source: String,
+            base: String,
+            scope: ldap::Scope,
+            filter: String,
+            values: Vec<String>,
+            attributes: Vec<String>
+        ) -> R<Vec<ldap::Entry>, ldap::Error>]
+        [fn escape_dn(value: String) -> String]
     }
     cache_control {
         [fn invalidate_client(client_id: String) -> ()]

@@ -12,6 +12,7 @@ use super::{
     knock::{knock, login},
     plugin_check::described,
     process::Program,
+    servers::{Asked, NO_DATABASE, NO_DIRECTORY},
 };
 
 const MANIFEST: &str = r#"
@@ -21,6 +22,8 @@ keys = ["cookies"]
 jwt = ["idp"]
 state = "1 MiB"
 http = ["https://idp.example/"]
+sql = ["users"]
+ldap = ["corp"]
 cache_control = true
 broker = ["publish"]
 publish_topics = ["alarm"]
@@ -39,6 +42,13 @@ secret = "shared"
 algorithms = ["HS256"]
 issuer = "idp"
 audience = ["mqtt"]
+[sql.users]
+url = "postgres://app@db.example/users"
+password = "sesame of the database"
+[ldap.corp]
+url = "ldaps://dir.example"
+bind_dn = "cn=broker,dc=example"
+bind_password = "sesame of the directory"
 "#;
 
 fn words<'a>(plugin: &'a Value, key: &str) -> &'a str {
@@ -101,8 +111,30 @@ fn holds(file: &Path, text: &str) -> bool {
 #[tokio::test]
 async fn plugin_check_says_what_a_manifest_must_grant() {
     let grants = described("lent", "grants").await;
-    for line in ["[grants] state = ", "[grants] http = ", "[grants] cache_control = true"] {
+    for line in ["[grants] state = ", "[grants] http = ", "[grants] sql = ", "[grants] ldap = "] {
         assert!(grants.contains(line), "{line}: {grants}");
     }
     assert_eq!(described("wasi", "grants").await, "none needed");
+}
+
+/// Used, refused, misnamed, read again: what is secret is in no line of the log and in no answer of
+/// the admin API.
+#[tokio::test]
+async fn no_secret_is_told() {
+    let database = NO_DATABASE.replace("sqlite:/nonexistent", "postgres://app@127.0.0.1:1/users");
+    let database = format!("{database}password = \"hush-hush-database\"\n");
+    let directory = "bind_dn = \"cn=broker\"\nbind_password = \"hush-hush-directory\"\n";
+    let asked = Asked::start(&[&database, &format!("{NO_DIRECTORY}{directory}")]).await;
+    asked.check("secrets.names", "", "hmac-key").await;
+    asked.check("secrets.reveal", "hmac-key", "NotRevealed(").await;
+    asked.check("secrets.reveal", "other", "Unknown(").await;
+    asked.check("keys.hmac", "hmac-key\ndata", "").await;
+    asked.check("jwt.verify", "idp\na.b.c", "Refused(").await;
+    asked.check("sql.query", "users\nSELECT 1", "Unavailable(").await;
+    asked.check("ldap.search", "corp\ndc=x\n(cn=a)", "Unavailable(").await;
+    asked.program.signal(Signal::HUP);
+    asked.program.logged("reload").await;
+    let told = asked.everything_told().await;
+    assert!(told.contains("a database of plugins is not there"), "{told}");
+    assert!(!told.contains("hush-hush"), "{told}");
 }

@@ -6,7 +6,7 @@
 //! no proxy, no cookie jar, and no connection is used twice.
 
 mod address;
-mod exchange;
+pub(crate) mod exchange;
 mod url_prefix;
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
@@ -21,9 +21,9 @@ use tokio::{sync::Semaphore, time::Instant};
 use url::Url;
 use zeroize::Zeroizing;
 
-use self::exchange::{Failed, Incoming, Outgoing, Tls, exchange};
+use self::exchange::{Failed, Incoming, Outgoing, exchange};
 pub(crate) use self::url_prefix::UrlPrefix;
-use super::Lent;
+use super::{Lent, tls::Tls};
 use crate::{
     bindings::portcullis::plugin::http_client::{
         Error, HeaderValue as GuestValue, Host, Request, Response,
@@ -59,10 +59,16 @@ const NOT_FOR_GUESTS: [&str; 12] = [
 ];
 
 /// What the requests of all plugins share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct HttpClients {
     tls: Tls,
     places: Mutex<HashMap<Arc<str>, Arc<Semaphore>>>,
+}
+
+impl Default for HttpClients {
+    fn default() -> Self {
+        Self { tls: Tls::offering(&[b"http/1.1"]), places: Mutex::default() }
+    }
 }
 
 impl HttpClients {
@@ -173,7 +179,9 @@ fn outgoing(lent: &Lent, request: Request) -> Result<(Outgoing, Vec<HeaderName>)
     if bytes > HEADER_BYTES_MAX {
         return Err(Error::TooLarge(format!("the headers have over {HEADER_BYTES_MAX} bytes")));
     }
-    Ok((Outgoing { method, url, headers, body: Bytes::from(request.body) }, secret))
+    let body = Bytes::from(request.body);
+    let outgoing = Outgoing { method, url, headers, body, response_bytes_max: BODY_BYTES_MAX };
+    Ok((outgoing, secret))
 }
 
 const AGENT: &str = concat!("portcullis/", env!("CARGO_PKG_VERSION"));

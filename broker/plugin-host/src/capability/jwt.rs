@@ -3,23 +3,26 @@
 //! The algorithm belongs to the key and is never taken from a token; `exp`, `iss` and `aud` must be
 //! there; a key is found by its number, and without one only where there is no choice.
 
+mod key_set;
+mod remote;
+
 use std::{fmt, sync::Arc, time::Duration};
 
-use jsonwebtoken::{
-    Algorithm, AlgorithmFamily, DecodingKey, Validation, decode, decode_header,
-    errors::ErrorKind,
-    jwk::{AlgorithmParameters, Jwk, JwkSet, PublicKeyUse},
-};
+use jsonwebtoken::{DecodingKey, Header, Validation, decode, decode_header, errors::ErrorKind};
+use tokio::time::Instant;
 
+use self::{
+    key_set::{Key, Set, algorithms, fit, key_set, public_key},
+    remote::Remote,
+};
 use crate::{
     bindings::portcullis::plugin::jwt::{Error, Host},
+    budget::Stop,
     instance::State,
     sources::Secret,
 };
 
 const TOKEN_BYTES_MAX: usize = 16 << 10;
-/// Keys of one verifier.
-const KEYS_MAX: usize = 64;
 
 /// What `[jwt.NAME]` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +48,21 @@ pub enum KeySource {
     Secret(Secret),
     /// A JWK set as JSON.
     KeySet(String),
+    /// A JWK set that is fetched.
+    Url(KeyUrl),
+}
+
+/// Where a JWK set is fetched from, and how long it is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyUrl {
+    /// `https:`; also `http:` if it is this machine.
+    pub url: String,
+    /// Authorities that are believed instead of the system's, in PEM.
+    pub ca: Option<String>,
+    /// After this long it is fetched again.
+    pub refresh: Duration,
+    /// While that fails, the last one is good for this long.
+    pub stale_max: Duration,
 }
 
 /// A verifier that is ready.
@@ -53,14 +71,12 @@ pub struct Verifier(Arc<Ready>);
 
 struct Ready {
     settings: VerifierSettings,
-    keys: Vec<Key>,
+    keys: Keys,
 }
 
-/// A key and what it may be used for.
-struct Key {
-    id: Option<String>,
-    algorithms: Vec<Algorithm>,
-    key: DecodingKey,
+enum Keys {
+    Given(Vec<Key>),
+    Fetched(Remote),
 }
 
 impl PartialEq for Verifier {
@@ -76,7 +92,7 @@ impl fmt::Debug for Verifier {
 }
 
 impl Verifier {
-    /// Reads the keys. The error is a sentence.
+    /// Reads the keys; fetches none. The error is a sentence.
     pub fn new(settings: VerifierSettings) -> Result<Self, String> {
         let algorithms = algorithms(&settings.algorithms)?;
         let keys = match &settings.keys {
@@ -85,7 +101,11 @@ impl Verifier {
                 vec![fit(None, key, &algorithms)]
             }
             KeySource::PublicKey(pem) => vec![public_key(pem.as_bytes(), &algorithms)?],
-            KeySource::KeySet(json) => key_set(json, &algorithms)?,
+            KeySource::KeySet(json) => key_set(json, &algorithms, Set::Given)?,
+            KeySource::Url(url) => {
+                let keys = Keys::Fetched(Remote::new(url, algorithms)?);
+                return Ok(Self(Arc::new(Ready { settings, keys })));
+            }
         };
         if let Some(unused) = algorithms
             .iter()
@@ -93,10 +113,11 @@ impl Verifier {
         {
             return Err(format!("no key of it can be used for {unused:?}"));
         }
-        Ok(Self(Arc::new(Ready { settings, keys })))
+        Ok(Self(Arc::new(Ready { settings, keys: Keys::Given(keys) })))
     }
 
-    fn verify(&self, token: &str) -> Result<String, Error> {
+    /// Waits for keys, if it has to, no longer than `until`.
+    async fn verify(&self, token: &str, until: Instant) -> Result<String, Error> {
         let Ready { settings, keys } = &*self.0;
         if token.len() > TOKEN_BYTES_MAX {
             return Err(refused(&format!("it has over {TOKEN_BYTES_MAX} bytes")));
@@ -105,23 +126,48 @@ impl Verifier {
         if header.crit.is_some() {
             return Err(refused("it has critical headers, which nobody here knows"));
         }
-        let wanted = header.kid.as_deref();
-        let fits = |key: &&Key| {
-            let same = key.id.is_none() || key.id.as_deref() == wanted || wanted.is_none();
-            same && key.algorithms.contains(&header.alg)
-        };
-        let mut fitting = keys.iter().filter(fits);
-        let key = match (fitting.next(), fitting.next()) {
-            (Some(key), None) => key,
-            (None, _) => return Err(refused("there is no key for its number and algorithm")),
-            (Some(_), Some(_)) => return Err(refused("it names none of several keys")),
-        };
+        match keys {
+            Keys::Given(keys) => settings.judge(token, &header, find(keys, &header)?),
+            Keys::Fetched(remote) => {
+                let keys = remote.current(until).await.map_err(Error::Unavailable)?;
+                if let Ok(key) = find(&keys, &header) {
+                    return settings.judge(token, &header, key);
+                }
+                // It may be signed with a key that is newer than what was fetched.
+                let keys = remote.newer(until).await.unwrap_or(keys);
+                settings.judge(token, &header, find(&keys, &header)?)
+            }
+        }
+    }
+
+    fn may_wait(&self) -> bool {
+        matches!(self.0.keys, Keys::Fetched(_))
+    }
+}
+
+/// The key by the token's number and algorithm, of which both belong to the key.
+fn find<'a>(keys: &'a [Key], header: &Header) -> Result<&'a Key, Error> {
+    let wanted = header.kid.as_deref();
+    let fits = |key: &&Key| {
+        let same = key.id.is_none() || key.id.as_deref() == wanted || wanted.is_none();
+        same && key.algorithms.contains(&header.alg)
+    };
+    let mut fitting = keys.iter().filter(fits);
+    match (fitting.next(), fitting.next()) {
+        (Some(key), None) => Ok(key),
+        (None, _) => Err(refused("there is no key for its number and algorithm")),
+        (Some(_), Some(_)) => Err(refused("it names none of several keys")),
+    }
+}
+
+impl VerifierSettings {
+    fn judge(&self, token: &str, header: &Header, key: &Key) -> Result<String, Error> {
         let mut rules = Validation::new(header.alg);
-        rules.leeway = settings.leeway.as_secs();
+        rules.leeway = self.leeway.as_secs();
         rules.validate_nbf = true;
         rules.set_required_spec_claims(&["exp", "iss", "aud"]);
-        rules.set_issuer(&[&settings.issuer]);
-        rules.set_audience(&settings.audience);
+        rules.set_issuer(&[&self.issuer]);
+        rules.set_audience(&self.audience);
         let data = decode::<serde_json::Value>(token, &key.key, &rules);
         let claims = data.map_err(|error| because(&error))?.claims;
         match claims {
@@ -129,72 +175,6 @@ impl Verifier {
             _ => Err(refused("its claims are no object")),
         }
     }
-}
-
-fn algorithms(names: &[String]) -> Result<Vec<Algorithm>, String> {
-    if names.is_empty() {
-        return Err("names no algorithm".to_owned());
-    }
-    let known = |name: &String| {
-        name.parse::<Algorithm>().map_err(|_| {
-            let allowed = "RS256, PS256, ES256, EdDSA, HS256 and their like";
-            format!("{name:?} is no algorithm, allowed: {allowed}")
-        })
-    };
-    names.iter().map(known).collect()
-}
-
-/// A key with those of the algorithms that are of its kind: a public key is never a shared secret.
-fn fit(id: Option<String>, key: DecodingKey, algorithms: &[Algorithm]) -> Key {
-    let family = key.family();
-    let own = algorithms.iter().copied().filter(|algorithm| algorithm.family() == family);
-    Key { id, algorithms: own.collect(), key }
-}
-
-fn public_key(pem: &[u8], algorithms: &[Algorithm]) -> Result<Key, String> {
-    let family = algorithms.first().map(|algorithm| algorithm.family());
-    let key = match family {
-        Some(AlgorithmFamily::Rsa) => DecodingKey::from_rsa_pem(pem),
-        Some(AlgorithmFamily::Ec) => DecodingKey::from_ec_pem(pem),
-        Some(AlgorithmFamily::Ed) => DecodingKey::from_ed_pem(pem),
-        _ => return Err("a public key is not for HS256 and its like".to_owned()),
-    };
-    let key = key.map_err(|error| format!("is no public key of this kind in PEM: {error}"))?;
-    Ok(fit(None, key, algorithms))
-}
-
-/// Keys for other uses are passed over; a shared secret does not belong into a set.
-fn key_set(json: &str, algorithms: &[Algorithm]) -> Result<Vec<Key>, String> {
-    let set: JwkSet =
-        serde_json::from_str(json).map_err(|error| format!("is no JWK set: {error}"))?;
-    if set.keys.len() > KEYS_MAX {
-        return Err(format!("has over {KEYS_MAX} keys"));
-    }
-    let mut keys = Vec::new();
-    for jwk in set.keys {
-        if let Some(key) = key_of_set(&jwk, algorithms)? {
-            keys.push(key);
-        }
-    }
-    Ok(keys)
-}
-
-fn key_of_set(jwk: &Jwk, algorithms: &[Algorithm]) -> Result<Option<Key>, String> {
-    if matches!(jwk.algorithm, AlgorithmParameters::OctetKey(_)) {
-        return Err("has a shared secret among its keys".to_owned());
-    }
-    let other_use =
-        jwk.common.public_key_use.as_ref().is_some_and(|r#use| *r#use != PublicKeyUse::Signature);
-    if other_use || !jwk.is_supported() && jwk.common.key_algorithm.is_some() {
-        return Ok(None);
-    }
-    let Ok(key) = DecodingKey::from_jwk(jwk) else { return Ok(None) };
-    let mut key = fit(jwk.common.key_id.clone(), key, algorithms);
-    if let Some(own) = &jwk.common.key_algorithm {
-        let own = own.to_string();
-        key.algorithms.retain(|algorithm| format!("{algorithm:?}") == own);
-    }
-    Ok(Some(key).filter(|key| !key.algorithms.is_empty()))
 }
 
 fn refused(what: &str) -> Error {
@@ -217,15 +197,25 @@ fn because(error: &jsonwebtoken::errors::Error) -> Error {
 }
 
 impl Host for State {
-    fn verify(
+    async fn verify(
         &mut self,
         verifier: String,
         token: String,
     ) -> wasmtime::Result<Result<String, Error>> {
-        Ok(match self.lent.granted.jwt.get(&verifier) {
-            Some(verifier) => verifier.verify(&token),
-            None => Err(Error::Unknown(verifier)),
-        })
+        let Some(verifier) = self.lent.granted.jwt.get(&verifier).cloned() else {
+            return Ok(Err(Error::Unknown(verifier)));
+        };
+        if verifier.may_wait() {
+            self.meter.before_wait()?;
+        }
+        let until = Instant::from_std(self.meter.deadline());
+        match tokio::time::timeout_at(until, verifier.verify(&token, until)).await {
+            Ok(answer) => Ok(answer),
+            Err(_) => {
+                self.meter.stop(Stop::Deadline);
+                Err(wasmtime::Error::msg("the deadline passed in jwt.verify"))
+            }
+        }
     }
 }
 

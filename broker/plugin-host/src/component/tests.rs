@@ -67,8 +67,8 @@ fn other_worlds_are_refused_by_name() {
         "imports acme:thing/api, which this host does not have",
     );
     refuses(
-        &component(r#"(component (import "portcullis:plugin/sql@0.1.0" (instance)))"#),
-        "imports portcullis:plugin/sql, which this host does not have",
+        &component(r#"(component (import "portcullis:plugin/mystery@0.1.0" (instance)))"#),
+        "imports portcullis:plugin/mystery, which this host does not have",
     );
     refuses(
         &component(r#"(component (import "portcullis:plugin/log@0.2.0" (instance)))"#),

@@ -1,5 +1,6 @@
 //! What the host lends, as a guest sees it: `tests/guests/lent` calls what the client names.
 
+mod databases;
 mod http;
 mod requests;
 
@@ -29,7 +30,7 @@ fn sources() -> Sources {
             ("other".to_owned(), secret("not granted")),
         ]),
         keys: BTreeMap::from([("box".to_owned(), ring)]),
-        jwt: BTreeMap::new(),
+        ..Sources::default()
     }
 }
 
@@ -42,6 +43,8 @@ keys = ["box"]
 jwt = ["idp"]
 state = "64 KiB"
 http = ["http://127.0.0.1:1/"]
+sql = ["users"]
+ldap = ["corp"]
 cache_control = true
 broker = ["publish", "disconnect", "subscriptions"]
 publish_topics = ["plant/+/alarm"]
@@ -62,6 +65,8 @@ impl Lent {
         let metrics = Metrics::new();
         let mut sources = sources();
         sources.jwt.insert("idp".to_owned(), crate::capability::jwt::tests::rsa());
+        sources.sql.insert("users".to_owned(), databases::absent_database());
+        sources.ldap.insert("corp".to_owned(), databases::absent_directory());
         let outside = Outside { sources, plugin_metrics: metrics.plugins.clone() };
         let runtime = Arc::new(Runtime::new(data_dir, outside).unwrap());
         let generation = build(&runtime, manifest).await.map_err(|it| it.sentence).unwrap();
@@ -119,6 +124,8 @@ async fn nothing_is_lent_without_a_grant() {
         "[grants] jwt = ",
         "[grants] state = \"1 MiB\"",
         "[grants] http = ",
+        "[grants] sql = ",
+        "[grants] ldap = ",
         "[grants] cache_control = true",
         "[grants] broker = ",
     ] {

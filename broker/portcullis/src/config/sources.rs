@@ -1,9 +1,13 @@
-//! `[secrets.NAME]`, `[keys.NAME]` and `[jwt.NAME]`: what manifests of plugins may be granted by name.
+//! `[secrets.NAME]`, `[keys.NAME]`, `[jwt.NAME]` and, each in a file of its own, databases and
+//! directories: what manifests of plugins may be granted by name.
+
+mod ldap;
+mod sql;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use plugin_host::{Aead, KeyRing, KeySource, Secret, Sources, Verifier, VerifierSettings};
+use plugin_host::{Aead, KeyRing, KeySource, KeyUrl, Secret, Sources, Verifier, VerifierSettings};
 use zeroize::Zeroizing;
 
 use super::{
@@ -13,12 +17,14 @@ use super::{
     unit::Unit,
 };
 
-/// Reads all three.
+/// Reads them all.
 pub(super) fn read(root: &mut Table<'_>) -> Sources {
     Sources {
         secrets: each(root.named_tables("secrets"), read_secret),
         keys: each(root.named_tables("keys"), read_keys),
         jwt: each(root.named_tables("jwt"), read_verifier),
+        sql: each(root.named_tables("sql"), sql::read),
+        ldap: each(root.named_tables("ldap"), ldap::read),
     }
 }
 
@@ -126,10 +132,14 @@ fn read_verifier(table: &mut Table<'_>) -> Option<Verifier> {
         table.string("public_key").map(|key| KeySource::PublicKey(key.value)),
         table.string("key_set").map(|set| KeySource::KeySet(set.value)),
         table.secret("secret").map(|it| KeySource::Secret(Secret::new(into_bytes(it.value)))),
+        read_key_url(table).map(KeySource::Url),
     ];
     let mut sources = sources.into_iter().flatten();
     let (Some(keys), None) = (sources.next(), sources.next()) else {
-        table.refuse_missing("public_key", "one of public_key, key_set and secret is needed");
+        table.refuse_missing(
+            "public_key",
+            "one of public_key, key_set, secret and jwks_url is needed",
+        );
         return None;
     };
     let settings = VerifierSettings {
@@ -148,6 +158,32 @@ fn read_verifier(table: &mut Table<'_>) -> Option<Verifier> {
     }
 }
 
+/// After how long keys are fetched again, and how long they are good while that fails, in seconds:
+/// least, most and default.
+const REFRESH: (u64, u64, u64) = (60, 86_400, 3_600);
+const STALE_MAX: (u64, u64, u64) = (60, 30 * 86_400, 86_400);
+
+fn read_key_url(table: &Table<'_>) -> Option<KeyUrl> {
+    let url = table.string("jwks_url");
+    let ca = table.string("ca").map(|pem| pem.value);
+    let seconds = |key, (least, most, default)| {
+        Duration::from_secs(table.number(key, Unit::Seconds, least..=most, default))
+    };
+    let (refresh, stale_max) = (seconds("refresh", REFRESH), seconds("stale_max", STALE_MAX));
+    let Some(url) = url else {
+        let unused = ["ca", "refresh", "stale_max"].into_iter().find(|key| table.has(key));
+        if let Some(key) = unused {
+            table.refuse_whole(key, "means nothing without jwks_url");
+        }
+        return None;
+    };
+    if stale_max < refresh {
+        table.refuse_whole("stale_max", "is out of range, allowed: refresh or more");
+        return None;
+    }
+    Some(KeyUrl { url: url.value, ca, refresh, stale_max })
+}
+
 /// A list that must not be empty.
 fn strings(table: &Table<'_>, key: &'static str, what: &str) -> Option<Vec<String>> {
     let list: Vec<String> =
@@ -157,6 +193,20 @@ fn strings(table: &Table<'_>, key: &'static str, what: &str) -> Option<Vec<Strin
         return None;
     }
     Some(list)
+}
+
+/// Connections to one server: least, most and default.
+const CONNECTIONS: (u64, u64, u64) = (1, 64, 4);
+
+fn connections(table: &Table<'_>) -> usize {
+    let (least, most, default) = CONNECTIONS;
+    let count = table.number("connections", Unit::Count, least..=most, default);
+    usize::try_from(count).unwrap_or(1)
+}
+
+/// A time that a call of a plugin may wait, in milliseconds.
+fn duration(table: &Table<'_>, key: &'static str, default: u64) -> Duration {
+    Duration::from_millis(table.number(key, Unit::Time, 10..=60_000, default))
 }
 
 /// The same memory: nothing is left behind.

@@ -265,6 +265,12 @@ impl<'a> Table<'a> {
         self.document.note(&self.span, &self.key(key), "missing", what.to_owned());
     }
 
+    /// Notes a fault of a key without showing its value.
+    pub(crate) fn refuse_whole(&self, key: &str, what: &str) {
+        let span = self.entries.get(key).map_or_else(|| self.span.clone(), |value| value.span());
+        self.refuse_secret(key, &span, what.to_owned());
+    }
+
     /// Every key that nobody asked for is a fault.
     pub(crate) fn finish(self) {
         let known = self.known.borrow();

@@ -125,14 +125,25 @@ fn the_examples_of_sources_are_valid() {
     fs::write(at("hmac-key"), "a secret\n").unwrap();
     fs::write(at("cookies-2"), "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n").unwrap();
     fs::write(at("jwks.json"), JWKS).unwrap();
+    for name in ["idp-ca.pem", "database-ca.pem", "directory-ca.pem"] {
+        fs::write(at(name), AUTHORITY).unwrap();
+    }
+    for name in ["database", "directory"] {
+        fs::write(at(name), "a password\n").unwrap();
+    }
     let text = format!("{before}{uncommented}").replace("/etc/portcullis/secrets/", "");
+    let text = text.replace("file:/etc/portcullis/", "file:");
     let config = Config::parse(&at("p.toml"), &text, &environment).unwrap_or_else(|problems| {
         panic!("{problems}");
     });
     let sources = config.sources;
-    assert_eq!((sources.secrets.len(), sources.keys.len(), sources.jwt.len()), (1, 1, 1));
+    assert_eq!((sources.secrets.len(), sources.keys.len(), sources.jwt.len()), (1, 1, 2));
+    assert_eq!((sources.sql.len(), sources.ldap.len()), (1, 1));
     assert_ne!(config.admin.roles, admin::Roles::default());
 }
+
+/// An authority of no use.
+const AUTHORITY: &str = include_str!("../../../plugin-host/src/tests/lent/tls/authority.pem");
 
 /// A public key of no use.
 const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"1",
@@ -660,10 +671,61 @@ fn verifiers_have_keys_issuer_audience_and_algorithms() {
     );
     refused(
         &whole.replace(secret, "algorithms = [\"RS256\"]\n"),
-        &["p.toml:7: jwt.idp.public_key: missing: one of public_key, key_set and secret is needed"],
+        &["p.toml:7: jwt.idp.public_key: missing: one of public_key, key_set, secret and \
+           jwks_url is needed"],
     );
     refused(
         &whole.replace("HS256", "RS256"),
         &["p.toml:7: jwt.idp.algorithms: missing: no key of it can be used for RS256"],
     );
+}
+
+#[test]
+fn keys_at_a_url_are_public_and_come_over_tls() {
+    let whole = format!(
+        "{SMALL}[jwt.idp]\nissuer = \"https://idp.example\"\naudience = [\"mqtt\"]\n\
+         algorithms = [\"RS256\"]\njwks_url = \"https://idp.example/keys\"\n"
+    );
+    assert_eq!(parse(&whole).unwrap().sources.jwt.len(), 1);
+    assert!(parse(&format!("{whole}refresh = \"1m\"\nstale_max = \"30d\"\n")).is_ok());
+    for (bad, what) in [
+        (whole.replace("https://idp.example/keys", "http://idp.example/keys"), "allowed: https:"),
+        (whole.replace("RS256", "HS256"), "not for HS256"),
+        (format!("{whole}refresh = \"10s\"\n"), "out of range, allowed: 1m to 1d"),
+        (format!("{whole}refresh = \"2h\"\nstale_max = \"1h\"\n"), "refresh or more"),
+        (format!("{whole}secret = \"x\"\n"), "one of public_key, key_set, secret and jwks_url"),
+        (
+            whole.replace("jwks_url = \"https://idp.example/keys\"", "refresh = \"1h\""),
+            "nothing without",
+        ),
+    ] {
+        let problems = parse(&bad).unwrap_err().to_string();
+        assert!(problems.contains(what), "{problems}, wanted {what}");
+    }
+}
+
+#[test]
+fn databases_and_directories_are_named_without_their_passwords() {
+    let sources = "[sql.users]\nurl = \"postgres://app@db.example/users\"\npassword = \"sesame\"\n\
+                   [ldap.corp]\nurl = \"ldaps://dir.example\"\nbind_dn = \"cn=broker\"\n\
+                   bind_password = \"sesame\"\n";
+    let whole = format!("{SMALL}{sources}");
+    let config = parse(&whole).unwrap();
+    assert_eq!((config.sources.sql.len(), config.sources.ldap.len()), (1, 1));
+    let printed = format!("{config:?}");
+    assert!(printed.contains("db.example") && !printed.contains("sesame"), "{printed}");
+    for (from, to, what) in [
+        ("app@db", "app:sesame@db", "sql.users.url: ***: holds a password"),
+        ("postgres://app@db.example/users", "sqlite:users.db", "needs the whole path"),
+        ("bind_dn = \"cn=broker\"\n", "", "bind_dn and bind_password need each other"),
+        ("ldaps://dir", "http://dir", "allowed: ldaps://HOST"),
+        ("ldaps://dir.example\"", "ldap://dir.example\"\nstarttls = false", "in the clear"),
+        ("[ldap", "tls = \"perhaps\"\n[ldap", "allowed: auto | require | off"),
+        ("[ldap", "connections = 0\n[ldap", "allowed: 1 to 64"),
+        ("[ldap", "statement_timeout = \"1ms\"\n[ldap", "allowed: 10ms to 1m"),
+    ] {
+        let problems = parse(&whole.replace(from, to)).unwrap_err().to_string();
+        assert!(problems.contains(what), "{problems}, wanted {what}");
+        assert!(!problems.contains("sesame"), "{problems}");
+    }
 }

@@ -6,13 +6,18 @@ use std::fmt::Debug;
 use portcullis_plugin::host::{
     broker, cache_control,
     http_client::{self, Header, HeaderValue, Request},
-    jwt, keys, metrics, secrets, state,
+    jwt, keys,
+    ldap::{self, Search},
+    metrics, secrets,
+    sql::{self, Value},
+    state,
 };
 
 /// What came of it.
 pub(crate) fn call(function: &str, arguments: &[&str]) -> String {
     let argument = |at: usize| arguments.get(at).copied().unwrap_or_default();
     let bytes = |at: usize| argument(at).as_bytes();
+    let rest = arguments.get(2..).unwrap_or_default();
     let ttl = |at: usize| argument(at).parse().ok();
     match function {
         "secrets.names" => ok(secrets::names()),
@@ -40,6 +45,12 @@ pub(crate) fn call(function: &str, arguments: &[&str]) -> String {
         }
         "state.delete" => told(state::delete(argument(0))),
         "http" => http(arguments),
+        "sql.query" => rows(sql::query(argument(0), argument(1), &values(rest))),
+        "sql.execute" => told(sql::execute(argument(0), argument(1), &values(rest))),
+        "ldap.bind" => told(ldap::bind(argument(0), argument(1), bytes(2))),
+        "ldap.compare" => told(ldap::compare(argument(0), argument(1), argument(2), bytes(3))),
+        "ldap.search" => search(arguments),
+        "ldap.escape" => ok(ldap::escape_dn(argument(0))),
         "cache.client" => ok(cache_control::invalidate_client(argument(0))),
         "cache.principal" => ok(cache_control::invalidate_principal(argument(0))),
         "cache.all" => ok(cache_control::invalidate_all()),
@@ -47,6 +58,56 @@ pub(crate) fn call(function: &str, arguments: &[&str]) -> String {
         "broker.disconnect" => told(broker::disconnect(argument(0), number(argument(1)) as u8)),
         "broker.subscriptions" => told(broker::subscriptions(argument(0))),
         other => format!("no function {other}"),
+    }
+}
+
+/// A kind and a value each: `text:alice`, `null:`, `blob:00ff`.
+fn values(arguments: &[&str]) -> Vec<Value> {
+    let value = |argument: &&str| match argument.split_once(':') {
+        Some(("null", _)) => Value::Null,
+        Some(("boolean", value)) => Value::Boolean(value == "true"),
+        Some(("integer", value)) => Value::Integer(value.parse().unwrap_or_default()),
+        Some(("real", value)) => Value::Real(value.parse().unwrap_or_default()),
+        Some(("blob", value)) => Value::Blob(unhex(value)),
+        Some((_, value)) => value.into(),
+        None => (*argument).into(),
+    };
+    arguments.iter().map(value).collect()
+}
+
+/// Names of the columns, number of rows, and the rows, the begin of it all.
+fn rows(result: Result<sql::Rows, sql::Error>) -> String {
+    match result {
+        Ok(rows) => {
+            let values = format!("{:?}", rows.rows).replace("Value::", "");
+            format!("ok: {:?} {} {values:.2000}", rows.columns, rows.rows.len())
+        }
+        Err(error) => format!("{error:?}"),
+    }
+}
+
+/// Source, base, filter, values. The attributes that come are shown as text.
+fn search(arguments: &[&str]) -> String {
+    let argument = |at: usize| arguments.get(at).copied().unwrap_or_default();
+    let search = Search {
+        base: argument(1),
+        scope: ldap::Scope::Subtree,
+        filter: argument(2),
+        values: arguments.get(3..).unwrap_or_default(),
+        attributes: &["cn", "mail"],
+    };
+    match ldap::search(argument(0), search) {
+        Ok(entries) => {
+            let shown = entries.iter().map(|entry| {
+                let attributes = entry.attributes.iter().map(|(name, values)| {
+                    let values = values.iter().map(|value| String::from_utf8_lossy(value));
+                    format!("{name}={}", values.collect::<Vec<_>>().join("|"))
+                });
+                format!("{} {}", entry.dn, attributes.collect::<Vec<_>>().join(" "))
+            });
+            format!("ok: {} {:.2000}", entries.len(), shown.collect::<Vec<_>>().join("; "))
+        }
+        Err(error) => format!("{error:?}"),
     }
 }
 

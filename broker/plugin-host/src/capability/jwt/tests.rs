@@ -1,7 +1,7 @@
 //! Tokens: which hold, which do not, and which keys are none.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp, jwk::Jwk};
 use serde_json::{Value, json};
 
 use super::*;
@@ -11,7 +11,7 @@ const RSA_PUBLIC: &str = include_str!("keys/rsa-public.pem");
 const EC_PRIVATE: &str = include_str!("keys/ec.pem");
 const EC_PUBLIC: &str = include_str!("keys/ec-public.pem");
 
-fn settings(keys: KeySource, algorithms: &[&str]) -> VerifierSettings {
+pub(super) fn settings(keys: KeySource, algorithms: &[&str]) -> VerifierSettings {
     VerifierSettings {
         keys,
         algorithms: algorithms.iter().map(|&name| name.to_owned()).collect(),
@@ -30,12 +30,12 @@ pub(crate) fn token() -> String {
     rs256(&claims(60))
 }
 
-fn claims(exp: i64) -> Value {
+pub(super) fn claims(exp: i64) -> Value {
     let now = get_current_timestamp() as i64;
     json!({"iss": "idp", "aud": "broker", "exp": now + exp, "sub": "alice"})
 }
 
-fn signed(header: &Header, claims: &Value) -> String {
+pub(super) fn signed(header: &Header, claims: &Value) -> String {
     let key = match header.alg {
         Algorithm::ES256 => EncodingKey::from_ec_pem(EC_PRIVATE.as_bytes()).unwrap(),
         Algorithm::HS256 => EncodingKey::from_secret(b"shared"),
@@ -48,9 +48,16 @@ fn rs256(claims: &Value) -> String {
     signed(&Header::new(Algorithm::RS256), claims)
 }
 
+/// With keys that are there nothing is waited for.
+fn verified(verifier: &Verifier, token: &str) -> Result<String, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let until = Instant::now() + Duration::from_secs(5);
+    runtime.block_on(verifier.verify(token, until))
+}
+
 #[track_caller]
 fn refuses(verifier: &Verifier, token: &str, what: &str) {
-    match verifier.verify(token) {
+    match verified(verifier, token) {
         Err(Error::Refused(text)) => assert!(text.contains(what), "{text}, wanted {what}"),
         other => panic!("{other:?}"),
     }
@@ -59,14 +66,14 @@ fn refuses(verifier: &Verifier, token: &str, what: &str) {
 #[test]
 fn a_good_token_tells_its_claims() {
     let claims = claims(60);
-    let told = rsa().verify(&rs256(&claims)).unwrap();
+    let told = verified(&rsa(), &rs256(&claims)).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&told).unwrap(), claims);
     let es = settings(KeySource::PublicKey(EC_PUBLIC.to_owned()), &["ES256"]);
     let token = signed(&Header::new(Algorithm::ES256), &claims);
-    assert!(Verifier::new(es).unwrap().verify(&token).is_ok());
+    assert!(verified(&Verifier::new(es).unwrap(), &token).is_ok());
     let hs = settings(KeySource::Secret(Secret::new(b"shared".to_vec())), &["HS256"]);
     let token = signed(&Header::new(Algorithm::HS256), &claims);
-    assert!(Verifier::new(hs).unwrap().verify(&token).is_ok());
+    assert!(verified(&Verifier::new(hs).unwrap(), &token).is_ok());
 }
 
 #[test]
@@ -84,12 +91,12 @@ fn times_issuer_and_audience() {
     let now = get_current_timestamp() as i64;
     let verifier = rsa();
     refuses(&verifier, &rs256(&claims(-10)), "expired");
-    assert!(verifier.verify(&rs256(&claims(-2))).is_ok(), "within the leeway");
+    assert!(verified(&verifier, &rs256(&claims(-2))).is_ok(), "within the leeway");
     refuses(&verifier, &changed("nbf", json!(now + 30)), "not hold yet");
-    assert!(verifier.verify(&changed("nbf", json!(now + 2))).is_ok());
+    assert!(verified(&verifier, &changed("nbf", json!(now + 2))).is_ok());
     refuses(&verifier, &changed("iss", json!("other")), "issuer");
     refuses(&verifier, &changed("aud", json!(["a", "b"])), "audience");
-    assert!(verifier.verify(&changed("aud", json!(["a", "broker"]))).is_ok());
+    assert!(verified(&verifier, &changed("aud", json!(["a", "broker"]))).is_ok());
     for name in ["exp", "iss", "aud"] {
         refuses(&verifier, &missing(name), "");
     }
@@ -121,7 +128,7 @@ fn the_algorithm_is_the_keys() {
     refuses(&verifier, &"a".repeat(TOKEN_BYTES_MAX + 1), "bytes");
 }
 
-fn jwk(pem: &str, algorithm: Algorithm, id: &str) -> Value {
+pub(super) fn jwk(pem: &str, algorithm: Algorithm, id: &str) -> Value {
     let key = match algorithm {
         Algorithm::ES256 => EncodingKey::from_ec_pem(pem.as_bytes()),
         _ => EncodingKey::from_rsa_pem(pem.as_bytes()),
@@ -142,9 +149,9 @@ fn a_key_of_a_set_is_found_by_its_number() {
         let header = Header { kid: kid.map(str::to_owned), ..Header::new(algorithm) };
         signed(&header, &claims(60))
     };
-    assert!(verifier.verify(&token(Algorithm::RS256, Some("a"))).is_ok());
-    assert!(verifier.verify(&token(Algorithm::ES256, Some("c"))).is_ok());
-    assert!(verifier.verify(&token(Algorithm::ES256, None)).is_ok(), "there is only one");
+    assert!(verified(&verifier, &token(Algorithm::RS256, Some("a"))).is_ok());
+    assert!(verified(&verifier, &token(Algorithm::ES256, Some("c"))).is_ok());
+    assert!(verified(&verifier, &token(Algorithm::ES256, None)).is_ok(), "there is only one");
     refuses(&verifier, &token(Algorithm::RS256, None), "several");
     refuses(&verifier, &token(Algorithm::RS256, Some("c")), "no key");
     refuses(&verifier, &token(Algorithm::RS256, Some("x")), "no key");
