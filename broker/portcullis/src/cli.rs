@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
-use crate::{logging::LogFormat, plugin::new::Language};
+use crate::{
+    logging::LogFormat,
+    plugin::{new::Language, remote::Broker},
+};
 
 /// An MQTT 3.1.1 and 5.0 broker whose gate is WebAssembly.
 #[derive(Debug, Parser)]
@@ -58,12 +61,12 @@ pub(crate) enum Command {
         #[arg(short = 'D', long)]
         delete: bool,
     },
-    /// Make, build, check and test plugins
+    /// Make, build, check, test and install plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
 }
 
-/// What can be done with plugins outside of a broker.
+/// What can be done with plugins.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
     /// Make a plugin project to start from
@@ -113,6 +116,23 @@ pub(crate) enum PluginCommand {
         #[arg(required = true, value_name = "FILE")]
         recordings: Vec<PathBuf>,
     },
+    /// Show the plugins of a running broker
+    List {
+        /// Which broker.
+        #[command(flatten)]
+        broker: BrokerArguments,
+    },
+    /// Store a component in a running broker and wait until it is live; its manifest stays as it is
+    Push {
+        /// Component
+        file: PathBuf,
+        /// Name of the plugin [default: that of FILE without .wasm]
+        #[arg(long)]
+        name: Option<String>,
+        /// Which broker.
+        #[command(flatten)]
+        broker: BrokerArguments,
+    },
     /// Ask a plugin without a broker and compare its answers with what a file expects
     Test {
         /// Component; its manifest NAME.toml counts if it lies beside
@@ -127,4 +147,21 @@ pub(crate) enum PluginCommand {
         #[arg(long, requires = "fuzz")]
         seed: Option<u64>,
     },
+}
+
+/// The admin API of a running broker.
+#[derive(Debug, Args)]
+pub(crate) struct BrokerArguments {
+    /// Admin API, on this machine
+    #[arg(long, default_value = "http://127.0.0.1:9883")]
+    pub(crate) url: String,
+    /// File with its token, DATA_DIR/admin.token
+    #[arg(long, value_name = "PATH", default_value = "/var/lib/portcullis/admin.token")]
+    pub(crate) token_file: PathBuf,
+}
+
+impl From<BrokerArguments> for Broker {
+    fn from(arguments: BrokerArguments) -> Self {
+        Self { url: arguments.url, token_file: arguments.token_file }
+    }
 }

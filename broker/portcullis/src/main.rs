@@ -73,6 +73,12 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Plugin(PluginCommand::Replay { config, recordings }) => {
             within_runtime(plugin::replay::run(&config, &recordings))
         }
+        Command::Plugin(PluginCommand::List { broker }) => {
+            within_runtime(plugin::remote::list(&broker.into()))
+        }
+        Command::Plugin(PluginCommand::Push { file, name, broker }) => {
+            within_runtime(plugin::remote::push(&broker.into(), &file, name))
+        }
         Command::Plugin(PluginCommand::Test { file, cases, fuzz, seed }) => {
             within_runtime(plugin::test::run(&file, cases.as_deref(), fuzz.map(|n| (n, seed))))
         }

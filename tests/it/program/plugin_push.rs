@@ -1,0 +1,71 @@
+//! `portcullis plugin list` and `plugin push` against a running broker.
+
+use std::{fs, process::Command};
+
+use super::{
+    folder::{Folder, another_build, bundled, guest},
+    process::{Program, portcullis, run},
+};
+
+fn plugin(program: &Program, folder: &Folder, arguments: &[&str]) -> Command {
+    let mut command = portcullis(&["plugin"]);
+    command.args(arguments).arg("--url").arg(format!("http://{}", program.api().address));
+    command.arg("--token-file").arg(folder.path("data/admin.token"));
+    command
+}
+
+#[tokio::test]
+async fn a_component_is_pushed_and_seen() {
+    let folder = Folder::new();
+    let program = Program::start_unready(&folder.config()).await;
+    let list = || plugin(&program, &folder, &["list"]);
+    let listed = run(list(), b"").await.expect_code(0);
+    assert!(
+        listed.stdout.contains("deny-all") || listed.stdout.contains("no plugin"),
+        "{listed:?}"
+    );
+    let file = folder.path("deny-all.wasm");
+    fs::write(&file, bundled("deny-all")).expect("a file");
+    let file = file.to_str().expect("UTF-8");
+    let pushed = plugin(&program, &folder, &["push", file, "--name", "gate"]);
+    let pushed = run(pushed, b"").await.expect_code(0);
+    let words: Vec<_> = pushed.stdout.split_whitespace().collect();
+    assert_eq!(words[..2], ["gate", "live"], "{pushed:?}");
+    let listed = run(list(), b"").await.expect_code(0);
+    assert!(listed.stdout.contains(words[2]), "{listed:?}");
+    assert_eq!(fs::read(folder.path("plugins/gate.wasm")).expect("stored"), bundled("deny-all"));
+    // Another build of it takes its place.
+    fs::write(folder.path("gate.wasm"), another_build(&bundled("deny-all"), 1)).expect("a file");
+    let file = folder.path("gate.wasm");
+    let again = plugin(&program, &folder, &["push", file.to_str().expect("UTF-8")]);
+    let again = run(again, b"").await.expect_code(0);
+    assert!(!again.stdout.contains(words[2]), "{again:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_pushed_says_why() {
+    let folder = Folder::new();
+    let program = Program::start_unready(&folder.config()).await;
+    let pushed = async |name: &str, bytes: &[u8]| {
+        let file = folder.path(name);
+        fs::write(&file, bytes).expect("a file");
+        run(plugin(&program, &folder, &["push", file.to_str().expect("UTF-8")]), b"").await
+    };
+    let refused = pushed("lent.wasm", &guest("lent")).await.expect_code(1);
+    assert!(refused.stderr.contains("does not grant"), "{refused:?}");
+    let refused = pushed("junk.wasm", b"junk").await.expect_code(1);
+    assert!(refused.stderr.contains("the component"), "{refused:?}");
+    let refused = pushed("no name.wasm", b"junk").await.expect_code(2);
+    assert!(refused.stderr.contains("--name"), "{refused:?}");
+    fs::write(folder.path("wrong"), "wrong\n").expect("a file");
+    let mut wrong = portcullis(&["plugin", "list", "--url"]);
+    wrong.arg(format!("http://{}", program.api().address));
+    wrong.arg("--token-file").arg(folder.path("wrong"));
+    let refused = run(wrong, b"").await.expect_code(1);
+    assert!(refused.stderr.contains("401"), "{refused:?}");
+    let nobody = ["plugin", "list", "--url", "http://127.0.0.1:1", "--token-file"];
+    let mut nobody = portcullis(&nobody);
+    nobody.arg(folder.path("data/admin.token"));
+    let refused = run(nobody, b"").await.expect_code(1);
+    assert!(refused.stderr.contains("http://127.0.0.1:1: "), "{refused:?}");
+}
