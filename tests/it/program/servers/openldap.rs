@@ -115,10 +115,15 @@ impl OpenLdap {
     }
 
     /// Does not answer any more, but hangs up on nobody.
-    pub(crate) fn freeze(&self, freeze: bool) {
+    pub(crate) async fn freeze(&self, freeze: bool) {
         let signal = if freeze { Signal::STOP } else { Signal::CONT };
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).expect("a signal to an own child");
+        until("slapd stands still, or goes on", async || {
+            let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+            status.is_ok_and(|status| status.contains("State:\tT") == freeze)
+        })
+        .await;
     }
 
     /// After [`Self::stop`].
