@@ -223,5 +223,5 @@ fn reference(schema: &str) -> Value {
 }
 
 const DESCRIPTION: &str = "Plain HTTP on a loopback address. Every route but the two health checks \
-    and the login needs a bearer token: the one that the first start wrote to DATA_DIR/admin.token, \
-    or one of a login. Errors are RFC 9457 problem details.";
+    and the login needs a bearer token: the one that the first start wrote to \
+    DATA_DIR/admin.token, or one of a login. Errors are RFC 9457 problem details.";
