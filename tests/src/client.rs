@@ -3,7 +3,12 @@
 //! It does nothing by itself: no acknowledgement, no ping. Each wait is bounded by [`WAIT`] and
 //! fails at the line of the test that waited.
 
-use std::{future::Future, net::SocketAddr, panic::Location, time::Duration};
+use std::{
+    future::Future,
+    net::{Ipv4Addr, SocketAddr},
+    panic::Location,
+    time::Duration,
+};
 
 use codec::{ConnAck, Decoded, PACKET_BYTES_MAX, Packet, ProtocolVersion, QoS, ReasonCode, decode};
 use tokio::{
@@ -101,6 +106,17 @@ impl Client {
     pub async fn open(address: SocketAddr, version: ProtocolVersion) -> Self {
         let stream = TcpStream::connect(address).await.expect("the listener accepts");
         Self::on(stream, version)
+    }
+
+    /// Opens a connection from another address of this machine.
+    pub async fn open_from(
+        source: Ipv4Addr,
+        address: SocketAddr,
+        version: ProtocolVersion,
+    ) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((source, 0).into()).expect("every address of 127.0.0.0/8 is there");
+        Self::on(socket.connect(address).await.expect("the listener accepts"), version)
     }
 
     /// Opens a connection whose receive buffer is as small as the system allows.

@@ -62,4 +62,7 @@ pub use permissions::{
     LinkWord, NotAuthorized, Permissions, PublishPermit, PublishRequest, SubscribePermit,
     SubscribeRequest,
 };
-pub use plugins::{PluginError, PluginInfo, PluginManager, PluginState, UploadedPlugin};
+pub use plugins::{
+    BreakerInfo, Held, HeldBecause, KeptVersion, PluginError, PluginInfo, PluginManager,
+    PluginState, ShadowDifference, ShadowReport, UploadedPlugin, VersionInfo, Waiting,
+};

@@ -14,6 +14,9 @@ pub enum PluginState {
     Failed,
     /// Imports more than was granted; not live.
     WaitingForGrant,
+    /// Asks for more than what was live before it, and nobody approved that yet; an earlier
+    /// generation answers, if there is one.
+    WaitingForApproval,
     /// `enabled = false`, or disabled by an admin.
     Disabled,
     /// Its file was removed; its link fails closed until an admin forgets it.
@@ -54,6 +57,131 @@ pub struct PluginInfo {
     pub failure_kinds: Vec<(crate::PluginFailureKind, u64)>,
     /// Microseconds spent in calls.
     pub call_microseconds: u64,
+    /// Which version answers and why, and which ones could.
+    pub versions: VersionInfo,
+    /// For whom it is not asked now.
+    pub breaker: BreakerInfo,
+}
+
+/// Circuit breakers of the generation that answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BreakerInfo {
+    /// Nobody's calls reach the plugin, but for one at a time that tries.
+    pub open: bool,
+    /// Addresses whose calls do not.
+    pub open_addresses: u64,
+    /// How often one opened since the generation went live.
+    pub opened: u64,
+    /// Calls that were answered with an error at once.
+    pub refused: u64,
+}
+
+/// A version is a component with its manifest, by hash; with the contents of `[files]` it becomes a
+/// generation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VersionInfo {
+    /// What answers.
+    pub live: Option<String>,
+    /// It went live just now, and is replaced by its predecessor when it fails too often.
+    pub on_probation: bool,
+    /// An earlier version answers in place of the files in the folder.
+    pub held: Option<Held>,
+    /// What lies in the folder waits until an admin approves it.
+    pub waiting: Option<Waiting>,
+    /// Kept on disk, newest first.
+    pub kept: Vec<KeptVersion>,
+    /// How often an earlier version took the place of the files in the folder, since the start.
+    pub rollbacks: Vec<(HeldBecause, u64)>,
+}
+
+/// A version that asks for more than what was live before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Which.
+    pub version: String,
+    /// The interfaces that it imports beyond.
+    pub asks: Vec<String>,
+}
+
+/// An earlier version answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Which.
+    pub version: String,
+    /// Why.
+    pub because: HeldBecause,
+}
+
+/// Why an earlier version answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HeldBecause {
+    /// An admin asked for it.
+    Asked,
+    /// The newer one failed too often in its probation.
+    Probation,
+    /// The files in the folder did not load when the broker started.
+    Start,
+}
+
+impl HeldBecause {
+    /// All.
+    pub const ALL: [Self; 3] = [Self::Asked, Self::Probation, Self::Start];
+
+    /// Its word in files, JSON and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Probation => "probation",
+            Self::Start => "start",
+        }
+    }
+}
+
+/// A version on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptVersion {
+    /// Its hash, hex.
+    pub version: String,
+    /// Whether it passed its probation.
+    pub proven: bool,
+    /// When it first went live, in seconds since 1970.
+    pub since_unix: u64,
+    /// What the component says of itself: name, version.
+    pub described: (String, String),
+}
+
+/// How a candidate in shadow mode answers beside the live generation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShadowReport {
+    /// Hash of its component and manifest.
+    pub version: String,
+    /// What the component says of itself: name, version.
+    pub described: (String, String),
+    /// How long it is asked.
+    pub seconds: u64,
+    /// Questions that both answered.
+    pub calls: u64,
+    /// Questions for which there was no room in its queue.
+    pub dropped: u64,
+    /// Those that it answered otherwise.
+    pub differences: u64,
+    /// The same by hook.
+    pub by_hook: Vec<(String, u64)>,
+    /// The last of them, oldest first, at most 100.
+    pub last: Vec<ShadowDifference>,
+}
+
+/// A question that a candidate answered otherwise. Neither password nor payload is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShadowDifference {
+    /// Which hook.
+    pub hook: String,
+    /// Whose question.
+    pub client_id: String,
+    /// User name, or principal where it is known.
+    pub user: Option<String>,
+    /// Field by field: what the live generation said, and what the candidate said.
+    pub lines: Vec<String>,
 }
 
 /// A component sent through the API.
@@ -92,6 +220,24 @@ pub trait PluginManager: Send + Sync {
     fn upload(&self, plugin: UploadedPlugin) -> BoxFuture<'_, Result<PluginInfo, PluginError>>;
     /// Loads it again from its files now.
     fn reload(&self, name: &str) -> BoxFuture<'_, Result<PluginInfo, PluginError>>;
+    /// Puts the version before the live one in its place, until the files in the folder change or
+    /// [`PluginManager::reload`] is asked for.
+    fn rollback(&self, name: &str) -> BoxFuture<'_, Result<PluginInfo, PluginError>>;
+    /// Lets a version go live that asks for more than its predecessor. `version` = only if it is this
+    /// one that waits.
+    fn approve(
+        &self,
+        name: &str,
+        version: Option<String>,
+    ) -> BoxFuture<'_, Result<PluginInfo, PluginError>>;
+    /// Stores a component beside the live one, as a candidate that sees live traffic.
+    fn shadow(&self, plugin: UploadedPlugin) -> BoxFuture<'_, Result<PluginInfo, PluginError>>;
+    /// How the candidate answers.
+    fn shadow_report(&self, name: &str) -> Result<ShadowReport, PluginError>;
+    /// Puts the candidate in the place of the live component.
+    fn promote(&self, name: &str) -> BoxFuture<'_, Result<PluginInfo, PluginError>>;
+    /// Removes the candidate.
+    fn drop_shadow(&self, name: &str) -> BoxFuture<'_, Result<(), PluginError>>;
     /// Takes it out of the default chain (a chain that names it fails closed) until enabled.
     fn disable(&self, name: &str) -> BoxFuture<'_, Result<PluginInfo, PluginError>>;
     /// Reverses [`PluginManager::disable`].

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use access::PluginInfo;
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, header},
@@ -176,6 +177,7 @@ fn of_plugins(snapshot: &mut Snapshot, state: &AdminState) {
         ] {
             snapshot.labelled_counter(metric, help, &[("plugin", name)], value);
         }
+        of_guards(snapshot, &plugin);
         for (kind, count) in &plugin.failure_kinds {
             snapshot.labelled_counter(
                 "portcullis_plugin_call_failures",
@@ -184,6 +186,44 @@ fn of_plugins(snapshot: &mut Snapshot, state: &AdminState) {
                 *count as f64,
             );
         }
+    }
+}
+
+/// What keeps a plugin from doing harm: breakers, and versions that are gone back to.
+fn of_guards(snapshot: &mut Snapshot, plugin: &PluginInfo) {
+    let name = plugin.name.as_str();
+    snapshot.labelled_gauge(
+        "portcullis_plugin_breaker_addresses",
+        "Client addresses for which the plugin is not asked now, because their calls break",
+        &[("plugin", name)],
+        plugin.breaker.open_addresses as f64,
+    );
+    snapshot.labelled_gauge(
+        "portcullis_plugin_breaker_open",
+        "1 while the plugin is asked for nobody, because calls of many addresses break",
+        &[("plugin", name)],
+        if plugin.breaker.open { 1.0 } else { 0.0 },
+    );
+    snapshot.labelled_counter(
+        "portcullis_plugin_breaker_refusals",
+        "Calls answered with an error without asking; starts anew with each generation",
+        &[("plugin", name)],
+        plugin.breaker.refused as f64,
+    );
+    let held = if plugin.versions.held.is_some() { 1.0 } else { 0.0 };
+    snapshot.labelled_gauge(
+        "portcullis_plugin_held",
+        "1 while an earlier version answers in place of the files in the folder, otherwise 0",
+        &[("plugin", name)],
+        held,
+    );
+    for (because, count) in &plugin.versions.rollbacks {
+        snapshot.labelled_counter(
+            "portcullis_plugin_rollbacks",
+            "Times that an earlier version took the place of the files in the folder",
+            &[("plugin", name), ("because", because.word())],
+            *count as f64,
+        );
     }
 }
 

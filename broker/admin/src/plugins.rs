@@ -3,18 +3,19 @@
 //! Knows nothing of Wasm; asks the plugin manager. What may change grants, order or control is not
 //! here on purpose: that is the operator's manifest.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use access::{PluginError, PluginInfo, UploadedPlugin};
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    call::{Answer, Call, blocking, expect_media_type, json},
+    call::{Answer, Call, Shared, blocking, expect_media_type, json},
     problem::Problem,
 };
 
@@ -54,6 +55,75 @@ pub(crate) struct Plugin {
     failures: u64,
     /// Microseconds of wall time spent in them.
     call_microseconds: u64,
+    /// Hash of component and manifest of what answers; null = none answers.
+    version: Option<String>,
+    /// Whether it went live just now, and is replaced by its predecessor when it fails too often.
+    on_probation: bool,
+    /// An earlier version answers in place of the files in the folder, and why.
+    held: Option<Held>,
+    /// A version that asks for more than its predecessor, and waits until somebody approves it.
+    waiting: Option<Waiting>,
+    /// Versions that a rollback can go back to, newest first.
+    kept: Vec<KeptVersion>,
+    /// For whom it is not asked now, because their calls break.
+    breaker: Breaker,
+}
+
+/// Circuit breakers of the generation that answers.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PluginBreaker)]
+pub(crate) struct Breaker {
+    /// Nobody's calls reach the plugin, but for one at a time that tries.
+    open: bool,
+    /// Client addresses (IPv6: /64) whose calls do not.
+    open_addresses: u64,
+    /// How often one opened.
+    opened: u64,
+    /// Calls that were answered with an error at once.
+    refused: u64,
+}
+
+/// A version that waits for approval.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Waiting {
+    /// Its hash.
+    version: String,
+    /// Interfaces that it imports and its predecessor did not.
+    asks: Vec<String>,
+}
+
+/// An earlier version answers in place of the files in the folder.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Held {
+    /// Its hash.
+    version: String,
+    /// Why.
+    because: Because,
+}
+
+/// Why an earlier version answers.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Because {
+    /// An administrator asked for it.
+    Asked,
+    /// The newer one failed too often in its probation.
+    Probation,
+    /// The files in the folder did not load when the broker started.
+    Start,
+}
+
+/// A version on disk.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct KeptVersion {
+    /// Hash of component and manifest.
+    version: String,
+    /// Whether it passed its probation.
+    proven: bool,
+    /// When it first went live, in seconds since 1970.
+    since_unix: u64,
+    /// What the component says of itself.
+    described: Description,
 }
 
 /// What a component says of itself.
@@ -78,6 +148,9 @@ pub(crate) enum State {
     Failed,
     /// Imports more than was granted; its link fails closed.
     WaitingForGrant,
+    /// Asks for more than its predecessor, and nobody approved that; the predecessor answers, if
+    /// there is one.
+    WaitingForApproval,
     /// Switched off by manifest or administrator.
     Disabled,
     /// Its file is gone; its link fails closed until it is forgotten.
@@ -100,11 +173,12 @@ pub(crate) enum Control {
 
 impl State {
     /// All, for metrics.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Live,
         Self::LiveOld,
         Self::Failed,
         Self::WaitingForGrant,
+        Self::WaitingForApproval,
         Self::Disabled,
         Self::Removed,
     ];
@@ -116,6 +190,7 @@ impl State {
             Self::LiveOld => "live_old",
             Self::Failed => "failed",
             Self::WaitingForGrant => "waiting_for_grant",
+            Self::WaitingForApproval => "waiting_for_approval",
             Self::Disabled => "disabled",
             Self::Removed => "removed",
         }
@@ -140,6 +215,15 @@ pub(crate) async fn show(call: Call) -> Answer {
 
 /// `PUT /api/v1/plugins/{name}`
 pub(crate) async fn upload(call: Call) -> Answer {
+    let (shared, plugin, _slot) = uploaded(call).await?;
+    let uploaded = shared.state.plugins.upload(plugin).await?;
+    json(StatusCode::OK, &Plugin::from(uploaded))
+}
+
+/// A component that was sent, and the place that it takes among uploads.
+async fn uploaded(
+    call: Call,
+) -> Result<(Arc<Shared>, UploadedPlugin, OwnedSemaphorePermit), Problem> {
     let name = name_of(&call)?;
     expect_media_type(&call.parts.headers, "application/wasm")?;
     let shared = Arc::clone(&call.shared);
@@ -147,15 +231,113 @@ pub(crate) async fn upload(call: Call) -> Answer {
         .try_acquire_owned()
         .map_err(|_| Problem::busy("other uploads are in progress; try again"))?;
     let wasm = call.read_body(WASM_BYTES_MAX).await?;
-    let uploaded = shared.state.plugins.upload(UploadedPlugin { name, wasm }).await?;
-    drop(slot);
-    json(StatusCode::OK, &Plugin::from(uploaded))
+    Ok((shared, UploadedPlugin { name, wasm }, slot))
 }
 
 /// `POST /api/v1/plugins/{name}/reload`
 pub(crate) async fn reload(call: Call) -> Answer {
     let reloaded = call.shared.state.plugins.reload(&name_of(&call)?).await?;
     json(StatusCode::OK, &Plugin::from(reloaded))
+}
+
+/// How a candidate in shadow mode answers beside the live generation.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ShadowReport)]
+pub(crate) struct Shadow {
+    /// Hash of its component and manifest.
+    version: String,
+    /// What the component says of itself.
+    described: Description,
+    /// How long it is asked, in seconds.
+    seconds: u64,
+    /// Questions that both answered.
+    calls: u64,
+    /// Questions for which there was no room in its queue.
+    dropped: u64,
+    /// Those that it answered otherwise.
+    differences: u64,
+    /// The same by hook.
+    by_hook: BTreeMap<String, u64>,
+    /// The last of them, oldest first, at most 100. Without passwords and payloads.
+    last: Vec<ShadowDifference>,
+}
+
+/// A question that a candidate answered otherwise.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ShadowDifference {
+    /// Which hook.
+    hook: String,
+    /// Whose question.
+    client_id: String,
+    /// User name, or principal where it is known.
+    user: Option<String>,
+    /// Field by field: `expected` is what the live generation said, `answered` what the candidate said.
+    lines: Vec<String>,
+}
+
+impl From<access::ShadowReport> for Shadow {
+    fn from(report: access::ShadowReport) -> Self {
+        let last = report.last.into_iter().map(|difference| {
+            let access::ShadowDifference { hook, client_id, user, lines } = difference;
+            ShadowDifference { hook, client_id, user, lines }
+        });
+        Self {
+            version: report.version,
+            described: report.described.into(),
+            seconds: report.seconds,
+            calls: report.calls,
+            dropped: report.dropped,
+            differences: report.differences,
+            by_hook: report.by_hook.into_iter().collect(),
+            last: last.collect(),
+        }
+    }
+}
+
+/// `GET /api/v1/plugins/{name}/shadow`
+pub(crate) async fn shadow_report(call: Call) -> Answer {
+    let report = call.shared.state.plugins.shadow_report(&name_of(&call)?)?;
+    call.json_answer(&Shadow::from(report))
+}
+
+/// `POST /api/v1/plugins/{name}/shadow`
+pub(crate) async fn shadow(call: Call) -> Answer {
+    let (shared, plugin, _slot) = uploaded(call).await?;
+    let stored = shared.state.plugins.shadow(plugin).await?;
+    json(StatusCode::OK, &Plugin::from(stored))
+}
+
+/// `DELETE /api/v1/plugins/{name}/shadow`
+pub(crate) async fn drop_shadow(call: Call) -> Answer {
+    call.shared.state.plugins.drop_shadow(&name_of(&call)?).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `POST /api/v1/plugins/{name}/promote`
+pub(crate) async fn promote(call: Call) -> Answer {
+    let promoted = call.shared.state.plugins.promote(&name_of(&call)?).await?;
+    json(StatusCode::OK, &Plugin::from(promoted))
+}
+
+/// What is approved.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ApproveQuery {
+    /// Only if it is this version that waits.
+    version: Option<String>,
+}
+
+/// `POST /api/v1/plugins/{name}/approve`
+pub(crate) async fn approve(call: Call) -> Answer {
+    let (name, query): (_, ApproveQuery) = (name_of(&call)?, call.query()?);
+    let approved = call.shared.state.plugins.approve(&name, query.version).await?;
+    json(StatusCode::OK, &Plugin::from(approved))
+}
+
+/// `POST /api/v1/plugins/{name}/rollback`
+pub(crate) async fn rollback(call: Call) -> Answer {
+    let plugin = call.shared.state.plugins.rollback(&name_of(&call)?).await?;
+    json(StatusCode::OK, &Plugin::from(plugin))
 }
 
 /// `POST /api/v1/plugins/{name}/disable`
@@ -207,7 +389,7 @@ impl From<PluginInfo> for Plugin {
             state: info.state.into(),
             generation: info.generation,
             generations: info.generations,
-            described: info.described.map(|(name, version)| Description { name, version }),
+            described: info.described.map(Description::from),
             hooks: info.hooks,
             imports: info.imports,
             order: info.order,
@@ -216,7 +398,50 @@ impl From<PluginInfo> for Plugin {
             calls: info.calls,
             failures: info.failures,
             call_microseconds: info.call_microseconds,
+            version: info.versions.live,
+            on_probation: info.versions.on_probation,
+            held: info.versions.held.map(Held::from),
+            waiting: info.versions.waiting.map(Waiting::from),
+            kept: info.versions.kept.into_iter().map(KeptVersion::from).collect(),
+            breaker: Breaker::from(info.breaker),
         }
+    }
+}
+
+impl From<(String, String)> for Description {
+    fn from((name, version): (String, String)) -> Self {
+        Self { name, version }
+    }
+}
+
+impl From<access::BreakerInfo> for Breaker {
+    fn from(info: access::BreakerInfo) -> Self {
+        let access::BreakerInfo { open, open_addresses, opened, refused } = info;
+        Self { open, open_addresses, opened, refused }
+    }
+}
+
+impl From<access::Waiting> for Waiting {
+    fn from(access::Waiting { version, asks }: access::Waiting) -> Self {
+        Self { version, asks }
+    }
+}
+
+impl From<access::Held> for Held {
+    fn from(held: access::Held) -> Self {
+        let because = match held.because {
+            access::HeldBecause::Asked => Because::Asked,
+            access::HeldBecause::Probation => Because::Probation,
+            access::HeldBecause::Start => Because::Start,
+        };
+        Self { version: held.version, because }
+    }
+}
+
+impl From<access::KeptVersion> for KeptVersion {
+    fn from(kept: access::KeptVersion) -> Self {
+        let access::KeptVersion { version, proven, since_unix, described } = kept;
+        Self { version, proven, since_unix, described: described.into() }
     }
 }
 
@@ -227,6 +452,7 @@ impl From<access::PluginState> for State {
             access::PluginState::LiveOld => Self::LiveOld,
             access::PluginState::Failed => Self::Failed,
             access::PluginState::WaitingForGrant => Self::WaitingForGrant,
+            access::PluginState::WaitingForApproval => Self::WaitingForApproval,
             access::PluginState::Disabled => Self::Disabled,
             access::PluginState::Removed => Self::Removed,
         }

@@ -64,6 +64,7 @@ pub(crate) enum Permission {
     ClientsDisconnect,
     PluginsRead,
     PluginsWrite,
+    PluginsGrant,
     PermissionsRead,
     PermissionsInvalidate,
     DecisionsRead,
@@ -196,6 +197,7 @@ impl Access {
             Some(
                 Permission::ClientsDisconnect
                 | Permission::PluginsWrite
+                | Permission::PluginsGrant
                 | Permission::PermissionsInvalidate,
             ) => true,
             Some(
@@ -235,6 +237,7 @@ impl Permission {
             Self::ClientsDisconnect => "clients:disconnect",
             Self::PluginsRead => "plugins:read",
             Self::PluginsWrite => "plugins:write",
+            Self::PluginsGrant => "plugins:grant",
             Self::PermissionsRead => "permissions:read",
             Self::PermissionsInvalidate => "permissions:invalidate",
             Self::DecisionsRead => "decisions:read",

@@ -140,6 +140,59 @@ pub(crate) static ROUTES: &[Route] = &[
     .answers(Content::json::<plugins::Plugin>())
     .may_answer(&[404, 422])
     .within(UPLOAD_TIMEOUT),
+    Route::get(
+        "/api/v1/plugins/{name}/shadow",
+        Access::Needs(Permission::PluginsRead),
+        "How the candidate of a plugin answers beside the live generation",
+        |call| Box::pin(plugins::shadow_report(call)),
+    )
+    .answers(Content::json::<plugins::Shadow>())
+    .may_answer(&[404, 422]),
+    Route::post(
+        "/api/v1/plugins/{name}/shadow",
+        Access::Needs(Permission::PluginsWrite),
+        "Stores a component as a candidate that sees what the live generation is asked",
+        |call| Box::pin(plugins::shadow(call)),
+    )
+    .accepts(Content::binary("application/wasm"))
+    .answers(Content::json::<plugins::Plugin>())
+    .may_answer(&[404, 413, 415, 422])
+    .within(UPLOAD_TIMEOUT),
+    Route::delete(
+        "/api/v1/plugins/{name}/shadow",
+        Access::Needs(Permission::PluginsWrite),
+        "Removes the candidate of a plugin",
+        |call| Box::pin(plugins::drop_shadow(call)),
+    )
+    .may_answer(&[404]),
+    Route::post(
+        "/api/v1/plugins/{name}/promote",
+        Access::Needs(Permission::PluginsWrite),
+        "Puts the candidate of a plugin in the place of what is live",
+        |call| Box::pin(plugins::promote(call)),
+    )
+    .answers(Content::json::<plugins::Plugin>())
+    .may_answer(&[404, 422])
+    .within(UPLOAD_TIMEOUT),
+    Route::post(
+        "/api/v1/plugins/{name}/approve",
+        Access::Needs(Permission::PluginsGrant),
+        "Lets a version go live that imports more than its predecessor",
+        |call| Box::pin(plugins::approve(call)),
+    )
+    .query(Parameters::of::<plugins::ApproveQuery>())
+    .answers(Content::json::<plugins::Plugin>())
+    .may_answer(&[404, 422])
+    .within(UPLOAD_TIMEOUT),
+    Route::post(
+        "/api/v1/plugins/{name}/rollback",
+        Access::Needs(Permission::PluginsWrite),
+        "Puts the version before the live one in its place, until its files change or are reloaded",
+        |call| Box::pin(plugins::rollback(call)),
+    )
+    .answers(Content::json::<plugins::Plugin>())
+    .may_answer(&[404, 422])
+    .within(UPLOAD_TIMEOUT),
     Route::post(
         "/api/v1/plugins/{name}/disable",
         Access::Needs(Permission::PluginsWrite),

@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     component,
+    generation::Generation,
     manifest::Manifest,
     sources::Revisions,
     trust::{Signed, Trust},
@@ -34,6 +35,9 @@ const MANIFEST_BYTES_MAX: u64 = 1 << 20;
 const SIGNATURE_BYTES_MAX: u64 = 16 << 10;
 /// Characters of a plugin's name.
 const NAME_MAX: usize = 64;
+
+/// Ends the name of a candidate in shadow mode, before `.wasm`.
+pub(crate) const SHADOW: &str = ".shadow";
 
 /// Where plugins and their files may lie.
 #[derive(Clone, Debug)]
@@ -70,17 +74,84 @@ pub(crate) struct Reading {
     pub(crate) manifest: Option<Manifest>,
     /// Everything, or why not.
     pub(crate) contents: Result<Contents, Unusable>,
+    /// The same of a candidate in shadow mode, if there is one.
+    pub(crate) shadow: Option<Result<Contents, Unusable>>,
 }
 
 /// Everything that a generation is made of.
 #[derive(Clone)]
 pub(crate) struct Contents {
-    /// `NAME.wasm`.
-    pub(crate) wasm: Vec<u8>,
+    /// What the operator or an upload brought.
+    pub(crate) version: Version,
     /// `[files]` by name.
     pub(crate) files: BTreeMap<String, Vec<u8>>,
-    /// SHA-256 over all of it, the manifest, the engine and the changes of what it was granted, in hexadecimal.
+    /// SHA-256 of each.
+    pub(crate) file_hashes: BTreeMap<String, String>,
+    /// What answers now, and may hand its state over.
+    pub(crate) heir_of: Option<Arc<Generation>>,
+    /// What the version before it imports, where more than that must be approved.
+    pub(crate) predecessor: Option<Vec<String>>,
+    /// It only sees what is asked.
+    pub(crate) in_shadow: bool,
+    /// SHA-256 over all of it, the engine and the changes of what it was granted, in hexadecimal.
     pub(crate) id: String,
+}
+
+/// A component with its manifest, as they lay in the folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Version {
+    /// `NAME.wasm`.
+    pub(crate) wasm: Arc<Vec<u8>>,
+    /// The text of `NAME.toml`.
+    pub(crate) manifest: Option<String>,
+    /// `NAME.sig`. Not in the hash: it speaks of the other two.
+    pub(crate) signature: Option<String>,
+    /// SHA-256 over component and manifest, in hexadecimal.
+    pub(crate) hash: String,
+}
+
+impl Version {
+    pub(crate) fn new(
+        wasm: Arc<Vec<u8>>,
+        manifest: Option<String>,
+        signature: Option<String>,
+    ) -> Self {
+        let mut hasher = Sha256::new();
+        hasher.update((wasm.len() as u64).to_be_bytes());
+        hasher.update(&*wasm);
+        // An empty manifest is another statement than none.
+        hasher.update([u8::from(manifest.is_some())]);
+        hasher.update(manifest.as_deref().unwrap_or_default());
+        Self { wasm, manifest, signature, hash: hex(&hasher.finalize()) }
+    }
+
+    /// SHA-256 of the manifest, in hexadecimal; empty = there is none.
+    pub(crate) fn manifest_hash(&self) -> String {
+        self.manifest.as_ref().map_or_else(String::new, |text| hex(&Sha256::digest(text)))
+    }
+
+    fn signed<'a>(&'a self, name: &'a str) -> Signed<'a> {
+        Signed { name, wasm: &self.wasm, manifest: self.manifest.as_deref() }
+    }
+}
+
+impl Contents {
+    /// A component without manifest and files.
+    pub(crate) fn alone(wasm: Vec<u8>, id: String) -> Self {
+        let version = Version::new(Arc::new(wasm), None, None);
+        let (files, file_hashes) = Default::default();
+        Self { version, files, file_hashes, heir_of: None, predecessor: None, in_shadow: false, id }
+    }
+}
+
+/// A version that was kept, with the files that it names as they are now.
+pub(crate) struct Revived {
+    /// All of it.
+    pub(crate) contents: Contents,
+    /// Its manifest, with the standing that today's gives it.
+    pub(crate) manifest: Manifest,
+    /// Of the files that it names.
+    pub(crate) stamp: Stamp,
 }
 
 /// Why the files cannot become a generation.
@@ -135,8 +206,14 @@ impl Stamp {
 
     /// This, and these files as they are now.
     pub(crate) fn with(&self, more: &[PathBuf]) -> Self {
+        self.and(&Self::of(more.iter().cloned()))
+    }
+
+    /// This, and what the other one has beside it.
+    pub(crate) fn and(&self, other: &Self) -> Self {
         let mut stamp = self.clone();
-        stamp.0.extend(Self::of(more.iter().cloned()).0);
+        let more = other.0.iter().filter(|(path, _)| self.paths().all(|known| known != path));
+        stamp.0.extend(more.cloned());
         stamp
     }
 
@@ -173,10 +250,23 @@ impl Places {
         self.dir.join(format!("{name}.sig"))
     }
 
+    /// `NAME.shadow.wasm`: a candidate that only sees what is asked.
+    pub(crate) fn shadow(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}{SHADOW}.wasm"))
+    }
+
+    /// `NAME.shadow.sig`.
+    pub(crate) fn shadow_signature(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}{SHADOW}.sig"))
+    }
+
     /// Takes a picture. `engine` goes into the identity. `uploaded` stands for `NAME.wasm`, whether
     /// that is there or not.
     pub(crate) fn read(&self, name: &str, engine: &[u8; 32], uploaded: Option<&[u8]>) -> Found {
-        let own = || [self.wasm(name), self.manifest(name), self.signature(name)];
+        let own = || {
+            let shadow = [self.shadow(name), self.shadow_signature(name)];
+            [self.wasm(name), self.manifest(name), self.signature(name)].into_iter().chain(shadow)
+        };
         let before = Stamp::of(own());
         if uploaded.is_none() && before.is_absent(&self.wasm(name)) {
             return Found::Missing(before);
@@ -189,21 +279,47 @@ impl Places {
                     has_manifest: true,
                     manifest: None,
                     contents: Err(unusable),
+                    shadow: None,
                 }));
             }
         };
-        let targets = manifest.files.values().map(|path| self.dir.join(path));
-        let stamp = Stamp::of(own().into_iter().chain(targets));
-        let contents = self.contents(name, (text.as_deref(), &manifest), engine, uploaded);
+        let stamp = Stamp::of(own().chain(self.targets(&manifest)));
+        let has_manifest = text.is_some();
+        let shadow = self.shadow_contents(name, text.clone(), &manifest, engine);
+        let version = self.version(name, text, uploaded);
+        let contents = version.and_then(|version| self.contents(name, version, &manifest, engine));
         if stamp.again() != stamp || before.again() != before {
             return Found::Unstable;
         }
         Found::Reading(Box::new(Reading {
             stamp,
-            has_manifest: text.is_some(),
+            has_manifest,
             manifest: Some(manifest),
             contents,
+            shadow,
         }))
+    }
+
+    /// With the manifest and the files of the live one.
+    fn shadow_contents(
+        &self,
+        name: &str,
+        text: Option<String>,
+        manifest: &Manifest,
+        engine: &[u8; 32],
+    ) -> Option<Result<Contents, Unusable>> {
+        let path = self.shadow(name);
+        if absent(&path) {
+            return None;
+        }
+        let read = || {
+            let wasm = read_whole(&path, component::WASM_BYTES_MAX)?;
+            let signature = self.signature_at(&self.shadow_signature(name))?;
+            let version = Version::new(Arc::new(wasm), text, signature);
+            let contents = self.contents(name, version, manifest, engine)?;
+            Ok(Contents { in_shadow: true, ..contents })
+        };
+        Some(read())
     }
 
     /// The text of the manifest and what it says; the defaults without one.
@@ -222,18 +338,46 @@ impl Places {
         Ok((Some(text), manifest))
     }
 
-    fn contents(
+    /// Component, manifest and signature as they lie there, or as they were sent.
+    fn version(
         &self,
         name: &str,
-        (manifest_text, manifest): (Option<&str>, &Manifest),
-        engine: &[u8; 32],
+        manifest: Option<String>,
         uploaded: Option<&[u8]>,
-    ) -> Result<Contents, Unusable> {
+    ) -> Result<Version, Unusable> {
         let wasm = match uploaded {
             Some(wasm) => wasm.to_vec(),
             None => read_whole(&self.wasm(name), component::WASM_BYTES_MAX)?,
         };
-        self.check_signature(Signed { name, wasm: &wasm, manifest: manifest_text })?;
+        let signature = self.signature_at(&self.signature(name))?;
+        Ok(Version::new(Arc::new(wasm), manifest, signature))
+    }
+
+    fn signature_at(&self, path: &Path) -> Result<Option<String>, Unusable> {
+        if absent(path) {
+            return Ok(None);
+        }
+        let bytes = read_whole(path, SIGNATURE_BYTES_MAX)?;
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// What lies in the folder, whether it may be loaded or not.
+    pub(crate) fn version_now(&self, name: &str) -> Result<(Version, Manifest), Unusable> {
+        let (text, manifest) = self.manifest_of(name)?;
+        Ok((self.version(name, text, None)?, manifest))
+    }
+
+    fn contents(
+        &self,
+        name: &str,
+        version: Version,
+        manifest: &Manifest,
+        engine: &[u8; 32],
+    ) -> Result<Contents, Unusable> {
+        // May be otherwise next time: component and signature are two files, and one comes first.
+        self.trust
+            .judge(version.signed(name), version.signature.as_deref())
+            .map_err(|sentence| Unusable { sentence, passing: true })?;
         let mut left = FILES_BYTES_MAX;
         let mut files = BTreeMap::new();
         for (file, path) in &manifest.files {
@@ -245,22 +389,43 @@ impl Places {
             files.insert(file.clone(), contents);
         }
         let revisions = self.revisions.of(&manifest.grants);
-        let id = identity(engine, &wasm, manifest_text, &files, &revisions);
-        Ok(Contents { wasm, files, id })
+        let hash = |(name, bytes): (&String, &Vec<u8>)| (name.clone(), hex(&Sha256::digest(bytes)));
+        let file_hashes = files.iter().map(hash).collect();
+        let id = identity(engine, &version, &file_hashes, &revisions);
+        let (heir_of, predecessor, in_shadow) = (None, None, false);
+        Ok(Contents { version, files, file_hashes, heir_of, predecessor, in_shadow, id })
     }
 
-    /// May be otherwise next time: component and signature are two files, and one comes first.
-    fn check_signature(&self, signed: Signed<'_>) -> Result<(), Unusable> {
-        let path = self.signature(signed.name);
-        let text = match absent(&path) {
-            true => None,
-            false => {
-                let bytes = read_whole(&path, SIGNATURE_BYTES_MAX)?;
-                Some(String::from_utf8_lossy(&bytes).into_owned())
-            }
+    fn targets<'a>(&'a self, manifest: &'a Manifest) -> impl Iterator<Item = PathBuf> + 'a {
+        manifest.files.values().map(|path| self.dir.join(path))
+    }
+
+    /// A version that was kept, as far as that is still allowed: whom the operator trusts is asked
+    /// anew, today's manifest must grant all that its own does, and decides where it stands. Errors
+    /// are sentences.
+    pub(crate) fn revive(
+        &self,
+        name: &str,
+        version: Version,
+        today: &Manifest,
+        engine: &[u8; 32],
+    ) -> Result<Revived, String> {
+        let path = self.manifest(name);
+        let manifest = match &version.manifest {
+            Some(text) => Manifest::parse(&path, text).map_err(|error| error.to_string())?,
+            None => Manifest::default(),
         };
-        let judged = self.trust.judge(signed, text.as_deref());
-        judged.map_err(|sentence| Unusable { sentence, passing: true })
+        if let Some(more) = manifest.grants_beyond(today) {
+            return Err(format!("its manifest grants {more}, which today's does not"));
+        }
+        let manifest = manifest.standing_as(today);
+        let stamp = Stamp::of(self.targets(&manifest));
+        let contents = self.contents(name, version, &manifest, engine);
+        let contents = contents.map_err(|unusable| unusable.sentence)?;
+        match stamp.again() == stamp {
+            true => Ok(Revived { contents, manifest, stamp }),
+            false => Err("its files are being written".to_owned()),
+        }
     }
 
     /// One of `[files]`: it must lie inside a root after every symbolic link is resolved. The file
@@ -347,9 +512,8 @@ fn read_opened(file: fs::File, path: &Path, bytes_max: u64) -> Result<Vec<u8>, U
 
 fn identity(
     engine: &[u8; 32],
-    wasm: &[u8],
-    manifest: Option<&str>,
-    files: &BTreeMap<String, Vec<u8>>,
+    version: &Version,
+    files: &BTreeMap<String, String>,
     revisions: &[(&str, &str, u64)],
 ) -> String {
     let mut hasher = Sha256::new();
@@ -358,13 +522,10 @@ fn identity(
         hasher.update(bytes);
     };
     part(engine);
-    part(wasm);
-    // An empty manifest is another statement than none.
-    part(if manifest.is_some() { b"manifest" } else { b"" });
-    part(manifest.unwrap_or_default().as_bytes());
-    for (name, contents) in files {
+    part(version.hash.as_bytes());
+    for (name, hash) in files {
         part(name.as_bytes());
-        part(contents);
+        part(hash.as_bytes());
     }
     for (table, name, revision) in revisions {
         part(table.as_bytes());

@@ -42,6 +42,8 @@ use crate::{
 pub(crate) struct Lent {
     /// Name of the plugin.
     pub(crate) plugin: Arc<str>,
+    /// It is a candidate in shadow mode: what has effects is an error.
+    pub(crate) shadow: bool,
     /// Short generation hash.
     pub(crate) generation: Arc<str>,
     /// The table `[config]`.
@@ -143,6 +145,16 @@ pub(crate) fn missing_grant(imports: &[String], manifest: &Manifest) -> Option<S
     let missing: Vec<String> = missing.map(sentence).collect();
     (!missing.is_empty()).then(|| missing.join("; "))
 }
+
+/// Interfaces of `imports` that need a grant and are not in `had`.
+pub(crate) fn beyond(imports: &[String], had: &[String]) -> Vec<String> {
+    let needs_grant = |import: &&String| NEEDS_GRANT.iter().any(|needs| needs.interface == *import);
+    let new = imports.iter().filter(|import| !had.contains(import));
+    new.filter(needs_grant).cloned().collect()
+}
+
+/// What a candidate in shadow mode is told.
+pub(crate) const IN_SHADOW: &str = "a candidate in shadow mode may have no effects";
 
 fn sentence(needs: &NeedsGrant) -> String {
     let NeedsGrant { interface, line, .. } = needs;

@@ -57,6 +57,9 @@ const HOOKS: [&str; 9] = [
     "admin-authenticator",
 ];
 
+/// Asked once when a generation takes over from another one: no hook.
+pub(crate) const STATE_TRANSFER: &str = "state-transfer";
+
 /// A component that this host can try to link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Prepared<'a> {
@@ -69,6 +72,8 @@ pub(crate) struct Prepared<'a> {
     pub(crate) imports: Vec<String>,
     /// It imports something of WASI.
     pub(crate) wasi: bool,
+    /// It hands its state over.
+    pub(crate) state_transfer: bool,
 }
 
 /// Reads the outside of a component; a core module with a component-type section is componentized
@@ -86,9 +91,9 @@ pub(crate) fn prepare(wasm: &[u8]) -> Result<Prepared<'_>, String> {
     };
     let outside = Outside::read(&bytes)?;
     let imports = acceptable_imports(&outside.imports)?;
-    let hooks = acceptable_exports(&outside.exports)?;
+    let (hooks, state_transfer) = acceptable_exports(&outside.exports)?;
     let wasi = outside.imports.iter().any(|import| import.starts_with("wasi:"));
-    Ok(Prepared { bytes, hooks, imports, wasi })
+    Ok(Prepared { bytes, hooks, imports, wasi, state_transfer })
 }
 
 pub(crate) fn too_large(bytes: u64) -> String {
@@ -176,12 +181,14 @@ fn foreign_import(name: &str) -> String {
 
 /// Extra exports are tolerated: some languages leave their own. One of ours that this host does not
 /// know is not: it would be a hook that nobody asks, and what it forbids would be allowed.
-fn acceptable_exports(names: &[String]) -> Result<Vec<String>, String> {
+/// Returns the hooks, and whether it hands its state over.
+fn acceptable_exports(names: &[String]) -> Result<(Vec<String>, bool), String> {
     let mut hooks = Vec::new();
-    let mut plugin = false;
+    let (mut plugin, mut state_transfer) = (false, false);
     for name in names {
         match our_interface(name)? {
             Some("plugin") => plugin = true,
+            Some(STATE_TRANSFER) => state_transfer = true,
             Some(interface) if HOOKS.contains(&interface) => hooks.push(interface.to_owned()),
             Some(interface) if TYPES.contains(&interface) => {}
             Some(_) => return Err(unknown_hook(name)),
@@ -196,7 +203,7 @@ fn acceptable_exports(names: &[String]) -> Result<Vec<String>, String> {
         let known = HOOKS.join(", ");
         return Err(format!("exports no hook that this host knows ({known})"));
     }
-    Ok(hooks)
+    Ok((hooks, state_transfer))
 }
 
 fn unknown_hook(name: &str) -> String {

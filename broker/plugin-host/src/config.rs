@@ -24,6 +24,9 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// A component without a manifest is not live.
     pub require_manifest: bool,
+    /// A version that asks for more than its predecessor, under the same manifest, waits until an
+    /// admin approves it.
+    pub require_approval: bool,
     /// Whose plugins are loaded.
     pub trust: Arc<Trust>,
     /// How often the folder is looked at even if nothing was notified.
@@ -51,6 +54,7 @@ impl Config {
             admin_chain: Vec::new(),
             data_dir: data_dir.into(),
             require_manifest: false,
+            require_approval: true,
             trust: Arc::default(),
             rescan_interval: Duration::from_secs(30),
             quiet_period: Duration::from_millis(300),

@@ -9,7 +9,7 @@ use wasmtime::{
 use crate::{
     bindings::exports::portcullis::plugin::{
         admin_authenticator, authenticator, authorizer, enhanced_authenticator, events,
-        inbound_transform, operation_authorizer, outbound_transform, plugin, timer,
+        inbound_transform, operation_authorizer, outbound_transform, plugin, state_transfer, timer,
     },
     claims::Told,
     hooks::events::kinds,
@@ -82,6 +82,7 @@ hooks! {
     events = "events",
     timer = "timer",
     admin_authenticator = "admin-authenticator",
+    state_transfer = "state-transfer",
 }
 
 impl Exports {

@@ -6,14 +6,16 @@
 
 use std::{
     future::Future,
+    net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use access::{PluginFailure, PluginFailureKind, PluginState};
+use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use telemetry::Escaped;
@@ -21,6 +23,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{Component, InstancePre, types::ComponentItem};
 
 use crate::{
+    breaker::{Breaker, Client},
     budget::{self, Allowance, Budget},
     candidate::Contents,
     capability::{self, Lent, broker::CallRate, files::FileSet, log::LogRate, state::PluginStore},
@@ -28,11 +31,14 @@ use crate::{
     component,
     exports::Indices,
     failure::failure,
+    golden,
     guarded::Guarded,
-    instance::{Call, Instance, State, Work},
+    instance::{Call, Handed, Instance, State, Work},
     manifest::{Grants, Manifest},
     pool::Pool,
+    probation::is_error,
     runtime::Runtime,
+    shadow::{Asked, Shadow},
     sources::Granted,
     stats::FailureCounts,
 };
@@ -46,6 +52,9 @@ pub(crate) use replayer::Replayer;
 const REQUEST_BYTES_MAX: usize = 1 << 20;
 const REQUEST_MEMORY_SHARE: usize = 4;
 
+/// What a generation may hand over to the next.
+const STATE_BYTES_MAX: usize = 1 << 20;
+
 /// `describe`: reads two constants.
 const DESCRIBE: Budget = Budget { cpu: Duration::from_millis(100), wall: Duration::from_secs(5) };
 /// `self-test`: the place for checks that cost time.
@@ -55,6 +64,8 @@ const INIT_CPU_FACTOR: u32 = 10;
 /// What nobody waits for may use this many times the CPU of a call, and this much time.
 const BACKGROUND_CPU_FACTOR: u32 = 10;
 const BACKGROUND_WALL: Duration = Duration::from_secs(30);
+/// A call that may try for others has ended so long after its deadline.
+const PROBE_GRACE: Duration = Duration::from_secs(1);
 /// Later ones, which run inside somebody's call, may use this many times what it used there.
 const INIT_AGAIN_FACTOR: u32 = 3;
 
@@ -66,7 +77,11 @@ pub(crate) struct Generation {
     pub(crate) id: String,
     /// SHA-256 of the component alone, hexadecimal.
     pub(crate) component_sha256: String,
-    /// The first characters of it.
+    /// Hash of component and manifest alone.
+    pub(crate) version: String,
+    /// Of the manifest alone; empty = it has none.
+    pub(crate) manifest_hash: String,
+    /// The first characters of `id`.
     pub(crate) short: Arc<str>,
     /// Hooks that it exports.
     pub(crate) hook_names: Vec<String>,
@@ -80,6 +95,11 @@ pub(crate) struct Generation {
     pub(crate) manifest: Manifest,
     /// Calls since it went live.
     pub(crate) counters: Counters,
+    /// Who is not asked for now.
+    pub(crate) breaker: Breaker,
+    /// Who is asked the same: looked at only where there is one.
+    is_shadowed: AtomicBool,
+    shadow: ArcSwapOption<Shadow>,
     factory: Factory,
     pool: Arc<Pool>,
     runtime: Arc<Runtime>,
@@ -98,33 +118,51 @@ pub(crate) struct Counters {
     pub(crate) microseconds: AtomicU64,
 }
 
+impl Counters {
+    /// As if nothing had been asked.
+    pub(crate) fn reset(&self) {
+        for count in [&self.calls, &self.failures, &self.microseconds] {
+            count.store(0, Ordering::Relaxed);
+        }
+        self.kinds.reset();
+    }
+}
+
 /// Why a candidate did not become a generation.
 #[derive(Clone, Debug)]
 pub(crate) struct Rejected {
-    /// [`PluginState::Failed`] or [`PluginState::WaitingForGrant`].
+    /// [`PluginState::Failed`], [`PluginState::WaitingForGrant`] or
+    /// [`PluginState::WaitingForApproval`].
     pub(crate) state: PluginState,
     /// For the operator.
     pub(crate) sentence: String,
     /// The same files may do another time.
     pub(crate) passing: bool,
+    /// What must be approved.
+    pub(crate) asks: Vec<String>,
 }
 
 impl Rejected {
     pub(crate) fn failed(sentence: impl Into<String>) -> Self {
-        Self { state: PluginState::Failed, sentence: sentence.into(), passing: false }
+        let (state, sentence) = (PluginState::Failed, sentence.into());
+        Self { state, sentence, passing: false, asks: Vec::new() }
     }
 
     /// The rehearsal failed. What a busy host or a peer of the plugin can cause passes.
     fn rehearsal(failure: &PluginFailure) -> Self {
-        let passing = matches!(
-            failure.kind,
+        let passing = Self::may_pass(failure.kind);
+        Self { passing, ..Self::failed(failure.to_string()) }
+    }
+
+    pub(crate) fn may_pass(kind: PluginFailureKind) -> bool {
+        matches!(
+            kind,
             PluginFailureKind::Busy
                 | PluginFailureKind::Deadline
                 | PluginFailureKind::CpuBudget
                 | PluginFailureKind::Unavailable
                 | PluginFailureKind::Timeout
-        );
-        Self { passing, ..Self::failed(failure.to_string()) }
+        )
     }
 }
 
@@ -140,6 +178,10 @@ struct Factory {
     message: Budget,
     /// CPU time of making an instance, `init` included.
     making_cpu: Duration,
+    /// It can hand its state over.
+    state_transfer: bool,
+    /// What every instance is given after `init`.
+    handed: Option<Arc<Handed>>,
 }
 
 impl Factory {
@@ -158,6 +200,9 @@ impl Factory {
     async fn make(&self, call: Allowance) -> Result<Instance, PluginFailure> {
         let mut instance = self.raw(call.with_cpu(self.making_cpu)).await?;
         instance.init().await?;
+        if let Some(handed) = &self.handed {
+            instance.import_state(handed).await?;
+        }
         // What it used so far is not the call's.
         budget::charge_from_here();
         Ok(instance)
@@ -183,6 +228,7 @@ struct Compiled {
     hook_names: Vec<String>,
     imports: Vec<String>,
     wasi: bool,
+    state_transfer: bool,
 }
 
 impl Generation {
@@ -195,9 +241,12 @@ impl Generation {
         manifest: Manifest,
         log: Arc<LogRate>,
     ) -> Result<Arc<Self>, Rejected> {
-        let Contents { wasm, files, id } = contents;
+        let Contents { version, files, id, predecessor, heir_of, in_shadow, .. } = contents;
+        let wasm = Arc::clone(&version.wasm);
         let component_sha256 = sha256(&wasm);
-        let compiled = compile(runtime, wasm, Some(manifest.clone())).await?;
+        let manifest_hash = version.manifest_hash();
+        let allowed = (manifest.clone(), predecessor);
+        let compiled = compile(runtime, wasm, Some(allowed)).await?;
         let name: Arc<str> = name.into();
         let short: Arc<str> = id.get(..12).unwrap_or(&id).into();
         let mut lent = lent(runtime, Arc::clone(&name), Arc::clone(&short), &manifest);
@@ -208,20 +257,29 @@ impl Generation {
             .map_err(Rejected::failed)?;
         lent.state = open_state(runtime, &name, &manifest.grants).await?;
         lent.log = log;
+        lent.shadow = in_shadow;
         let mut factory = link(runtime, &compiled, &manifest, Arc::new(lent))
             .map_err(|error| Rejected::failed(format!("does not fit this host: {error:#}")))?;
+        if compiled.state_transfer
+            && let Some(before) = heir_of
+        {
+            factory.handed = before.hand_over().await.map(Arc::new);
+        }
         let shadow = Guarded::new(rehearse(factory.clone()));
         let Rehearsed { described, told, instance, making_cpu } =
             shadow.await.map_err(|failure| Rejected::rehearsal(&failure))?;
         let claims =
             Claims::new(told, &manifest).map_err(|failure| Rejected::rehearsal(&failure))?;
         factory.making_cpu = making_cpu_again(manifest.limits.cpu, making_cpu);
+        let deadline = manifest.limits.deadline;
         let pool = Pool::new(&manifest.limits, manifest.isolation, &runtime.pools);
         pool.park(instance);
-        Ok(Arc::new(Self {
+        let generation = Arc::new(Self {
             name,
             id,
             component_sha256,
+            version: version.hash,
+            manifest_hash,
             short,
             hook_names: compiled.hook_names,
             imports: compiled.imports,
@@ -229,10 +287,15 @@ impl Generation {
             described,
             manifest,
             counters: Counters::default(),
+            is_shadowed: AtomicBool::new(false),
+            shadow: ArcSwapOption::empty(),
+            breaker: Breaker::new(deadline.saturating_add(PROBE_GRACE)),
             factory,
             pool,
             runtime: Arc::clone(runtime),
-        }))
+        });
+        golden::check(&generation).await?;
+        Ok(generation)
     }
 
     /// Compiles, links and asks for name and version; nothing else runs.
@@ -241,7 +304,7 @@ impl Generation {
         wasm: Vec<u8>,
     ) -> Result<(String, String), Rejected> {
         let manifest = Manifest::default();
-        let compiled = compile(runtime, wasm, None).await?;
+        let compiled = compile(runtime, Arc::new(wasm), None).await?;
         let lent = lent(runtime, DESCRIBED.into(), DESCRIBED.into(), &manifest);
         let factory = link(runtime, &compiled, &manifest, Arc::new(lent))
             .map_err(|error| Rejected::failed(format!("does not fit this host: {error:#}")))?;
@@ -251,10 +314,29 @@ impl Generation {
         described.await.map_err(|failure| Rejected::failed(format!("describe: {failure}")))
     }
 
-    /// One call: admission, a place, an instance, the guest, the answer. Every way out but an
-    /// answer is a failure.
+    /// One call that no client caused: admission, a place, an instance, the guest, the answer.
+    /// Every way out but an answer is a failure.
     pub(crate) async fn ask<C: Call>(self: &Arc<Self>, call: C) -> Result<C::Reply, PluginFailure> {
-        self.counted(self.ask_uncounted(call)).await
+        self.counted(self.ask_uncounted(None, call)).await
+    }
+
+    /// The same on behalf of a client. One whose calls broke is answered at once for a while.
+    pub(crate) async fn ask_for<C: Call>(
+        self: &Arc<Self>,
+        address: IpAddr,
+        call: C,
+    ) -> Result<C::Reply, PluginFailure> {
+        let client = self.admit_client(address)?;
+        self.counted(self.ask_uncounted(Some(client), call)).await
+    }
+
+    /// Whoever is admitted settles how the call ended.
+    fn admit_client(&self, address: IpAddr) -> Result<Client, PluginFailure> {
+        let client = Client::of(address);
+        if self.breaker.has_trouble() {
+            self.breaker.admit(client, Instant::now())?;
+        }
+        Ok(client)
     }
 
     async fn counted<T>(
@@ -275,6 +357,43 @@ impl Generation {
         answer
     }
 
+    /// Another one is asked the same from now on, or no longer.
+    pub(crate) fn attach(&self, shadow: Option<Arc<Shadow>>) {
+        self.is_shadowed.store(shadow.is_some(), Ordering::Relaxed);
+        self.shadow.store(shadow);
+    }
+
+    /// A question was decided.
+    pub(crate) fn tell_shadow(&self, copy: impl FnOnce() -> Asked) {
+        if self.is_shadowed.load(Ordering::Relaxed)
+            && let Some(shadow) = &*self.shadow.load()
+        {
+            shadow.tell(copy);
+        }
+    }
+
+    /// Tells the breakers how a call ended.
+    fn settle<T>(&self, client: Client, answer: &Result<T, PluginFailure>) {
+        match answer {
+            Ok(_) => return self.breaker.succeeded(client),
+            Err(error) if !is_error(error.kind) => return self.breaker.undecided(client),
+            Err(_) => {}
+        }
+        let now = Instant::now();
+        let Some(whose) = self.breaker.failed(client, now) else { return };
+        if !self.breaker.may_tell(now) {
+            return;
+        }
+        tracing::warn!(
+            event = "plugin_breaker",
+            plugin = &*self.name,
+            generation = &*self.short,
+            whose,
+            opened = self.breaker.info(now).opened,
+            "calls on behalf of clients break: it is not asked for them for a while"
+        );
+    }
+
     /// Counts a call that failed, also one whose answer is not taken.
     pub(crate) fn refused(&self, error: &PluginFailure) {
         self.counters.failures.fetch_add(1, Ordering::Relaxed);
@@ -285,12 +404,21 @@ impl Generation {
         tracing::debug!(plugin, generation, ?kind, %error, "call failed");
     }
 
-    async fn ask_uncounted<C: Call>(self: &Arc<Self>, call: C) -> Result<C::Reply, PluginFailure> {
+    async fn ask_uncounted<C: Call>(
+        self: &Arc<Self>,
+        client: Option<Client>,
+        call: C,
+    ) -> Result<C::Reply, PluginFailure> {
         let held = self.admit(&call).await?;
         let generation = Arc::clone(self);
         Guarded::new(async move {
             let _held = held;
-            generation.enter(&call).await
+            let answer = generation.enter(&call).await;
+            // In here: whoever sends what breaks it may be gone by now.
+            if let Some(client) = client {
+                generation.settle(client, &answer);
+            }
+            answer
         })
         .await
     }
@@ -336,6 +464,40 @@ impl Generation {
         let answer = instance.ask(call, allowance).await?;
         self.pool.park(instance);
         answer
+    }
+
+    /// What one of its instances keeps in memory, for the generation after it. One that does not
+    /// tell costs its successor what it had, and no more: it may be why there is a successor.
+    async fn hand_over(self: &Arc<Self>) -> Option<Handed> {
+        if !self.factory.state_transfer {
+            return None;
+        }
+        let generation = Arc::clone(self);
+        let exported = Guarded::new(async move { generation.export_state().await }).await;
+        match exported {
+            Ok(state) => Some(Handed { version: self.described.1.clone(), state }),
+            Err(failure) => {
+                let (plugin, error) = (&*self.name, failure.to_string());
+                tracing::warn!(plugin, error, "export-state failed: its successor begins anew");
+                None
+            }
+        }
+    }
+
+    async fn export_state(&self) -> Result<Vec<u8>, PluginFailure> {
+        let allowance = self.factory.budget(Work::Background).starting_now();
+        let mut instance = match self.pool.take() {
+            Some(instance) => instance,
+            None => Box::pin(self.factory.make(allowance)).await?,
+        };
+        let state = instance.export_state(allowance).await?;
+        self.pool.park(instance);
+        let state = state?;
+        if state.len() > STATE_BYTES_MAX {
+            let message = format!("{} bytes of state; at most {STATE_BYTES_MAX}", state.len());
+            return Err(failure(PluginFailureKind::TooLarge, message));
+        }
+        Ok(state)
     }
 
     /// Bytes that a warm instance has taken, and its cap; `None` when no instance is warm.
@@ -411,6 +573,7 @@ fn lent(
 ) -> Lent {
     Lent {
         plugin,
+        shadow: false,
         generation,
         config_json: serde_json::Value::Object(manifest.config.clone()).to_string(),
         config: manifest.config.clone(),
@@ -441,20 +604,18 @@ async fn open_state(
         .map_err(|sentence| Rejected { passing: true, ..Rejected::failed(sentence) })
 }
 
-/// `manifest` = what must grant what the component imports; `None` = it is only looked at.
+/// `allowed` = what must grant what the component imports, and what it may import without being
+/// approved, if that has a bound; `None` = it is only looked at.
 async fn compile(
     runtime: &Arc<Runtime>,
-    wasm: Vec<u8>,
-    manifest: Option<Manifest>,
+    wasm: Arc<Vec<u8>>,
+    allowed: Option<(Manifest, Option<Vec<String>>)>,
 ) -> Result<Compiled, Rejected> {
     let runtime = Arc::clone(runtime);
     let work = move || {
         let prepared = component::prepare(&wasm).map_err(Rejected::failed)?;
-        let missing =
-            manifest.and_then(|manifest| capability::missing_grant(&prepared.imports, &manifest));
-        if let Some(sentence) = missing {
-            let state = PluginState::WaitingForGrant;
-            return Err(Rejected { state, ..Rejected::failed(sentence) });
+        if let Some((manifest, predecessor)) = allowed {
+            acceptable(&prepared.imports, &manifest, predecessor.as_deref())?;
         }
         let component =
             runtime.aot.load(runtime.engine, &prepared.bytes).map_err(Rejected::failed)?;
@@ -463,12 +624,33 @@ async fn compile(
             hook_names: prepared.hooks,
             imports: prepared.imports,
             wasi: prepared.wasi,
+            state_transfer: prepared.state_transfer,
         })
     };
     // A panic of a parser or the compiler ends as a rejection, not in the broker.
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|error| Err(Rejected::failed(format!("the compiler failed: {error}"))))
+}
+
+fn acceptable(
+    imports: &[String],
+    manifest: &Manifest,
+    predecessor: Option<&[String]>,
+) -> Result<(), Rejected> {
+    if let Some(sentence) = capability::missing_grant(imports, manifest) {
+        let state = PluginState::WaitingForGrant;
+        return Err(Rejected { state, ..Rejected::failed(sentence) });
+    }
+    let asks = predecessor.map(|had| capability::beyond(imports, had)).unwrap_or_default();
+    if asks.is_empty() {
+        return Ok(());
+    }
+    let named = asks.join(", ");
+    let sentence =
+        format!("imports {named}, which the version before it did not: an admin must approve it");
+    let state = PluginState::WaitingForApproval;
+    Err(Rejected { state, asks, ..Rejected::failed(sentence) })
 }
 
 fn link(
@@ -479,14 +661,18 @@ fn link(
 ) -> wasmtime::Result<Factory> {
     let linker = if compiled.wasi { &runtime.linker_with_wasi } else { &runtime.linker };
     let pre = linker.instantiate_pre(&compiled.component)?;
+    let beside = compiled.state_transfer.then(|| component::STATE_TRANSFER.to_owned());
+    let exports: Vec<String> = compiled.hook_names.iter().cloned().chain(beside).collect();
     Ok(Factory {
-        indices: Indices::find(&pre, &compiled.hook_names)?,
+        indices: Indices::find(&pre, &exports)?,
         pre,
         lent,
         memory_bytes: manifest.limits.memory_bytes,
         call: Budget { cpu: manifest.limits.cpu, wall: manifest.limits.deadline },
         message: manifest.transform.budget,
         making_cpu: manifest.limits.cpu.saturating_mul(INIT_CPU_FACTOR),
+        state_transfer: compiled.state_transfer,
+        handed: None,
     })
 }
 
@@ -524,7 +710,10 @@ async fn rehearse(factory: Factory) -> Result<Rehearsed, PluginFailure> {
         instance.describe(DESCRIBE.starting_now()).await.map_err(named("describe"))?;
     budget::charge_from_here();
     instance.arm(making.starting_now());
-    let making_cpu = instance.init().await.map_err(named("init"))?;
+    let mut making_cpu = instance.init().await.map_err(named("init"))?;
+    if let Some(handed) = &factory.handed {
+        making_cpu = instance.import_state(handed).await.map_err(named("import-state"))?;
+    }
     let told = instance.claims(DESCRIBE.starting_now()).await.map_err(named("claims"))?;
     instance.self_test(SELF_TEST.starting_now()).await.map_err(named("self-test"))?;
     let printable = crate::failure::printable;

@@ -11,7 +11,7 @@ pub(crate) mod operation_authorizer;
 mod outbound_transform;
 pub(crate) mod timer;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use access::{Hooks, PluginFailure};
 use serde::Serialize;
@@ -31,16 +31,27 @@ impl Hook {
         self.take(self.0.ask(call).await?, take)
     }
 
+    /// The same on behalf of a client.
+    async fn ask_for<C: Call, T>(
+        &self,
+        client: IpAddr,
+        call: C,
+        take: impl FnOnce(C::Reply) -> Result<T, PluginFailure>,
+    ) -> Result<T, PluginFailure> {
+        self.take(self.0.ask_for(client, call).await?, take)
+    }
+
     /// The same as part of a decision.
     async fn decide<C: Recorded, T>(
         &self,
+        client: IpAddr,
         call: C,
         take: impl FnOnce(C::Reply) -> Result<T, PluginFailure>,
     ) -> Result<T, PluginFailure>
     where
         C::Reply: Serialize,
     {
-        self.take(self.0.decide(call).await?, take)
+        self.take(self.0.decide(client, call).await?, take)
     }
 
     fn take<A, T>(

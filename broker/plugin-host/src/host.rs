@@ -9,7 +9,7 @@ use std::{
 
 use access::{
     BoxFuture, BrokerForPlugins, Gate, PluginError, PluginInfo, PluginManager, PluginState,
-    UploadedPlugin,
+    ShadowReport, UploadedPlugin,
 };
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
@@ -158,6 +158,42 @@ impl PluginManager for PluginHost {
 
     fn reload(&self, name: &str) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
         self.order(|answer| Order::Reload(name.to_owned(), answer))
+    }
+
+    fn shadow(&self, plugin: UploadedPlugin) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
+        self.order(|answer| Order::Shadow(plugin, answer))
+    }
+
+    fn shadow_report(&self, name: &str) -> Result<ShadowReport, PluginError> {
+        let view = self.view.load();
+        let row = view.rows.get(name).ok_or_else(|| PluginError::NotFound(name.to_owned()))?;
+        match row.shadow_report() {
+            Some(Ok(report)) => Ok(report),
+            Some(Err(error)) => {
+                Err(PluginError::Rejected(format!("the candidate of {name}: {error}")))
+            }
+            None => Err(PluginError::NotFound(format!("{name}.shadow"))),
+        }
+    }
+
+    fn promote(&self, name: &str) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
+        self.order(|answer| Order::Promote(name.to_owned(), answer))
+    }
+
+    fn drop_shadow(&self, name: &str) -> BoxFuture<'_, Result<(), PluginError>> {
+        self.order(|answer| Order::DropShadow(name.to_owned(), answer))
+    }
+
+    fn approve(
+        &self,
+        name: &str,
+        version: Option<String>,
+    ) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
+        self.order(|answer| Order::Approve(name.to_owned(), version, answer))
+    }
+
+    fn rollback(&self, name: &str) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
+        self.order(|answer| Order::Rollback(name.to_owned(), answer))
     }
 
     fn disable(&self, name: &str) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {

@@ -165,11 +165,13 @@ pub async fn load_plugin(
         return Err(unknown);
     }
     let mut inspection =
-        outside(&contents.wasm).map_err(|error| vec![format!("{name} {error}")])?;
+        outside(&contents.version.wasm).map_err(|error| vec![format!("{name} {error}")])?;
     let log = Arc::new(LogRate::new());
     let generation = Generation::build(&runtime, name, contents, manifest, log).await;
     let generation =
         generation.map_err(|rejected| vec![format!("{name}: {}", rejected.sentence)])?;
+    // What breaks it is what its author wants to see.
+    generation.breaker.watch(false);
     inspection.described = Some(generation.described.clone());
     Ok(Loaded { inspection, hooks: hooks::of(&generation), generation })
 }

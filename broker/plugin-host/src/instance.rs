@@ -63,6 +63,15 @@ pub(crate) trait Call: Send + Sync + 'static {
     ) -> impl Future<Output = wasmtime::Result<Result<Self::Reply, PluginError>>> + Send;
 }
 
+/// What an earlier generation kept in memory.
+#[derive(Debug)]
+pub(crate) struct Handed {
+    /// What `describe` of it said.
+    pub(crate) version: String,
+    /// Its bytes.
+    pub(crate) state: Vec<u8>,
+}
+
 /// What a call is for: each has its budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
@@ -155,6 +164,29 @@ impl Instance {
         // What is over the budget since the last tick is less than a tick, and the work is done.
         let _ = meter.charge();
         Ok(meter.cpu_used())
+    }
+
+    /// `import-state`, on the account of `init`. Returns the CPU time that all of it took.
+    pub(crate) async fn import_state(&mut self, from: &Handed) -> Result<Duration, PluginFailure> {
+        let Handed { version, state } = from;
+        self.store.set_epoch_deadline(1);
+        let hook = self.exports.state_transfer().map_err(|error| self.classify(&error))?;
+        let done = hook.call_import_state(&mut self.store, version, state).await;
+        done.map_err(|error| self.classify(&error))?.map_err(reported)?;
+        let meter = &mut self.store.data_mut().meter;
+        let _ = meter.charge();
+        Ok(meter.cpu_used())
+    }
+
+    /// `export-state`. The outer error means that the instance is lost.
+    pub(crate) async fn export_state(
+        &mut self,
+        allowance: Allowance,
+    ) -> Result<Result<Vec<u8>, PluginFailure>, PluginFailure> {
+        self.arm(allowance);
+        let hook = self.exports.state_transfer().map_err(|error| self.classify(&error))?;
+        let state = hook.call_export_state(&mut self.store).await;
+        Ok(state.map_err(|error| self.classify(&error))?.map_err(reported))
     }
 
     /// What its hooks are for.

@@ -16,9 +16,11 @@
 mod aot;
 mod background;
 mod bindings;
+mod breaker;
 mod budget;
 mod candidate;
 mod capability;
+mod cases;
 mod chains;
 mod claims;
 mod component;
@@ -28,18 +30,22 @@ mod engine;
 mod exports;
 mod failure;
 mod generation;
+mod golden;
 mod guarded;
 mod hooks;
 mod host;
 mod inspect;
 mod instance;
+mod kept;
 mod loader;
 mod manifest;
 mod pool;
+mod probation;
 mod recording;
 mod remembered;
 mod replay;
 mod runtime;
+mod shadow;
 mod sources;
 mod stats;
 mod taped;
@@ -57,6 +63,7 @@ pub use capability::{
     ldap::{LdapSettings, LdapSource},
     sql::{SqlSettings, SqlSource},
 };
+pub use cases::{Answered, Case, Cases, Question, from_hex};
 pub use component::componentize_go;
 pub use config::Config;
 pub use generation::sha256;

@@ -6,11 +6,14 @@
 //! are jobs beside it (`loader/jobs.rs`), and the newest of a plugin wins. What their results mean
 //! for a plugin is decided in `loader/judge.rs`.
 
+mod approval;
+mod back;
 mod entry;
 mod jobs;
 mod judge;
 mod orders;
 mod scan;
+mod shadow;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,13 +22,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use access::{Gate, PluginError, PluginInfo, PluginState};
+use access::{Gate, HeldBecause, PluginError, PluginInfo, PluginState};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+};
 
 use self::{
     entry::Entry,
-    jobs::{HowToRead, Jobs},
+    jobs::{HowToRead, Jobs, Source},
     orders::Answer,
     scan::{Scan, Seen},
 };
@@ -39,6 +45,7 @@ use crate::{
     chains::{Chains, InForce, Member, Plan},
     config::Config,
     generation::Generation,
+    kept::{Came, KeptVersions},
     remembered::Remembered,
     runtime::Runtime,
     sources::Revisions,
@@ -49,6 +56,10 @@ use crate::{
 const LOOK_EVERY_MIN: Duration = Duration::from_millis(10);
 /// Events of one change come in bursts.
 const BURST: Duration = Duration::from_millis(20);
+/// Between two looks at candidates that may go live by themselves.
+const SHADOW_LOOK: Duration = Duration::from_secs(1);
+/// Between two looks at versions on probation.
+const PROBATION_LOOK: Duration = Duration::from_millis(200);
 /// Looks at files that will not settle before an order gives up.
 const UNSTABLE_READS_MAX: u32 = 20;
 
@@ -63,6 +74,7 @@ pub(crate) struct Loader {
     places: Places,
     plan: Plan,
     require_manifest: bool,
+    require_approval: bool,
     quiet_period: Duration,
     rescan_interval: Duration,
     entries: BTreeMap<String, Entry>,
@@ -86,12 +98,18 @@ pub(crate) struct Loader {
     /// Files that differ from what was loaded, and since when they look like this.
     unsettled: BTreeMap<String, (Stamp, Instant)>,
     jobs: Jobs,
+    /// Candidates in shadow mode that are being built.
+    shadows: JoinSet<shadow::Built>,
     /// Timers and events of what is live.
     background: Background,
     /// What stands in the gate; `None` = nothing of ours yet.
     in_force: Option<InForce>,
     /// Answers that are given when the chains that they speak of are in force.
     verdicts: Vec<(Answer, Result<PluginInfo, PluginError>)>,
+    /// Versions on disk.
+    kept: KeptVersions,
+    /// How far versions came, to be written: plugin, version.
+    came: Vec<(String, String, Came)>,
 }
 
 impl Loader {
@@ -106,8 +124,12 @@ impl Loader {
         gate.set_event_sink(background.sink());
         // Whoever is not found again is missing, not forgotten.
         let known = remembered.known().iter();
-        let entries = known.map(|(name, known)| (name.clone(), Entry::remembered(known)));
+        let entries = known.map(|(name, known)| {
+            let held = remembered.held().get(name).cloned();
+            (name.clone(), Entry::remembered(known, held))
+        });
         let entries = entries.collect();
+        let kept = KeptVersions::new(&config.data_dir);
         Self {
             runtime,
             gate,
@@ -125,6 +147,7 @@ impl Loader {
                 admin_chain: config.admin_chain.clone(),
             },
             require_manifest: config.require_manifest,
+            require_approval: config.require_approval,
             quiet_period: config.quiet_period,
             rescan_interval: config.rescan_interval,
             entries,
@@ -140,10 +163,13 @@ impl Loader {
             started: false,
             looked: false,
             unsettled: BTreeMap::new(),
-            jobs: Jobs::new(),
+            jobs: Jobs::new(kept.clone()),
+            shadows: JoinSet::new(),
             background,
             in_force: None,
             verdicts: Vec::new(),
+            kept,
+            came: Vec::new(),
         }
     }
 
@@ -163,7 +189,9 @@ impl Loader {
         }
         // Watching first: what changes while things are loaded is noticed afterwards.
         self.watch(BTreeSet::from([self.places.dir.clone()]), true).await;
-        for name in self.scan().await {
+        let there = self.scan().await;
+        self.read_versions(self.entries.keys().cloned().collect()).await;
+        for name in there {
             self.load(&name, true, None);
         }
         while let Some(done) = self.jobs.next().await {
@@ -187,6 +215,7 @@ impl Loader {
         loop {
             let unsettled = !self.unsettled.is_empty();
             let retry = self.next_retry();
+            let (on_probation, has_rule) = (self.has_probation(), self.has_rule());
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(order) => self.obey(order).await,
@@ -207,6 +236,24 @@ impl Loader {
                     self.look().await;
                 }
                 () = tokio::time::sleep(look_every), if unsettled => self.look().await,
+                Some(built) = self.shadows.join_next(), if !self.shadows.is_empty() => {
+                    match built {
+                        Ok(built) => self.shadow_was_built(built),
+                        Err(error) => tracing::error!(%error, "a candidate was not built"),
+                    }
+                    self.publish().await;
+                }
+                () = tokio::time::sleep(SHADOW_LOOK), if has_rule => {
+                    for name in self.due_shadows(Instant::now()) {
+                        tracing::info!(plugin = name, "its candidate goes live, as [shadow] says");
+                        self.promote(&name, None).await;
+                    }
+                }
+                () = tokio::time::sleep(PROBATION_LOOK), if on_probation => {
+                    if self.judge_probations(Instant::now()) {
+                        self.publish().await;
+                    }
+                }
                 () = tokio::time::sleep(retry.unwrap_or_default()), if retry.is_some() => {
                     self.retry();
                 }
@@ -321,7 +368,7 @@ impl Loader {
         // At the start nobody waits for writers: their links are closed until they are done.
         let reads_max = if force && self.started { UNSTABLE_READS_MAX } else { 1 };
         let how = self.how_to_read(reads_max);
-        self.jobs.read(name, force, None, how);
+        self.jobs.read(name, force, Source::Folder, how);
         if let Some(job) = self.jobs.get(name) {
             job.answers.extend(answer);
         }
@@ -357,6 +404,7 @@ impl Loader {
     /// entries; a change that no client can notice swaps nothing.
     async fn publish(&mut self) {
         // The disk first: what was live once fails closed from then on.
+        self.save_versions().await;
         self.remember().await;
         self.swap();
         for (answer, verdict) in self.verdicts.drain(..) {
@@ -383,6 +431,11 @@ impl Loader {
             self.in_force = Some(in_force);
         }
         let is_in_use = |member: &&Member| member.state != PluginState::Disabled && !member.fresh;
+        for entry in self.entries.values() {
+            if let Some(live) = entry.generation() {
+                live.attach(entry.shadow());
+            }
+        }
         let live = members.values().filter(is_in_use).filter_map(|member| member.live.clone());
         self.background.set(&live.collect::<Vec<_>>());
     }
@@ -391,6 +444,11 @@ impl Loader {
         let decided = self.entries.iter().filter(|(_, entry)| !entry.fresh);
         let known = decided.map(|(name, entry)| (name.clone(), entry.known()));
         self.remembered.set_known(known.collect());
+        let held = self.entries.iter().filter_map(|(name, entry)| {
+            let held = entry.held.clone()?;
+            (held.because != HeldBecause::Start).then(|| (name.clone(), held))
+        });
+        self.remembered.set_held(held.collect());
         let error = self.remembered.save().await.err();
         let error = error.map(|error| format!("{}: cannot be written: {error}", Remembered::FILE));
         if let Some(error) =

@@ -15,11 +15,18 @@ use toml::Spanned;
 use topic::TopicFilter;
 
 pub(crate) use self::grants::{BrokerFunction, Grants};
-use crate::engine::MEMORY_BYTES_MAX;
+use crate::{
+    cases::RawCases,
+    engine::MEMORY_BYTES_MAX,
+    golden::{CASES_MAX, Golden},
+};
 pub(crate) use message_hooks::{OnTransformError, Transform};
 use message_hooks::{RawOperations, RawTransform};
+use reload::{RawReload, RawShadow};
+pub(crate) use reload::{Reload, Shadowing};
 
 mod message_hooks;
+mod reload;
 
 /// A checked manifest. `Default` is what holds without a file: enabled, nothing granted.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +53,12 @@ pub struct Manifest {
     pub(crate) transform: Transform,
     /// `[operations] topics`, instead of what the plugin claims.
     pub(crate) operation_topics: Option<Vec<TopicFilter>>,
+    /// `[reload]`.
+    pub(crate) reload: Reload,
+    /// `[shadow]`.
+    pub(crate) shadow: Shadowing,
+    /// `[golden]`: what a version must answer before it goes live.
+    pub(crate) golden: Golden,
 }
 
 /// How instances are used.
@@ -96,6 +109,9 @@ impl Default for Manifest {
             limits: Limits::default(),
             transform: Transform::default(),
             operation_topics: None,
+            reload: Reload::default(),
+            shadow: Shadowing::default(),
+            golden: Golden::default(),
         }
     }
 }
@@ -134,7 +150,26 @@ impl Manifest {
             limits: source.limits(raw.limits.unwrap_or_default())?,
             transform: source.transform(raw.transform.unwrap_or_default())?,
             operation_topics: source.operations(raw.operations.unwrap_or_default())?,
+            reload: source.reload(raw.reload.unwrap_or_default())?,
+            shadow: source.shadow(raw.shadow.unwrap_or_default())?,
+            golden: source.golden(raw.golden.unwrap_or_default())?,
         })
+    }
+
+    /// What this one lends and `other` does not, in words; `None` = nothing.
+    pub(crate) fn grants_beyond(&self, other: &Self) -> Option<String> {
+        let mut more = self.grants.beyond(&other.grants);
+        if self.files.iter().any(|(name, path)| other.files.get(name) != Some(path)) {
+            more.push("files");
+        }
+        (!more.is_empty()).then(|| more.join(", "))
+    }
+
+    /// This, in the place of `other`: what decides where a plugin stands is the operator's word of
+    /// today.
+    pub(crate) fn standing_as(self, other: &Self) -> Self {
+        let Self { enabled, order, control, on_error, .. } = *other;
+        Self { enabled, order, control, on_error, ..self }
     }
 }
 
@@ -179,6 +214,9 @@ struct Raw {
     limits: Option<RawLimits>,
     transform: Option<RawTransform>,
     operations: Option<RawOperations>,
+    reload: Option<RawReload>,
+    shadow: Option<RawShadow>,
+    golden: Option<RawCases>,
 }
 
 #[derive(Default, Deserialize)]
@@ -198,12 +236,30 @@ struct Source<'a> {
 
 impl Source<'_> {
     fn error(&self, offset: usize, message: String) -> ManifestError {
+        ManifestError { file: self.file.to_owned(), line: self.line(offset), message }
+    }
+
+    fn line(&self, offset: usize) -> usize {
         let before = self.text.as_bytes().iter().take(offset);
-        ManifestError {
-            file: self.file.to_owned(),
-            line: 1 + before.filter(|byte| **byte == b'\n').count(),
-            message,
+        1 + before.filter(|byte| **byte == b'\n').count()
+    }
+
+    fn golden(&self, raw: RawCases) -> Result<Golden, ManifestError> {
+        if raw.gives() {
+            let message =
+                "golden.given: a manifest gives nothing; it is [files] and [grants] that \
+                           hold"
+                    .to_owned();
+            return Err(self.error(0, message));
         }
+        let cases = raw.read(|offset| self.line(offset));
+        let cases = cases.map_err(|(at, what)| self.error(at, format!("golden.{what}")))?;
+        if let Some(case) = cases.get(CASES_MAX) {
+            let (file, line) = (self.file.to_owned(), case.line);
+            let message = format!("golden: at most {CASES_MAX} cases are asked at a reload");
+            return Err(ManifestError { file, line, message });
+        }
+        Ok(Golden::new(cases))
     }
 
     fn order(&self, raw: Option<Spanned<i64>>, default: i64) -> Result<i64, ManifestError> {

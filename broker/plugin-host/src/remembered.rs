@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use access::{Control, OnError};
+use access::{Control, HeldBecause, OnError};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -24,6 +24,8 @@ pub(crate) struct Remembered {
     path: PathBuf,
     disabled: BTreeSet<String>,
     known: BTreeMap<String, Known>,
+    held: BTreeMap<String, Held>,
+    approved: BTreeMap<String, String>,
     /// What stands on disk; differs after a write that failed.
     stored: File,
 }
@@ -37,6 +39,29 @@ pub(crate) struct Known {
     pub(crate) disabled: bool,
     /// Where it stood.
     pub(crate) standing: Standing,
+    /// What was live of it last.
+    pub(crate) predecessor: Option<Predecessor>,
+}
+
+/// What a new version is compared with.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Predecessor {
+    /// Interfaces that it imports.
+    pub(crate) imports: Vec<String>,
+    /// SHA-256 of its manifest; empty = it has none.
+    pub(crate) manifest: String,
+}
+
+/// A version that answers in place of the files in the folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// Its hash.
+    pub(crate) version: String,
+    /// Hash of what lies in the folder and was given up.
+    pub(crate) over: String,
+    /// Why.
+    pub(crate) because: HeldBecause,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
@@ -46,6 +71,20 @@ struct File {
     /// Absent in files of the first version.
     #[serde(default)]
     known: BTreeMap<String, KnownText>,
+    /// Absent before there were rollbacks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    held: BTreeMap<String, HeldText>,
+    /// Versions that admins approved.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    approved: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(deny_unknown_fields)]
+struct HeldText {
+    version: String,
+    over: String,
+    because: String,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -56,6 +95,8 @@ struct KnownText {
     order: i64,
     control: String,
     on_error: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    predecessor: Option<Predecessor>,
 }
 
 impl Remembered {
@@ -73,7 +114,10 @@ impl Remembered {
         };
         let known = stored.known.iter().map(|(name, text)| Ok((name.clone(), text.read(name)?)));
         let known = known.collect::<io::Result<_>>()?;
-        Ok(Self { path, disabled: stored.disabled.clone(), known, stored })
+        let held = stored.held.iter().map(|(name, text)| Ok((name.clone(), text.read(name)?)));
+        let held = held.collect::<io::Result<_>>()?;
+        let (disabled, approved) = (stored.disabled.clone(), stored.approved.clone());
+        Ok(Self { path, disabled, known, held, approved, stored })
     }
 
     /// Whether an admin disabled it.
@@ -94,6 +138,29 @@ impl Remembered {
         };
     }
 
+    /// The version of it that an admin approved.
+    pub(crate) fn approved(&self, name: &str) -> Option<&String> {
+        self.approved.get(name)
+    }
+
+    /// In memory; [`Remembered::save`] follows.
+    pub(crate) fn set_approved(&mut self, name: &str, version: Option<String>) {
+        match version {
+            Some(version) => self.approved.insert(name.to_owned(), version),
+            None => self.approved.remove(name),
+        };
+    }
+
+    /// Which versions are held over a restart.
+    pub(crate) fn held(&self) -> &BTreeMap<String, Held> {
+        &self.held
+    }
+
+    /// In memory; [`Remembered::save`] follows.
+    pub(crate) fn set_held(&mut self, held: BTreeMap<String, Held>) {
+        self.held = held;
+    }
+
     /// In memory; [`Remembered::save`] follows.
     pub(crate) fn set_known(&mut self, known: BTreeMap<String, Known>) {
         self.known = known;
@@ -102,7 +169,10 @@ impl Remembered {
     /// Writes what differs from the disk, off the async threads.
     pub(crate) async fn save(&mut self) -> io::Result<()> {
         let known = self.known.iter().map(|(name, known)| (name.clone(), KnownText::of(known)));
-        let file = File { disabled: self.disabled.clone(), known: known.collect() };
+        let held = self.held.iter().map(|(name, held)| (name.clone(), HeldText::of(held)));
+        let (known, held) = (known.collect(), held.collect());
+        let (disabled, approved) = (self.disabled.clone(), self.approved.clone());
+        let file = File { disabled, known, held, approved };
         if file == self.stored {
             return Ok(());
         }
@@ -115,6 +185,30 @@ impl Remembered {
     }
 }
 
+fn damaged(what: &str) -> io::Error {
+    let message = format!("{what}: is not what this program writes");
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
+impl HeldText {
+    fn of(held: &Held) -> Self {
+        let Held { version, over, because } = held.clone();
+        Self { version, over, because: because.word().to_owned() }
+    }
+
+    fn read(&self, name: &str) -> io::Result<Held> {
+        let because = HeldBecause::ALL.into_iter().find(|known| known.word() == self.because);
+        // It becomes the name of a folder.
+        let is_hash =
+            self.version.len() == 64 && self.version.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !is_hash {
+            return Err(damaged(&format!("held.{name}.version")));
+        }
+        let because = because.ok_or_else(|| damaged(&format!("held.{name}.because")))?;
+        Ok(Held { version: self.version.clone(), over: self.over.clone(), because })
+    }
+}
+
 impl KnownText {
     fn of(known: &Known) -> Self {
         Self {
@@ -123,14 +217,12 @@ impl KnownText {
             order: known.standing.order,
             control: manifest::word(&manifest::CONTROLS, &known.standing.control).to_owned(),
             on_error: manifest::word(&manifest::ON_ERRORS, &known.standing.on_error).to_owned(),
+            predecessor: known.predecessor.clone(),
         }
     }
 
     fn read(&self, name: &str) -> io::Result<Known> {
-        let damaged = |what: &str| {
-            let message = format!("known.{name}.{what}: is not what this program writes");
-            io::Error::new(io::ErrorKind::InvalidData, message)
-        };
+        let damaged = |what: &str| damaged(&format!("known.{name}.{what}"));
         let control: Option<Control> = manifest::choice_of(&manifest::CONTROLS, &self.control);
         let on_error: Option<OnError> = manifest::choice_of(&manifest::ON_ERRORS, &self.on_error);
         if self.order.unsigned_abs() > ORDER_MAX.unsigned_abs() {
@@ -144,6 +236,7 @@ impl KnownText {
                 control: control.ok_or_else(|| damaged("control"))?,
                 on_error: on_error.ok_or_else(|| damaged("on_error"))?,
             },
+            predecessor: self.predecessor.clone(),
         })
     }
 }
@@ -186,7 +279,9 @@ mod tests {
 
     fn known() -> Known {
         let standing = Standing { order: -3, control: Control::Requisite, on_error: OnError::Next };
-        Known { has_manifest: true, disabled: false, standing }
+        let imports = vec!["log".to_owned()];
+        let predecessor = Some(Predecessor { imports, manifest: "00ff".to_owned() });
+        Known { has_manifest: true, disabled: false, standing, predecessor }
     }
 
     #[tokio::test]

@@ -34,6 +34,13 @@ impl FailureCounts {
         }
     }
 
+    /// None any more.
+    pub(crate) fn reset(&self) {
+        for count in &self.0 {
+            count.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// Every kind, in a fixed order.
     pub(crate) fn by_kind(&self) -> impl Iterator<Item = (PluginFailureKind, u64)> + '_ {
         KINDS.into_iter().zip(&self.0).map(|(kind, count)| (kind, count.load(Ordering::Relaxed)))

@@ -202,6 +202,7 @@ fn plugin_host_config(config: &Config) -> plugin_host::Config {
         admin_chain: names(&config.admin.chain),
         file_roots: config.plugins.file_roots.clone(),
         require_manifest: config.plugins.require_manifest,
+        require_approval: config.plugins.require_approval,
         trust: Arc::clone(&config.plugins.trust),
         sources: config.sources.clone(),
         ..plugin_host::Config::new(&config.plugins.dir.value, &config.data_dir)

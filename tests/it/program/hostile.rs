@@ -6,15 +6,15 @@
 
 mod arena;
 
-use std::{collections::BTreeSet, fs, time::Instant};
+use std::{collections::BTreeSet, fs, net::Ipv4Addr, time::Instant};
 
 use codec::{ProtocolVersion, ReasonCode};
 use portcullis_tests::BOTH;
 
-use self::arena::{Arena, Attack, CPU, allowed, denied, fails, manifest};
+use self::arena::{Arena, Attack, CPU, NO_PROBATION, allowed, denied, fails, manifest};
 use super::{
-    folder::{guest, guests},
-    knock::{enter, login},
+    folder::{ALICE, guest, guests},
+    knock::{enter, knock_from, login},
     process::root,
     proof,
 };
@@ -187,7 +187,7 @@ const NEVER_LIVE: [(&str, &str); 3] =
 #[tokio::test]
 async fn lies() {
     let mut arena = Arena::start().await;
-    arena.folder.install_with("hostile", &guest("lies"), "");
+    arena.folder.install_with("hostile", &guest("lies"), NO_PROBATION);
     arena.reload("live").await;
     let failure = ReasonCode::ServerUnavailable;
     let honest = [
@@ -201,7 +201,7 @@ async fn lies() {
             arena.strike(&format!("{letter}-{version:?}"), version, code).await;
         }
     }
-    arena.folder.install_with("hostile", &guest("lies-in-realloc"), "");
+    arena.folder.install_with("hostile", &guest("lies-in-realloc"), NO_PROBATION);
     arena.reload("live").await;
     for (number, version) in (0..4).flat_map(|number| BOTH.map(|version| (number, version))) {
         arena.strike(&format!("a-{number}"), version, failure).await;
@@ -211,6 +211,39 @@ async fn lies() {
 
 /// The letters of `lies.wat` that must be refused.
 const LIES: &str = "123456789cdpq";
+
+/// A flood of CONNECTs that trap costs the program less than twice the same flood that it refuses
+/// without a trap: what the traps cost is less than the flood itself. Another address is served.
+#[tokio::test]
+async fn flood_of_traps() {
+    let mut arena = Arena::start().await;
+    arena.arm("authenticate", &fails("panic", "", "trap")).await;
+    let count = if proof() { 5_000 } else { 600 };
+    let source = Ipv4Addr::new(127, 2, 0, 1);
+    let mut used = Vec::new();
+    for name in ["nobody", "victim"] {
+        let before = arena.cpu_seconds().await;
+        for number in 0..count {
+            // A name for each: waiting after failed logins is another limit.
+            let name = format!("{name}-{number}");
+            let connect = login(&name, (&name, "x"));
+            let (came, _) = knock_from(source, arena.program.mqtt(), connect).await;
+            let broke = came == ReasonCode::ServerUnavailable;
+            assert_eq!(broke, name.starts_with("victim"), "{name}: {came:?}");
+            assert_ne!(came, ReasonCode::Success, "{name}");
+        }
+        used.push((arena.cpu_seconds().await - before) * 1e6 / f64::from(count));
+    }
+    let plugin = arena.program.plugin("hostile", |_| true).await;
+    assert_eq!(plugin["breaker"]["open_addresses"], 1, "{plugin}");
+    let good = login("good-2", ALICE);
+    let (code, _) = knock_from(Ipv4Addr::new(127, 2, 0, 2), arena.program.mqtt(), good).await;
+    assert_eq!(code, ReasonCode::Success);
+    let [refused, trapped] = used[..] else { panic!("two floods") };
+    println!("microseconds of CPU for a CONNECT: refused {refused:.0}, trapped {trapped:.0}");
+    assert!(trapped < 2.0 * refused, "{trapped:.0} for {refused:.0} microseconds");
+    arena.end().await;
+}
 
 /// A new behaviour or component without a test is noticed here.
 #[test]

@@ -384,3 +384,32 @@ impl Wills {
         self.task.await.expect("the CONNECTs")
     }
 }
+
+/// An admin goes back to the version before, also for the next process, and forward again. Nobody is
+/// disconnected.
+#[tokio::test]
+async fn an_admin_goes_back_and_forward() {
+    let folder = Folder::bundled();
+    let program = Program::start(&folder.config()).await;
+    let mut alice = enter(program.mqtt(), login("alice", ALICE)).await;
+    let first = program.plugin("acl-file", |_| true).await["version"].clone();
+    folder.install("acl-file", &another_build(&bundled("acl-file"), 1));
+    let second = program
+        .plugin("acl-file", |plugin| plugin["version"] != first && plugin["state"] == "live")
+        .await;
+    assert_eq!(second["on_probation"], true, "{second}");
+    program.api().post("/api/v1/plugins/acl-file/rollback").await.expect(200);
+    let back = program.plugin("acl-file", |_| true).await;
+    assert_eq!((&back["version"], &back["state"]), (&first, &"live_old".into()), "{back}");
+    assert_eq!(back["held"]["because"], "asked", "{back}");
+    assert_eq!(back["kept"].as_array().map(Vec::len), Some(2), "{back}");
+    let metrics = program.api().get("/metrics").await.expect(200).body;
+    let counted = "portcullis_plugin_rollbacks_total{plugin=\"acl-file\",because=\"asked\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
+    assert_eq!(alice.publish("free/x", "1").await, ReasonCode::NoMatchingSubscribers);
+    program.api().post("/api/v1/plugins/acl-file/reload").await.expect(200);
+    let forward = program.plugin("acl-file", |_| true).await;
+    assert_eq!((&forward["version"], &forward["state"]), (&second["version"], &"live".into()));
+    assert_eq!(alice.publish("free/x", "2").await, ReasonCode::NoMatchingSubscribers);
+    alice.leave().await;
+}

@@ -1,6 +1,6 @@
 //! CONNECTs to a running program: what the answer is, one by one or by the hundred.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use codec::{Connect, Packet, ProtocolVersion, ReasonCode};
 use portcullis_tests::{Client, packets};
@@ -12,7 +12,16 @@ pub(super) fn login(client_id: &str, credentials: (&str, &str)) -> Connect {
 
 /// The code of the answer to a CONNECT, and the client if it was let in.
 pub(super) async fn knock(address: SocketAddr, connect: Connect) -> (ReasonCode, Client) {
-    let mut client = Client::open(address, connect.version).await;
+    knock_from(Ipv4Addr::LOCALHOST, address, connect).await
+}
+
+/// The same, from another address of this machine.
+pub(super) async fn knock_from(
+    source: Ipv4Addr,
+    address: SocketAddr,
+    connect: Connect,
+) -> (ReasonCode, Client) {
+    let mut client = Client::open_from(source, address, connect.version).await;
     client.name.clone_from(&connect.client_id);
     client.send(Packet::Connect(Box::new(connect))).await;
     let code = client.connack().await.reason_code;

@@ -10,9 +10,10 @@ use std::{
 };
 
 use access::{
-    Activity, Answer, BoxFuture, Chain, Condition, Control, Effect, Gate, HoldsFor, Identity, Link,
-    LinkState, PermissionSet, Permissions, PluginError, PluginFailureKind, PluginInfo,
-    PluginManager, PluginState, QoSSet, Rule, Subject, UploadedPlugin, Whose,
+    Activity, Answer, BoxFuture, BreakerInfo, Chain, Condition, Control, Effect, Gate, Held,
+    HeldBecause, HoldsFor, Identity, KeptVersion, Link, LinkState, PermissionSet, Permissions,
+    PluginError, PluginFailureKind, PluginInfo, PluginManager, PluginState, QoSSet, Rule,
+    ShadowDifference, ShadowReport, Subject, UploadedPlugin, VersionInfo, Waiting, Whose,
 };
 use codec::{ProtocolVersion, ReasonCode};
 use server::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, StoreTotals, Totals};
@@ -219,6 +220,20 @@ fn plugin(name: &str) -> PluginInfo {
         failures: 1,
         failure_kinds: vec![(PluginFailureKind::Deadline, 1)],
         call_microseconds: 2_500_000,
+        versions: VersionInfo {
+            live: Some("89ab".to_owned()),
+            on_probation: false,
+            held: Some(Held { version: "89ab".to_owned(), because: HeldBecause::Probation }),
+            waiting: Some(Waiting { version: "cdef".to_owned(), asks: vec!["state".to_owned()] }),
+            kept: vec![KeptVersion {
+                version: "89ab".to_owned(),
+                proven: true,
+                since_unix: 1_700_000_000,
+                described: ("ACL".to_owned(), "1.0".to_owned()),
+            }],
+            rollbacks: vec![(HeldBecause::Probation, 1)],
+        },
+        breaker: BreakerInfo { open: false, open_addresses: 1, opened: 2, refused: 3 },
     }
 }
 
@@ -259,6 +274,52 @@ impl PluginManager for FakePlugins {
 
     fn reload(&self, name: &str) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
         self.change("reload", name)
+    }
+
+    fn shadow(&self, plugin: UploadedPlugin) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
+        let what = format!("shadow of {} bytes for", plugin.wasm.len());
+        self.change(&what, &plugin.name)
+    }
+
+    fn shadow_report(&self, name: &str) -> Result<ShadowReport, PluginError> {
+        if name == "missing" {
+            return Err(PluginError::NotFound(name.to_owned()));
+        }
+        Ok(ShadowReport {
+            calls: 9,
+            differences: 1,
+            by_hook: vec![("authenticate".to_owned(), 1)],
+            last: vec![ShadowDifference {
+                hook: "authenticate".to_owned(),
+                client_id: "c".to_owned(),
+                user: None,
+                lines: vec!["x".to_owned()],
+            }],
+            ..ShadowReport::default()
+        })
+    }
+
+    fn promote(&self, name: &str) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
+        self.change("promote", name)
+    }
+
+    fn drop_shadow(&self, name: &str) -> BoxFuture<'_, Result<(), PluginError>> {
+        let dropped = self.change("drop the shadow of", name);
+        Box::pin(async move { dropped.await.map(|_| ()) })
+    }
+
+    fn approve(
+        &self,
+        name: &str,
+        version: Option<String>,
+    ) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
+        let what =
+            version.map_or_else(|| "approve".to_owned(), |version| format!("approve {version} of"));
+        self.change(&what, name)
+    }
+
+    fn rollback(&self, name: &str) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
+        self.change("rollback", name)
     }
 
     fn disable(&self, name: &str) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {

@@ -35,6 +35,12 @@ async fn one_and_all() {
             "imports": ["log"], "order": 100, "control": "sufficient",
             "error": "the newest file is no component",
             "calls": 10, "failures": 1, "call_microseconds": 2500000,
+            "breaker": { "open": false, "open_addresses": 1, "opened": 2, "refused": 3 },
+            "version": "89ab", "on_probation": false,
+            "waiting": { "version": "cdef", "asks": ["state"] },
+            "held": { "version": "89ab", "because": "probation" },
+            "kept": [{ "version": "89ab", "proven": true, "since_unix": 1_700_000_000,
+                       "described": { "name": "ACL", "version": "1.0" } }],
         })
     );
     let all = ask(&fakes, "GET", "/api/v1/plugins").await.json();
@@ -45,7 +51,8 @@ async fn one_and_all() {
 #[tokio::test]
 async fn changes_reach_the_manager() {
     let fakes = Fakes::new();
-    for verb in ["reload", "disable", "enable"] {
+    let verbs = ["reload", "rollback", "approve", "approve?version=ab", "disable", "enable"];
+    for verb in verbs {
         let reply = ask(&fakes, "POST", &format!("/api/v1/plugins/x_1/{verb}")).await;
         assert_eq!(reply.status, StatusCode::OK);
         assert_eq!(reply.json()["name"], "x_1");
@@ -56,8 +63,36 @@ async fn changes_reach_the_manager() {
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(
         fakes.asked(),
-        ["reload x_1", "disable x_1", "enable x_1", "forget x_1", "upload 7 bytes as x_1"]
+        [
+            "reload x_1",
+            "rollback x_1",
+            "approve x_1",
+            "approve ab of x_1",
+            "disable x_1",
+            "enable x_1",
+            "forget x_1",
+            "upload 7 bytes as x_1"
+        ]
     );
+}
+
+#[tokio::test]
+async fn candidates() {
+    let fakes = Fakes::new();
+    let path = "/api/v1/plugins/x/shadow";
+    let report = ask(&fakes, "GET", path).await.json();
+    assert_eq!((&report["calls"], &report["by_hook"]["authenticate"]), (&9.into(), &1.into()));
+    assert_eq!(report["last"][0]["lines"][0], "x");
+    ask(&fakes, "GET", "/api/v1/plugins/missing/shadow").await.problem(404, "not_found");
+    let post = request("POST", path)
+        .header(header::CONTENT_TYPE, "application/wasm")
+        .body(Body::from("wasm"))
+        .unwrap();
+    assert_eq!(send(&router(&fakes), post).await.status, StatusCode::OK);
+    ask(&fakes, "POST", "/api/v1/plugins/x/promote").await.json();
+    assert_eq!(ask(&fakes, "DELETE", path).await.status, StatusCode::NO_CONTENT);
+    let expected = ["shadow of 4 bytes for x", "promote x", "drop the shadow of x"];
+    assert_eq!(fakes.asked(), expected);
 }
 
 #[tokio::test]

@@ -134,6 +134,9 @@ fn admit(lent: &Lent, function: BrokerFunction, name: &str) -> Result<(), Error>
     if !lent.grants.broker.contains(&function) {
         return Err(Error::Denied(format!("[grants] broker does not name {name:?}")));
     }
+    if lent.shadow && function != BrokerFunction::Subscriptions {
+        return Err(Error::Denied(super::IN_SHADOW.to_owned()));
+    }
     if lent.broker_calls.take(Instant::now()) { Ok(()) } else { Err(Error::Busy) }
 }
 

@@ -105,6 +105,9 @@ impl Host for State {
 }
 
 async fn send(lent: &Lent, request: Request) -> Result<Response, Error> {
+    if lent.shadow {
+        return Err(Error::Denied(super::IN_SHADOW.to_owned()));
+    }
     let clients = &lent.runtime.http;
     let places = clients.places_of(&lent.plugin);
     let _place = places.try_acquire().map_err(|_| Error::Busy)?;

@@ -74,6 +74,9 @@ impl State {
         &mut self,
         change: impl FnOnce(&mut table::Table, u64) -> Result<Change<T>, Refused>,
     ) -> wasmtime::Result<Result<T, Error>> {
+        if self.lent.shadow {
+            return Ok(Err(Error::Unavailable(super::IN_SHADOW.to_owned())));
+        }
         self.meter.before_wait()?;
         let deadline = tokio::time::Instant::from_std(self.meter.deadline());
         let Some(store) = &self.lent.state else { return Ok(Err(not_granted())) };

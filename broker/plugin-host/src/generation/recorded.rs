@@ -1,35 +1,40 @@
 //! Calls that are part of a decision: what was asked, told and answered is kept with it.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use access::{Making, PluginFailure};
 use serde::Serialize;
 
 use super::Generation;
 use crate::{
+    breaker::Client,
     guarded::Guarded,
     instance::Call,
     recording::{Recorded, Recorder, Taped},
 };
 
 impl Generation {
-    /// As [`Self::ask`], as part of the decision that is being made, which keeps what was asked and answered.
+    /// As [`Self::ask_for`], as part of the decision that is being made, which keeps what was asked
+    /// and answered.
     pub(crate) async fn decide<C: Recorded>(
         self: &Arc<Self>,
+        address: IpAddr,
         call: C,
     ) -> Result<C::Reply, PluginFailure>
     where
         C::Reply: Serialize,
     {
+        let client = self.admit_client(address)?;
         let making = self.runtime.sealer.is_some().then(access::current_decision).flatten();
         match making {
-            Some(making) => self.counted(self.ask_recorded(call, &making)).await,
-            None => self.ask(call).await,
+            Some(making) => self.counted(self.ask_recorded(client, call, &making)).await,
+            None => self.counted(self.ask_uncounted(Some(client), call)).await,
         }
     }
 
     async fn ask_recorded<C: Recorded>(
         self: &Arc<Self>,
+        client: Client,
         call: C,
         making: &Making,
     ) -> Result<C::Reply, PluginFailure>
@@ -41,6 +46,7 @@ impl Generation {
         let entered = Guarded::new(async move {
             let _held = held;
             let (answer, taped) = generation.enter_taped(&call).await;
+            generation.settle(client, &answer);
             Ok((answer, taped, call))
         });
         let (answer, taped, call) = entered.await?;

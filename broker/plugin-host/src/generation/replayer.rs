@@ -24,7 +24,8 @@ impl Replayer {
         let component_sha256 = sha256(&wasm);
         let mut manifest = Manifest::default();
         manifest.limits.memory_bytes = memory_bytes;
-        let compiled = compile(runtime, wasm, None).await.map_err(|error| error.sentence)?;
+        let compiled = compile(runtime, Arc::new(wasm), None).await;
+        let compiled = compiled.map_err(|error| error.sentence)?;
         let lent = lent(runtime, DESCRIBED.into(), DESCRIBED.into(), &manifest);
         let factory = link(runtime, &compiled, &manifest, Arc::new(lent))
             .map_err(|error| format!("does not fit this host: {error:#}"))?;

@@ -25,12 +25,13 @@ impl AdminAuthenticator for Hook {
         login: &'a Login,
     ) -> BoxFuture<'a, Result<Outcome, PluginFailure>> {
         Box::pin(async move {
+            let address = login.remote;
             let login = wit::Login {
                 username: login.username.clone(),
                 password: login.password.expose().to_vec(),
                 remote_address: login.remote.to_string(),
             };
-            self.decide(AuthenticateAdmin(Box::new(login)), outcome).await
+            self.decide(address, AuthenticateAdmin(Box::new(login)), outcome).await
         })
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     exports::Exports,
     instance::{Call, State, Work},
     recording::Recorded,
+    shadow::Asked,
 };
 
 impl Authenticator for Hook {
@@ -26,7 +27,15 @@ impl Authenticator for Hook {
     ) -> BoxFuture<'a, Result<Outcome, PluginFailure>> {
         Box::pin(async move {
             let arguments = (convert::connection(connection), self::credentials(credentials));
-            self.decide(Authenticate(Box::new(arguments)), outcome).await
+            let call = Authenticate(Box::new(arguments));
+            let answer = self.decide(connection.remote.ip(), call, outcome).await;
+            if let Ok(outcome) = &answer {
+                self.0.tell_shadow(|| {
+                    let question = Box::new((connection.clone(), credentials.clone()));
+                    Asked::Authenticate(question, outcome.clone())
+                });
+            }
+            answer
         })
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     failure::failure,
     instance::{Call, State, Work},
     recording::Recorded,
+    shadow::Asked,
 };
 
 /// Rules in one answer.
@@ -30,7 +31,13 @@ impl Authorizer for Hook {
         subject: &'a Subject,
     ) -> BoxFuture<'a, Result<Answer, PluginFailure>> {
         Box::pin(async move {
-            self.decide(Permissions(Box::new(convert::subject(subject))), answer).await
+            let call = Permissions(Box::new(convert::subject(subject)));
+            let answer = self.decide(subject.remote, call, answer).await;
+            if let Ok(answer) = &answer {
+                self.0
+                    .tell_shadow(|| Asked::Permissions(Box::new(subject.clone()), answer.clone()));
+            }
+            answer
         })
     }
 }

@@ -43,7 +43,8 @@ impl EnhancedAuthenticator for Hook {
                 principal: opening.principal.clone(),
                 user_properties: convert::attributes(&opening.user_properties),
             };
-            self.decide(Begin(Box::new((convert::connection(connection), opening))), step).await
+            let call = Begin(Box::new((convert::connection(connection), opening)));
+            self.decide(connection.remote.ip(), call, step).await
         })
     }
 
@@ -61,7 +62,7 @@ impl EnhancedAuthenticator for Hook {
                 user_properties: convert::attributes(&continuation.user_properties),
             };
             let arguments = (convert::connection(connection), continuation);
-            self.decide(Proceed(Box::new(arguments)), step).await
+            self.decide(connection.remote.ip(), Proceed(Box::new(arguments)), step).await
         })
     }
 }

@@ -40,7 +40,11 @@ impl InboundTransform for Hook {
                 Source::Api => wit::Source::Api,
             };
             let arguments = (source, convert::publisher(publisher), convert::message(message));
-            let answer = self.ask(Transform(Box::new(arguments)), outcome).await;
+            let call = Transform(Box::new(arguments));
+            let answer = match publisher {
+                Publisher::Client(client) => self.ask_for(client.remote, call, outcome).await,
+                Publisher::Api(_) => self.ask(call, outcome).await,
+            };
             answer.or_else(|failure| match self.0.manifest.transform.on_error {
                 None | Some(OnTransformError::Reject) => Err(failure),
                 Some(OnTransformError::Drop) => Ok(Inbound::Swallow),

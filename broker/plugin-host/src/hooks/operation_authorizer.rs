@@ -18,6 +18,7 @@ use crate::{
     exports::Exports,
     instance::{Call, State, Work},
     recording::Recorded,
+    shadow::Asked,
 };
 
 /// How long an answer may be used again, in seconds: when it says nothing, and at most.
@@ -36,7 +37,15 @@ impl OperationAuthorizer for Hook {
     ) -> BoxFuture<'a, Result<Ruling, PluginFailure>> {
         Box::pin(async move {
             let arguments = (convert::subject(subject), self::operation(operation));
-            self.decide(Authorize(Box::new(arguments)), |ruling| Ok(self::ruling(ruling))).await
+            let call = Authorize(Box::new(arguments));
+            let ruling = self.decide(subject.remote, call, |ruling| Ok(self::ruling(ruling))).await;
+            if let Ok(ruling) = &ruling {
+                self.0.tell_shadow(|| {
+                    let question = Box::new((subject.clone(), operation.clone()));
+                    Asked::Authorize(question, ruling.clone())
+                });
+            }
+            ruling
         })
     }
 }

@@ -1,22 +1,28 @@
 //! What the loader knows of one plugin, and the picture of it that the admin API reads.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use access::{PluginInfo, PluginState};
+use access::{
+    BreakerInfo, HeldBecause, KeptVersion, PluginInfo, PluginState, ShadowReport, VersionInfo,
+    Waiting,
+};
 
+use super::{orders::Answer, shadow::Standby};
 use crate::{
     candidate::{Contents, Reading, Stamp},
     capability::log::LogRate,
     chains::{DENY_ALL, Member, Standing},
     generation::{Generation, Rejected},
     manifest::Manifest,
-    remembered::Known,
+    probation::Probation,
+    remembered::{Held, Known, Predecessor},
     runtime::Runtime,
+    shadow::Shadow,
     stats::FailureCounts,
 };
 
@@ -50,6 +56,24 @@ pub(super) struct Entry {
     /// An admin disabled it; says nothing in another state.
     pub(super) disabled_by_admin: bool,
     pub(super) log: Arc<LogRate>,
+    /// An earlier version answers in place of the files in the folder.
+    pub(super) held: Option<Held>,
+    /// Nothing of it was live since the start, and it was always there.
+    from_start: bool,
+    /// Why an earlier version is wanted; the files in the folder do not load.
+    fall_back: Option<String>,
+    /// A candidate in shadow mode, and who waits for it.
+    pub(super) standby: Option<Standby>,
+    pub(super) shadow_answers: Vec<Answer>,
+    /// What lies in the folder must be approved.
+    pub(super) waiting: Option<Waiting>,
+    predecessor: Option<Predecessor>,
+    /// Kept versions that were no better.
+    pub(super) tried: BTreeSet<String>,
+    pub(super) probation: Option<Probation>,
+    /// What is kept, newest first.
+    pub(super) kept: Vec<KeptVersion>,
+    rollbacks: BTreeMap<&'static str, u64>,
 }
 
 impl Entry {
@@ -70,17 +94,29 @@ impl Entry {
             had_manifest: false,
             disabled_by_admin: false,
             log: Arc::new(LogRate::new()),
+            held: None,
+            from_start: true,
+            fall_back: None,
+            standby: None,
+            shadow_answers: Vec::new(),
+            waiting: None,
+            predecessor: None,
+            tried: BTreeSet::new(),
+            probation: None,
+            kept: Vec::new(),
+            rollbacks: BTreeMap::new(),
         }
     }
 
     /// It was there before the restart; nothing answers for it until its files were seen.
-    pub(super) fn remembered(known: &Known) -> Self {
+    pub(super) fn remembered(known: &Known, held: Option<Held>) -> Self {
         let state = match known.disabled {
             true => PluginState::Disabled,
             false => PluginState::Removed,
         };
         let (standing, had_manifest) = (known.standing, known.has_manifest);
-        Self { fresh: false, state, standing, had_manifest, ..Self::new() }
+        let predecessor = known.predecessor.clone();
+        Self { fresh: false, state, standing, had_manifest, held, predecessor, ..Self::new() }
     }
 
     /// What a restart must know.
@@ -89,7 +125,24 @@ impl Entry {
             has_manifest: self.had_manifest,
             disabled: self.state == PluginState::Disabled,
             standing: self.standing,
+            predecessor: self.predecessor.clone(),
         }
+    }
+
+    /// The candidate that is asked the same.
+    pub(super) fn shadow(&self) -> Option<Arc<Shadow>> {
+        self.standby.as_ref()?.built.as_ref()?.as_ref().ok().cloned()
+    }
+
+    /// What was live last, also before a restart.
+    pub(super) fn predecessor(&self) -> Option<&Predecessor> {
+        self.predecessor.as_ref()
+    }
+
+    /// What an admin would have to approve.
+    pub(super) fn waits_for(&mut self, version: &str, rejected: &Rejected) {
+        self.waiting = (rejected.state == PluginState::WaitingForApproval)
+            .then(|| Waiting { version: version.to_owned(), asks: rejected.asks.clone() });
     }
 
     /// What answers for it.
@@ -113,8 +166,11 @@ impl Entry {
             self.targets = reading.stamp.paths().skip(2).map(PathBuf::from).collect();
             self.settled = Some(reading.stamp.clone());
         } else {
-            // Without its manifest only the old targets are known: the next look compares with
+            // Without its manifest only the old files of it are known: the next look compares with
             // those.
+            let own: Vec<PathBuf> = reading.stamp.paths().skip(2).map(PathBuf::from).collect();
+            let files = self.targets.iter().filter(|target| !own.contains(target)).cloned();
+            self.targets = own.iter().cloned().chain(files.collect::<Vec<_>>()).collect();
             self.settled = Some(reading.stamp.with(&self.targets));
         }
     }
@@ -158,15 +214,79 @@ impl Entry {
 
     pub(super) fn live(&mut self, generation: Arc<Generation>) {
         self.standing = standing(&generation.manifest);
-        self.live = Some(generation);
-        self.generations += 1;
+        self.takes_over(generation);
         self.rejected_id = None;
         self.back_to_live();
+    }
+
+    fn takes_over(&mut self, generation: Arc<Generation>) {
+        self.predecessor = Some(Predecessor {
+            imports: generation.imports.clone(),
+            manifest: generation.manifest_hash.clone(),
+        });
+        self.live = Some(generation);
+        self.generations += 1;
+    }
+
+    /// The version that stays though these files lie in the folder.
+    pub(super) fn holds(&self, over: &str) -> Option<Held> {
+        let held = self.held.as_ref()?;
+        (held.because != HeldBecause::Start && held.over == over).then(|| held.clone())
+    }
+
+    /// What its error says since an earlier version answers.
+    pub(super) fn held_why(&self) -> Option<String> {
+        let answers = self.held.is_some() && self.live.is_some();
+        self.error.clone().filter(|_| answers)
+    }
+
+    /// Why the last version that was good is wanted, once.
+    pub(super) fn falls_back(&mut self) -> Option<String> {
+        self.fall_back.take()
+    }
+
+    /// An earlier version answers from now on. `files` = those that it names. Returns whether it is
+    /// another one than before.
+    pub(super) fn goes_back(
+        &mut self,
+        generation: Arc<Generation>,
+        held: Held,
+        why: String,
+        files: &Stamp,
+    ) -> bool {
+        let is_new = self.live.as_ref().is_none_or(|live| !Arc::ptr_eq(live, &generation));
+        if self.held.as_ref().is_none_or(|before| before.version != held.version) {
+            *self.rollbacks.entry(held.because.word()).or_default() += 1;
+        }
+        if is_new {
+            self.standing = standing(&generation.manifest);
+            self.takes_over(generation);
+        }
+        self.fresh = false;
+        self.from_start = false;
+        self.probation = None;
+        self.state = match self.waiting {
+            Some(_) => PluginState::WaitingForApproval,
+            None => PluginState::LiveOld,
+        };
+        self.error = Some(why);
+        if held.because != HeldBecause::Start {
+            self.retry = None;
+        }
+        self.held = Some(held);
+        let more = files.paths().filter(|path| !self.targets.iter().any(|known| known == path));
+        let more: Vec<PathBuf> = more.map(PathBuf::from).collect();
+        self.targets.extend(more);
+        self.settled = self.settled.as_ref().map(|settled| settled.and(files));
+        is_new
     }
 
     /// The files are those of the live generation (again).
     pub(super) fn back_to_live(&mut self) {
         self.fresh = false;
+        self.from_start = false;
+        self.held = None;
+        self.waiting = None;
         self.state = PluginState::Live;
         self.error = None;
         self.rejected_id = None;
@@ -176,18 +296,25 @@ impl Entry {
     /// Returns whether an earlier generation stays live.
     pub(super) fn rejected(&mut self, manifest: Option<&Manifest>, rejected: &Rejected) -> bool {
         self.fresh = false;
-        self.load_failures += 1;
+        let waits = rejected.state == PluginState::WaitingForApproval;
+        self.load_failures += u64::from(!waits);
+        if !waits {
+            self.waiting = None;
+        }
         if !rejected.passing {
             self.retry = None;
         }
         self.error = Some(rejected.sentence.clone());
         let stays = self.live.is_some();
         if stays {
-            self.state = PluginState::LiveOld;
+            self.state = if waits { rejected.state } else { PluginState::LiveOld };
         } else {
             self.state = rejected.state;
             if let Some(manifest) = manifest {
                 self.standing = standing(manifest);
+            }
+            if std::mem::take(&mut self.from_start) && self.held.is_none() {
+                self.fall_back = Some(rejected.sentence.clone());
             }
         }
         stays
@@ -198,6 +325,10 @@ impl Entry {
         self.fresh = false;
         self.state = PluginState::Disabled;
         self.disabled_by_admin = by_admin;
+        self.standby = None;
+        self.waiting = None;
+        self.from_start = false;
+        self.probation = None;
         self.live = None;
         self.error = None;
         self.rejected_id = None;
@@ -216,6 +347,11 @@ impl Entry {
     pub(super) fn removed(&mut self, why: &str) {
         self.fresh = false;
         self.state = PluginState::Removed;
+        self.standby = None;
+        self.waiting = None;
+        self.from_start = false;
+        self.held = None;
+        self.probation = None;
         self.live = None;
         self.rejected_id = None;
         self.retry = None;
@@ -229,6 +365,22 @@ impl Entry {
             live: self.live.clone(),
             standing: self.standing,
             error: self.error.clone(),
+        }
+    }
+
+    fn versions(&self) -> VersionInfo {
+        let held = self.held.as_ref().filter(|_| self.live.is_some());
+        let count = |because: HeldBecause| {
+            (because, self.rollbacks.get(because.word()).copied().unwrap_or_default())
+        };
+        VersionInfo {
+            live: self.live.as_ref().map(|live| live.version.clone()),
+            on_probation: self.probation.is_some(),
+            waiting: self.waiting.clone(),
+            held: held
+                .map(|held| access::Held { version: held.version.clone(), because: held.because }),
+            kept: self.kept.clone(),
+            rollbacks: HeldBecause::ALL.map(count).to_vec(),
         }
     }
 
@@ -251,8 +403,11 @@ impl Entry {
                 failures: 0,
                 failure_kinds: FailureCounts::default().by_kind().collect(),
                 call_microseconds: 0,
+                versions: self.versions(),
+                breaker: BreakerInfo::default(),
             },
             live: self.live.clone(),
+            shadow: self.standby.as_ref().and_then(|standby| standby.built.clone()),
         }
     }
 }
@@ -269,8 +424,7 @@ pub(super) async fn embedded(
     if wasm.is_empty() {
         return Err(Rejected::failed("this program was built without it"));
     }
-    let contents =
-        Contents { wasm: wasm.to_vec(), files: BTreeMap::new(), id: "embedded".to_owned() };
+    let contents = Contents::alone(wasm.to_vec(), "embedded".to_owned());
     let log = Arc::new(LogRate::new());
     Generation::build(runtime, DENY_ALL, contents, Manifest::default(), log).await
 }
@@ -291,6 +445,7 @@ pub(crate) struct View {
 pub(crate) struct Row {
     info: PluginInfo,
     live: Option<Arc<Generation>>,
+    shadow: Option<Result<Arc<Shadow>, String>>,
 }
 
 impl Row {
@@ -301,9 +456,16 @@ impl Row {
             info.calls = live.counters.calls.load(Ordering::Relaxed);
             info.failures = live.counters.failures.load(Ordering::Relaxed);
             info.failure_kinds = live.counters.kinds.by_kind().collect();
+            info.breaker = live.breaker.info(Instant::now());
             info.call_microseconds = live.counters.microseconds.load(Ordering::Relaxed);
         }
         info
+    }
+
+    /// Of its candidate; the error is why that is not asked.
+    pub(crate) fn shadow_report(&self) -> Option<Result<ShadowReport, &str>> {
+        let shadow = self.shadow.as_ref()?.as_ref();
+        Some(shadow.map(|shadow| shadow.report(Instant::now())).map_err(String::as_str))
     }
 
     /// Why a chain that names it is not whole though the plugin itself is in order.
@@ -322,12 +484,20 @@ impl Row {
             PluginState::Failed | PluginState::WaitingForGrant | PluginState::Removed => {
                 Some(format!("plugin {name}: {}", self.error()))
             }
-            PluginState::Live | PluginState::LiveOld | PluginState::Disabled => None,
+            PluginState::WaitingForApproval if self.live.is_none() => {
+                Some(format!("plugin {name}: {}", self.error()))
+            }
+            PluginState::Live
+            | PluginState::LiveOld
+            | PluginState::WaitingForApproval
+            | PluginState::Disabled => None,
         }
     }
 
     pub(super) fn warning(&self, name: &str) -> Option<String> {
-        (self.info.state == PluginState::LiveOld).then(|| {
+        let is_old =
+            matches!(self.info.state, PluginState::LiveOld | PluginState::WaitingForApproval);
+        (is_old && self.live.is_some()).then(|| {
             format!("plugin {name}: an earlier generation answers, because: {}", self.error())
         })
     }

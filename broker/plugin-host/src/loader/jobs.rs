@@ -5,16 +5,21 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use access::PluginState;
 use tokio::{
     sync::{Notify, Semaphore},
     task::{self, JoinSet},
 };
 
-use super::orders::Answer;
+use super::{
+    back::{self, Back, Want},
+    orders::Answer,
+};
 use crate::{
-    candidate::{Contents, Found, Places},
+    candidate::{Contents, Found, Places, Stamp},
     capability::log::LogRate,
     generation::{Generation, Rejected},
+    kept::{KeptVersions, Told},
     manifest::Manifest,
     remembered::write_private,
     runtime::Runtime,
@@ -29,7 +34,18 @@ pub(super) struct Jobs {
     tasks: JoinSet<Done>,
     current: BTreeMap<String, Job>,
     places: Arc<Semaphore>,
+    kept: KeptVersions,
     tickets: u64,
+}
+
+/// Where the files of a job come from.
+pub(super) enum Source {
+    /// The plugin folder.
+    Folder,
+    /// The API; the manifest is that of the folder.
+    Upload(Arc<Vec<u8>>),
+    /// What was kept.
+    Kept(Want),
 }
 
 /// The newest job of a plugin.
@@ -40,6 +56,10 @@ pub(super) struct Job {
     pub(super) force: bool,
     /// The component that was sent through the API and is not in the folder yet.
     pub(super) uploaded: Option<Arc<Vec<u8>>>,
+    /// It goes back to a version that was kept.
+    pub(super) want: Option<Want>,
+    /// What lies in the folder instead, and the files of the kept version.
+    pub(super) over: Option<(String, Stamp)>,
     /// Its files are not known yet.
     pub(super) reading: bool,
     /// The plugin was removed or disabled meanwhile.
@@ -60,6 +80,8 @@ pub(super) struct Done {
 pub(super) enum Step {
     /// The files were read; an error is one of ours.
     Read(Result<Found, String>),
+    /// A version that was kept was read.
+    Kept(Result<Box<Back>, String>),
     /// A generation was built, and stored if it was uploaded.
     Built(Box<Built>),
     /// A newer job took its place.
@@ -79,6 +101,7 @@ pub(super) struct Plan {
 /// What comes out.
 pub(super) struct Built {
     pub(super) id: String,
+    pub(super) version: String,
     pub(super) manifest: Manifest,
     pub(super) log: Arc<LogRate>,
     pub(super) has_manifest: bool,
@@ -101,10 +124,11 @@ impl Job {
 }
 
 impl Jobs {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(kept: KeptVersions) -> Self {
         Self {
             tasks: JoinSet::new(),
             current: BTreeMap::new(),
+            kept,
             places: Arc::new(Semaphore::new(BUILDS_MAX)),
             tickets: 0,
         }
@@ -145,18 +169,21 @@ impl Jobs {
 
     /// A new job for a plugin, beginning with a read. Whoever waits for the one before waits for
     /// this one.
-    pub(super) fn read(
-        &mut self,
-        name: &str,
-        force: bool,
-        uploaded: Option<Arc<Vec<u8>>>,
-        how: HowToRead,
-    ) {
+    pub(super) fn read(&mut self, name: &str, force: bool, source: Source, how: HowToRead) {
         let before = self.take(name);
         self.tickets += 1;
-        let (ticket, owned, bytes) = (self.tickets, name.to_owned(), uploaded.clone());
+        let (ticket, owned, kept) = (self.tickets, name.to_owned(), self.kept.clone());
+        let (uploaded, want) = match source {
+            Source::Folder => (None, None),
+            Source::Upload(wasm) => (Some(wasm), None),
+            Source::Kept(want) => (None, Some(want)),
+        };
+        let (bytes, which) = (uploaded.clone(), want.as_ref().map(|want| want.which.clone()));
         let task = self.tasks.spawn(async move {
-            let step = Step::Read(read(&owned, bytes, how).await);
+            let step = match which {
+                None => Step::Read(read(&owned, bytes, how).await),
+                Some(which) => Step::Kept(back::find(&owned, which, kept, how).await),
+            };
             Done { name: owned, ticket, step }
         });
         let job = Job {
@@ -164,6 +191,8 @@ impl Jobs {
             task: task.id(),
             force: force || before.as_ref().is_some_and(|before| before.force),
             uploaded,
+            want,
+            over: None,
             reading: true,
             overtaken: false,
             answers: before.map(|before| before.answers).unwrap_or_default(),
@@ -180,7 +209,7 @@ impl Jobs {
         job.reading = false;
         let (ticket, superseded) = (job.ticket, Arc::clone(&job.superseded));
         let store = job.uploaded.clone().map(|wasm| (folder.wasm(name), wasm));
-        let (name, places) = (name.to_owned(), Arc::clone(&self.places));
+        let (name, places, kept) = (name.to_owned(), Arc::clone(&self.places), self.kept.clone());
         let task = self.tasks.spawn(async move {
             let place = tokio::select! {
                 place = places.acquire_owned() => place,
@@ -188,8 +217,18 @@ impl Jobs {
                     return Done { name, ticket, step: Step::Superseded };
                 }
             };
+            let version = plan.contents.version.clone();
+            let files = plan.contents.file_hashes.clone();
             let mut built = build(&name, plan, &runtime).await;
-            if built.generation.is_ok()
+            if let Ok(generation) = &built.generation {
+                let described = generation.described.clone();
+                let told = Told { described, files };
+                let plugin = name.clone();
+                keep(move || kept.keep(&plugin, &version, told), &name).await;
+            }
+            let waits = |rejected: &Rejected| rejected.state == PluginState::WaitingForApproval;
+            // Who approves it finds it in the folder, also after a restart.
+            if built.generation.as_ref().err().is_none_or(waits)
                 && let Some((path, wasm)) = store
                 && let Err(error) = stored(path, wasm).await
             {
@@ -232,7 +271,7 @@ async fn read(name: &str, uploaded: Option<Arc<Vec<u8>>>, how: HowToRead) -> Res
 
 async fn build(name: &str, plan: Plan, runtime: &Arc<Runtime>) -> Built {
     let Plan { contents, manifest, log, same, has_manifest } = plan;
-    let id = contents.id.clone();
+    let (id, version) = (contents.id.clone(), contents.version.hash.clone());
     let generation = match same {
         Some(generation) => Ok(generation),
         None => {
@@ -240,7 +279,15 @@ async fn build(name: &str, plan: Plan, runtime: &Arc<Runtime>) -> Built {
             Generation::build(runtime, name, contents, manifest.clone(), log).await
         }
     };
-    Built { id, manifest, log, has_manifest, generation }
+    Built { id, version, manifest, log, has_manifest, generation }
+}
+
+/// What cannot be kept is live all the same: it cannot be gone back to.
+async fn keep(work: impl FnOnce() -> std::io::Result<()> + Send + 'static, plugin: &str) {
+    let kept = task::spawn_blocking(work).await.map_err(std::io::Error::other).flatten();
+    if let Err(error) = kept {
+        tracing::warn!(plugin, %error, "this version cannot be kept for a rollback");
+    }
 }
 
 async fn stored(path: std::path::PathBuf, wasm: Arc<Vec<u8>>) -> Result<(), String> {

@@ -14,15 +14,20 @@ use crate::{
     candidate::{Found, Reading, Stamp, valid_name},
     generation::{Generation, Rejected},
     manifest::Manifest,
+    probation::Tally,
 };
 
 impl Loader {
     pub(super) fn done(&mut self, done: Done) {
         let Done { name, step, .. } = done;
         let uploaded = self.jobs.get(&name).is_some_and(|job| job.is_upload());
+        let goes_back = self.jobs.get(&name).is_some_and(|job| job.want.is_some());
         match step {
+            Step::Read(Err(error)) if goes_back => self.kept_was_read(&name, Err(error)),
             Step::Read(found) if uploaded => self.upload_was_read(&name, found),
             Step::Built(built) if uploaded => self.upload_was_built(&name, *built),
+            Step::Kept(found) => self.kept_was_read(&name, found),
+            Step::Built(built) if goes_back => self.kept_was_built(&name, *built),
             Step::Read(found) => self.was_read(&name, found),
             Step::Built(built) => self.was_built(&name, *built),
             Step::Superseded => {}
@@ -31,6 +36,9 @@ impl Loader {
 
     /// The job of a plugin is over; who waits for it hears how the plugin stands.
     pub(super) fn finish(&mut self, name: &str) {
+        if let Some(why) = self.entries.get_mut(name).and_then(Entry::falls_back) {
+            return self.fall_back(name, why);
+        }
         let Some(job) = self.jobs.take(name) else {
             return;
         };
@@ -42,10 +50,18 @@ impl Loader {
 
     pub(super) fn was_read(&mut self, name: &str, found: Result<Found, String>) {
         match found {
-            Ok(Found::Reading(reading)) => {
-                if let Some(manifest) = self.admit(name, &reading) {
-                    return self.build(name, *reading, manifest);
+            Ok(Found::Reading(mut reading)) => {
+                let shadow = (reading.manifest.clone(), reading.shadow.take());
+                let admitted = self.admit(name, &reading);
+                let state = self.entries.get(name).map(|entry| entry.state);
+                let gone = admitted.is_none()
+                    && matches!(state, Some(PluginState::Disabled | PluginState::Removed));
+                match admitted {
+                    Some(manifest) => self.build(name, *reading, manifest),
+                    None => self.finish(name),
                 }
+                let (manifest, shadow) = if gone { (None, None) } else { shadow };
+                return self.see_shadow(name, manifest, shadow);
             }
             Ok(Found::Missing(stamp)) => self.vanished(name, NO_WASM, stamp, true),
             Ok(Found::Unstable) => {
@@ -107,14 +123,20 @@ impl Loader {
 
     pub(super) fn build(&mut self, name: &str, reading: Reading, manifest: Manifest) {
         let force = self.jobs.get(name).is_some_and(|job| job.force);
-        let (Ok(contents), Some(entry)) = (reading.contents, self.entries.get_mut(name)) else {
-            return self.finish(name);
-        };
+        let Ok(mut contents) = reading.contents else { return self.finish(name) };
+        contents.predecessor = self.bound_of(name, &contents.version);
+        let Some(entry) = self.entries.get_mut(name) else { return self.finish(name) };
+        // What was given up stays given up, whatever else changed.
+        if let Some(held) = entry.holds(&contents.version.hash) {
+            return self.hold_on(name, &held);
+        }
+        contents.heir_of = entry.generation().cloned();
         if entry.generation().is_some_and(|live| live.id == contents.id) {
             entry.back_to_live();
             return self.finish(name);
         }
-        if !force && entry.rejected_id.as_deref() == Some(&contents.id) {
+        let waits = entry.waiting.is_some() && contents.predecessor.is_some();
+        if (!force || waits) && entry.rejected_id.as_deref() == Some(&contents.id) {
             return self.finish(name);
         }
         let plan = jobs::Plan {
@@ -129,25 +151,39 @@ impl Loader {
 
     pub(super) fn was_built(&mut self, name: &str, built: Built) {
         match built.generation {
-            Ok(generation) => self.went_live(name, generation),
+            Ok(generation) => self.went_live(name, &generation),
             Err(rejected) => {
                 if let Some(entry) = self.entries.get_mut(name) {
                     match rejected.passing {
                         true => entry.retry_later(Instant::now()),
                         false => entry.rejected_id = Some(built.id),
                     }
+                    entry.waits_for(&built.version, &rejected);
                 }
                 self.rejected(name, Some(&built.manifest), &rejected);
+                let held = self.entries.get(name).and_then(|entry| entry.held.clone());
+                // Its files may have changed meanwhile.
+                if let Some(held) = held.filter(|_| self.answers_now(name)) {
+                    return self.hold_on(name, &held);
+                }
             }
         }
         self.finish(name);
     }
 
-    pub(super) fn went_live(&mut self, name: &str, generation: Arc<Generation>) {
+    fn answers_now(&self, name: &str) -> bool {
+        self.entries.get(name).is_some_and(|entry| entry.generation().is_some())
+    }
+
+    pub(super) fn went_live(&mut self, name: &str, generation: &Arc<Generation>) {
         self.runtime.stats.loaded();
         tracing::info!(plugin = name, generation = &*generation.short, "plugin is live");
-        if let Some(entry) = self.entries.get_mut(name) {
-            entry.live(generation);
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        let before = entry.generation().map(Arc::clone);
+        entry.live(Arc::clone(generation));
+        if before.as_ref().is_none_or(|before| before.version != generation.version) {
+            let before = before.map(|before| Tally::of(&before.counters));
+            self.begins(name, generation, before);
         }
     }
 
@@ -157,7 +193,9 @@ impl Loader {
         manifest: Option<&Manifest>,
         rejected: &Rejected,
     ) {
-        self.runtime.stats.load_failed();
+        if rejected.state != PluginState::WaitingForApproval {
+            self.runtime.stats.load_failed();
+        }
         if let Some(entry) = self.entries.get_mut(name) {
             let stays = entry.rejected(manifest, rejected);
             let error = &rejected.sentence;

@@ -27,6 +27,16 @@ pub(crate) enum Order {
     Upload(UploadedPlugin, Answer),
     /// Load from the files now.
     Reload(String, Answer),
+    /// Store a component as a candidate in shadow mode.
+    Shadow(UploadedPlugin, Answer),
+    /// Put the candidate in the place of what is live.
+    Promote(String, Answer),
+    /// Remove the candidate.
+    DropShadow(String, oneshot::Sender<Result<(), PluginError>>),
+    /// Let go live what waits; only if it is this version, where one is named.
+    Approve(String, Option<String>, Answer),
+    /// Go back to the version before.
+    Rollback(String, Answer),
     /// Take out of the default chain.
     Disable(String, Answer),
     /// Reverse that.
@@ -44,6 +54,11 @@ impl Loader {
         match order {
             Order::Upload(plugin, answer) => self.upload(plugin, answer).await,
             Order::Reload(name, answer) => self.reload(&name, answer),
+            Order::Shadow(plugin, answer) => self.upload_shadow(plugin, answer).await,
+            Order::Promote(name, answer) => self.promote(&name, Some(answer)).await,
+            Order::DropShadow(name, answer) => self.drop_shadow(&name, answer).await,
+            Order::Approve(name, version, answer) => self.approve(&name, version, answer).await,
+            Order::Rollback(name, answer) => self.rollback(&name, answer),
             Order::Disable(name, answer) => self.disable(&name, answer).await,
             Order::Enable(name, answer) => self.enable(&name, answer).await,
             Order::Forget(name, answer) => {
@@ -78,7 +93,7 @@ impl Loader {
         }
     }
 
-    fn answer(&mut self, answer: Answer, verdict: Result<PluginInfo, PluginError>) {
+    pub(super) fn answer(&mut self, answer: Answer, verdict: Result<PluginInfo, PluginError>) {
         self.verdicts.push((answer, verdict));
     }
 
@@ -102,7 +117,7 @@ impl Loader {
             return self.answer(answer, Err(error));
         }
         let how = self.how_to_read(UNSTABLE_READS_MAX);
-        self.jobs.read(&name, true, Some(wasm), how);
+        self.jobs.read(&name, true, jobs::Source::Upload(wasm), how);
         if let Some(job) = self.jobs.get(&name) {
             job.answers.push(answer);
         }
@@ -131,9 +146,12 @@ impl Loader {
         if let Some(rejected) = self.problem(name, &reading) {
             return Err(rejected);
         }
-        let contents = reading.contents.map_err(|unusable| Rejected::failed(unusable.sentence))?;
+        let contents = reading.contents;
+        let mut contents = contents.map_err(|unusable| Rejected::failed(unusable.sentence))?;
+        contents.predecessor = self.bound_of(name, &contents.version);
         let manifest: Manifest = reading.manifest.unwrap_or_default();
         let live = entry.and_then(Entry::generation);
+        contents.heir_of = live.cloned();
         Ok(jobs::Plan {
             same: live.filter(|live| live.id == contents.id).map(Arc::clone),
             log: entry.map_or_else(|| Arc::new(LogRate::new()), |entry| Arc::clone(&entry.log)),
@@ -146,6 +164,9 @@ impl Loader {
     pub(super) fn upload_was_built(&mut self, name: &str, built: Built) {
         let generation = match built.generation {
             Ok(generation) => generation,
+            Err(rejected) if rejected.state == PluginState::WaitingForApproval => {
+                return self.upload_waits(name, &built.version, &rejected);
+            }
             Err(rejected) => return self.upload_rejected(name, &rejected),
         };
         let entry = self.entries.entry(name.to_owned()).or_insert_with(Entry::new);
@@ -167,7 +188,7 @@ impl Loader {
         } else if entry.generation().is_some_and(|live| Arc::ptr_eq(live, &generation)) {
             entry.back_to_live();
         } else {
-            self.went_live(name, generation);
+            self.went_live(name, &generation);
         }
         self.finish(name);
     }
@@ -189,7 +210,7 @@ impl Loader {
         }
     }
 
-    fn is_uploading(&mut self, name: &str) -> bool {
+    pub(super) fn is_uploading(&mut self, name: &str) -> bool {
         self.jobs.get(name).is_some_and(|job| job.is_upload())
     }
 
@@ -200,15 +221,22 @@ impl Loader {
         if self.is_uploading(name) {
             return self.answer(answer, Err(uploading(name)));
         }
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.held = None;
+        }
         self.load(name, true, Some(answer));
     }
 
-    pub(super) fn verdict(&self, name: &str) -> Result<PluginInfo, PluginError> {
+    pub(super) fn info(&self, name: &str) -> Result<PluginInfo, PluginError> {
         let entry = self.entries.get(name);
         let info = entry.map(|entry| entry.row(name).info());
-        let info = info.ok_or_else(|| PluginError::NotFound(name.to_owned()))?;
+        info.ok_or_else(|| PluginError::NotFound(name.to_owned()))
+    }
+
+    pub(super) fn verdict(&self, name: &str) -> Result<PluginInfo, PluginError> {
+        let info = self.info(name)?;
         match info.state {
-            PluginState::Live | PluginState::Disabled => Ok(info),
+            PluginState::Live | PluginState::WaitingForApproval | PluginState::Disabled => Ok(info),
             PluginState::LiveOld
             | PluginState::Failed
             | PluginState::WaitingForGrant
@@ -275,6 +303,7 @@ impl Loader {
         let before = self.remembered.is_disabled(name);
         let entry = self.entries.remove(name);
         self.remembered.set_disabled(name, false);
+        self.remembered.set_approved(name, None);
         self.remember().await;
         if let Some(error) = &self.memory_error {
             // It would be back after a restart.
@@ -287,13 +316,16 @@ impl Loader {
         self.publish().await;
         self.runtime.plugin_metrics.forget(name);
         let (runtime, plugin) = (Arc::clone(&self.runtime), name.to_owned());
-        let forgotten = tokio::task::spawn_blocking(move || runtime.state.forget(&plugin)).await;
+        let kept = self.kept.clone();
+        let forget = move || runtime.state.forget(&plugin).and_then(|()| kept.forget(&plugin));
+        let forgotten = tokio::task::spawn_blocking(forget).await;
         forgotten.map_err(std::io::Error::other).flatten().map_err(|error| {
-            PluginError::Internal(format!("{name} is forgotten, but not its state: {error}"))
+            let error = format!("{name} is forgotten, but not its state or versions: {error}");
+            PluginError::Internal(error)
         })
     }
 }
 
-fn uploading(name: &str) -> PluginError {
+pub(super) fn uploading(name: &str) -> PluginError {
     PluginError::Invalid(format!("{name}: another upload of it is in progress; try again"))
 }

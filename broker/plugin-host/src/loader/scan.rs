@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use crate::candidate::{Places, Stamp};
+use crate::candidate::{Places, SHADOW, Stamp};
 
 /// What a look found.
 pub(super) enum Scan {
@@ -58,7 +58,8 @@ fn look(
         let name = entry?.file_name();
         let name = name.to_string_lossy();
         // Hidden files are uploads that are still being written, and editors' own.
-        if let Some(name) = name.strip_suffix(".wasm").filter(|name| !name.starts_with('.')) {
+        let is_plugin = |name: &&str| !name.starts_with('.') && !name.ends_with(SHADOW);
+        if let Some(name) = name.strip_suffix(".wasm").filter(is_plugin) {
             names.insert(name.to_owned());
         }
     }

@@ -80,6 +80,30 @@ pub(super) struct RawGrants {
 
 type List = Spanned<Vec<Spanned<String>>>;
 
+impl Grants {
+    /// Names of keys of `[grants]` that say more than those of `other`.
+    pub(crate) fn beyond(&self, other: &Self) -> Vec<&'static str> {
+        fn more<T: PartialEq>(mine: &[T], theirs: &[T]) -> bool {
+            mine.iter().any(|entry| !theirs.contains(entry))
+        }
+        let keys = [
+            ("secrets", more(&self.secrets, &other.secrets)),
+            ("reveal", more(&self.reveal, &other.reveal)),
+            ("keys", more(&self.keys, &other.keys)),
+            ("jwt", more(&self.jwt, &other.jwt)),
+            ("state", self.state_bytes > other.state_bytes),
+            ("http", more(&self.http, &other.http)),
+            ("http_private", self.http_private && !other.http_private),
+            ("sql", more(&self.sql, &other.sql)),
+            ("ldap", more(&self.ldap, &other.ldap)),
+            ("cache_control", self.cache_control && !other.cache_control),
+            ("broker", more(&self.broker, &other.broker)),
+            ("publish_topics", more(&self.publish_topics, &other.publish_topics)),
+        ];
+        keys.into_iter().filter(|(_, is_more)| *is_more).map(|(key, _)| key).collect()
+    }
+}
+
 impl Source<'_> {
     pub(super) fn grants(&self, raw: RawGrants) -> Result<Grants, ManifestError> {
         let flag = |raw: Option<Spanned<bool>>| raw.is_some_and(Spanned::into_inner);

@@ -2,7 +2,6 @@
 //! call works.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -37,15 +36,15 @@ pub(super) async fn build_in(
     manifest: Manifest,
 ) -> Result<Arc<Generation>, Rejected> {
     let id = "0123456789abcdef".to_owned();
-    let contents = Contents { wasm, files: BTreeMap::new(), id };
+    let contents = Contents::alone(wasm, id);
     Generation::build(runtime, "guest", contents, manifest, Arc::new(LogRate::new())).await
 }
 
-pub(super) async fn build(guest: &Guest) -> Arc<Generation> {
+pub(crate) async fn build(guest: &Guest) -> Arc<Generation> {
     build_with(guest, Manifest::default()).await.unwrap()
 }
 
-pub(super) fn connection() -> Connection {
+pub(crate) fn connection() -> Connection {
     Connection {
         connection_id: 1,
         client_id: "c".into(),
@@ -58,7 +57,7 @@ pub(super) fn connection() -> Connection {
     }
 }
 
-pub(super) fn credentials() -> Credentials {
+pub(crate) fn credentials() -> Credentials {
     Credentials {
         password: Some(Password::new(b"secret".to_vec())),
         clean_start: true,

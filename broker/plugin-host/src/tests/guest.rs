@@ -16,6 +16,7 @@ pub(crate) struct Guest {
     realloc: String,
     data: String,
     encoding: StringEncoding,
+    transfer: Option<(String, String)>,
 }
 
 /// Where `authenticate` answers: result, outcome and grant, field by field (see the canonical ABI).
@@ -37,6 +38,7 @@ impl Guest {
             realloc: "(local.get $at)".to_owned(),
             data: String::new(),
             encoding: StringEncoding::UTF8,
+            transfer: None,
         }
     }
 
@@ -81,6 +83,12 @@ impl Guest {
         self
     }
 
+    /// Hands its principal over, and takes the one that it is handed. With statements before each.
+    pub(crate) fn transfers(mut self, export: &str, import: &str) -> Self {
+        self.transfer = Some((export.to_owned(), import.to_owned()));
+        self
+    }
+
     /// How it keeps its texts.
     pub(crate) fn encoding(mut self, encoding: StringEncoding) -> Self {
         self.encoding = encoding;
@@ -112,7 +120,13 @@ impl Guest {
         let mut resolve = Resolve::default();
         let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
         let (package, _) = resolve.push_dir(wit).unwrap();
-        let world = resolve.select_world(&[package], Some("authenticator-plugin")).unwrap();
+        let world = match self.transfer {
+            None => resolve.select_world(&[package], Some("authenticator-plugin")).unwrap(),
+            Some(_) => {
+                let package = resolve.push_source("transfer.wit", TRANSFERS).unwrap();
+                resolve.select_world(&[package], Some("transfers")).unwrap()
+            }
+        };
         embed_component_metadata(&mut module, &resolve, world, self.encoding).unwrap();
         module
     }
@@ -125,6 +139,7 @@ impl Guest {
     fn text(&self) -> String {
         let Self { principal, imports, authenticate, init, self_test, realloc, data, .. } = self;
         let length = principal.len();
+        let transfer = self.transfer.as_ref().map(transfer).unwrap_or_default();
         let encoded = |text: &str| match self.encoding {
             StringEncoding::UTF16 => {
                 hexadecimal(&text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>())
@@ -159,12 +174,40 @@ impl Guest {
   (func (export "{authenticator}#authenticate") (param i32) (result i32)
     {authenticate}
     (i32.const {ANSWER}))
+  {transfer}
   (func (export "cabi_post_{authenticator}#authenticate") (param i32)
     (global.set $heap (i32.const 8256))))"#,
             allow = ANSWER + 16,
             refusal = REFUSAL,
         )
     }
+}
+
+/// A world with a state to hand over.
+const TRANSFERS: &str = "package test:transfer;
+    world transfers {
+        include portcullis:plugin/authenticator-plugin@0.1.0;
+        export portcullis:plugin/state-transfer@0.1.0;
+    }";
+
+/// The principal lies where the answer of `authenticate` has it; its length too.
+fn transfer((export, import): &(String, String)) -> String {
+    let transfer = "portcullis:plugin/state-transfer@0.1.0";
+    let length = ANSWER + 16 + 8;
+    format!(
+        r#"(func (export "{transfer}#export-state") (result i32)
+    (i32.store (i32.const 2304) (i32.const 0))
+    (i32.store (i32.const 2308) (i32.const 8192))
+    (i32.store (i32.const 2312) (i32.load (i32.const {length})))
+    {export}
+    (i32.const 2304))
+  (func (export "cabi_post_{transfer}#export-state") (param i32))
+  (func (export "{transfer}#import-state") (param i32 i32 i32 i32) (result i32)
+    (memory.copy (i32.const 8192) (local.get 2) (local.get 3))
+    (i32.store (i32.const {length}) (local.get 3))
+    {import}
+    (i32.const {OK}))"#
+    )
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

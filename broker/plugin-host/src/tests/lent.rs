@@ -34,8 +34,17 @@ fn sources() -> Sources {
     }
 }
 
+/// Everything that [`GRANTS`] names.
+pub(super) fn all_sources() -> Sources {
+    let mut sources = sources();
+    sources.jwt.insert("idp".to_owned(), crate::capability::jwt::tests::rsa());
+    sources.sql.insert("users".to_owned(), databases::absent_database());
+    sources.ldap.insert("corp".to_owned(), databases::absent_directory());
+    sources
+}
+
 /// Every grant that the guest needs to go live.
-const GRANTS: &str = r#"
+pub(super) const GRANTS: &str = r#"
 [grants]
 secrets = ["shown", "used"]
 reveal = ["shown"]
@@ -63,11 +72,7 @@ impl Lent {
 
     async fn with(manifest: &str, data_dir: Option<&Path>) -> Self {
         let metrics = Metrics::new();
-        let mut sources = sources();
-        sources.jwt.insert("idp".to_owned(), crate::capability::jwt::tests::rsa());
-        sources.sql.insert("users".to_owned(), databases::absent_database());
-        sources.ldap.insert("corp".to_owned(), databases::absent_directory());
-        let outside = Outside { sources, plugin_metrics: metrics.plugins.clone() };
+        let outside = Outside { sources: all_sources(), plugin_metrics: metrics.plugins.clone() };
         let runtime = Arc::new(Runtime::new(data_dir, outside).unwrap());
         let generation = build(&runtime, manifest).await.map_err(|it| it.sentence).unwrap();
         Self { runtime, generation, metrics }
@@ -109,7 +114,7 @@ fn guest() -> Vec<u8> {
 async fn build(runtime: &Arc<Runtime>, manifest: &str) -> Result<Arc<Generation>, Rejected> {
     let manifest = Manifest::parse(Path::new("lent.toml"), manifest).unwrap();
     let id = "0123456789abcdef".to_owned();
-    let contents = Contents { wasm: guest(), files: BTreeMap::new(), id };
+    let contents = Contents::alone(guest(), id);
     Generation::build(runtime, "lent", contents, manifest, Arc::new(LogRate::new())).await
 }
 

@@ -253,6 +253,8 @@ async fn a_bad_manifest_names_its_line() {
     assert_eq!(bench.info("p").state, PluginState::Failed);
     assert!(bench.info("p").error.unwrap().contains("p.toml:2: invalid type"));
     assert!(bench.principal().await.is_err());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(bench.host().stats().load_failures(), 1, "no busy retries");
     bench.write("p.toml", "order = 5");
     bench.until_state("p", PluginState::Live).await;
 }

@@ -32,6 +32,8 @@ pub(crate) struct Plugins {
     pub(crate) file_roots: Vec<PathBuf>,
     /// Whether a component without a manifest stays out.
     pub(crate) require_manifest: bool,
+    /// Whether a version that asks for more than its predecessor waits for an admin.
+    pub(crate) require_approval: bool,
     /// Whose plugins are loaded.
     pub(crate) trust: Arc<Trust>,
 }
@@ -72,6 +74,7 @@ pub(super) fn read_plugins(table: Table<'_>, folder: &Path, data_dir: Option<&Pa
         chain: listeners::read_chain(&table),
         file_roots: roots.unwrap_or_else(|| vec![folder.to_owned(), dir.value.clone()]),
         require_manifest: table.boolean("require_manifest", false),
+        require_approval: table.boolean("require_approval", true),
         trust: Arc::new(read_trust(&table, folder)),
         dir,
     };

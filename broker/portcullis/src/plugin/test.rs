@@ -1,14 +1,12 @@
 //! `portcullis plugin test FILE`: a plugin is asked what a file of cases says, by the host that a
 //! broker has, with its manifest, inside its limits; and, with `--fuzz`, what nobody thought of.
 //!
-//! `cases.rs` reads the file, `lent.rs` what it gives in the place of a broker, `question.rs` asks,
-//! `answered.rs` writes an answer down so that it can be compared, `fuzz.rs` makes questions up.
+//! Cases are read and asked by the host (`plugin_host::Cases`), as those of `[golden]` in a
+//! manifest are; `lent.rs` reads what a file gives in the place of a broker, `fuzz.rs` makes
+//! questions up.
 
-mod answered;
-mod cases;
 mod fuzz;
 mod lent;
-mod question;
 mod usage;
 
 use std::{
@@ -18,12 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use plugin_host::{Lending, Loaded};
+use plugin_host::{Case, Cases, Lending, Loaded};
 
-use self::{
-    cases::{Case, Cases},
-    usage::Usage,
-};
+use self::usage::Usage;
 use crate::failure::Failure;
 
 /// A case that answered as expected is asked again, for its time, this often at most and for this

@@ -3,6 +3,7 @@
 
 use std::{
     future::Future,
+    net::Ipv4Addr,
     pin::pin,
     time::{Duration, Instant},
 };
@@ -13,7 +14,7 @@ use portcullis_tests::{BOTH, packets};
 use super::super::{
     eventually::eventually,
     folder::{ALICE, Folder, guest},
-    knock::{knock, login},
+    knock::{knock_from, login},
     process::Program,
     proof,
     round_trips::{RoundTrips, p99},
@@ -75,6 +76,7 @@ pub(super) struct Arena {
     at_first: u64,
     before: u64,
     worst: u64,
+    strikes: u16,
 }
 
 /// Lets the good client in and knows nobody else.
@@ -83,12 +85,16 @@ const GATE: &str = "order = 50\n[config]\nusers = { alice = \"open sesame\" }\na
                     filter = \"round-trips\"\n";
 
 pub(super) fn manifest(hook: &str, attack: &Attack) -> String {
+    // Each behaviour is to be seen, however often it fails.
     format!(
-        "[files]\ndata = \"../data-file\"\n[config]\nbehaviour = \"{}\"\nhook = \"{hook}\"\n\
-         client_prefix = \"victim\"\n{}\n",
+        "{NO_PROBATION}[files]\ndata = \"../data-file\"\n[config]\nbehaviour = \"{}\"\n\
+         hook = \"{hook}\"\nclient_prefix = \"victim\"\n{}\n",
         attack.behaviour, attack.more
     )
 }
+
+/// In front of a manifest.
+pub(super) const NO_PROBATION: &str = "[reload]\nprobation = \"0 s\"\n";
 
 impl Arena {
     /// Everything warm: each version of the protocol went through the hostile plugin once.
@@ -101,8 +107,15 @@ impl Arena {
         let program = Program::start(&folder.config()).await;
         let good = RoundTrips::start(program.mqtt(), login("good", ALICE)).await;
         let before = program.resident_bytes();
-        let mut arena =
-            Self { folder, program, good: Some(good), at_first: before, before, worst: 0 };
+        let mut arena = Self {
+            folder,
+            program,
+            good: Some(good),
+            at_first: before,
+            before,
+            worst: 0,
+            strikes: 0,
+        };
         arena.program.api().post("/api/v1/plugins/hostile/reload").await.expect(200);
         for version in BOTH {
             arena.strike("victim", version, ReasonCode::Success).await;
@@ -177,7 +190,7 @@ impl Arena {
     }
 
     /// What the program has used so far.
-    async fn cpu_seconds(&self) -> f64 {
+    pub(super) async fn cpu_seconds(&self) -> f64 {
         let metrics = self.program.api().get("/metrics").await.expect(200).body;
         let value = metrics.lines().find(|line| line.starts_with("process_cpu_seconds_total"));
         let value = value.and_then(|line| line.rsplit(' ').next()?.parse().ok());
@@ -193,7 +206,11 @@ impl Arena {
     ) {
         let connect = packets::login(version, client_id, ("victim", "x"));
         let began = Instant::now();
-        let knocking = knock(self.program.mqtt(), connect);
+        // Each from an address of its own: who breaks a plugin is soon refused without it.
+        self.strikes += 1;
+        let [high, low] = self.strikes.to_be_bytes();
+        let source = Ipv4Addr::new(127, 1, high, low);
+        let knocking = knock_from(source, self.program.mqtt(), connect);
         let ((came, client), most) = watched(&self.program, knocking).await;
         let took = began.elapsed();
         drop(client);

@@ -11,10 +11,10 @@ use access::{
 };
 use codec::{ProtocolVersion, QoS};
 use fastrand::Rng;
-use plugin_host::Loaded;
+use plugin_host::{Loaded, Question};
 use topic::TopicFilter;
 
-use super::{question::Question, usage::Usage};
+use super::usage::Usage;
 
 mod background;
 

@@ -2,11 +2,10 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use plugin_host::Lending;
+use plugin_host::{Lending, from_hex};
 use serde::Deserialize;
 use toml::Value;
 
-use super::answered::from_hex;
 use crate::config;
 
 /// The cases and everything else of the file is read elsewhere.

@@ -10,7 +10,7 @@ use plugin_host::Loaded;
 use topic::TopicFilter;
 
 use super::{SHOWN_MAX, breaks, connection, qos, text, topic};
-use crate::plugin::test::{answered, usage::Usage};
+use crate::plugin::test::usage::Usage;
 
 /// Events of one batch; all of them together are far below what a question may be long.
 const BATCH_MAX: usize = 64;
@@ -66,9 +66,8 @@ impl Calls {
         let answer = call.await;
         usage.add(self.hook, Some(clock.elapsed()));
         let failure = answer.err();
-        let fields = failure.as_ref().map(answered::failure).unwrap_or_default();
-        let word = fields.get("failure").and_then(toml::Value::as_str).unwrap_or("done");
-        let seen = self.words.entry(word.to_owned()).or_default();
+        let word = failure.as_ref().map(|failure| failure.kind.to_string());
+        let seen = self.words.entry(word.unwrap_or_else(|| "done".to_owned())).or_default();
         *seen += 1;
         let Some(failure) = failure.filter(|failure| breaks(failure.kind)) else { return };
         self.broken += 1;

@@ -9,7 +9,7 @@ use codec::ReasonCode;
 use toml::{Table, Value};
 
 /// What an answer of each hook can have. `absent` = names of fields that it must not have.
-pub(super) fn known(hook: &str) -> &'static [&'static str] {
+pub(crate) fn known(hook: &str) -> &'static [&'static str] {
     match hook {
         "authenticate" => &AUTHENTICATE,
         "exchange" => &EXCHANGE,
@@ -68,7 +68,7 @@ const TRANSFORM: [&str; 10] = [
 ];
 
 /// Hook `authenticator`.
-pub(super) fn outcome(from: &Outcome) -> Table {
+pub(crate) fn outcome(from: &Outcome) -> Table {
     match from {
         Outcome::Allow(grant) => with("outcome", "allow", self::grant(grant)),
         Outcome::Deny(denial) => with("outcome", "deny", self::denial(denial)),
@@ -77,7 +77,7 @@ pub(super) fn outcome(from: &Outcome) -> Table {
 }
 
 /// Hook `enhanced-authenticator`.
-pub(super) fn step(from: &Step) -> Table {
+pub(crate) fn step(from: &Step) -> Table {
     match from {
         Step::Challenge(challenge) => {
             let mut fields = with("step", "challenge", Table::new());
@@ -96,7 +96,7 @@ pub(super) fn step(from: &Step) -> Table {
 }
 
 /// Hook `authorizer`.
-pub(super) fn answer(from: &Answer) -> Table {
+pub(crate) fn answer(from: &Answer) -> Table {
     match from {
         Answer::Permissions(set) => {
             let mut fields = with("answer", "permissions", Table::new());
@@ -115,7 +115,7 @@ pub(super) fn answer(from: &Answer) -> Table {
 }
 
 /// Hook `operation-authorizer`.
-pub(super) fn ruling(from: &Ruling) -> Table {
+pub(crate) fn ruling(from: &Ruling) -> Table {
     let mut fields = match &from.word {
         OperationWord::Allow => with("decision", "allow", Table::new()),
         OperationWord::Deny(denial) => with("decision", "deny", self::denial(denial)),
@@ -126,7 +126,7 @@ pub(super) fn ruling(from: &Ruling) -> Table {
 }
 
 /// Hook `inbound-transform`.
-pub(super) fn inbound(from: &Inbound) -> Table {
+pub(crate) fn inbound(from: &Inbound) -> Table {
     match from {
         Inbound::Unchanged => with("outcome", "unchanged", Table::new()),
         Inbound::Patched(patch) => with("outcome", "patched", self::patch(patch)),
@@ -136,12 +136,12 @@ pub(super) fn inbound(from: &Inbound) -> Table {
 }
 
 /// A call that came to no decision.
-pub(super) fn failure(from: &PluginFailure) -> Table {
+pub(crate) fn failure(from: &PluginFailure) -> Table {
     with("failure", &from.kind.to_string(), Table::new())
 }
 
 /// The broker would not ask: the plugin does not claim it.
-pub(super) fn not_asked() -> Table {
+pub(crate) fn not_asked() -> Table {
     let word = |field| with(field, "not-asked", Table::new());
     ["outcome", "step", "decision"].into_iter().flat_map(word).collect()
 }
@@ -228,7 +228,7 @@ fn rule(from: &access::Rule) -> String {
 }
 
 /// Text where it is UTF-8, else `{ hex = "..." }`.
-pub(super) fn bytes(from: &[u8]) -> Value {
+pub(crate) fn bytes(from: &[u8]) -> Value {
     match std::str::from_utf8(from) {
         Ok(text) => text.into(),
         Err(_) => {
@@ -239,7 +239,7 @@ pub(super) fn bytes(from: &[u8]) -> Value {
 }
 
 /// The bytes of an even number of hexadecimal digits.
-pub(super) fn from_hex(text: &str) -> Option<Vec<u8>> {
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: &u8| char::from(*byte).to_digit(16);
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     let byte = |[high, low]: &[u8; 2]| u8::try_from(digit(high)? << 4 | digit(low)?).ok();
@@ -266,9 +266,17 @@ fn put(fields: &mut Table, field: &str, value: Option<Value>) {
 }
 
 /// A line for each field of `expected` that `answered` has otherwise; other fields do not count.
-pub(super) fn differences(expected: &Table, answered: &Table) -> Vec<String> {
+pub(crate) fn differences(expected: &Table, answered: &Table) -> Vec<String> {
     let mut lines = Vec::new();
     compare("", expected, answered, &mut lines);
+    lines
+}
+
+/// The same, and one for each field that only `answered` has.
+pub(crate) fn all_differences(expected: &Table, answered: &Table) -> Vec<String> {
+    let mut lines = differences(expected, answered);
+    let more = answered.iter().filter(|(field, _)| !expected.contains_key(field.as_str()));
+    lines.extend(more.map(|(field, found)| format!("{field}: expected nothing, answered {found}")));
     lines
 }
 

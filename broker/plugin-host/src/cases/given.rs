@@ -10,7 +10,7 @@ use codec::{ProtocolVersion, QoS};
 use serde::Deserialize;
 use topic::{TopicFilter, TopicName};
 
-use super::super::answered::from_hex;
+use super::answered::from_hex;
 
 /// The client: who it says, and who it proved to be where that is asked.
 #[derive(Deserialize)]

@@ -18,7 +18,7 @@ use super::answered;
 
 /// A question to one hook; an exchange asks several times.
 #[derive(Clone, Debug)]
-pub(super) enum Question {
+pub enum Question {
     /// `authenticator`.
     Authenticate(Box<(Connection, Credentials)>),
     /// `enhanced-authenticator`: the method, and the Authentication Data of each packet.
@@ -33,15 +33,15 @@ pub(super) enum Question {
 
 /// An answer, written down.
 #[derive(Debug)]
-pub(super) struct Answered {
+pub struct Answered {
     /// Its fields; `failure` for a call that came to none.
-    pub(super) fields: Table,
+    pub fields: Table,
     /// The failure.
-    pub(super) failure: Option<PluginFailure>,
+    pub failure: Option<PluginFailure>,
     /// What is permitted, where rules were asked for.
-    pub(super) permissions: Option<Result<Permissions, String>>,
+    pub permissions: Option<Result<Permissions, String>>,
     /// How long the plugin took; `None` where it was not asked.
-    pub(super) elapsed: Option<Duration>,
+    pub elapsed: Option<Duration>,
 }
 
 /// Steps after which the broker gives an exchange up.
@@ -49,7 +49,7 @@ const STEPS_MAX: usize = 8;
 
 impl Question {
     /// The word for it in files and in what is printed.
-    pub(super) fn hook(&self) -> &'static str {
+    pub fn hook(&self) -> &'static str {
         match self {
             Self::Authenticate(_) => "authenticate",
             Self::Exchange(..) => "exchange",
@@ -60,7 +60,7 @@ impl Question {
     }
 
     /// The answers; one, or in an exchange one for each step that was taken.
-    pub(super) async fn ask(&self, hooks: &Hooks) -> Vec<Answered> {
+    pub async fn ask(&self, hooks: &Hooks) -> Vec<Answered> {
         match self {
             Self::Authenticate(asked) => {
                 let Some(hook) = &hooks.authenticator else { return not_exported() };

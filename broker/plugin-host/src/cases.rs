@@ -1,5 +1,10 @@
-//! The file of cases: arrays of tables, one for each hook. A key that is not known is an error, so
-//! that no expectation is passed over because of how it is spelt.
+//! Cases: what a plugin is asked and what its answer must have, as arrays of tables, one for each
+//! hook. A file of its own for `plugin test`, `[golden]` of a manifest for what must hold before a
+//! version goes live. A key that is not known is an error, so that no expectation is passed over
+//! because of how it is spelt.
+//!
+//! `question.rs` asks, `answered.rs` writes an answer down so that it can be compared, `given.rs`
+//! has defaults for everything that a case is not about.
 
 use std::path::{Path, PathBuf};
 
@@ -8,42 +13,44 @@ use serde::{Deserialize, de::IgnoredAny};
 use toml::{Spanned, Table};
 use topic::{SubscriptionFilter, TopicName};
 
+use self::answered::differences;
+pub use self::answered::from_hex;
 use self::given::{Client, Credentials, Level, Message, Octets, Operation, Origin};
-use super::{
-    answered::{self, differences},
-    question::{Answered, Question},
-};
+pub use self::question::{Answered, Question};
 
+pub(crate) mod answered;
 mod given;
+mod question;
 
 /// The cases of one file.
 #[derive(Debug)]
-pub(super) struct Cases {
+pub struct Cases {
     /// The file.
-    pub(super) file: PathBuf,
+    pub file: PathBuf,
     /// In the order of the file.
-    pub(super) cases: Vec<Case>,
+    pub cases: Vec<Case>,
 }
 
 /// A question and what the answer must have.
 #[derive(Debug)]
-pub(super) struct Case {
+pub struct Case {
     /// Line, from 1.
-    pub(super) line: usize,
+    pub line: usize,
     /// A space and its name in quotes, or nothing.
-    pub(super) name: String,
+    pub name: String,
     /// The question.
-    pub(super) question: Question,
+    pub question: Question,
     /// One table for each step; for all hooks but `exchange` there is one step.
     expected: Vec<Table>,
     /// Operations that the rules must permit, or refuse.
     checks: Vec<(bool, Check)>,
 }
 
-#[derive(Deserialize)]
+/// As it is written.
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Raw {
-    /// Read by `lent.rs`.
+pub(crate) struct RawCases {
+    /// Of a file: read by `plugin test`, which lends it. A manifest gives nothing.
     given: Option<IgnoredAny>,
     #[serde(default)]
     authenticate: Vec<Spanned<Authenticate>>,
@@ -135,44 +142,57 @@ struct Check {
 
 impl Cases {
     /// Reads `text`, the contents of `file`. Errors begin with file and line.
-    pub(super) fn parse(file: &Path, text: &str) -> Result<Self, String> {
+    pub fn parse(file: &Path, text: &str) -> Result<Self, String> {
         let line = |offset: usize| {
             let before = text.as_bytes().iter().take(offset);
             1 + before.filter(|byte| **byte == b'\n').count()
         };
         let at = |line: usize, what: &str| format!("{}:{line}: {what}", file.display());
-        let raw: Raw = toml::from_str(text).map_err(|error| {
+        let raw: RawCases = toml::from_str(text).map_err(|error| {
             let offset = error.span().map_or(0, |span| span.start);
             at(line(offset), error.message())
         })?;
-        let mut cases = Vec::new();
-        let mut add = |span: std::ops::Range<usize>, case: Result<Case, String>| {
-            let line = line(span.start);
-            let case = case.and_then(Case::checked).map_err(|what| at(line, &what))?;
-            cases.push(Case { line, ..case });
-            Ok::<(), String>(())
-        };
-        for raw in raw.authenticate {
-            add(raw.span(), raw.into_inner().case())?;
-        }
-        for raw in raw.exchange {
-            add(raw.span(), raw.into_inner().case())?;
-        }
-        for raw in raw.permissions {
-            add(raw.span(), raw.into_inner().case())?;
-        }
-        for raw in raw.authorize {
-            add(raw.span(), raw.into_inner().case())?;
-        }
-        for raw in raw.transform {
-            add(raw.span(), raw.into_inner().case())?;
-        }
         // What is given counts for random questions as well.
-        if cases.is_empty() && raw.given.is_none() {
+        let gives = raw.gives();
+        let cases = raw.read(line).map_err(|(offset, what)| at(line(offset), &what))?;
+        if cases.is_empty() && !gives {
             return Err(at(1, "there is no case"));
         }
-        cases.sort_by_key(|case| case.line);
         Ok(Self { file: file.to_owned(), cases })
+    }
+}
+
+impl RawCases {
+    /// Whether there is something that only a file of cases may give.
+    pub(crate) fn gives(&self) -> bool {
+        self.given.is_some()
+    }
+
+    /// By line; an error says where it stands in the text.
+    pub(crate) fn read(self, line: impl Fn(usize) -> usize) -> Result<Vec<Case>, (usize, String)> {
+        let mut cases = Vec::new();
+        let mut add = |span: std::ops::Range<usize>, case: Result<Case, String>| {
+            let case = case.and_then(Case::checked).map_err(|what| (span.start, what))?;
+            cases.push(Case { line: line(span.start), ..case });
+            Ok::<(), (usize, String)>(())
+        };
+        for raw in self.authenticate {
+            add(raw.span(), raw.into_inner().case())?;
+        }
+        for raw in self.exchange {
+            add(raw.span(), raw.into_inner().case())?;
+        }
+        for raw in self.permissions {
+            add(raw.span(), raw.into_inner().case())?;
+        }
+        for raw in self.authorize {
+            add(raw.span(), raw.into_inner().case())?;
+        }
+        for raw in self.transform {
+            add(raw.span(), raw.into_inner().case())?;
+        }
+        cases.sort_by_key(|case| case.line);
+        Ok(cases)
     }
 }
 
@@ -249,7 +269,7 @@ impl Case {
     }
 
     /// Where `answers` are not as expected.
-    pub(super) fn differences(&self, answers: &[Answered]) -> Vec<String> {
+    pub fn differences(&self, answers: &[Answered]) -> Vec<String> {
         let mut lines = Vec::new();
         for (index, expected) in self.expected.iter().enumerate() {
             let of_step = match self.expected.len() {
