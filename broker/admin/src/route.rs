@@ -216,13 +216,14 @@ impl Access {
 
 impl Permission {
     /// All there are.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::MetricsRead,
         Self::StatusRead,
         Self::ClientsRead,
         Self::ClientsDisconnect,
         Self::PluginsRead,
         Self::PluginsWrite,
+        Self::PluginsGrant,
         Self::PermissionsRead,
         Self::PermissionsInvalidate,
         Self::DecisionsRead,
