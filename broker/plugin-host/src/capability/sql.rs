@@ -170,6 +170,15 @@ impl State {
     ) -> wasmtime::Result<Result<Answer, Error>> {
         self.meter.before_wait()?;
         let lent: Arc<Lent> = Arc::clone(&self.lent);
+        // Other statements with rows may change something too.
+        let reads = question
+            .statement
+            .trim_start()
+            .get(..6)
+            .is_some_and(|word| question.wants_rows && word.eq_ignore_ascii_case("select"));
+        if lent.shadow && !reads {
+            return Ok(Err(Error::Denied(super::IN_SHADOW.to_owned())));
+        }
         let Some(granted) = lent.granted.sql.get(source) else {
             return Ok(Err(Error::Denied(format!("[grants] sql does not name {source:?}"))));
         };
