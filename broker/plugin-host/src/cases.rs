@@ -6,9 +6,12 @@
 //! `question.rs` asks, `answered.rs` writes an answer down so that it can be compared, `given.rs`
 //! has defaults for everything that a case is not about.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+};
 
-use access::{Permissions, PublishRequest, Source, SubscribeRequest};
+use access::{Password, Permissions, PublishRequest, Source, SubscribeRequest};
 use serde::{Deserialize, de::IgnoredAny};
 use toml::{Spanned, Table};
 use topic::{SubscriptionFilter, TopicName};
@@ -62,6 +65,10 @@ pub(crate) struct RawCases {
     authorize: Vec<Spanned<Authorize>>,
     #[serde(default)]
     transform: Vec<Spanned<Transform>>,
+    #[serde(default)]
+    outbound: Vec<Spanned<Outbound>>,
+    #[serde(default)]
+    login: Vec<Spanned<Login>>,
 }
 
 #[derive(Deserialize)]
@@ -128,6 +135,25 @@ struct Transform {
     expect: Table,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Outbound {
+    name: Option<String>,
+    #[serde(default)]
+    client: Client,
+    message: Message,
+    expect: Table,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Login {
+    name: Option<String>,
+    username: String,
+    password: Octets,
+    expect: Table,
+}
+
 /// An operation that compiled rules are asked about.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -191,6 +217,12 @@ impl RawCases {
         for raw in self.transform {
             add(raw.span(), raw.into_inner().case())?;
         }
+        for raw in self.outbound {
+            add(raw.span(), raw.into_inner().case())?;
+        }
+        for raw in self.login {
+            add(raw.span(), raw.into_inner().case())?;
+        }
         cases.sort_by_key(|case| case.line);
         Ok(cases)
     }
@@ -237,6 +269,23 @@ impl Transform {
         let message = Box::new(self.message.application()?);
         let question =
             Question::Transform(Source::from(self.source), self.client.subject(), message);
+        Ok(Case::new(self.name, question, vec![self.expect]))
+    }
+}
+
+impl Outbound {
+    fn case(self) -> Result<Case, String> {
+        let message = Box::new(self.message.application()?);
+        let question = Question::Outbound(self.client.subject(), message);
+        Ok(Case::new(self.name, question, vec![self.expect]))
+    }
+}
+
+impl Login {
+    fn case(self) -> Result<Case, String> {
+        let (username, password) = (self.username, Password::new(self.password.into()));
+        let remote = Ipv4Addr::LOCALHOST.into();
+        let question = Question::Login(Box::new(access::Login { username, password, remote }));
         Ok(Case::new(self.name, question, vec![self.expect]))
     }
 }

@@ -81,14 +81,36 @@ expect = { outcome = "not-asked" }
 [[transform]]
 message = { topic = "up/trap" }
 expect = { failure = "trap" }
+
+[[outbound]]
+message = { topic = "down/x", payload = "quiet" }
+expect = { outcome = "patched", payload = "QUIET" }
+
+[[outbound]]
+message = { topic = "down/swallow" }
+expect = { outcome = "swallow" }
+
+[[outbound]]
+message = { topic = "up/x" }
+expect = { outcome = "not-asked" }
+
+[[login]]
+username = "eve"
+password = "role-viewer"
+expect = { outcome = "allow", user = "eve", roles = ["viewer"], absent = ["expires_at_unix"] }
+
+[[login]]
+username = "eve"
+password = "other"
+expect = { outcome = "deny", reason = "not eve" }
 "#;
 
 #[tokio::test]
 async fn cases_of_every_hook_that_hold_are_no_failure() {
     let dir = folder(&guest("meddler"), "", MEDDLER);
     let ended = test(dir.path(), &[]).await.expect_code(0);
-    assert!(ended.stdout.contains("gate.cases.toml: 0 of 10 cases failed"), "{ended:?}");
-    for hook in ["exchange", "authorize", "transform"] {
+    assert!(ended.stdout.contains("gate.cases.toml: 0 of 15 cases failed"), "{ended:?}");
+    for hook in ["exchange", "authorize", "transform", "outbound", "login"] {
         let line = ended.stdout.lines().find(|line| line.starts_with(hook));
         let line = line.unwrap_or_else(|| panic!("no times of {hook}: {ended:?}"));
         assert!(line.contains(" p50 ") && line.contains(" p99 "), "{line}");

@@ -2,8 +2,8 @@
 //! with what is expected. What an answer does not have is not in its table.
 
 use access::{
-    Answer, ClientLimits, Denial, Effect, Grant, HoldsFor, Inbound, OperationWord, Outcome, Patch,
-    PluginFailure, Ruling, Step,
+    Answer, ClientLimits, Denial, Effect, Grant, HoldsFor, Inbound, OperationWord, Outbound,
+    Outcome, Patch, PluginFailure, Ruling, Step,
 };
 use codec::ReasonCode;
 use toml::{Table, Value};
@@ -15,6 +15,8 @@ pub(crate) fn known(hook: &str) -> &'static [&'static str] {
         "exchange" => &EXCHANGE,
         "permissions" => &PERMISSIONS,
         "authorize" => &AUTHORIZE,
+        "outbound" => &OUTBOUND,
+        "login" => &LOGIN,
         _ => &TRANSFORM,
     }
 }
@@ -66,6 +68,18 @@ const TRANSFORM: [&str; 10] = [
     "failure",
     "absent",
 ];
+
+const OUTBOUND: [&str; 7] = [
+    "outcome",
+    "payload",
+    "payload_is_utf8",
+    "content_type",
+    "user_properties",
+    "failure",
+    "absent",
+];
+const LOGIN: [&str; 7] =
+    ["outcome", "user", "roles", "expires_at_unix", "reason", "failure", "absent"];
 
 /// Hook `authenticator`.
 pub(crate) fn outcome(from: &Outcome) -> Table {
@@ -132,6 +146,34 @@ pub(crate) fn inbound(from: &Inbound) -> Table {
         Inbound::Patched(patch) => with("outcome", "patched", self::patch(patch)),
         Inbound::Swallow => with("outcome", "swallow", Table::new()),
         Inbound::Reject(denial) => with("outcome", "reject", self::denial(denial)),
+    }
+}
+
+/// Hook `outbound-transform`.
+pub(crate) fn outbound(from: &Outbound) -> Table {
+    match from {
+        Outbound::Unchanged => with("outcome", "unchanged", Table::new()),
+        Outbound::Patched(patch) => with("outcome", "patched", self::patch(patch)),
+        Outbound::Swallow => with("outcome", "swallow", Table::new()),
+    }
+}
+
+/// Hook `admin-authenticator`.
+pub(crate) fn login(from: &Outcome) -> Table {
+    match from {
+        Outcome::Allow(grant) => {
+            let mut fields = with("outcome", "allow", Table::new());
+            put(&mut fields, "user", grant.principal.as_deref().map(Value::from));
+            put(&mut fields, "roles", Some(grant.groups.clone().into()));
+            put(&mut fields, "expires_at_unix", grant.expires_at_unix.map(number));
+            fields
+        }
+        Outcome::Deny(denial) => {
+            let mut fields = with("outcome", "deny", Table::new());
+            put(&mut fields, "reason", denial.reason.as_deref().map(Value::from));
+            fields
+        }
+        Outcome::Next => with("outcome", "next", Table::new()),
     }
 }
 

@@ -8,8 +8,8 @@ use std::{
 };
 
 use access::{
-    Answer, Application, Connection, Continuation, Credentials, Hooks, Opening, Operation,
-    Permissions, PluginFailure, PluginFailureKind, Publisher, Source, Step, Subject,
+    Answer, Application, Connection, Continuation, Credentials, Hooks, Login, Opening, Operation,
+    Permissions, PluginFailure, PluginFailureKind, Publisher, Scope, Source, Step, Subject,
 };
 use toml::Table;
 use topic::TopicFilter;
@@ -29,6 +29,10 @@ pub enum Question {
     Authorize(Subject, Operation),
     /// `inbound-transform`.
     Transform(Source, Subject, Box<Application>),
+    /// `outbound-transform`; the subscriber is told where the plugin asks for it.
+    Outbound(Subject, Box<Application>),
+    /// `admin-authenticator`.
+    Login(Box<Login>),
 }
 
 /// An answer, written down.
@@ -56,6 +60,8 @@ impl Question {
             Self::Permissions(_) => "permissions",
             Self::Authorize(..) => "authorize",
             Self::Transform(..) => "transform",
+            Self::Outbound(..) => "outbound",
+            Self::Login(_) => "login",
         }
     }
 
@@ -101,6 +107,22 @@ impl Question {
                 let clock = Instant::now();
                 let answer = hook.transform(*source, publisher, message).await;
                 vec![written(clock, &answer, answered::inbound)]
+            }
+            Self::Outbound(subscriber, message) => {
+                let Some(hook) = &hooks.outbound_transform else { return not_exported() };
+                if !hook.topics().iter().any(|filter| filter.matches(&message.topic)) {
+                    return not_asked();
+                }
+                let subscriber = Some(subscriber).filter(|_| hook.scope() == Scope::Subscriber);
+                let clock = Instant::now();
+                let answer = hook.transform(subscriber, message).await;
+                vec![written(clock, &answer, answered::outbound)]
+            }
+            Self::Login(login) => {
+                let Some(hook) = &hooks.admin_authenticator else { return not_exported() };
+                let clock = Instant::now();
+                let answer = hook.authenticate_admin(login).await;
+                vec![written(clock, &answer, answered::login)]
             }
         }
     }

@@ -6,8 +6,8 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use access::{
-    Application, ClientLimits, Connection, Credentials, Hooks, Identity, Operation, Password,
-    PluginFailureKind, Source, Subject, WillSummary,
+    Application, ClientLimits, Connection, Credentials, Hooks, Identity, Login, Operation,
+    Password, PluginFailureKind, Source, Subject, WillSummary,
 };
 use codec::{ProtocolVersion, QoS};
 use fastrand::Rng;
@@ -79,7 +79,7 @@ type Maker = fn(&mut Rng, &Hooks) -> Question;
 
 /// One for each hook that is there.
 fn makers(hooks: &Hooks) -> Vec<Maker> {
-    let makers: [(bool, Maker); 5] = [
+    let makers: [(bool, Maker); 7] = [
         (hooks.authenticator.is_some(), |rng, _| {
             Question::Authenticate(Box::new((connection(rng), credentials(rng))))
         }),
@@ -110,6 +110,16 @@ fn makers(hooks: &Hooks) -> Vec<Maker> {
             let source = [Source::Publish, Source::Will, Source::Api];
             let source = rng.choice(source).unwrap_or(Source::Publish);
             Question::Transform(source, subject(rng), Box::new(message(rng, topic)))
+        }),
+        (hooks.outbound_transform.is_some(), |rng, hooks| {
+            let claimed = hooks.outbound_transform.as_ref().map(|hook| hook.topics());
+            let topic = topic(rng, claimed.unwrap_or_default());
+            Question::Outbound(subject(rng), Box::new(message(rng, topic)))
+        }),
+        (hooks.admin_authenticator.is_some(), |rng, _| {
+            let (username, password) = (text(rng), Password::new(bytes(rng)));
+            let remote = rng.u32(..).to_be_bytes().into();
+            Question::Login(Box::new(Login { username, password, remote }))
         }),
     ];
     makers.into_iter().filter(|(there, _)| *there).map(|(_, maker)| maker).collect()
