@@ -9,6 +9,7 @@ use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
     span,
+    subscriber::DefaultGuard,
 };
 
 /// Collects each line as ` field=value ...`.
@@ -16,6 +17,19 @@ use tracing::{
 pub(super) struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl Lines {
+    /// From now on it has what this thread logs. `try_out` logs something: tracing may have found out on another
+    /// thread, this very moment, that nobody listens to it, and asks nobody again.
+    pub(super) fn listen(&self, try_out: impl Fn()) -> DefaultGuard {
+        let guard = tracing::subscriber::set_default(self.clone());
+        try_out();
+        while self.0.lock().unwrap().is_empty() {
+            tracing::callsite::rebuild_interest_cache();
+            try_out();
+        }
+        self.0.lock().unwrap().clear();
+        guard
+    }
+
     /// Those with this message.
     pub(super) fn of(&self, message: &str) -> Vec<String> {
         let lines = self.0.lock().unwrap();

@@ -6,6 +6,7 @@ use axum::{
     body::Body,
     http::{Request, StatusCode, header},
 };
+use telemetry::events;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
@@ -172,8 +173,10 @@ async fn until(is_so: impl Fn() -> bool) {
 #[tokio::test]
 async fn a_change_has_its_line_though_its_caller_went_away() {
     let lines = Lines::default();
-    let _guard = tracing::subscriber::set_default(lines.clone());
     let fakes = Fakes::new();
+    let action =
+        events::AdminAction { route: "-", target: None, user: None, remote: None, status: 200 };
+    let _guard = lines.listen(|| action.emit(&fakes.metrics));
     let hold = Arc::new(Semaphore::new(0));
     *fakes.plugins.hold.lock().unwrap() = Some(Arc::clone(&hold));
     let upload = router(&fakes).oneshot(put("x", "application/wasm", Body::from("x")));
