@@ -266,6 +266,7 @@ async fn random_questions_find_what_traps() {
 #[tokio::test]
 async fn what_a_broker_lends_is_given_with_the_cases() {
     let manifest = "[grants]\nsecrets = [\"mac\"]\nkeys = [\"cookies\"]\njwt = [\"idp\"]\n\
+        sql = [\"users\"]\nldap = [\"corp\"]\n\
         state = \"1 MiB\"\nhttp = [\"https://idp.example/\"]\ncache_control = true\n\
         broker = [\"publish\"]\npublish_topics = [\"alarm\"]\n";
     let given = r#"
@@ -278,6 +279,10 @@ secret = "shared"
 algorithms = ["HS256"]
 issuer = "idp"
 audience = ["mqtt"]
+[given.sql.users]
+url = "sqlite:/nonexistent/users.db"
+[given.ldap.corp]
+url = "ldaps://127.0.0.1:1"
 "#;
     let token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJpZHAiLCJhdWQiOiJtcXR0IiwiZXhwIjo0\
         MTAyNDQ0ODAwLCJzdWIiOiJhbGljZSJ9.VgFyczS9TD3XJL6l6ucTEbqAMmrUUshNz93NFSjuSbs";
