@@ -10,6 +10,7 @@ use std::{
 
 use codec::{ProtocolVersion, ReasonCode};
 use portcullis_tests::{BOTH, packets};
+use serde_json::Value;
 
 use super::super::{
     eventually::eventually,
@@ -163,22 +164,15 @@ impl Arena {
         let used = (self.cpu_seconds().await - used) / rounds as f64;
         assert!(words != Some(CPU) || used < CPU_MAX, "{name}: {used} s of CPU");
         let Some(words) = words else { return };
-        // The log has a rate: until one of the refusals stands there.
-        let mut round = rounds;
-        let cause = eventually("the log says why", async || {
-            let lines = self.program.log();
-            let ours = lines.iter().find(|line| {
-                let client_id = line["client_id"].as_str().unwrap_or_default();
-                line["event"] == "connect_refused" && client_id.starts_with(name)
-            });
-            if let Some(line) = ours {
-                return Ok(line["cause"].as_str().unwrap_or_default().to_owned());
-            }
-            self.strike(&format!("{name}-{round}"), BOTH[round % 2], code).await;
-            round += 1;
-            Err("no line".to_owned())
-        })
-        .await;
+        // Not from the log, which has a rate. The first of them: after some more a breaker speaks for
+        // the plugin.
+        let path = "/api/v1/decisions?refused=true&limit=500";
+        let decisions = self.program.api().get(path).await.expect(200).json();
+        let word =
+            |decision: &Value, key: &str| decision[key].as_str().unwrap_or_default().to_owned();
+        let mut ours = decisions["decisions"].as_array().into_iter().flatten();
+        let first = ours.rfind(|decision| word(decision, "client_id").starts_with(name));
+        let cause = first.map(|decision| word(decision, "reason")).unwrap_or_default();
         assert!(cause.contains(words), "{name}: {cause}");
         let left = self.left() >> 10;
         println!("{name}: {used:.3} s of CPU, {left} KiB left behind so far, {cause}");
