@@ -76,7 +76,7 @@ pub(crate) struct Generation {
     /// Its hash, hexadecimal.
     pub(crate) id: String,
     /// SHA-256 of the component alone, hexadecimal.
-    pub(crate) component_sha256: String,
+    pub(crate) component_sha256: Arc<str>,
     /// Hash of component and manifest alone.
     pub(crate) version: String,
     /// Of the manifest alone; empty = it has none.
@@ -243,7 +243,7 @@ impl Generation {
     ) -> Result<Arc<Self>, Rejected> {
         let Contents { version, files, id, predecessor, heir_of, in_shadow, .. } = contents;
         let wasm = Arc::clone(&version.wasm);
-        let component_sha256 = sha256(&wasm);
+        let component_sha256 = sha256(&wasm).into();
         let manifest_hash = version.manifest_hash();
         let allowed = (manifest.clone(), predecessor);
         let compiled = compile(runtime, wasm, Some(allowed)).await?;

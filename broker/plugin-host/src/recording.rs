@@ -60,7 +60,11 @@ pub(crate) struct Recorder<C: Recorded>
 where
     C::Reply: Serialize,
 {
-    generation: Arc<Generation>,
+    /// Not the generation itself: its instances would live as long as what was recorded of it.
+    plugin: Arc<str>,
+    generation: Arc<str>,
+    component_sha256: Arc<str>,
+    memory_bytes: usize,
     call: C,
     secret: Vec<u8>,
     answer: Answer,
@@ -160,7 +164,16 @@ where
         let secret = if secret.is_empty() { secret } else { sealer.seal(secret) };
         let answer = Answer::new(answer);
         let answer = if C::SECRET_ANSWER { answer.sealed(sealer) } else { answer };
-        Self { generation: Arc::clone(generation), call, secret, answer, taped }
+        Self {
+            plugin: Arc::clone(&generation.name),
+            generation: Arc::clone(&generation.short),
+            component_sha256: Arc::clone(&generation.component_sha256),
+            memory_bytes: generation.manifest.limits.memory_bytes,
+            call,
+            secret,
+            answer,
+            taped,
+        }
     }
 }
 
@@ -180,10 +193,10 @@ where
     fn json(&self) -> String {
         let sealed = |bytes: &[u8]| STANDARD.encode(bytes);
         let recording = Document {
-            plugin: self.generation.name.to_string(),
-            generation: self.generation.short.to_string(),
-            component_sha256: self.generation.component_sha256.clone(),
-            memory_bytes: self.generation.manifest.limits.memory_bytes,
+            plugin: self.plugin.to_string(),
+            generation: self.generation.to_string(),
+            component_sha256: self.component_sha256.to_string(),
+            memory_bytes: self.memory_bytes,
             hook: C::NAME.to_owned(),
             input: json(self.call.input()),
             secret: sealed(&self.secret),
