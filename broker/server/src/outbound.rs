@@ -174,8 +174,8 @@ async fn part(
             parts.encode_forwarded(&mut forwarded);
             let bytes = forwarded.len() + parts.payload.len();
             if bytes > sizes.packet_bytes {
-                let most = sizes.packet_bytes;
-                tracing::warn!(event = "transform_failed", %topic, bytes, most,
+                let (topic, most) = (telemetry::Escaped(topic), sizes.packet_bytes);
+                tracing::debug!(%topic, bytes, most,
                     "a transform made a message larger than packets may be: it is not delivered");
                 return Fate::Failed;
             }
