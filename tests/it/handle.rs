@@ -83,7 +83,8 @@ async fn disconnecting_a_client() {
 #[tokio::test]
 async fn totals_and_listeners() {
     let broker = Broker::start().await;
-    assert_eq!(broker.broker.totals(), Totals::default());
+    let empty = Totals { overload_level: 0, ..broker.broker.totals() };
+    assert_eq!(empty, Totals::default());
     let mut client = broker.enter(packets::persistent(V5, "a")).await.0;
     client.subscribe("t/#", QoS::AtLeastOnce).await;
     client.subscribe("$share/g/t", QoS::AtLeastOnce).await;
@@ -97,8 +98,11 @@ async fn totals_and_listeners() {
         subscriptions: 2,
         retained_messages: 1,
         retained_bytes: 6,
+        overload_level: 0,
     };
-    assert_eq!(broker.broker.totals(), totals);
+    // How busy the machine is, is not this test's business.
+    let of_now = || Totals { overload_level: 0, ..broker.broker.totals() };
+    assert_eq!(of_now(), totals);
     let listeners = broker.broker.listeners();
     assert_eq!(listeners.len(), 1);
     assert_eq!((&*listeners[0].name, listeners[0].connections), ("mqtt", 2));
@@ -106,7 +110,7 @@ async fn totals_and_listeners() {
     drop(stranger);
     client.vanish();
     broker.until(|broker| broker.totals().connections == 0).await;
-    assert_eq!(broker.broker.totals(), Totals { connections: 0, ..totals });
+    assert_eq!(of_now(), Totals { connections: 0, ..totals });
     assert_eq!(broker.broker.listeners()[0].connections, 0);
 }
 

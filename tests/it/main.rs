@@ -26,6 +26,8 @@ mod limits;
 mod limits_of_protocol;
 mod malformed;
 mod outbound;
+mod overload;
+mod pace;
 mod permissions;
 mod program;
 mod publish;

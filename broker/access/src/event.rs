@@ -38,6 +38,8 @@ pub enum Event {
     PublishDenied(Who, String),
     /// The session of a Client Identifier ended for good.
     SessionExpired(Arc<str>),
+    /// The broker's load is at this level now, 0 to 10.
+    Overload(u8),
 }
 
 /// Kinds of events. WIT flags `kinds`.
@@ -59,6 +61,8 @@ impl EventKinds {
     pub const PUBLISH_DENIED: Self = Self(1 << 5);
     /// [`Event::SessionExpired`].
     pub const SESSION_EXPIRED: Self = Self(1 << 6);
+    /// [`Event::Overload`].
+    pub const OVERLOAD: Self = Self(1 << 7);
 
     /// Whether one of these kinds is among them.
     pub fn has(self, kinds: Self) -> bool {
@@ -83,6 +87,7 @@ impl Event {
             Self::Unsubscribed(..) => EventKinds::UNSUBSCRIBED,
             Self::PublishDenied(..) => EventKinds::PUBLISH_DENIED,
             Self::SessionExpired(_) => EventKinds::SESSION_EXPIRED,
+            Self::Overload(_) => EventKinds::OVERLOAD,
         }
     }
 }

@@ -83,6 +83,11 @@ fn of_broker(snapshot: &mut Snapshot, state: &AdminState) {
             totals.retained_bytes,
         ),
         (
+            "portcullis_overload_level",
+            "Level of load, 0 to 10: publishers are held back the more the higher it is",
+            totals.overload_level.into(),
+        ),
+        (
             "portcullis_chain_generation",
             "Raised by one each time the chains are replaced",
             state.gate.generation(),

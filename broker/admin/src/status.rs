@@ -34,6 +34,8 @@ pub(crate) struct Status {
     retained_messages: u64,
     /// Payload and topic bytes of the retained messages.
     retained_bytes: u64,
+    /// Level of load, 0 to 10.
+    overload_level: u8,
     /// Raised by one each time the chains are replaced; 0 = there were none yet.
     chain_generation: u64,
 }
@@ -89,6 +91,7 @@ pub(crate) async fn show(call: Call) -> Answer {
         subscriptions: totals.subscriptions,
         retained_messages: totals.retained_messages,
         retained_bytes: totals.retained_bytes,
+        overload_level: totals.overload_level,
         chain_generation: state.gate.generation(),
     })
 }

@@ -24,9 +24,32 @@ impl ClientRate {
         bounded.then_some(Self { messages, bytes, resumes: None })
     }
 
-    /// A packet was read: it is paid for, if need be on credit.
-    pub fn spend(&mut self, bytes: usize, is_publish: bool, now: Instant) {
-        let parts = [(&mut self.messages, u64::from(is_publish)), (&mut self.bytes, bytes as u64)];
+    /// The same with other rates: what is owed stays owed.
+    #[must_use]
+    pub fn with(
+        mut self,
+        messages: Option<Rate>,
+        bytes: Option<Rate>,
+        now: Instant,
+    ) -> Option<Self> {
+        for (bucket, rate) in [(&mut self.messages, messages), (&mut self.bytes, bytes)] {
+            *bucket = match (bucket.take(), rate) {
+                (Some(mut bucket), Some(rate)) => {
+                    bucket.set_rate(rate, now);
+                    Some(bucket)
+                }
+                (_, rate) => rate.map(|rate| TokenBucket::new(rate, now)),
+            };
+        }
+        // Of the new rates.
+        self.resumes = None;
+        self.spend(0, 0, now);
+        (self.messages.is_some() || self.bytes.is_some()).then_some(self)
+    }
+
+    /// Packets were read, `messages` PUBLISH among them: they are paid for, if need be on credit.
+    pub fn spend(&mut self, bytes: usize, messages: u64, now: Instant) {
+        let parts = [(&mut self.messages, messages), (&mut self.bytes, bytes as u64)];
         for (bucket, count) in parts {
             let Some(bucket) = bucket else { continue };
             let resumes = bucket.spend(count, now);
@@ -54,7 +77,7 @@ mod tests {
             match rate.resumes(now) {
                 Some(at) => now = at,
                 None => {
-                    rate.spend(bytes, true, now);
+                    rate.spend(bytes, 1, now);
                     count += 1;
                 }
             }
@@ -84,9 +107,19 @@ mod tests {
         let now = Instant::now();
         let mut rate = ClientRate::new(None, Rate::new(1_000, 1_000).ok(), now).unwrap();
         assert_eq!(rate.resumes(now), None);
-        rate.spend(11_000, false, now);
+        rate.spend(11_000, 0, now);
         assert_eq!(rate.resumes(now), Some(now + Duration::from_secs(10)));
         assert_eq!(rate.resumes(now + Duration::from_secs(10)), None);
+    }
+
+    #[test]
+    fn other_rates_keep_the_debt() {
+        let now = Instant::now();
+        let mut rate = ClientRate::new(None, Rate::new(1_000, 1_000).ok(), now).unwrap();
+        rate.spend(11_000, 0, now);
+        let rate = rate.with(Rate::new(1, 1).ok(), Rate::new(5_000, 1).ok(), now).unwrap();
+        assert_eq!(rate.resumes(now), Some(now + Duration::from_secs(2)));
+        assert!(rate.with(None, None, now).is_none());
     }
 
     #[test]

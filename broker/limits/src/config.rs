@@ -5,7 +5,9 @@
 use crate::connection_rate::ConnectionRateConfig;
 use crate::flapping::FlappingConfig;
 use crate::login_backoff::LoginBackoffConfig;
+use crate::overload::OverloadConfig;
 use crate::range::OutOfRange;
+use crate::rates::RatesConfig;
 use crate::sizes::Sizes;
 
 /// All limits of this crate. `Default` is valid and is what the documentation promises.
@@ -19,6 +21,10 @@ pub struct Config {
     pub login_backoff: LoginBackoffConfig,
     /// When a client that connects again and again is banned.
     pub flapping: FlappingConfig,
+    /// How fast clients may send.
+    pub rates: RatesConfig,
+    /// When the broker counts as overloaded.
+    pub overload: OverloadConfig,
 }
 
 impl Config {
@@ -30,7 +36,9 @@ impl Config {
         self.connection_rate.check()?;
         self.sizes.check()?;
         self.login_backoff.check()?;
-        self.flapping.check()
+        self.flapping.check()?;
+        self.rates.check()?;
+        self.overload.check()
     }
 }
 
@@ -57,5 +65,8 @@ mod tests {
         let mut config = Config::default();
         config.flapping.connects = 1;
         assert_eq!(config.check().unwrap_err().key, "flapping.connects");
+        let mut config = Config::default();
+        config.overload.memory = 0;
+        assert_eq!(config.check().unwrap_err().key, "memory");
     }
 }

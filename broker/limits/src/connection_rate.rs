@@ -98,6 +98,12 @@ pub enum Refusal {
         /// When the next one is let in.
         until: Instant,
     },
+    /// The broker uses as much `memory` as it may.
+    #[error("the broker uses {maximum} bytes of memory or more")]
+    Memory {
+        /// The limit.
+        maximum: u64,
+    },
     /// Too many addresses connected within the last seconds to remember one more.
     #[error("{maximum} addresses are remembered already")]
     Addresses {
@@ -115,6 +121,7 @@ impl Refusal {
             Self::ConnectRate { .. } => "connect_rate",
             Self::ConnectionsPerAddress { .. } => "connections_per_address",
             Self::ConnectRatePerAddress { .. } => "connect_rate_per_address",
+            Self::Memory { .. } => "memory",
             Self::Addresses { .. } => "addresses",
         }
     }
@@ -127,7 +134,8 @@ impl Refusal {
             Self::ConnectRate { until, .. } | Self::ConnectRatePerAddress { until, .. } => {
                 Some(*until)
             }
-            Self::Connections { .. }
+            Self::Memory { .. }
+            | Self::Connections { .. }
             | Self::ConnectionsPerAddress { .. }
             | Self::Addresses { .. } => None,
         }

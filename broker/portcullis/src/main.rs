@@ -12,6 +12,7 @@ mod config;
 mod descriptors;
 mod failure;
 mod logging;
+mod memory;
 mod passwd;
 mod password_file;
 mod plugin;

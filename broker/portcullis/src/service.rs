@@ -23,7 +23,7 @@ use telemetry::Metrics;
 use crate::{
     config::{self, Chain, Config},
     failure::Failure,
-    trust,
+    memory, trust,
 };
 
 /// How long connections have for their goodbye.
@@ -182,12 +182,13 @@ fn live_config(config: &Config, descriptors: u64) -> server::LiveConfig {
         tracing::warn!(wanted, fit, descriptors, "limits.connections is cut to what fits");
     }
     server::LiveConfig {
-        limits: config.limits.settled(fit),
+        limits: config.limits.settled(fit, memory::of_machine()),
         publish_denied: config.publish_denied,
         queue_full: config.limits.queue_full,
         client_id_from: config.client_id_from,
         protocol_versions: config.protocol_versions,
         sys: config.sys,
+        overload_weights: config.limits.overload_weights.clone(),
     }
 }
 

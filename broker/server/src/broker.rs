@@ -30,6 +30,8 @@ use crate::{
     inherit::Ended,
     keeping::Keeping,
     listener::{self, Listener},
+    overload::{self, Overload},
+    pace::TotalRate,
     remember,
     retained::Retained,
     router::{Route, Router},
@@ -59,6 +61,8 @@ pub(crate) struct Core {
     pub(crate) connection_rate: Mutex<ConnectionRate>,
     pub(crate) login_backoff: Mutex<LoginBackoff>,
     pub(crate) flapping: Mutex<Flapping>,
+    pub(crate) overload: Overload,
+    pub(crate) total_rate: TotalRate,
     refresh_slots: Semaphore,
     pub(crate) shutdown: watch::Sender<bool>,
     pub(crate) connections: AtomicU64,
@@ -212,6 +216,8 @@ impl Broker {
             connection_rate: Mutex::new(connection_rate),
             login_backoff: Mutex::new(LoginBackoff::new(limits.login_backoff)),
             flapping: Mutex::new(Flapping::new(limits.flapping)),
+            overload: Overload::new(limits.overload),
+            total_rate: TotalRate::new(&limits.rates, Instant::now()),
             refresh_slots: Semaphore::new(REFRESHES_AT_ONCE),
             shutdown: watch::Sender::new(false),
             connections: AtomicU64::new(0),
@@ -244,6 +250,7 @@ impl Broker {
         }
         tokio::spawn(sweep(Arc::clone(&core)));
         tokio::spawn(sys::run(Arc::clone(&core)));
+        tokio::spawn(overload::run(Arc::clone(&core)));
         watch_gate(&core);
         Ok(broker)
     }
@@ -254,6 +261,8 @@ impl Broker {
         self.core.connection_rate.lock().set_config(limits.connection_rate, Instant::now());
         self.core.login_backoff.lock().set_config(limits.login_backoff);
         self.core.flapping.lock().set_config(limits.flapping);
+        self.core.overload.set_config(limits.overload);
+        self.core.total_rate.set_config(&limits.rates, Instant::now());
         self.core.live.store(Arc::new(live));
         self.core.sys.reconfigured.notify_one();
     }
@@ -367,6 +376,7 @@ impl BrokerHandle for Broker {
             subscriptions: self.core.router.len(),
             retained_messages: self.core.retained.len() as u64,
             retained_bytes: self.core.retained.bytes(),
+            overload_level: self.core.overload.level(),
         }
     }
 

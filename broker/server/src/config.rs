@@ -151,6 +151,9 @@ pub struct LiveConfig {
     pub protocol_versions: ProtocolVersions,
     /// `$SYS/...`.
     pub sys: SysConfig,
+    /// Percent of the usual credits that members of a group have while the broker is overloaded; more than 10,000 = they
+    /// are never held back for it.
+    pub overload_weights: Vec<(String, u32)>,
 }
 
 /// The protocol versions that are served; the others are told so in CONNACK.
@@ -219,6 +222,12 @@ impl LiveConfig {
             0 => most,
             seconds => seconds.min(most),
         }
+    }
+
+    /// Percent of the usual credits under load: of several groups the best.
+    pub(crate) fn credit_percent(&self, groups: &[String]) -> u32 {
+        let of_client = self.overload_weights.iter().filter(|(group, _)| groups.contains(group));
+        of_client.map(|(_, percent)| *percent).max().unwrap_or(100)
     }
 
     /// Subscriptions of a client.

@@ -15,12 +15,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use access::{Authenticated, ClientLimits, Event, EventKinds, Who};
+use access::{Authenticated, Event, EventKinds, Who};
 use codec::{
     Acknowledgement, Decoded, Packet, PacketType, ProtocolVersion, ReasonCode, decode,
     encode_acknowledgement,
 };
-use limits::{ClientRate, Rate};
 use parking_lot::MutexGuard;
 use session::{Frames, InboundAliases, KeepAlive};
 use store::{Origin, Store, Ticket};
@@ -40,6 +39,7 @@ use crate::{
     load::Loading,
     memo::Memo,
     outbound::Working,
+    pace::{Costs, Pace},
     refresh::Refresh,
     retained,
     sessions::{SessionHandle, State},
@@ -50,8 +50,6 @@ use crate::{
 
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
-/// The same for a client whose rate is bounded.
-const PACED_BYTES: usize = 4 * 1024;
 /// Bytes read of a client that is not served at present.
 const AHEAD_BYTES: usize = 4 * 1024;
 /// Chunks read in one turn before others get theirs.
@@ -103,7 +101,7 @@ pub(crate) struct Connection {
     pub(crate) forwarded: Vec<u8>,
     pub(crate) wakes: Vec<Waker>,
     pub(crate) counts: Counts,
-    keep_alive: KeepAlive,
+    pub(crate) keep_alive: KeepAlive,
     packet_bytes_max: usize,
     /// Plugins that are asked about the next packet.
     pub(crate) asking: Option<Box<Asking>>,
@@ -119,8 +117,8 @@ pub(crate) struct Connection {
     pub(crate) waker: Option<Waker>,
     /// To authenticate again, if it came with a method.
     pub(crate) again: Option<Box<Again>>,
-    /// How fast it may publish, if its grants say so.
-    rate: Option<Box<ClientRate>>,
+    /// What holds its reading back.
+    pub(crate) pace: Pace,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
     /// Counted as connected.
@@ -158,7 +156,8 @@ impl Connection {
         let sizes = &live.limits.sizes;
         let granted = &begin.authenticated.identity().limits;
         let (packet_bytes_max, aliases) = (live.packet_bytes(granted), sizes.topic_alias_maximum);
-        let rate = client_rate(granted, now).map(Box::new);
+        let identity = begin.authenticated.identity();
+        let pace = Pace::new(&live, identity, begin.keep_alive_seconds, now);
         let idle_timeout = sizes.idle_timeout;
         begin.stream.set_message_bytes_max(packet_bytes_max);
         let mut refresh = Refresh::new(&begin.authenticated, now);
@@ -197,7 +196,7 @@ impl Connection {
             wakes: Vec::new(),
             keep_alive: KeepAlive::new(begin.keep_alive_seconds, now),
             packet_bytes_max,
-            rate,
+            pace,
             again: begin.again,
             asking: None,
             working: None,
@@ -277,15 +276,22 @@ impl Connection {
             self.poll_asking(cx);
         }
         let clogged = self.is_clogged();
+        self.review_pace(now);
         if self.is_reading(now) {
             self.poll_input(cx, now)?;
+            self.end_trickle();
             self.flush_wakes();
+            if self.resumes(now).is_some() {
+                // From now on it is read ahead, of which nobody else would remind us.
+                cx.waker().wake_by_ref();
+            }
         } else if self.is_greeting
             || self.held.is_full()
             || self.is_asking()
             || self.resumes(now).is_some()
         {
             self.poll_ahead(cx)?;
+            self.answer_ping_ahead(now);
         }
         self.poll_again(cx, now)?;
         self.poll_timers(cx, now)?;
@@ -323,14 +329,9 @@ impl Connection {
         self.is_asking() || self.is_delayed
     }
 
-    /// When a client that published faster than it may is read again; `None` = it is.
-    fn resumes(&self, now: Instant) -> Option<Instant> {
-        self.rate.as_ref()?.resumes(now)
-    }
-
     /// The client takes nothing of what it is answered: it is not read until it does, so that its own packets cannot
     /// fill our memory with acknowledgements.
-    fn is_clogged(&self) -> bool {
+    pub(crate) fn is_clogged(&self) -> bool {
         self.blocked_since.is_some() && self.output.len() - self.written > CLOGGED_BYTES
     }
 
@@ -355,10 +356,10 @@ impl Connection {
             self.handle_partial(now)?;
         }
         CHUNK.with_borrow_mut(|chunk| {
-            // What a client may not send yet is better left in the network than kept here.
-            let most = if self.rate.is_some() { PACED_BYTES } else { READ_BYTES };
+            let most = self.bytes_at_once(READ_BYTES);
             let chunk = chunk.get_mut(..most).unwrap_or_default();
-            for _ in 0..READS_PER_TURN {
+            let reads = if self.is_trickling() { 1 } else { READS_PER_TURN };
+            for _ in 0..reads {
                 if self.resumes(now).is_some() || self.is_waiting() {
                     return Ok(());
                 }
@@ -445,18 +446,16 @@ impl Connection {
             }
             match decode(input, self.version, self.packet_bytes_max).map_err(Close::Malformed)? {
                 Decoded::Packet(packet, length) => {
-                    let is_publish = matches!(packet, Packet::Publish(_));
+                    let costs = Costs::of(&packet);
                     self.handle_packet(packet, now)?;
                     if self.is_waiting() {
                         break;
                     }
                     taken += length;
-                    if is_publish {
+                    if costs == Costs::Message {
                         self.counts.publish_bytes(length);
                     }
-                    if let Some(rate) = &mut self.rate {
-                        rate.spend(length, is_publish, now);
-                    }
+                    self.count_packet(costs, length, now);
                 }
                 Decoded::Incomplete { total } => {
                     self.needed = total.unwrap_or(1);
@@ -465,6 +464,7 @@ impl Connection {
             }
         }
         if taken > 0 {
+            self.pay(now);
             // Only whole packets keep a client alive: a byte now and then does not.
             self.keep_alive.packet_received(now);
         }
@@ -721,23 +721,6 @@ impl Connection {
             cx.waker().wake_by_ref();
         }
     }
-}
-
-impl Connection {
-    /// The grants of the client are others now.
-    pub(crate) fn set_rate(&mut self, granted: &ClientLimits, now: Instant) {
-        self.rate = client_rate(granted, now).map(Box::new);
-    }
-}
-
-/// The rates that the grants of a client set.
-fn client_rate(granted: &ClientLimits, now: Instant) -> Option<ClientRate> {
-    let messages = granted.messages_per_second.and_then(|per_second| {
-        let burst = granted.messages_burst.unwrap_or(per_second);
-        Rate::new(per_second.into(), burst.into()).ok()
-    });
-    let bytes = granted.bytes_per_second.map(u64::from);
-    ClientRate::new(messages, bytes.and_then(|bytes| Rate::new(bytes, bytes).ok()), now)
 }
 
 /// Unwritten bytes from which on a client that takes none is not read.

@@ -105,6 +105,8 @@ pub struct Totals {
     pub retained_messages: u64,
     /// Their payload and topic bytes.
     pub retained_bytes: u64,
+    /// Level of load, 0 to 10.
+    pub overload_level: u8,
 }
 
 /// Current numbers of the store.

@@ -29,6 +29,8 @@ mod listener;
 mod load;
 mod memo;
 mod outbound;
+mod overload;
+mod pace;
 mod proxy_protocol;
 mod publish;
 mod refresh;

@@ -132,6 +132,10 @@ pub(crate) async fn run(core: Arc<Core>, listener: Arc<Listener>, socket: Socket
             _ = shutdown.wait_for(|down| *down) => return,
         };
         match accepted {
+            Ok((_, remote)) if core.overload.is_memory_full() => {
+                let maximum = core.live.load().limits.overload.memory;
+                refused(&core, &listener, remote, &Refusal::Memory { maximum });
+            }
             Ok((stream, remote)) => {
                 if let Some(place) = admit(&core, &listener, remote).await {
                     begin(&core, &listener, stream, remote, place);

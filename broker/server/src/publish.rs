@@ -242,6 +242,7 @@ impl Connection {
             }
             _ => None,
         };
+        self.pace.reached(route.len());
         let mut keeping = Keeping::new(core.store(), origin);
         route.deliver(&mut fanout, now, (&mut self.wakes, &mut keeping), &mut self.counts);
         if let Some(kept) = keeping.finish() {

@@ -194,8 +194,9 @@ impl Connection {
         if let Some(ends_at) = identity.expires_at_unix {
             self.refresh.set_end(ends_at, self.core.now_unix(), now);
         }
-        if identity.limits != self.authenticated.identity().limits {
-            self.set_rate(&identity.limits, now);
+        let before = self.authenticated.identity();
+        if identity.limits != before.limits || identity.groups != before.groups {
+            self.set_rate(identity, now);
         }
         self.adopt(authenticated, now);
         self.handle.remember(&self.core);

@@ -6,6 +6,7 @@
 mod admin;
 mod authorization;
 mod connection;
+mod load;
 mod message;
 mod will;
 
@@ -14,6 +15,7 @@ pub use authorization::{PublishDenied, SubscribeDenied};
 pub use connection::{
     ConnectRefused, Connected, ConnectionRefused, Disconnected, ProtocolViolation,
 };
+pub use load::{OverloadChanged, ReadingPaused};
 pub use message::MessageDropped;
 pub use will::WillRefused;
 
@@ -29,6 +31,8 @@ pub(crate) struct Throttles {
     subscribe_denied: Throttle,
     message_dropped: Throttle,
     will_refused: Throttle,
+    overload_changed: Throttle,
+    reading_paused: Throttle,
     admin_refused: Throttle,
 }
 

@@ -61,6 +61,10 @@ pub struct Metrics {
     pub wills_refused: ByLabel,
     /// Connections ended because the client broke the protocol.
     pub protocol_violations: Counter,
+    /// Changes of the level of load, by direction.
+    pub overload_changes: ByLabel,
+    /// Times that a client was not read for a while, by what held it back.
+    pub reading_paused: ByLabel,
     /// Requests to the admin API, by HTTP status.
     pub admin_requests: ByLabel,
     /// Seconds that the chain needed to authenticate one CONNECT.
@@ -101,6 +105,8 @@ impl Metrics {
             wills_published: registrar.register(WILLS_PUBLISHED, &[]),
             wills_refused: registrar.by_label(WILLS_REFUSED, "reason"),
             protocol_violations: registrar.register(PROTOCOL_VIOLATIONS, &[]),
+            overload_changes: registrar.by_label(OVERLOAD_CHANGES, "direction"),
+            reading_paused: registrar.by_label(READING_PAUSED, "by"),
             admin_requests: registrar.by_label(ADMIN_REQUESTS, "status"),
             authentication_seconds: registrar.histogram(AUTHENTICATION_SECONDS),
             permissions_seconds: registrar.histogram(PERMISSIONS_SECONDS),
@@ -205,6 +211,12 @@ const WILLS_REFUSED: Named = (
 );
 const PROTOCOL_VIOLATIONS: Named =
     ("protocol_violations", "Connections ended because the client broke the protocol");
+const OVERLOAD_CHANGES: Named = ("overload_changes", "Changes of the level of load, up or down");
+const READING_PAUSED: Named = (
+    "reading_paused",
+    "Times that a client was not read for a while, because of its own rate (client_rate), that of \
+     all (total_rate) or the load (overload); nothing is lost by it",
+);
 const ADMIN_REQUESTS: Named = ("admin_requests", "Requests to the admin API, by HTTP status");
 const AUTHENTICATION_SECONDS: Named =
     ("authentication_seconds", "Time that the chain needed to authenticate one CONNECT");

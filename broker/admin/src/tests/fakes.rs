@@ -157,6 +157,7 @@ impl BrokerHandle for FakeBroker {
             subscriptions: 4,
             retained_messages: 5,
             retained_bytes: 6,
+            overload_level: 7,
         }
     }
 

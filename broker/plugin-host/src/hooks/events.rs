@@ -72,6 +72,7 @@ pub(crate) fn kinds(from: wit::Kinds) -> EventKinds {
         (wit::Kinds::UNSUBSCRIBED, EventKinds::UNSUBSCRIBED),
         (wit::Kinds::PUBLISH_DENIED, EventKinds::PUBLISH_DENIED),
         (wit::Kinds::SESSION_EXPIRED, EventKinds::SESSION_EXPIRED),
+        (wit::Kinds::OVERLOAD, EventKinds::OVERLOAD),
     ];
     let wanted = pairs.into_iter().filter(|(kind, _)| from.contains(*kind));
     wanted.map(|(_, kind)| kind).fold(EventKinds::default(), EventKinds::with)
@@ -115,5 +116,6 @@ fn event(from: Event) -> wit::Event {
             wit::Event::PublishDenied(wit::PublishDeniedEvent { who: who(&of), topic })
         }
         Event::SessionExpired(client_id) => wit::Event::SessionExpired(client_id.to_string()),
+        Event::Overload(level) => wit::Event::Overload(level),
     }
 }

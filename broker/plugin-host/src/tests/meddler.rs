@@ -274,12 +274,13 @@ async fn events_and_timer() {
         (5, Event::Unsubscribed(who("e"), "t".to_owned())),
         (6, Event::PublishDenied(who("f"), "u".to_owned())),
         (7, Event::SessionExpired("g".into())),
+        (8, Event::Overload(3)),
     ];
     let failure = generation.ask(OnEvents::new(batch, 9)).await.unwrap_err();
     assert_eq!(
         failure.message,
         "connected a, disconnected b, auth-failed c, subscribed d t/#, unsubscribed e t, \
-         publish-denied f u, session-expired g after 9"
+         publish-denied f u, session-expired g, overload 3 after 9"
     );
     assert_eq!(generation.ask(OnTimer).await.unwrap_err().message, "tick");
 }

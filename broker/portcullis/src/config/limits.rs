@@ -4,7 +4,10 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use limits::{ConnectionRateConfig, FlappingConfig, LoginBackoffConfig, Rate, Sizes};
+use limits::{
+    ConnectionRateConfig, FlappingConfig, LoginBackoffConfig, OverloadConfig, RATE_RANGES, Rate,
+    RatesConfig, Sizes,
+};
 use session::QueueFull;
 
 use super::{table::Table, unit::Unit};
@@ -17,15 +20,23 @@ pub(crate) struct Limits {
     pub(crate) of_broker: limits::Config,
     /// Connections at a time; `None` = what the limit of open files leaves room for.
     pub(crate) connections: Option<usize>,
+    /// Memory from which on nobody is let in; `None` = what the machine leaves room for.
+    pub(crate) memory: Option<u64>,
     /// What gives way when a client's queue is full.
     pub(crate) queue_full: QueueFull,
+    /// Groups that have more or fewer credits under load, in percent; more than 10,000 = never held
+    /// back.
+    pub(crate) overload_weights: Vec<(String, u32)>,
 }
 
 impl Limits {
-    /// The limits where `fit` connections are what the limit of open files leaves room for.
-    pub(crate) fn settled(&self, fit: usize) -> limits::Config {
+    /// The limits where `fit` connections are what the limit of open files leaves room for, and
+    /// `memory` is what the machine has.
+    pub(crate) fn settled(&self, fit: usize, memory: u64) -> limits::Config {
         let mut limits = self.of_broker.clone();
         limits.connection_rate.connections = self.connections.unwrap_or(fit).min(fit);
+        let auto = || limits::memory_for_machine(memory);
+        limits.overload.memory = self.memory.unwrap_or_else(auto);
         limits
     }
 }
@@ -41,14 +52,19 @@ const DAY: u64 = 24 * HOUR;
 
 /// Reads the table.
 pub(super) fn read(mut table: Table<'_>) -> Limits {
+    let (overload, overload_weights) = read_overload(table.table("overload"));
     let limits = Limits {
         of_broker: limits::Config {
             connection_rate: read_connection_rate(&table),
             sizes: read_sizes(&table),
             login_backoff: read_login_backoff(table.table("login_backoff")),
             flapping: read_flapping(table.table("flapping")),
+            rates: read_rates(&table),
+            overload,
         },
         connections: read_connections(&table),
+        memory: table.number_or_auto("memory", Unit::Bytes, 64 << 20..=1 << 50),
+        overload_weights,
         queue_full: table.choice(
             "queue_full",
             &[
@@ -173,6 +189,52 @@ fn read_flapping(table: Table<'_>) -> FlappingConfig {
     };
     table.finish();
     flapping
+}
+
+/// The rates that clients may send with. A burst that is not set is a second of the rate.
+fn read_rates(table: &Table<'_>) -> RatesConfig {
+    let mut rates = RATE_RANGES.iter().map(|(rate, burst, minimum, maximum)| {
+        let unit = if rate.starts_with("bytes") { Unit::Bytes } else { Unit::Count };
+        let burst = table.number_or_auto(burst, unit, 1..=*maximum);
+        let per_second = table.number_or_off(rate, unit, *minimum..=*maximum)?;
+        Rate::new(per_second, burst.unwrap_or(per_second)).ok()
+    });
+    let mut next = || rates.next().flatten();
+    // In the order of the ranges.
+    RatesConfig { messages: next(), bytes: next(), messages_total: next(), bytes_total: next() }
+}
+
+fn read_overload(table: Table<'_>) -> (OverloadConfig, Vec<(String, u32)>) {
+    let default = OverloadConfig::default();
+    let overload = OverloadConfig {
+        enabled: table.boolean("enabled", default.enabled),
+        delay: time(&table, "delay", 20..=10 * SECOND, default.delay),
+        // Settled when it is known what the machine has.
+        memory: default.memory,
+    };
+    let weights = table.strings("weights").unwrap_or_default();
+    let mut read = Vec::new();
+    for weight in &weights {
+        match read_weight(&weight.value) {
+            Some(weight) => read.push(weight),
+            None => {
+                let what = "is not GROUP:PERCENT, allowed: a group that plugins grant, a colon, and 1 to \
+                            10000 or \"exempt\"";
+                table.refuse("weights", &weight.span, what.to_owned());
+            }
+        }
+    }
+    table.finish();
+    (overload, read)
+}
+
+fn read_weight(text: &str) -> Option<(String, u32)> {
+    let (group, percent) = text.rsplit_once(':')?;
+    let percent = match percent {
+        "exempt" => u32::MAX,
+        digits => digits.parse().ok().filter(|percent| (1..=10_000).contains(percent))?,
+    };
+    (!group.is_empty()).then(|| (group.to_owned(), percent))
 }
 
 fn read_connections(table: &Table<'_>) -> Option<usize> {

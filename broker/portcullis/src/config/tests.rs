@@ -283,6 +283,66 @@ fn limits_are_read_in_their_units() {
 }
 
 #[test]
+fn rates_are_off_until_they_are_set() {
+    let rates =
+        |lines: &str| parse(&format!("{SMALL}[limits]\n{lines}")).unwrap().limits.of_broker.rates;
+    assert_eq!(rates(""), ::limits::RatesConfig::default());
+    let set = rates(
+        "messages_per_second = 7\nbytes_per_second_total = \"1MiB\"\nbytes_burst_total = \"3KiB\"\n",
+    );
+    let expect = |per_second, burst| ::limits::Rate::new(per_second, burst).ok();
+    assert_eq!((set.messages, set.bytes), (expect(7, 7), None));
+    assert_eq!((set.messages_total, set.bytes_total), (None, expect(1 << 20, 3 << 10)));
+    // A burst without its rate bounds nothing.
+    assert_eq!(rates("bytes_burst = 5\n"), ::limits::RatesConfig::default());
+    for (rate, burst, minimum, maximum) in ::limits::RATE_RANGES {
+        for value in [minimum, maximum] {
+            let set = rates(&format!("{rate} = {value}\n{burst} = {maximum}\n"));
+            assert_eq!(set.check(), Ok(()), "{rate}");
+            assert_ne!(set, ::limits::RatesConfig::default(), "{rate}");
+        }
+    }
+    refused_limit(
+        "bytes_per_second = 5",
+        "bytes_per_second: 5: is out of range, allowed: 1KiB to 1024GiB, or \"off\"",
+    );
+    refused_limit(
+        "messages_burst = 0",
+        "messages_burst: 0: is out of range, allowed: 1 to 10000000, or \"auto\"",
+    );
+}
+
+#[test]
+fn memory_is_that_of_the_machine_unless_it_is_set() {
+    let settled = |line: &str| {
+        let limits = parse(&format!("{SMALL}[limits]\n{line}\n")).unwrap().limits;
+        limits.settled(800, 10 << 30).overload.memory
+    };
+    assert_eq!(settled(""), 8 << 30);
+    assert_eq!(settled("memory = \"auto\""), 8 << 30);
+    assert_eq!(settled("memory = \"100MiB\""), 100 << 20);
+    refused_limit(
+        "memory = \"1MiB\"",
+        "memory: \"1MiB\": is out of range, allowed: 64MiB to 1048576GiB, or \"auto\"",
+    );
+}
+
+#[test]
+fn weights_name_groups() {
+    let read = |weights: &str| {
+        let limits = parse(&format!("{SMALL}[limits.overload]\nweights = {weights}\n"));
+        limits.map(|config| config.limits.overload_weights)
+    };
+    let expect = vec![("a:b".to_owned(), 50), ("safety".to_owned(), u32::MAX)];
+    assert_eq!(read("[\"a:b:50\", \"safety:exempt\"]").unwrap(), expect);
+    for wrong in ["a", "a:", ":5", "a:0", "a:10001", "a:-1"] {
+        let problem = read(&format!("[{wrong:?}]")).unwrap_err().to_string();
+        assert!(problem.contains("limits.overload.weights"), "{problem}");
+        assert!(problem.contains("is not GROUP:PERCENT"), "{problem}");
+    }
+}
+
+#[test]
 fn what_can_be_set_is_what_the_limits_accept() {
     for (key, minimum, maximum) in ::limits::RANGES {
         for value in [*minimum, *maximum] {
@@ -329,7 +389,7 @@ fn every_limit_refuses_what_is_outside_its_range() {
 fn connections_never_exceed_what_the_open_files_leave_room_for() {
     let read = |line: &str| parse(&format!("{SMALL}[limits]\n{line}\n")).unwrap().limits;
     for (line, expect) in [("", 800), ("connections = 7", 7), ("connections = 5000", 800)] {
-        assert_eq!(read(line).settled(800).connection_rate.connections, expect, "{line}");
+        assert_eq!(read(line).settled(800, 1 << 30).connection_rate.connections, expect, "{line}");
     }
 }
 

@@ -130,6 +130,7 @@ fn of_messages(core: &Core, waiting: Waiting, values: &mut Values) {
 fn of_portcullis(core: &Core, values: &mut Values) {
     let metrics = &core.metrics;
     values.of_portcullis("generation", core.gate.generation());
+    values.of_portcullis("overload/level", core.overload.level().into());
     values.of_portcullis("refused/connections", metrics.connections_refused.total());
     values.of_portcullis("refused/connects", metrics.connect_refused.total());
     values.of_portcullis("denied/publish", metrics.publish_denied.get());

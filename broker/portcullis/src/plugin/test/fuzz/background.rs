@@ -102,13 +102,14 @@ fn batch(rng: &mut Rng, wanted: EventKinds) -> Vec<(u64, Event)> {
 
 fn event(rng: &mut Rng) -> Event {
     let who = who(rng);
-    match rng.u8(0..7) {
+    match rng.u8(0..8) {
         0 => Event::Connected(who),
         1 => Event::Disconnected(who, code(rng), rng.bool()),
         2 => Event::AuthFailed(who, code(rng), text(rng)),
         3 => Event::Subscribed(who, filter(rng), qos(rng)),
         4 => Event::Unsubscribed(who, filter(rng)),
         5 => Event::PublishDenied(who, topic(rng, &[])),
+        6 => Event::Overload(rng.u8(0..=10)),
         _ => Event::SessionExpired(text(rng).into()),
     }
 }
