@@ -191,6 +191,8 @@ pub struct UploadedPlugin {
     pub name: String,
     /// The component.
     pub wasm: Vec<u8>,
+    /// What is to be `NAME.sig`; `None` = what lies in the folder under this name.
+    pub signature: Option<String>,
 }
 
 /// Why managing failed.

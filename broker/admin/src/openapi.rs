@@ -13,7 +13,7 @@ use utoipa::{
 use crate::{
     call::{Answer, Call},
     problem::Problem,
-    route::{Access, Route},
+    route::{Access, Header, Route},
     routes::ROUTES,
 };
 
@@ -208,7 +208,17 @@ fn parameters(route: &Route) -> Vec<Value> {
         }))
     });
     let in_query = route.query.map(|Parameters(parameters)| parameters()).unwrap_or_default();
-    in_path.chain(in_query.into_iter().map(|parameter| json!(parameter))).collect()
+    let in_header = route.header.map(|Header { name, description }| {
+        json!({
+            "name": name,
+            "in": "header",
+            "required": false,
+            "description": description,
+            "schema": { "type": "string", "contentEncoding": "base64" },
+        })
+    });
+    let in_query = in_query.into_iter().map(|parameter| json!(parameter));
+    in_path.chain(in_query).chain(in_header).collect()
 }
 
 fn operation_id(route: &Route) -> String {

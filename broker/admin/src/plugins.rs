@@ -7,9 +7,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use access::{PluginError, PluginInfo, UploadedPlugin};
 use axum::{
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::{IntoParams, ToSchema};
@@ -17,6 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     call::{Answer, Call, Shared, blocking, expect_media_type, json},
     problem::Problem,
+    route::Header,
 };
 
 /// All plugins.
@@ -230,8 +232,25 @@ async fn uploaded(
     let slot = Arc::clone(&shared.uploads)
         .try_acquire_owned()
         .map_err(|_| Problem::busy("other uploads are in progress; try again"))?;
+    let signature = signature(&call.parts.headers)?;
     let wasm = call.read_body(WASM_BYTES_MAX).await?;
-    Ok((shared, UploadedPlugin { name, wasm }, slot))
+    Ok((shared, UploadedPlugin { name, wasm, signature }, slot))
+}
+
+/// What is to be `NAME.sig`, if it was sent.
+fn signature(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(SIGNATURE.name) else { return Ok(None) };
+    let text = BASE64_STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = text.ok_or_else(|| {
+        let name = SIGNATURE.name;
+        Problem::invalid(format!("{name}: is not the contents of a signature file in base64"))
+    })?;
+    if text.len() > SIGNATURE_BYTES_MAX {
+        let name = SIGNATURE.name;
+        let problem = Problem::invalid(format!("{name}: the signature file is too large"));
+        return Err(problem.allowed(format!("at most {SIGNATURE_BYTES_MAX} bytes")));
+    }
+    Ok(Some(text))
 }
 
 /// `POST /api/v1/plugins/{name}/reload`
@@ -470,5 +489,13 @@ impl From<access::Control> for Control {
     }
 }
 
+/// What `portcullis plugin sign` wrote about an uploaded component.
+pub(crate) const SIGNATURE: Header = Header {
+    name: "Portcullis-Signature",
+    description: "Contents of NAME.sig in base64, at most 16 KiB of text: stored beside the component. Without it \
+                  the one in the folder must fit, if there is one",
+};
+const SIGNATURE_BYTES_MAX: usize = 16 * 1024;
+/// Largest component.
 pub(crate) const WASM_BYTES_MAX: usize = 32 * 1024 * 1024;
 const NAME_BYTES_MAX: usize = 64;

@@ -21,6 +21,8 @@ pub(crate) struct Route {
     /// One sentence without full stop.
     pub(crate) summary: &'static str,
     pub(crate) query: Option<Parameters>,
+    /// A header that it looks at, beside those of HTTP and the token.
+    pub(crate) header: Option<Header>,
     pub(crate) request: Option<Content>,
     /// The good answer; `None` = 204.
     pub(crate) answer: Option<Content>,
@@ -28,6 +30,13 @@ pub(crate) struct Route {
     pub(crate) problems: &'static [u16],
     pub(crate) timeout: Duration,
     pub(crate) handler: Handler,
+}
+
+/// A header of ours.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header {
+    pub(crate) name: &'static str,
+    pub(crate) description: &'static str,
 }
 
 pub(crate) type Handler = fn(Call) -> BoxFuture<'static, Answer>;
@@ -85,6 +94,7 @@ impl Route {
             access,
             summary,
             query: None,
+            header: None,
             request: None,
             answer: None,
             problems: &[],
@@ -131,6 +141,11 @@ impl Route {
 
     pub(crate) const fn query(mut self, query: Parameters) -> Self {
         self.query = Some(query);
+        self
+    }
+
+    pub(crate) const fn header(mut self, header: Header) -> Self {
+        self.header = Some(header);
         self
     }
 

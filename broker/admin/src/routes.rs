@@ -120,6 +120,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Stores a component and makes it live; never touches grants, order or control",
         |call| Box::pin(plugins::upload(call)),
     )
+    .header(plugins::SIGNATURE)
     .accepts(Content::binary("application/wasm"))
     .answers(Content::json::<plugins::Plugin>())
     .may_answer(&[413, 415, 422])
@@ -154,6 +155,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Stores a component as a candidate that sees what the live generation is asked",
         |call| Box::pin(plugins::shadow(call)),
     )
+    .header(plugins::SIGNATURE)
     .accepts(Content::binary("application/wasm"))
     .answers(Content::json::<plugins::Plugin>())
     .may_answer(&[404, 413, 415, 422])

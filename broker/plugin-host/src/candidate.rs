@@ -16,6 +16,7 @@ use std::{
     sync::Arc,
 };
 
+use access::UploadedPlugin;
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
@@ -261,8 +262,13 @@ impl Places {
     }
 
     /// Takes a picture. `engine` goes into the identity. `uploaded` stands for `NAME.wasm`, whether
-    /// that is there or not.
-    pub(crate) fn read(&self, name: &str, engine: &[u8; 32], uploaded: Option<&[u8]>) -> Found {
+    /// that is there or not, and for `NAME.sig` if it brought one.
+    pub(crate) fn read(
+        &self,
+        name: &str,
+        engine: &[u8; 32],
+        uploaded: Option<&UploadedPlugin>,
+    ) -> Found {
         let own = || {
             let shadow = [self.shadow(name), self.shadow_signature(name)];
             [self.wasm(name), self.manifest(name), self.signature(name)].into_iter().chain(shadow)
@@ -343,13 +349,16 @@ impl Places {
         &self,
         name: &str,
         manifest: Option<String>,
-        uploaded: Option<&[u8]>,
+        uploaded: Option<&UploadedPlugin>,
     ) -> Result<Version, Unusable> {
         let wasm = match uploaded {
-            Some(wasm) => wasm.to_vec(),
+            Some(uploaded) => uploaded.wasm.clone(),
             None => read_whole(&self.wasm(name), component::WASM_BYTES_MAX)?,
         };
-        let signature = self.signature_at(&self.signature(name))?;
+        let signature = match uploaded.and_then(|uploaded| uploaded.signature.clone()) {
+            Some(signature) => Some(signature),
+            None => self.signature_at(&self.signature(name))?,
+        };
         Ok(Version::new(Arc::new(wasm), manifest, signature))
     }
 

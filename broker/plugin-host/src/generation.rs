@@ -11,42 +11,36 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use access::{PluginFailure, PluginFailureKind, PluginState};
 use arc_swap::ArcSwapOption;
-use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use telemetry::Escaped;
 use tokio::sync::OwnedSemaphorePermit;
-use wasmtime::component::{Component, InstancePre, types::ComponentItem};
 
 use crate::{
     breaker::{Breaker, Client},
-    budget::{self, Allowance, Budget},
-    candidate::Contents,
-    capability::{self, Lent, broker::CallRate, files::FileSet, log::LogRate, state::PluginStore},
-    claims::{Claims, Told},
-    component,
-    exports::Indices,
+    claims::Claims,
     failure::failure,
-    golden,
     guarded::Guarded,
-    instance::{Call, Handed, Instance, State, Work},
-    manifest::{Grants, Manifest},
+    instance::{Call, Handed, Work},
+    manifest::Manifest,
     pool::Pool,
     probation::is_error,
     runtime::Runtime,
     shadow::{Asked, Shadow},
-    sources::Granted,
     stats::FailureCounts,
 };
 
+mod build;
+mod factory;
 mod recorded;
 mod replayer;
 
-pub(crate) use replayer::Replayer;
+use self::factory::Factory;
+pub(crate) use self::replayer::Replayer;
 
 /// Largest argument of a call, and its share of the guest's memory.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
@@ -54,20 +48,6 @@ const REQUEST_MEMORY_SHARE: usize = 4;
 
 /// What a generation may hand over to the next.
 const STATE_BYTES_MAX: usize = 1 << 20;
-
-/// `describe`: reads two constants.
-const DESCRIBE: Budget = Budget { cpu: Duration::from_millis(100), wall: Duration::from_secs(5) };
-/// `self-test`: the place for checks that cost time.
-const SELF_TEST: Budget = Budget { cpu: Duration::from_secs(5), wall: Duration::from_secs(30) };
-/// `init` in the shadow instance may use this many times the CPU of a call.
-const INIT_CPU_FACTOR: u32 = 10;
-/// What nobody waits for may use this many times the CPU of a call, and this much time.
-const BACKGROUND_CPU_FACTOR: u32 = 10;
-const BACKGROUND_WALL: Duration = Duration::from_secs(30);
-/// A call that may try for others has ended so long after its deadline.
-const PROBE_GRACE: Duration = Duration::from_secs(1);
-/// Later ones, which run inside somebody's call, may use this many times what it used there.
-const INIT_AGAIN_FACTOR: u32 = 3;
 
 /// A generation that went through all checks.
 pub(crate) struct Generation {
@@ -149,7 +129,7 @@ impl Rejected {
     }
 
     /// The rehearsal failed. What a busy host or a peer of the plugin can cause passes.
-    fn rehearsal(failure: &PluginFailure) -> Self {
+    pub(super) fn rehearsal(failure: &PluginFailure) -> Self {
         let passing = Self::may_pass(failure.kind);
         Self { passing, ..Self::failed(failure.to_string()) }
     }
@@ -166,154 +146,7 @@ impl Rejected {
     }
 }
 
-/// Makes instances.
-#[derive(Clone)]
-struct Factory {
-    pre: InstancePre<State>,
-    indices: Indices,
-    lent: Arc<Lent>,
-    memory_bytes: usize,
-    call: Budget,
-    /// A message on its way.
-    message: Budget,
-    /// CPU time of making an instance, `init` included.
-    making_cpu: Duration,
-    /// It can hand its state over.
-    state_transfer: bool,
-    /// What every instance is given after `init`.
-    handed: Option<Arc<Handed>>,
-}
-
-impl Factory {
-    fn budget(&self, work: Work) -> Budget {
-        match work {
-            Work::Decision => self.call,
-            Work::Message => self.message,
-            Work::Background => Budget {
-                cpu: self.call.cpu.saturating_mul(BACKGROUND_CPU_FACTOR),
-                wall: BACKGROUND_WALL.max(self.call.wall),
-            },
-        }
-    }
-
-    /// An instance for a call, inside the call's deadline.
-    async fn make(&self, call: Allowance) -> Result<Instance, PluginFailure> {
-        let mut instance = self.raw(call.with_cpu(self.making_cpu)).await?;
-        instance.init().await?;
-        if let Some(handed) = &self.handed {
-            instance.import_state(handed).await?;
-        }
-        // What it used so far is not the call's.
-        budget::charge_from_here();
-        Ok(instance)
-    }
-
-    /// Before `init`. When the engine is full of instances that wait for calls, they make room.
-    async fn raw(&self, allowance: Allowance) -> Result<Instance, PluginFailure> {
-        let limits = (self.memory_bytes, allowance);
-        let attempt = || Instance::new(&self.pre, &self.indices, Arc::clone(&self.lent), limits);
-        match attempt().await {
-            Err(failure) if failure.kind == PluginFailureKind::Busy => {
-                self.lent.runtime.pools.free_idle();
-                attempt().await
-            }
-            made => made,
-        }
-    }
-}
-
-/// What the blocking part of a build finds out.
-struct Compiled {
-    component: Component,
-    hook_names: Vec<String>,
-    imports: Vec<String>,
-    wasi: bool,
-    state_transfer: bool,
-}
-
 impl Generation {
-    /// Parses, checks grants, compiles, links, and runs `describe`, `init` and `self-test` in a
-    /// shadow instance.
-    pub(crate) async fn build(
-        runtime: &Arc<Runtime>,
-        name: &str,
-        contents: Contents,
-        manifest: Manifest,
-        log: Arc<LogRate>,
-    ) -> Result<Arc<Self>, Rejected> {
-        let Contents { version, files, id, predecessor, heir_of, in_shadow, .. } = contents;
-        let wasm = Arc::clone(&version.wasm);
-        let component_sha256 = sha256(&wasm).into();
-        let manifest_hash = version.manifest_hash();
-        let allowed = (manifest.clone(), predecessor);
-        let compiled = compile(runtime, wasm, Some(allowed)).await?;
-        let name: Arc<str> = name.into();
-        let short: Arc<str> = id.get(..12).unwrap_or(&id).into();
-        let mut lent = lent(runtime, Arc::clone(&name), Arc::clone(&short), &manifest);
-        lent.passwords =
-            imports_verify_password(&compiled.component).then(|| runtime.passwords.share());
-        lent.files = FileSet::new(files);
-        lent.granted = Granted::find(&runtime.sources.current(), &manifest.grants)
-            .map_err(Rejected::failed)?;
-        lent.state = open_state(runtime, &name, &manifest.grants).await?;
-        lent.log = log;
-        lent.shadow = in_shadow;
-        let mut factory = link(runtime, &compiled, &manifest, Arc::new(lent))
-            .map_err(|error| Rejected::failed(format!("does not fit this host: {error:#}")))?;
-        if compiled.state_transfer
-            && let Some(before) = heir_of
-        {
-            factory.handed = before.hand_over().await.map(Arc::new);
-        }
-        let shadow = Guarded::new(rehearse(factory.clone()));
-        let Rehearsed { described, told, instance, making_cpu } =
-            shadow.await.map_err(|failure| Rejected::rehearsal(&failure))?;
-        let claims =
-            Claims::new(told, &manifest).map_err(|failure| Rejected::rehearsal(&failure))?;
-        factory.making_cpu = making_cpu_again(manifest.limits.cpu, making_cpu);
-        let deadline = manifest.limits.deadline;
-        let pool = Pool::new(&manifest.limits, manifest.isolation, &runtime.pools);
-        pool.park(instance);
-        let generation = Arc::new(Self {
-            name,
-            id,
-            component_sha256,
-            version: version.hash,
-            manifest_hash,
-            short,
-            hook_names: compiled.hook_names,
-            imports: compiled.imports,
-            claims,
-            described,
-            manifest,
-            counters: Counters::default(),
-            is_shadowed: AtomicBool::new(false),
-            shadow: ArcSwapOption::empty(),
-            breaker: Breaker::new(deadline.saturating_add(PROBE_GRACE)),
-            factory,
-            pool,
-            runtime: Arc::clone(runtime),
-        });
-        golden::check(&generation).await?;
-        Ok(generation)
-    }
-
-    /// Compiles, links and asks for name and version; nothing else runs.
-    pub(crate) async fn describe_only(
-        runtime: &Arc<Runtime>,
-        wasm: Vec<u8>,
-    ) -> Result<(String, String), Rejected> {
-        let manifest = Manifest::default();
-        let compiled = compile(runtime, Arc::new(wasm), None).await?;
-        let lent = lent(runtime, DESCRIBED.into(), DESCRIBED.into(), &manifest);
-        let factory = link(runtime, &compiled, &manifest, Arc::new(lent))
-            .map_err(|error| Rejected::failed(format!("does not fit this host: {error:#}")))?;
-        let described = Guarded::new(async move {
-            factory.raw(DESCRIBE.starting_now()).await?.describe(DESCRIBE.starting_now()).await
-        });
-        described.await.map_err(|failure| Rejected::failed(format!("describe: {failure}")))
-    }
-
     /// One call that no client caused: admission, a place, an instance, the guest, the answer.
     /// Every way out but an answer is a failure.
     pub(crate) async fn ask<C: Call>(self: &Arc<Self>, call: C) -> Result<C::Reply, PluginFailure> {
@@ -468,7 +301,7 @@ impl Generation {
 
     /// What one of its instances keeps in memory, for the generation after it. One that does not
     /// tell costs its successor what it had, and no more: it may be why there is a successor.
-    async fn hand_over(self: &Arc<Self>) -> Option<Handed> {
+    pub(super) async fn hand_over(self: &Arc<Self>) -> Option<Handed> {
         if !self.factory.state_transfer {
             return None;
         }
@@ -515,13 +348,13 @@ impl Generation {
 
     /// An instance outside of the pool.
     #[cfg(test)]
-    pub(crate) async fn fresh(&self) -> Result<Instance, PluginFailure> {
+    pub(crate) async fn fresh(&self) -> Result<crate::instance::Instance, PluginFailure> {
         self.factory.make(self.factory.call.starting_now()).await
     }
 
     /// As after a call.
     #[cfg(test)]
-    pub(crate) fn park(&self, instance: Instance) {
+    pub(crate) fn park(&self, instance: crate::instance::Instance) {
         self.pool.park(instance);
     }
 
@@ -539,7 +372,7 @@ impl Generation {
 
     /// What it may use.
     #[cfg(test)]
-    pub(crate) fn lent(&self) -> &Arc<Lent> {
+    pub(crate) fn lent(&self) -> &Arc<crate::capability::Lent> {
         &self.factory.lent
     }
 
@@ -550,189 +383,7 @@ impl Generation {
     }
 }
 
-/// CPU time of making an instance inside a call: what went live must be able to be made again, and
-/// may not cost calls much more than it did at first.
-fn making_cpu_again(call: Duration, used: Duration) -> Duration {
-    used.saturating_mul(INIT_AGAIN_FACTOR).clamp(call, call.saturating_mul(INIT_CPU_FACTOR))
-}
-
 /// SHA-256 of a component, hexadecimal.
 pub fn sha256(wasm: &[u8]) -> String {
     Sha256::digest(wasm).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Stands in the log for a component that is only looked at.
-const DESCRIBED: &str = "inspected";
-
-/// Without files, with a log rate of its own.
-fn lent(
-    runtime: &Arc<Runtime>,
-    plugin: Arc<str>,
-    generation: Arc<str>,
-    manifest: &Manifest,
-) -> Lent {
-    Lent {
-        plugin,
-        shadow: false,
-        generation,
-        config_json: serde_json::Value::Object(manifest.config.clone()).to_string(),
-        config: manifest.config.clone(),
-        files: FileSet::default(),
-        log: Arc::new(LogRate::new()),
-        passwords: None,
-        grants: manifest.grants.clone(),
-        granted: Granted::default(),
-        state: None,
-        revealed: Mutex::default(),
-        broker_calls: CallRate::default(),
-        runtime: Arc::clone(runtime),
-    }
-}
-
-/// The state of a plugin that was granted some, from its file.
-async fn open_state(
-    runtime: &Arc<Runtime>,
-    plugin: &Arc<str>,
-    grants: &Grants,
-) -> Result<Option<Arc<PluginStore>>, Rejected> {
-    let Some(quota) = grants.state_bytes else { return Ok(None) };
-    let (runtime, plugin) = (Arc::clone(runtime), Arc::clone(plugin));
-    let opened = tokio::task::spawn_blocking(move || runtime.state.open(&plugin, quota)).await;
-    opened
-        .unwrap_or_else(|error| Err(format!("its state cannot be read: {error}")))
-        .map(Some)
-        .map_err(|sentence| Rejected { passing: true, ..Rejected::failed(sentence) })
-}
-
-/// `allowed` = what must grant what the component imports, and what it may import without being
-/// approved, if that has a bound; `None` = it is only looked at.
-async fn compile(
-    runtime: &Arc<Runtime>,
-    wasm: Arc<Vec<u8>>,
-    allowed: Option<(Manifest, Option<Vec<String>>)>,
-) -> Result<Compiled, Rejected> {
-    let runtime = Arc::clone(runtime);
-    let work = move || {
-        let prepared = component::prepare(&wasm).map_err(Rejected::failed)?;
-        if let Some((manifest, predecessor)) = allowed {
-            acceptable(&prepared.imports, &manifest, predecessor.as_deref())?;
-        }
-        let component =
-            runtime.aot.load(runtime.engine, &prepared.bytes).map_err(Rejected::failed)?;
-        Ok(Compiled {
-            component,
-            hook_names: prepared.hooks,
-            imports: prepared.imports,
-            wasi: prepared.wasi,
-            state_transfer: prepared.state_transfer,
-        })
-    };
-    // A panic of a parser or the compiler ends as a rejection, not in the broker.
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(Rejected::failed(format!("the compiler failed: {error}"))))
-}
-
-fn acceptable(
-    imports: &[String],
-    manifest: &Manifest,
-    predecessor: Option<&[String]>,
-) -> Result<(), Rejected> {
-    if let Some(sentence) = capability::missing_grant(imports, manifest) {
-        let state = PluginState::WaitingForGrant;
-        return Err(Rejected { state, ..Rejected::failed(sentence) });
-    }
-    let asks = predecessor.map(|had| capability::beyond(imports, had)).unwrap_or_default();
-    if asks.is_empty() {
-        return Ok(());
-    }
-    let named = asks.join(", ");
-    let sentence =
-        format!("imports {named}, which the version before it did not: an admin must approve it");
-    let state = PluginState::WaitingForApproval;
-    Err(Rejected { state, asks, ..Rejected::failed(sentence) })
-}
-
-fn link(
-    runtime: &Runtime,
-    compiled: &Compiled,
-    manifest: &Manifest,
-    lent: Arc<Lent>,
-) -> wasmtime::Result<Factory> {
-    let linker = if compiled.wasi { &runtime.linker_with_wasi } else { &runtime.linker };
-    let pre = linker.instantiate_pre(&compiled.component)?;
-    let beside = compiled.state_transfer.then(|| component::STATE_TRANSFER.to_owned());
-    let exports: Vec<String> = compiled.hook_names.iter().cloned().chain(beside).collect();
-    Ok(Factory {
-        indices: Indices::find(&pre, &exports)?,
-        pre,
-        lent,
-        memory_bytes: manifest.limits.memory_bytes,
-        call: Budget { cpu: manifest.limits.cpu, wall: manifest.limits.deadline },
-        message: manifest.transform.budget,
-        making_cpu: manifest.limits.cpu.saturating_mul(INIT_CPU_FACTOR),
-        state_transfer: compiled.state_transfer,
-        handed: None,
-    })
-}
-
-fn imports_verify_password(component: &Component) -> bool {
-    let engine = component.engine();
-    let imports = component.component_type();
-    imports.imports(engine).any(|(name, item)| match item.ty {
-        ComponentItem::ComponentInstance(instance) => {
-            name.starts_with("portcullis:plugin/crypto@")
-                && instance.exports(engine).any(|(function, _)| function == "verify-password")
-        }
-        _ => false,
-    })
-}
-
-/// What the shadow instance showed.
-struct Rehearsed {
-    described: (String, String),
-    told: Told,
-    instance: Instance,
-    making_cpu: Duration,
-}
-
-/// The shadow instance: what fails here never goes live.
-async fn rehearse(factory: Factory) -> Result<Rehearsed, PluginFailure> {
-    let named = |step: &'static str| {
-        move |error: PluginFailure| PluginFailure {
-            kind: error.kind,
-            message: format!("{step}: {}", error.message),
-        }
-    };
-    let making = Budget { cpu: factory.making_cpu, wall: factory.call.wall };
-    let mut instance = factory.raw(making.starting_now()).await.map_err(named("instantiate"))?;
-    let (name, version) =
-        instance.describe(DESCRIBE.starting_now()).await.map_err(named("describe"))?;
-    budget::charge_from_here();
-    instance.arm(making.starting_now());
-    let mut making_cpu = instance.init().await.map_err(named("init"))?;
-    if let Some(handed) = &factory.handed {
-        making_cpu = instance.import_state(handed).await.map_err(named("import-state"))?;
-    }
-    let told = instance.claims(DESCRIBE.starting_now()).await.map_err(named("claims"))?;
-    instance.self_test(SELF_TEST.starting_now()).await.map_err(named("self-test"))?;
-    let printable = crate::failure::printable;
-    let described = (printable(&name), printable(&version));
-    Ok(Rehearsed { described, told, instance, making_cpu })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn making_an_instance_again_may_cost_what_it_did() {
-        let check = |used, expected| {
-            let again = making_cpu_again(Duration::from_millis(50), Duration::from_millis(used));
-            assert_eq!(again, Duration::from_millis(expected));
-        };
-        check(0, 50);
-        check(20, 60);
-        check(499, 500);
-    }
 }

@@ -4,6 +4,7 @@ mod approval;
 mod breaker;
 pub(crate) mod calls;
 mod encodings;
+mod every_import;
 mod folder;
 mod frozen;
 mod golden;

@@ -42,6 +42,29 @@ async fn a_component_is_pushed_and_seen() {
     assert!(!again.stdout.contains(words[2]), "{again:?}");
 }
 
+/// Where signatures are required, the one beside the file goes with it.
+#[tokio::test]
+async fn a_signature_goes_with_its_component() {
+    let folder = Folder::new();
+    let key = folder.path("key");
+    let key = key.to_str().expect("UTF-8");
+    run(portcullis(&["plugin", "keygen", key]), b"").await.expect_code(0);
+    let table = "[plugins]\nrequire_signature = true\ntrusted_keys = [\"key.pub\"]\n";
+    let config = fs::read_to_string(folder.config()).expect("the configuration");
+    folder.write("portcullis.toml", config.replace("[plugins]\n", table));
+    let program = Program::start_unready(&folder.config()).await;
+    let file = folder.path("gate.wasm");
+    fs::write(&file, bundled("deny-all")).expect("a file");
+    let file = file.to_str().expect("UTF-8");
+    let push = || plugin(&program, &folder, &["push", file]);
+    let refused = run(push(), b"").await.expect_code(1);
+    assert!(refused.stderr.contains("has no gate.sig"), "{refused:?}");
+    run(portcullis(&["plugin", "sign", file, "--key", key]), b"").await.expect_code(0);
+    run(push(), b"").await.expect_code(0);
+    let signature = fs::read(folder.path("gate.sig")).expect("a signature");
+    assert_eq!(fs::read(folder.path("plugins/gate.sig")).expect("stored"), signature);
+}
+
 #[tokio::test]
 async fn what_cannot_be_pushed_says_why() {
     let folder = Folder::new();

@@ -269,7 +269,8 @@ impl PluginManager for FakePlugins {
     }
 
     fn upload(&self, plugin: UploadedPlugin) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
-        let what = format!("upload {} bytes as", plugin.wasm.len());
+        let signed = plugin.signature.map(|text| format!(" signed {text:?}")).unwrap_or_default();
+        let what = format!("upload {} bytes{signed} as", plugin.wasm.len());
         self.change(&what, &plugin.name)
     }
 

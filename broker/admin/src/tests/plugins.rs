@@ -6,6 +6,7 @@ use axum::{
     body::Body,
     http::{Request, StatusCode, header},
 };
+use base64::{Engine, prelude::BASE64_STANDARD};
 use telemetry::events;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
@@ -75,6 +76,27 @@ async fn changes_reach_the_manager() {
             "upload 7 bytes as x_1"
         ]
     );
+}
+
+#[tokio::test]
+async fn a_component_brings_its_signature() {
+    let fakes = Fakes::new();
+    let upload = async |signature: String| {
+        let put = request("PUT", "/api/v1/plugins/x")
+            .header(header::CONTENT_TYPE, "application/wasm")
+            .header("Portcullis-Signature", signature)
+            .body(Body::from("wasm"))
+            .unwrap();
+        send(&router(&fakes), put).await
+    };
+    let reply = upload(BASE64_STANDARD.encode("ed25519 a b\n")).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let large = BASE64_STANDARD.encode("x".repeat(16 * 1024 + 1));
+    for bad in ["no base64", &BASE64_STANDARD.encode([0xff]), &large] {
+        let problem = upload(bad.to_owned()).await.problem(400, "invalid_request");
+        assert!(problem["detail"].as_str().unwrap().starts_with("Portcullis-Signature: "));
+    }
+    assert_eq!(fakes.asked(), ["upload 4 bytes signed \"ed25519 a b\\n\" as x"]);
 }
 
 #[tokio::test]

@@ -16,14 +16,14 @@ const EVERYBODY_EVERY: Duration = Duration::from_secs(1);
 
 impl Host for State {
     fn invalidate_client(&mut self, client_id: String) -> wasmtime::Result<()> {
-        if !self.lent.shadow {
+        if self.may_take_back()? {
             self.lent.runtime.invalidate(Whose::Client(&client_id));
         }
         Ok(())
     }
 
     fn invalidate_principal(&mut self, principal: String) -> wasmtime::Result<()> {
-        if !self.lent.shadow {
+        if self.may_take_back()? {
             self.lent.runtime.invalidate(Whose::Principal(&principal));
         }
         Ok(())
@@ -31,7 +31,7 @@ impl Host for State {
 
     fn invalidate_all(&mut self) -> wasmtime::Result<()> {
         let runtime = &self.lent.runtime;
-        if !self.lent.shadow
+        if self.may_take_back()?
             && let Some(wait) = runtime.everybody.wait(Instant::now())
         {
             let runtime = Arc::clone(runtime);
@@ -42,6 +42,16 @@ impl Host for State {
             });
         }
         Ok(())
+    }
+}
+
+impl State {
+    /// Whoever was not granted it is not loaded; who gets here all the same is stopped.
+    fn may_take_back(&self) -> wasmtime::Result<bool> {
+        match self.lent.grants.cache_control {
+            true => Ok(!self.lent.shadow),
+            false => Err(wasmtime::Error::msg("cache-control is not granted")),
+        }
     }
 }
 

@@ -4,7 +4,11 @@ use std::{collections::VecDeque, sync::Arc};
 
 use access::PluginFailure;
 
-use super::{DESCRIBED, Factory, SELF_TEST, compile, lent, link, sha256};
+use super::{
+    build::{DESCRIBED, SELF_TEST, compile, lent, link},
+    factory::Factory,
+    sha256,
+};
 use crate::{instance::Call, manifest::Manifest, recording::Note, runtime::Runtime};
 
 /// A component that answers recorded questions.

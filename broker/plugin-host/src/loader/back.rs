@@ -1,5 +1,7 @@
 //! Going back: an earlier version takes the place of the files in the folder, because an admin asks
 //! for it, because the newer one fails in its probation, or because it does not load at the start.
+//! And staying: the version that answers because the one in the folder does not load is built again
+//! when its `[files]` change, so that nobody keeps what was taken from him there.
 //!
 //! What is kept serves only as far as it is still allowed (`Places::revive`). It stays until the
 //! files in the folder change; what they are is remembered over a restart, unless the start itself
@@ -41,6 +43,14 @@ pub(super) enum Which {
     /// The newest proven one that was live with the manifest that is there; none of these, which
     /// were tried.
     LastGood(BTreeSet<String>),
+    /// This one, which answers now, with what its files are today.
+    Live(String),
+}
+
+impl Want {
+    fn stays(&self) -> bool {
+        matches!(self.which, Which::Live(_))
+    }
 }
 
 /// A version that was found.
@@ -94,7 +104,7 @@ fn look(
 fn candidates(list: Vec<Kept>, which: &Which, today: &Version) -> Result<Vec<Kept>, String> {
     let was_live = |record: &Kept| record.came >= Came::Live;
     let mut found: Vec<Kept> = match which {
-        Which::This(version) => {
+        Which::This(version) | Which::Live(version) => {
             list.into_iter().filter(|record| record.version == *version).collect()
         }
         Which::Before(live) => {
@@ -167,6 +177,20 @@ impl Loader {
         self.go_back(name, Want { which, because: held.because, why });
     }
 
+    /// The files in the folder did not load, so that what answers stays.
+    pub(super) fn stay(&mut self, name: &str) {
+        let Some(entry) = self.entries.get(name) else { return self.finish(name) };
+        let live = entry.generation().map(|live| live.version.clone());
+        match (entry.held.clone(), live) {
+            (_, None) => self.finish(name),
+            (Some(held), _) => self.hold_on(name, &held),
+            (None, Some(version)) => {
+                let (which, because) = (Which::Live(version), HeldBecause::Start);
+                self.go_back(name, Want { which, because, why: String::new() });
+            }
+        }
+    }
+
     pub(super) fn kept_was_read(&mut self, name: &str, found: Result<Box<Back>, String>) {
         let Back { revived, over } = match found {
             Ok(back) => *back,
@@ -176,8 +200,12 @@ impl Loader {
         let (Some(entry), Some(job)) = (self.entries.get(name), self.jobs.get(name)) else {
             return self.finish(name);
         };
-        job.over = Some((over, stamp));
         let live = entry.generation();
+        let stays = job.want.as_ref().is_some_and(Want::stays);
+        if stays && live.is_none_or(|live| live.id == contents.id) {
+            return self.finish(name);
+        }
+        job.over = Some((over, stamp));
         contents.heir_of = live.cloned();
         let plan = jobs::Plan {
             same: live.filter(|live| live.id == contents.id).map(Arc::clone),
@@ -195,7 +223,9 @@ impl Loader {
             Err(rejected) => {
                 let version = built.version;
                 let sentence = format!("version {}: {}", short(&version), rejected.sentence);
-                if let Some(entry) = self.entries.get_mut(name) {
+                let stays =
+                    self.jobs.get(name).and_then(|job| job.want.as_ref()).is_some_and(Want::stays);
+                if let Some(entry) = self.entries.get_mut(name).filter(|_| !stays) {
                     entry.tried.insert(version);
                 }
                 return self.cannot_go_back(name, &sentence);
@@ -207,6 +237,14 @@ impl Loader {
         else {
             return;
         };
+        if want.stays() {
+            entry.stays_with(generation, &stamp);
+            tracing::info!(plugin = name, "what answers read its files again");
+            return job.answers.into_iter().for_each(|answer| {
+                let verdict = self.verdict(name);
+                self.answer(answer, verdict);
+            });
+        }
         let version = generation.version.clone();
         let held = Held { version, over, because: want.because };
         if entry.goes_back(generation, held, want.why.clone(), &stamp) {
@@ -232,6 +270,10 @@ impl Loader {
     fn cannot_go_back(&mut self, name: &str, sentence: &str) {
         let Some(job) = self.jobs.get(name) else { return };
         let because = job.want.as_ref().map(|want| want.because);
+        if job.want.as_ref().is_some_and(Want::stays) {
+            tracing::warn!(plugin = name, sentence, "what answers cannot read its files again");
+            return self.finish(name);
+        }
         let Some(entry) = self.entries.get_mut(name) else { return self.finish(name) };
         if because == Some(HeldBecause::Start) {
             tracing::info!(plugin = name, sentence, "no earlier version can answer instead");

@@ -274,11 +274,22 @@ impl Entry {
             self.retry = None;
         }
         self.held = Some(held);
+        self.names(files);
+        is_new
+    }
+
+    /// What answers stays, and was built again with what its files are now.
+    pub(super) fn stays_with(&mut self, generation: Arc<Generation>, files: &Stamp) {
+        self.takes_over(generation);
+        self.names(files);
+    }
+
+    /// Files beside those that the manifest in the folder names.
+    fn names(&mut self, files: &Stamp) {
         let more = files.paths().filter(|path| !self.targets.iter().any(|known| known == path));
         let more: Vec<PathBuf> = more.map(PathBuf::from).collect();
         self.targets.extend(more);
         self.settled = self.settled.as_ref().map(|settled| settled.and(files));
-        is_new
     }
 
     /// The files are those of the live generation (again).

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use access::PluginState;
+use access::{PluginState, UploadedPlugin};
 use tokio::{
     sync::{Notify, Semaphore},
     task::{self, JoinSet},
@@ -43,7 +43,7 @@ pub(super) enum Source {
     /// The plugin folder.
     Folder,
     /// The API; the manifest is that of the folder.
-    Upload(Arc<Vec<u8>>),
+    Upload(Arc<UploadedPlugin>),
     /// What was kept.
     Kept(Want),
 }
@@ -54,8 +54,8 @@ pub(super) struct Job {
     task: task::Id,
     /// Also what was tried before with the same bytes.
     pub(super) force: bool,
-    /// The component that was sent through the API and is not in the folder yet.
-    pub(super) uploaded: Option<Arc<Vec<u8>>>,
+    /// What was sent through the API and is not in the folder yet.
+    pub(super) uploaded: Option<Arc<UploadedPlugin>>,
     /// It goes back to a version that was kept.
     pub(super) want: Option<Want>,
     /// What lies in the folder instead, and the files of the kept version.
@@ -175,7 +175,7 @@ impl Jobs {
         let (ticket, owned, kept) = (self.tickets, name.to_owned(), self.kept.clone());
         let (uploaded, want) = match source {
             Source::Folder => (None, None),
-            Source::Upload(wasm) => (Some(wasm), None),
+            Source::Upload(uploaded) => (Some(uploaded), None),
             Source::Kept(want) => (None, Some(want)),
         };
         let (bytes, which) = (uploaded.clone(), want.as_ref().map(|want| want.which.clone()));
@@ -208,7 +208,7 @@ impl Jobs {
         };
         job.reading = false;
         let (ticket, superseded) = (job.ticket, Arc::clone(&job.superseded));
-        let store = job.uploaded.clone().map(|wasm| (folder.wasm(name), wasm));
+        let store = job.uploaded.clone().map(|uploaded| (folder.clone(), uploaded));
         let (name, places, kept) = (name.to_owned(), Arc::clone(&self.places), self.kept.clone());
         let task = self.tasks.spawn(async move {
             let place = tokio::select! {
@@ -229,8 +229,8 @@ impl Jobs {
             let waits = |rejected: &Rejected| rejected.state == PluginState::WaitingForApproval;
             // Who approves it finds it in the folder, also after a restart.
             if built.generation.as_ref().err().is_none_or(waits)
-                && let Some((path, wasm)) = store
-                && let Err(error) = stored(path, wasm).await
+                && let Some((folder, uploaded)) = store
+                && let Err(error) = stored(folder, uploaded).await
             {
                 built.generation = Err(Rejected::failed(error));
             }
@@ -252,14 +252,15 @@ impl Jobs {
     }
 }
 
-async fn read(name: &str, uploaded: Option<Arc<Vec<u8>>>, how: HowToRead) -> Result<Found, String> {
+async fn read(
+    name: &str,
+    uploaded: Option<Arc<UploadedPlugin>>,
+    how: HowToRead,
+) -> Result<Found, String> {
     let HowToRead { places, engine, reads_max, pause } = how;
     for read in 1.. {
         let (places, name, uploaded) = (places.clone(), name.to_owned(), uploaded.clone());
-        let look = move || {
-            let uploaded = uploaded.as_ref().map(|wasm| wasm.as_slice());
-            places.read(&name, &engine, uploaded)
-        };
+        let look = move || places.read(&name, &engine, uploaded.as_deref());
         let found = task::spawn_blocking(look).await.map_err(|error| error.to_string())?;
         if read >= reads_max || !matches!(found, Found::Unstable) {
             return Ok(found);
@@ -290,11 +291,16 @@ async fn keep(work: impl FnOnce() -> std::io::Result<()> + Send + 'static, plugi
     }
 }
 
-async fn stored(path: std::path::PathBuf, wasm: Arc<Vec<u8>>) -> Result<(), String> {
-    let shown = path.display().to_string();
-    task::spawn_blocking(move || write_private(&path, &wasm))
-        .await
-        .map_err(|error| error.to_string())
-        .and_then(|written| written.map_err(|error| error.to_string()))
-        .map_err(|error| format!("{shown}: cannot be stored: {error}"))
+/// The signature first: a component without the one it came with would not be loaded.
+async fn stored(folder: Places, uploaded: Arc<UploadedPlugin>) -> Result<(), String> {
+    let store = move || {
+        let UploadedPlugin { name, wasm, signature } = &*uploaded;
+        let signature = signature.as_ref().map(|text| (folder.signature(name), text.as_bytes()));
+        for (path, bytes) in signature.into_iter().chain([(folder.wasm(name), wasm.as_slice())]) {
+            write_private(&path, bytes)
+                .map_err(|error| format!("{}: cannot be stored: {error}", path.display()))?;
+        }
+        Ok(())
+    };
+    task::spawn_blocking(store).await.unwrap_or_else(|error| Err(error.to_string()))
 }

@@ -58,7 +58,7 @@ impl Loader {
                     && matches!(state, Some(PluginState::Disabled | PluginState::Removed));
                 match admitted {
                     Some(manifest) => self.build(name, *reading, manifest),
-                    None => self.finish(name),
+                    None => self.stay(name),
                 }
                 let (manifest, shadow) = if gone { (None, None) } else { shadow };
                 return self.see_shadow(name, manifest, shadow);
@@ -161,18 +161,10 @@ impl Loader {
                     entry.waits_for(&built.version, &rejected);
                 }
                 self.rejected(name, Some(&built.manifest), &rejected);
-                let held = self.entries.get(name).and_then(|entry| entry.held.clone());
-                // Its files may have changed meanwhile.
-                if let Some(held) = held.filter(|_| self.answers_now(name)) {
-                    return self.hold_on(name, &held);
-                }
+                return self.stay(name);
             }
         }
         self.finish(name);
-    }
-
-    fn answers_now(&self, name: &str) -> bool {
-        self.entries.get(name).is_some_and(|entry| entry.generation().is_some())
     }
 
     pub(super) fn went_live(&mut self, name: &str, generation: &Arc<Generation>) {

@@ -100,7 +100,7 @@ impl Loader {
     /// Built from the bytes that were sent and the manifest that is there; stored only when that
     /// worked, so that a restart finds what is live.
     async fn upload(&mut self, plugin: UploadedPlugin, answer: Answer) {
-        let UploadedPlugin { name, wasm } = plugin;
+        let name = plugin.name.clone();
         if !valid_name(&name) {
             let error = format!("name {name:?}: must be 1 to 64 letters, digits, '-' and '_'");
             return self.answer(answer, Err(PluginError::Invalid(error)));
@@ -108,16 +108,17 @@ impl Loader {
         if self.is_uploading(&name) {
             return self.answer(answer, Err(uploading(&name)));
         }
-        let wasm = Arc::new(wasm);
-        let bytes = Arc::clone(&wasm);
-        let looked = tokio::task::spawn_blocking(move || component::prepare(&bytes).map(drop));
+        let uploaded = Arc::new(plugin);
+        let plugin = Arc::clone(&uploaded);
+        let look = move || component::prepare(&plugin.wasm).map(drop);
+        let looked = tokio::task::spawn_blocking(look);
         let looked = looked.await.unwrap_or_else(|error| Err(format!("cannot be read: {error}")));
         if let Err(error) = looked {
             let error = PluginError::Invalid(format!("the component {error}"));
             return self.answer(answer, Err(error));
         }
         let how = self.how_to_read(UNSTABLE_READS_MAX);
-        self.jobs.read(&name, true, jobs::Source::Upload(wasm), how);
+        self.jobs.read(&name, true, jobs::Source::Upload(uploaded), how);
         if let Some(job) = self.jobs.get(&name) {
             job.answers.push(answer);
         }

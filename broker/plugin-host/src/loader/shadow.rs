@@ -111,7 +111,7 @@ impl Loader {
 
     /// `POST .../shadow`.
     pub(super) async fn upload_shadow(&mut self, plugin: UploadedPlugin, answer: Answer) {
-        let UploadedPlugin { name, wasm } = plugin;
+        let UploadedPlugin { name, wasm, signature } = plugin;
         let Some(entry) = self.entries.get(&name) else {
             return self.answer(answer, Err(PluginError::NotFound(name)));
         };
@@ -124,7 +124,12 @@ impl Loader {
         let store = move || {
             component::prepare(&wasm)
                 .map_err(|error| PluginError::Invalid(format!("the component {error}")))?;
-            remove(&places.shadow_signature(&plugin))
+            let path = places.shadow_signature(&plugin);
+            let signed = match &signature {
+                Some(signature) => write_private(&path, signature.as_bytes()),
+                None => remove(&path),
+            };
+            signed
                 .and_then(|()| write_private(&places.shadow(&plugin), &wasm))
                 .map_err(|error| PluginError::Internal(format!("it cannot be stored: {error}")))
         };

@@ -1,10 +1,11 @@
 //! What the configuration and the admin API can do with plugins.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use access::{PluginError, PluginManager, PluginState, UploadedPlugin};
 
 use super::{folder::Bench, guest::Guest};
+use crate::{Signed, Trust};
 
 #[tokio::test]
 async fn require_manifest() {
@@ -17,6 +18,41 @@ async fn require_manifest() {
     assert!(bench.principal().await.is_err());
     bench.write("p.toml", "");
     bench.until_state("p", PluginState::Live).await;
+}
+
+/// The signature that is sent with a component stands for the one in the folder.
+#[tokio::test]
+async fn uploads_are_judged_by_the_signature_they_bring() {
+    let (private, public) = crate::new_key().unwrap();
+    let mut bench = Bench::new();
+    let mut config = bench.config();
+    config.trust = Arc::new(Trust::new(&[public], true, BTreeMap::new()).unwrap());
+    bench.start_with(config).await;
+    let signature = |name: &str, wasm: &[u8]| {
+        crate::sign(&private, Signed { name, wasm, manifest: None }).unwrap()
+    };
+    let wasm = Guest::allow_as("p").component();
+    let upload = async |name: &str, signature: Option<String>| {
+        let plugin = UploadedPlugin { name: name.to_owned(), wasm: wasm.clone(), signature };
+        bench.host().upload(plugin).await
+    };
+    let error = upload("p", None).await.unwrap_err().to_string();
+    assert!(error.contains("has no p.sig"), "{error}");
+    let of_another = Some(signature("q", &wasm));
+    let error = upload("p", of_another).await.unwrap_err().to_string();
+    assert!(error.contains("is not one of this component"), "{error}");
+    assert!(!bench.path("p.sig").exists() && !bench.path("p.wasm").exists());
+    let good = signature("p", &wasm);
+    assert_eq!(upload("p", Some(good.clone())).await.unwrap().state, PluginState::Live);
+    assert_eq!(fs::read_to_string(bench.path("p.sig")).unwrap(), good);
+    assert_eq!(upload("p", None).await.unwrap().state, PluginState::Live, "it lies there now");
+    // The one of the next version takes its place.
+    let wasm = Guest::allow_as("next").component();
+    let next = Some(signature("p", &wasm));
+    let plugin = UploadedPlugin { name: "p".to_owned(), wasm, signature: next.clone() };
+    assert_eq!(bench.host().upload(plugin).await.unwrap().state, PluginState::Live);
+    assert_eq!(fs::read_to_string(bench.path("p.sig")).ok(), next);
+    assert_eq!(bench.principal().await.unwrap(), "next");
 }
 
 #[tokio::test]
@@ -58,7 +94,8 @@ async fn disabling_outlives_a_restart() {
 async fn uploads() {
     let mut bench = Bench::new();
     bench.start().await;
-    let upload = |name: &str, wasm: Vec<u8>| UploadedPlugin { name: name.to_owned(), wasm };
+    let upload =
+        |name: &str, wasm: Vec<u8>| UploadedPlugin { name: name.to_owned(), wasm, signature: None };
     let host = bench.host();
     let info = host.upload(upload("p", Guest::allow_as("p").module())).await.unwrap();
     assert_eq!((info.state, info.generations), (PluginState::Live, 1));
@@ -91,6 +128,7 @@ async fn an_upload_that_fails_leaves_the_folder_as_it_was() {
     let bad = |name: &str| UploadedPlugin {
         name: name.to_owned(),
         wasm: Guest::allow().init_refuses().component(),
+        signature: None,
     };
     for name in ["p", "new"] {
         let error = bench.host().upload(bad(name)).await.unwrap_err();
@@ -110,7 +148,7 @@ async fn an_upload_does_not_undo_what_happened_meanwhile() {
     bench.write("p.wasm", Guest::allow_as("old").component());
     bench.start().await;
     let wasm = Guest::allow_as("new").component();
-    let upload = UploadedPlugin { name: "p".to_owned(), wasm };
+    let upload = UploadedPlugin { name: "p".to_owned(), wasm, signature: None };
     let (uploaded, disabled) = tokio::join!(bench.host().upload(upload), bench.host().disable("p"));
     assert_eq!(disabled.unwrap().state, PluginState::Disabled);
     assert_eq!(uploaded.unwrap().state, PluginState::Disabled);

@@ -96,6 +96,36 @@ async fn an_earlier_version_reads_the_files_of_today() {
     assert_eq!(bench.rolled_back(HeldBecause::Asked), 1);
 }
 
+/// A component that does not load must not freeze a list from which somebody was struck.
+#[tokio::test]
+async fn what_answers_reads_its_files_again_while_a_newer_component_is_bad() {
+    let mut bench = Bench::new();
+    bench.write("p.wasm", reads_file("one").component());
+    bench.write("p.toml", "[files]\nnope = \"data.txt\"\n");
+    bench.write("data.txt", "1");
+    bench.start().await;
+    bench.write("p.wasm", "nonsense");
+    bench.until_state("p", PluginState::LiveOld).await;
+    let first = bench.info("p");
+    assert_eq!((first.generations, bench.held()), (1, None));
+    bench.write("data.txt", "2");
+    bench.until("new files", |bench| bench.info("p").generation != first.generation).await;
+    let info = bench.info("p");
+    assert_eq!((info.state, info.generations), (PluginState::LiveOld, 2));
+    assert_eq!((bench.held(), bench.rolled_back(HeldBecause::Start)), (None, 0));
+    assert_eq!(bench.principal().await.unwrap(), "one");
+    // So does one that is too bad to be read, and a manifest that is.
+    bench.write("p.toml", "nonsense");
+    bench
+        .until("noticed", |bench| bench.info("p").error.is_some_and(|it| it.contains("p.toml")))
+        .await;
+    assert_eq!(bench.principal().await.unwrap(), "one");
+    bench.write("p.toml", "[files]\nnope = \"data.txt\"\n");
+    bench.write("p.wasm", reads_file("two").component());
+    bench.until_state("p", PluginState::Live).await;
+    assert_eq!(bench.principal().await.unwrap(), "two");
+}
+
 #[tokio::test]
 async fn an_earlier_version_gets_no_more_than_todays_manifest_grants() {
     let mut bench = Bench::new();
@@ -252,6 +282,7 @@ async fn an_upload_ends_a_hold() {
     let upload = |name: &str| UploadedPlugin {
         name: "p".to_owned(),
         wasm: Guest::allow_as(name).component(),
+        signature: None,
     };
     bench.host().upload(upload("two")).await.unwrap();
     bench.host().rollback("p").await.unwrap();

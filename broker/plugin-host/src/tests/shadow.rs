@@ -33,7 +33,7 @@ async fn started() -> Bench {
 }
 
 fn candidate(guest: &Guest) -> UploadedPlugin {
-    UploadedPlugin { name: "p".to_owned(), wasm: guest.component() }
+    UploadedPlugin { name: "p".to_owned(), wasm: guest.component(), signature: None }
 }
 
 #[tokio::test]
@@ -95,7 +95,8 @@ async fn a_candidate_that_fails_harms_nobody() {
     assert!(report.last[0].lines.iter().any(|line| line.contains("\"trap\"")), "{report:?}");
     let info = bench.info("p");
     assert_eq!((info.failures, info.breaker.opened), (0, 0));
-    let unknown = UploadedPlugin { name: "q".to_owned(), wasm: Guest::allow().component() };
+    let unknown =
+        UploadedPlugin { name: "q".to_owned(), wasm: Guest::allow().component(), signature: None };
     let error = bench.host().shadow(unknown).await.unwrap_err();
     assert_eq!(error, PluginError::NotFound("q".to_owned()));
 }

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Request, StatusCode, Uri,
@@ -27,6 +28,8 @@ const TOKEN_BYTES_MAX: u64 = 1024;
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// The broker compiles what is uploaded, and gives up on that after a minute.
 const ANSWER_WITHIN: Duration = Duration::from_secs(90);
+/// Header with what `NAME.sig` says, in base64.
+const SIGNATURE: &str = "Portcullis-Signature";
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Which broker, and how to be let in.
@@ -36,6 +39,13 @@ pub(crate) struct Broker {
     pub(crate) url: String,
     /// File with the token.
     pub(crate) token_file: PathBuf,
+}
+
+/// What is pushed.
+struct Component {
+    wasm: Vec<u8>,
+    /// `NAME.sig` that lies beside it.
+    signature: Option<Vec<u8>>,
 }
 
 /// Prints a line for each plugin.
@@ -52,7 +62,8 @@ pub(crate) async fn list(broker: &Broker) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Stores a component under `name`, or the name of its file, and waits until it is live.
+/// Stores a component under `name`, or the name of its file, with the signature that lies beside it, and
+/// waits until it is live.
 pub(crate) async fn push(
     broker: &Broker,
     file: &Path,
@@ -65,10 +76,14 @@ pub(crate) async fn push(
         let what = format!("{name:?} is no name, allowed: 1 to 64 letters, digits, '-' and '_'");
         return Err(Failure::Usage(format!("{what}; --name NAME gives it another one")));
     }
-    let wasm =
-        fs::read(file).map_err(|error| Failure::Refused(format!("{}: {error}", file.display())))?;
+    let read = |path: &Path| {
+        fs::read(path).map_err(|error| Failure::Refused(format!("{}: {error}", path.display())))
+    };
+    let wasm = read(file)?;
+    let signature = file.with_extension("sig");
+    let signature = signature.exists().then(|| read(&signature)).transpose()?;
     let path = format!("/api/v1/plugins/{name}");
-    let plugin = broker.ask("PUT", &path, Some(wasm)).await?;
+    let plugin = broker.ask("PUT", &path, Some(Component { wasm, signature })).await?;
     println!("{}", line(&plugin));
     Ok(())
 }
@@ -99,7 +114,12 @@ fn strange(what: &str) -> Failure {
 
 impl Broker {
     /// Sends a request; anything but success is what the broker says is wrong.
-    async fn ask(&self, method: &str, path: &str, wasm: Option<Vec<u8>>) -> Result<Value, Failure> {
+    async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        component: Option<Component>,
+    ) -> Result<Value, Failure> {
         let authority = self.authority()?;
         let token = self.token()?;
         let at = |error: &dyn std::fmt::Display| Failure::Refused(format!("{}: {error}", self.url));
@@ -111,10 +131,15 @@ impl Broker {
         value.set_sensitive(true);
         let mut request = Request::builder().method(method).uri(path).header(HOST, &*authority);
         request = request.header(AUTHORIZATION, value);
-        if wasm.is_some() {
+        let mut body = Bytes::new();
+        if let Some(Component { wasm, signature }) = component {
             request = request.header(CONTENT_TYPE, "application/wasm");
+            if let Some(signature) = signature {
+                request = request.header(SIGNATURE, BASE64_STANDARD.encode(signature));
+            }
+            body = Bytes::from(wasm);
         }
-        let body = Full::new(Bytes::from(wasm.unwrap_or_default()));
+        let body = Full::new(body);
         let request = request.body(body).map_err(|error| at(&error))?;
         let answer = tokio::time::timeout(ANSWER_WITHIN, exchange(stream, request)).await;
         let (status, body) = answer.map_err(|_| at(&"no answer in time"))?.map_err(|it| at(&it))?;
