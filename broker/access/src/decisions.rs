@@ -1,6 +1,7 @@
 //! Which decisions were made lately, and the name that each has in logs, in the API and in recordings.
 //!
-//! Three lists: who was let in, who was refused, and operations. A flood of one kind does not wash the others away.
+//! Three lists: who was let in, who was refused, and operations. A flood of one kind does not wash the others away, and costs
+//! no more than what a second of it leaves behind: the rest is not recorded, and of it only refusals are kept.
 //! Knows nothing of how decisions are made.
 
 use std::{
@@ -127,8 +128,8 @@ pub trait Recording: Send + Sync + fmt::Debug {
 #[derive(Debug)]
 pub struct Making {
     id: DecisionId,
-    /// It will be kept, so that it is worth recording.
-    is_kept: bool,
+    /// There was room in its second: what it is made of is recorded, and it is kept whatever comes of it.
+    is_recorded: bool,
     recordings: Mutex<Vec<Arc<dyn Recording>>>,
 }
 
@@ -136,6 +137,11 @@ impl Making {
     /// Its name.
     pub fn id(&self) -> DecisionId {
         self.id
+    }
+
+    /// Whether there is room for what it is made of.
+    pub fn is_recorded(&self) -> bool {
+        self.is_recorded
     }
 
     /// Adds what a plugin was asked and answered.
@@ -155,6 +161,9 @@ pub struct Decisions {
     next: AtomicU64,
     /// Of each list.
     most: AtomicUsize,
+    per_second: AtomicU64,
+    /// Microseconds of the clock up to which the recorded ones take all room.
+    taken_until: AtomicU64,
     permitted: Mutex<Latest>,
     refused: Mutex<Latest>,
     operations: Mutex<Latest>,
@@ -179,12 +188,17 @@ impl Latest {
 const BYTES_MOST: usize = 8 << 20;
 /// Decisions of each kind that are kept unless [`Decisions::keep`] says otherwise.
 const MOST: usize = 512;
+/// Decisions that are recorded in a second, and at once after a rest, unless [`Decisions::record_per_second`] says otherwise.
+const PER_SECOND: u64 = 500;
+const SECOND: u64 = 1_000_000;
 
 impl Default for Decisions {
     fn default() -> Self {
         Self {
             next: AtomicU64::new(1),
             most: AtomicUsize::new(MOST),
+            per_second: AtomicU64::new(PER_SECOND),
+            taken_until: AtomicU64::new(0),
             permitted: Mutex::default(),
             refused: Mutex::default(),
             operations: Mutex::default(),
@@ -203,10 +217,26 @@ impl Decisions {
         self.most.store(most, Ordering::Relaxed);
     }
 
-    /// Begins one.
-    pub fn begin(&self) -> Arc<Making> {
+    /// How many are recorded in a second, at least 1.
+    pub fn record_per_second(&self, per_second: u32) {
+        self.per_second.store(per_second.max(1).into(), Ordering::Relaxed);
+    }
+
+    /// Begins one. `now` = time on a clock that never goes back.
+    pub fn begin(&self, now: Duration) -> Arc<Making> {
         let id = DecisionId(self.next.fetch_add(1, Ordering::Relaxed));
-        Arc::new(Making { id, is_kept: self.are_kept(), recordings: Mutex::default() })
+        let is_recorded = self.are_kept() && self.takes_room(now);
+        Arc::new(Making { id, is_recorded, recordings: Mutex::default() })
+    }
+
+    fn takes_room(&self, now: Duration) -> bool {
+        let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+        let each = (SECOND / self.per_second.load(Ordering::Relaxed)).max(1);
+        let taken = self.taken_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |until| {
+            let until = until.max(now);
+            (until - now < SECOND).then(|| until.saturating_add(each))
+        });
+        taken.is_ok()
     }
 
     /// Whether any is kept.
@@ -275,9 +305,9 @@ thread_local! {
 }
 
 /// The decision that is being made here, for those who record what it was made of; `None` also when it
-/// will not be kept.
+/// is not recorded.
 pub fn current_decision() -> Option<Arc<Making>> {
-    CURRENT.with_borrow(|making| making.clone().filter(|making| making.is_kept))
+    CURRENT.with_borrow(|making| making.clone().filter(|making| making.is_recorded))
 }
 
 /// Runs a part of a decision: while it runs, [`current_decision`] is that.

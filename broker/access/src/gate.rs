@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 
 use crate::{
     About, Chain, Connection, Credentials, Decision, Decisions, Event, EventKinds, EventSink,
-    LinkReport, Login, MessageHooks, Opening, Permissions, Refusal, Subject, Whose,
+    LinkReport, Login, Making, MessageHooks, Opening, Permissions, Refusal, Subject, Whose,
     chain::{
         admin::authenticate_admin,
         answers::Answers,
@@ -191,7 +191,7 @@ impl Gate {
     /// the identity is the user, its groups are roles. `now_unix` = seconds since 1970.
     pub async fn admit_admin(&self, login: &Login, now_unix: u64) -> Decision {
         let chain = self.admin.load_full();
-        let (making, begun) = (self.decisions.begin(), (self.clock)());
+        let (making, begun) = self.begin_decision();
         let mut stopwatch = Stopwatch::start(self.clock);
         let asking = authenticate_admin(&chain, login, (&mut stopwatch, now_unix));
         let mut decision = deciding(&making, asking).await;
@@ -212,9 +212,20 @@ impl Gate {
         decision
     }
 
-    /// The latest decisions, and names for those that are made elsewhere.
+    /// The latest decisions.
     pub fn decisions(&self) -> &Decisions {
         &self.decisions
+    }
+
+    /// Begins a decision, on the clock of the gate.
+    pub(crate) fn begin_decision(&self) -> (Arc<Making>, Duration) {
+        let now = (self.clock)();
+        (self.decisions.begin(now), now)
+    }
+
+    /// A name and room for a decision that is made elsewhere.
+    pub fn making(&self) -> Arc<Making> {
+        self.begin_decision().0
     }
 
     /// Who tells plugins what happens; the first one stays.
@@ -289,7 +300,7 @@ impl Gate {
         now_unix: u64,
     ) -> (Result<Authenticated, Refusal>, Vec<LinkReport>) {
         let (in_force, generation) = self.snapshot(&connection.listener);
-        let (making, begun) = (self.decisions.begin(), (self.clock)());
+        let (making, begun) = self.begin_decision();
         let mut stopwatch = Stopwatch::start(self.clock);
         let deciding = deciding(&making, async {
             let time = (&mut stopwatch, now_unix);
@@ -343,7 +354,7 @@ impl Gate {
         opening: Opening,
     ) -> (Progress, Vec<LinkReport>) {
         let (in_force, generation) = self.snapshot(&client.connection.listener);
-        let (making, begun) = (self.decisions.begin(), (self.clock)());
+        let (making, begun) = self.begin_decision();
         let again = opening.principal.is_some();
         let deciding = deciding(&making, async {
             let mut stopwatch = Stopwatch::start(self.clock);
@@ -369,7 +380,7 @@ impl Gate {
         user_properties: Vec<(String, String)>,
     ) -> (Progress, Vec<LinkReport>) {
         let (in_force, generation) = self.snapshot(&client.connection.listener);
-        let (making, begun) = (self.decisions.begin(), (self.clock)());
+        let (making, begun) = self.begin_decision();
         let again = exchange.0.is_again();
         let deciding = deciding(&making, async {
             let mut stopwatch = Stopwatch::start(self.clock);
@@ -420,7 +431,7 @@ impl Gate {
     ) -> (Result<Authenticated, Refusal>, Vec<LinkReport>) {
         let taken_back = self.taken_back();
         let (in_force, generation) = self.snapshot(&client.subject.listener);
-        let (making, begun) = (self.decisions.begin(), (self.clock)());
+        let (making, begun) = self.begin_decision();
         let mut stopwatch = Stopwatch::start(self.clock);
         let (mut result, walk) = in_force.authorize(&client.subject, &mut stopwatch).await;
         if let Err(refusal) = &mut result {

@@ -86,7 +86,8 @@ pub(crate) enum Work {
 /// An instance. After any failure that is not the plugin's own word it must be dropped.
 pub(crate) struct Instance {
     store: Store<State>,
-    exports: Exports,
+    /// Boxed: an instance is moved with each call, and this is most of it.
+    exports: Box<Exports>,
     born: Instant,
     /// When it was last parked.
     pub(crate) parked: Instant,
@@ -120,7 +121,7 @@ impl Instance {
         store.set_epoch_deadline(1);
         match Self::link(&mut store, pre, indices).await {
             Ok(exports) => {
-                let born = Instant::now();
+                let (exports, born) = (Box::new(exports), Instant::now());
                 Ok(Self { store, exports, born, parked: born, calls: 0, init: None })
             }
             Err(error) => {

@@ -33,7 +33,7 @@ pub(crate) use self::{
     limits::Limits,
     listeners::{Chain, Listener},
     problem::{Problem, Problems},
-    services::{Admin, Plugins},
+    services::{Admin, DecisionsConfig, Plugins},
     sources::given,
     store::Store,
 };
@@ -65,7 +65,7 @@ pub(crate) struct Config {
     /// What the broker publishes about itself.
     pub(crate) sys: SysConfig,
     /// Decisions that are kept, of each kind.
-    pub(crate) decisions: usize,
+    pub(crate) decisions: DecisionsConfig,
     /// Secrets, keys and token verifiers for plugins.
     pub(crate) sources: Sources,
 }

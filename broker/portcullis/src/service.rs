@@ -50,7 +50,7 @@ impl Service {
         let (store, kept) = open_store(&config.store).await?;
         let metrics = Metrics::new();
         let gate = Arc::new(Gate::new(since_start));
-        gate.decisions().keep(config.decisions);
+        keep_decisions(&gate, config.decisions);
         gate.decisions().number_from(first_decision());
         let plugin_metrics = metrics.plugins.clone();
         let host = plugin_host::Config { plugin_metrics, ..plugin_host_config(&config) };
@@ -116,7 +116,7 @@ impl Service {
         // Not `new` itself: a listener that it removes or renames stays bound under its old name
         // until a restart, and must not lose its own chain for the default one.
         self.config = self.config.with_live_part_of(new);
-        self.gate.decisions().keep(self.config.decisions);
+        keep_decisions(&self.gate, self.config.decisions);
         self.broker.reconfigure(live_config(&self.config, self.descriptors));
         let plugins = plugin_host_config(&self.config);
         self.plugins.set_chains(plugins.chain, plugins.listener_chains, plugins.admin_chain).await;
@@ -208,6 +208,16 @@ fn plugin_host_config(config: &Config) -> plugin_host::Config {
         sources: config.sources.clone(),
         ..plugin_host::Config::new(&config.plugins.dir.value, &config.data_dir)
     }
+}
+
+fn keep_decisions(gate: &Gate, DecisionsConfig { keep, per_second }: DecisionsConfig) {
+    gate.decisions().keep(keep);
+    gate.decisions().record_per_second(per_second);
+}
+
+fn keep_decisions(gate: &Gate, DecisionsConfig { keep, per_second }: DecisionsConfig) {
+    gate.decisions().keep(keep);
+    gate.decisions().record_per_second(per_second);
 }
 
 /// Names of decisions go on where no earlier process can have come to: that made fewer than a million a

@@ -180,7 +180,7 @@ async fn permit(
 
 /// Asks the operation authorizers, and keeps what they said among the decisions.
 async fn rule(core: &Core, authenticated: &Authenticated, operation: &Operation) -> Ruled {
-    let making = core.gate.decisions().begin();
+    let making = core.gate.making();
     let asking = authenticated.hooks().rule(authenticated.subject(), operation);
     let ruled = access::deciding(&making, asking).await;
     let about = match operation.clone() {

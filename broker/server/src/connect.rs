@@ -278,10 +278,10 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
     let mut connack = encode_connack(answer, &first.connect).ok_or(Refused::NoRoomForConnAck)?;
     let client_id = &authenticated.subject().client_id;
     let touches_kept = || core.sessions.get(client_id).is_some_and(|old| old.key.is_some());
-    if (expiry > 0 || touches_kept())
-        && let Some(unavailable) = core.store().and_then(|store| store.check().err())
+    if let Some(store) = core.store()
+        && (expiry > 0 || touches_kept())
     {
-        return Err(Refused::Store(unavailable));
+        store.check().map_err(Refused::Store)?;
     }
     let opened = open_session(arrival, &first.connect, &mut authenticated, (will, expiry), &live);
     let opened = opened.await?;

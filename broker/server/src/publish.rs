@@ -309,7 +309,7 @@ impl Connection {
             let request = PublishRequest { topic, qos, retain };
             let rules = self.authenticated.permissions().explain_publish(request);
             let about = About::Publish { topic: topic.to_owned(), qos, retain };
-            let (making, why) = (gate.decisions().begin(), (Some(denied), rules));
+            let (making, why) = (gate.making(), (Some(denied), rules));
             let at_unix = self.core.now_unix();
             gate.note_operation(&making, &self.authenticated, about, why, at_unix);
         }

@@ -89,7 +89,7 @@ impl Connection {
                 let (gate, about) =
                     (&self.core.gate, About::Subscribe { filter: text.clone(), qos: asked.qos });
                 let why = (Some(&denied), permissions.explain_subscribe(asked));
-                let (making, at_unix) = (gate.decisions().begin(), self.core.now_unix());
+                let (making, at_unix) = (gate.making(), self.core.now_unix());
                 gate.note_operation(&making, &self.authenticated, about, why, at_unix);
             }
             denied.reason_code()

@@ -118,7 +118,7 @@ async fn plugin_check_says_what_a_manifest_must_grant() {
 }
 
 /// Used, refused, misnamed, read again: what is secret is in no line of the log and in no answer of
-/// the admin API.
+/// the admin API, decisions and recordings among them; nor is a password.
 #[tokio::test]
 async fn no_secret_is_told() {
     let database = NO_DATABASE.replace("sqlite:/nonexistent", "postgres://app@127.0.0.1:1/users");
@@ -128,7 +128,7 @@ async fn no_secret_is_told() {
     asked.check("secrets.names", "", "hmac-key").await;
     asked.check("secrets.reveal", "hmac-key", "NotRevealed(").await;
     asked.check("secrets.reveal", "other", "Unknown(").await;
-    asked.check("keys.hmac", "hmac-key\ndata", "").await;
+    asked.check("keys.hmac", "hmac-key\nhush-hush-password", "").await;
     asked.check("jwt.verify", "idp\na.b.c", "Refused(").await;
     asked.check("sql.query", "users\nSELECT 1", "Unavailable(").await;
     asked.check("ldap.search", "corp\ndc=x\n(cn=a)", "Unavailable(").await;

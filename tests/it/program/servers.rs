@@ -160,6 +160,15 @@ impl Asked {
             let path = path.replace("{name}", "lent").replace("{client_id}", "asker");
             told.push_str(&api.get(&path).await.body);
         }
+        let list = api.get("/api/v1/decisions?limit=100").await.expect(200).json();
+        let decisions = list["decisions"].as_array().expect("decisions");
+        assert!(!decisions.is_empty(), "nothing was decided");
+        for decision in decisions {
+            let path = format!("/api/v1/decisions/{}", decision["id"].as_str().expect("an id"));
+            told.push_str(&api.get(&path).await.expect(200).body);
+            told.push_str(&api.get(&format!("{path}/recording")).await.body);
+        }
+        assert!(told.contains("\"secret\""), "no recording is among it");
         let plugins: Value = api.get("/api/v1/plugins").await.expect(200).json();
         assert_eq!(plugins["plugins"][0]["name"], "lent", "what was looked at is empty");
         told

@@ -33,9 +33,9 @@ fn a_name_is_read_back() {
 fn a_flood_of_refusals_leaves_what_was_permitted() {
     let decisions = Decisions::default();
     decisions.keep(3);
-    let permitted = decisions.begin().id();
+    let permitted = decisions.begin(Duration::ZERO).id();
     decisions.note(record(permitted, "good", false));
-    let refused: Vec<_> = (0..10).map(|_| decisions.begin().id()).collect();
+    let refused: Vec<_> = (0..10).map(|_| decisions.begin(Duration::ZERO).id()).collect();
     for id in &refused {
         decisions.note(record(*id, "bad", true));
     }
@@ -49,7 +49,7 @@ fn a_flood_of_refusals_leaves_what_was_permitted() {
     assert_eq!(ids(None, 9, "good"), [permitted]);
     assert!(decisions.find(permitted).is_some() && decisions.find(refused[6]).is_none());
     decisions.keep(0);
-    decisions.note(record(decisions.begin().id(), "bad", true));
+    decisions.note(record(decisions.begin(Duration::ZERO).id(), "bad", true));
     assert_eq!(ids(None, 9, "bad"), [], "what was there goes when something comes");
     assert!(!decisions.are_kept());
 }
@@ -72,14 +72,14 @@ impl Recording for Large {
 fn what_was_recorded_is_bounded_by_its_bytes() {
     let decisions = Decisions::default();
     for _ in 0..10 {
-        let making = decisions.begin();
+        let making = decisions.begin(Duration::ZERO);
         making.record(Arc::new(Large(BYTES_MOST / 3)));
         let recordings = making.take_recordings();
         decisions.note(DecisionRecord { recordings, ..record(making.id(), "c", false) });
     }
     assert_eq!(decisions.latest(None, 99, |_| true).len(), 2);
     // What is larger than all of it takes the place of everything.
-    let making = decisions.begin();
+    let making = decisions.begin(Duration::ZERO);
     let recordings: Vec<Arc<dyn Recording>> = vec![Arc::new(Large(2 * BYTES_MOST))];
     decisions.note(DecisionRecord { recordings, ..record(making.id(), "c", false) });
     assert_eq!(decisions.latest(None, 99, |_| true).len(), 1);
@@ -89,7 +89,7 @@ fn what_was_recorded_is_bounded_by_its_bytes() {
 fn a_part_of_a_decision_knows_which() {
     use std::task::{Context, Poll, Waker};
     let decisions = Decisions::default();
-    let (one, other) = (decisions.begin(), decisions.begin());
+    let (one, other) = (decisions.begin(Duration::ZERO), decisions.begin(Duration::ZERO));
     let current = || current_decision().map(|making| making.id());
     let inner = async {
         assert_eq!(current(), Some(one.id()));
@@ -100,4 +100,22 @@ fn a_part_of_a_decision_knows_which() {
     let polled = outer.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     assert_eq!(polled, Poll::Ready(Some(one.id())));
     assert_eq!(current(), None);
+}
+
+#[test]
+fn a_second_has_room_for_so_many() {
+    let decisions = Decisions::default();
+    decisions.record_per_second(10);
+    let recorded = |at: u64, of: usize| {
+        let at = Duration::from_millis(at);
+        (0..of).filter(|_| decisions.begin(at).is_recorded()).count()
+    };
+    assert_eq!(recorded(5_000, 100), 10, "at once after a rest");
+    assert_eq!(recorded(5_000, 100), 0);
+    assert_eq!(recorded(5_500, 100), 5);
+    assert_eq!(recorded(60_000, 100), 10);
+    decisions.record_per_second(u32::MAX);
+    assert!(recorded(120_000, 100) == 100);
+    decisions.keep(0);
+    assert_eq!(recorded(180_000, 100), 0, "nothing is kept");
 }

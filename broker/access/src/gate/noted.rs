@@ -40,7 +40,7 @@ impl Decided {
 }
 
 impl Gate {
-    /// Keeps a decision, and puts its name into the refusal.
+    /// Keeps a decision, and puts its name into the refusal. One that permitted in a second that was full is not kept.
     pub(super) fn note(
         &self,
         (making, begun, at_unix): (&Making, Duration, u64),
@@ -52,7 +52,7 @@ impl Gate {
             refusal.decision = Some(making.id());
             refusal.to_string()
         });
-        if !self.decisions.are_kept() {
+        if !self.decisions.are_kept() || (said.is_none() && !making.is_recorded()) {
             return;
         }
         self.decisions.note(DecisionRecord {

@@ -104,7 +104,8 @@ impl SqlSource {
         let read_only = self.0.settings.read_only;
         let translated = statement::translate(text, parameters.len(), dialect, read_only);
         let statement = translated.map_err(|what| refused(&what))?;
-        let question = Question { statement, ..question };
+        let question =
+            Question { statement, read_only: read_only || question.read_only, ..question };
         match &self.0.database {
             Database::Postgres(postgres) => postgres.run(question, until).await,
             Database::Sqlite(sqlite) => sqlite.run(question, until).await,
@@ -118,6 +119,8 @@ struct Question {
     parameters: Vec<Value>,
     /// Rows are wanted, not their number.
     wants_rows: bool,
+    /// Nothing may be changed, whatever the statement calls.
+    read_only: bool,
 }
 
 /// What came of it.
@@ -166,10 +169,11 @@ impl State {
     async fn sql(
         &mut self,
         source: &str,
-        question: Question,
+        mut question: Question,
     ) -> wasmtime::Result<Result<Answer, Error>> {
         self.meter.before_wait()?;
         let lent: Arc<Lent> = Arc::clone(&self.lent);
+        question.read_only = lent.shadow;
         // Other statements with rows may change something too.
         let reads = question
             .statement
@@ -200,8 +204,9 @@ impl Host for State {
         statement: String,
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<Rows, Error>> {
-        let answer =
-            self.sql(&source, Question { statement, parameters, wants_rows: true }).await?;
+        let answer = self
+            .sql(&source, Question { statement, parameters, wants_rows: true, read_only: false })
+            .await?;
         Ok(answer.map(|answer| Rows { columns: answer.columns, rows: answer.rows }))
     }
 
@@ -211,7 +216,7 @@ impl Host for State {
         statement: String,
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<u64, Error>> {
-        let question = Question { statement, parameters, wants_rows: false };
+        let question = Question { statement, parameters, wants_rows: false, read_only: false };
         Ok(self.sql(&source, question).await?.map(|answer| answer.changed))
     }
 }

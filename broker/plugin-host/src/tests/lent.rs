@@ -78,6 +78,13 @@ impl Lent {
         Self { runtime, generation, metrics }
     }
 
+    /// The same as a candidate that only sees what others are asked.
+    async fn in_shadow(mut self, manifest: &str) -> Self {
+        let contents = Contents { in_shadow: true, ..contents() };
+        self.generation = build_of(&self.runtime, manifest, contents).await.ok().unwrap();
+        self
+    }
+
     /// What the guest says that the host said.
     async fn call(&self, function: &str, arguments: &str) -> String {
         call(&self.generation, function, arguments).await
@@ -111,10 +118,20 @@ fn guest() -> Vec<u8> {
     fs::read(folder.join("lent.wasm")).unwrap()
 }
 
+fn contents() -> Contents {
+    Contents::alone(guest(), "0123456789abcdef".to_owned())
+}
+
 async fn build(runtime: &Arc<Runtime>, manifest: &str) -> Result<Arc<Generation>, Rejected> {
+    build_of(runtime, manifest, contents()).await
+}
+
+async fn build_of(
+    runtime: &Arc<Runtime>,
+    manifest: &str,
+    contents: Contents,
+) -> Result<Arc<Generation>, Rejected> {
     let manifest = Manifest::parse(Path::new("lent.toml"), manifest).unwrap();
-    let id = "0123456789abcdef".to_owned();
-    let contents = Contents::alone(guest(), id);
     Generation::build(runtime, "lent", contents, manifest, Arc::new(LogRate::new())).await
 }
 

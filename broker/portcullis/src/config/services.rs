@@ -202,12 +202,29 @@ pub(super) fn read_sys(table: Table<'_>) -> SysConfig {
 /// Decisions that are kept of each kind: least and most.
 const DECISIONS: RangeInclusive<u64> = 0..=100_000;
 const DECISIONS_DEFAULT: u64 = 512;
+/// Decisions that are recorded in a second: least and most.
+const DECISIONS_PER_SECOND: RangeInclusive<u64> = 1..=1_000_000;
+const DECISIONS_PER_SECOND_DEFAULT: u64 = 500;
+
+/// Which decisions are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DecisionsConfig {
+    /// Of each list.
+    pub(crate) keep: usize,
+    /// With everything that they are made of.
+    pub(crate) per_second: u32,
+}
 
 /// Reads `[decisions]`.
-pub(super) fn read_decisions(table: Table<'_>) -> usize {
+pub(super) fn read_decisions(table: Table<'_>) -> DecisionsConfig {
     let keep = table.number("keep", Unit::Count, DECISIONS, DECISIONS_DEFAULT);
+    let (range, default) = (DECISIONS_PER_SECOND, DECISIONS_PER_SECOND_DEFAULT);
+    let per_second = table.number("per_second", Unit::Count, range, default);
     table.finish();
-    usize::try_from(keep).unwrap_or_default()
+    DecisionsConfig {
+        keep: usize::try_from(keep).unwrap_or_default(),
+        per_second: u32::try_from(per_second).unwrap_or(u32::MAX),
+    }
 }
 
 fn is_host_name(name: &str) -> bool {

@@ -48,7 +48,6 @@ pub(super) struct Postgres {
     connections: Arc<Connections<Wire>>,
     connect_timeout: Duration,
     statement_timeout: Duration,
-    read_only: bool,
     /// Whether the last connection failed: said once.
     is_down: AtomicBool,
 }
@@ -79,7 +78,6 @@ impl Postgres {
             connections: Connections::new(settings.connections),
             connect_timeout: settings.connect_timeout,
             statement_timeout: settings.statement_timeout,
-            read_only: settings.read_only,
             is_down: AtomicBool::new(false),
         })
     }
@@ -87,12 +85,12 @@ impl Postgres {
     pub(super) async fn run(&self, question: Question, until: Instant) -> Result<Answer, Error> {
         let place = self.connections.place(self.connect_timeout).await;
         let place = place.map_err(Error::Unavailable)?;
-        let mut wire = self.begun(&place, until).await?;
+        let mut wire = self.begun(&place, question.read_only, until).await?;
         let limit = self.statement_timeout + GRACE;
         let worked = async {
             let answer = ask(&mut wire, &question).await;
             let ends = match &answer {
-                Ok(_) if !self.read_only => "COMMIT",
+                Ok(_) if !question.read_only => "COMMIT",
                 Ok(_) | Err(Failed::Refused { .. } | Failed::TooLarge) => "ROLLBACK",
                 Err(Failed::Broken(_)) => return answer,
             };
@@ -110,9 +108,14 @@ impl Postgres {
 
     /// A connection with a new transaction. One that waited may be broken; nothing was asked on it
     /// yet, so that another can take its place.
-    async fn begun(&self, place: &Place<Wire>, until: Instant) -> Result<Wire, Error> {
+    async fn begun(
+        &self,
+        place: &Place<Wire>,
+        read_only: bool,
+        until: Instant,
+    ) -> Result<Wire, Error> {
         let left = until.saturating_duration_since(Instant::now()).min(self.statement_timeout);
-        let begin = begin(self.read_only, left);
+        let begin = begin(read_only, left);
         let whole = async {
             if let Some(mut wire) = place.parked() {
                 match started(&mut wire, &begin).await {

@@ -51,6 +51,19 @@ async fn only_what_is_granted_is_asked() {
     lent.check("ldap.search", "others\ndc=x\n(cn={})\na", "Denied(").await;
 }
 
+/// Everybody's question is asked a second time in shadow mode: nothing may be done twice.
+#[tokio::test]
+async fn a_candidate_in_shadow_mode_only_reads() {
+    let lent = Lent::with(GRANTS, None).await.in_shadow(GRANTS).await;
+    lent.check("sql.query", "users\n select 1", "Unavailable(").await;
+    lent.check("sql.query", "users\nWITH x AS (SELECT 1) SELECT 1", "Denied(").await;
+    lent.check("sql.query", "users\nINSERT INTO t VALUES (1) RETURNING 1", "Denied(").await;
+    lent.check("sql.execute", "users\nSELECT 1", "Denied(").await;
+    lent.check("http", "GET\nhttp://127.0.0.1:1/", "Denied(").await;
+    lent.check("broker.publish", "plant/a/alarm\nx", "Denied(").await;
+    lent.check("broker.disconnect", "c\n152", "Denied(").await;
+}
+
 #[tokio::test]
 async fn what_needs_no_server_is_answered_without_one() {
     let lent = Lent::with(GRANTS, None).await;

@@ -44,7 +44,9 @@ impl Tested {
     async fn ask(&self, statement: &str, parameters: &[Value]) -> Result<Answer, Error> {
         let until = Instant::now() + Duration::from_secs(60);
         let (statement, parameters) = (statement.to_owned(), parameters.to_vec());
-        self.source.run(Question { statement, parameters, wants_rows: true }, until).await
+        self.source
+            .run(Question { statement, parameters, wants_rows: true, read_only: false }, until)
+            .await
     }
 
     async fn check(&self, statement: &str, parameters: &[Value], expected: &str) {
