@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use crate::overload::LEVEL_MAX;
 
 /// Credits of one publisher: a purse that each message is paid from, by its bytes and by how many
-/// it goes to. At level 0 it is always full; with each level it is filled half as fast as with the
-/// one before.
+/// it goes to. At level 0 it is always full; with each level it is filled a quarter as fast as with
+/// the one before.
 ///
-/// At level 10 there is still enough for some hundred small messages a second: who publishes little
-/// is held back at no level.
+/// The first levels hold back nobody but who publishes millions of messages a second, so that a busy
+/// broker that answers in time goes on being busy. At level 10 there is still enough for some hundred
+/// small messages a second: who publishes little is held back at no level.
 #[derive(Clone, Debug)]
 pub struct Credits {
     left: i64,
@@ -76,20 +77,20 @@ impl Credits {
     }
 
     fn fill(&mut self, level: u8, now: Instant) {
-        let elapsed = now.saturating_duration_since(self.updated).as_millis();
+        let elapsed = now.saturating_duration_since(self.updated).as_micros();
         if elapsed == 0 {
             return;
         }
         self.updated = now;
         let per_second = self.per_second(level);
         let elapsed = i64::try_from(elapsed).unwrap_or(i64::MAX);
-        let gained = per_second.saturating_mul(elapsed) / 1_000;
-        self.left = self.left.saturating_add(gained).min(per_second.clamp(FULL_MIN, FULL));
+        let gained = per_second.saturating_mul(elapsed) / 1_000_000;
+        self.left = self.left.saturating_add(gained).min((per_second / 4).max(FULL_MIN));
     }
 
     /// Credits a second at a level.
     fn per_second(&self, level: u8) -> i64 {
-        let usual = FIRST_LEVEL >> u32::from(level.clamp(1, LEVEL_MAX) - 1);
+        let usual = FIRST_LEVEL >> (2 * u32::from(level.clamp(1, LEVEL_MAX) - 1));
         let percent = self.percent.unwrap_or(PERCENT_MAX);
         (usual.saturating_mul(percent.into()) / 100).max(1)
     }
@@ -98,8 +99,9 @@ impl Credits {
 /// What a message costs besides its bytes, and each recipient of it.
 const OF_EACH: u64 = 128;
 /// Credits a second at level 1.
-const FIRST_LEVEL: i64 = 32 << 20;
-/// Most that a purse holds, and most that it holds at the highest levels.
+const FIRST_LEVEL: i64 = 16 << 30;
+/// What a purse holds when the level rises, and the least that a full one holds: otherwise that is what a quarter of a
+/// second brings.
 const FULL: i64 = 1 << 20;
 const FULL_MIN: i64 = 64 << 10;
 /// Most that is owed: so that one message to very many does not cost minutes.
@@ -134,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn each_level_halves_what_a_flood_gets() {
+    fn each_level_quarters_what_a_flood_gets() {
         let start = Instant::now();
         let cost = message(256, 1);
         let mut last = u64::MAX;
@@ -142,7 +144,7 @@ mod tests {
             let mut credits = Credits::new(100, start);
             run(&mut credits, (cost, level), 10, start);
             let count = run(&mut credits, (cost, level), 20, start + Duration::from_secs(10));
-            let expected = (FIRST_LEVEL as u64 >> (level - 1)) * 20 / 512;
+            let expected = (FIRST_LEVEL as u64 >> (2 * (level - 1))) * 20 / 512;
             assert!(count.abs_diff(expected) <= expected / 20 + 2, "{level}: {count} {expected}");
             assert!(count < last);
             last = count;
