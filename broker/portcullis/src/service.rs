@@ -21,7 +21,7 @@ use store::{FileStore, Options, Store};
 use telemetry::Metrics;
 
 use crate::{
-    config::{self, Chain, Config},
+    config::{self, Chain, Config, DecisionsConfig},
     failure::Failure,
     memory, trust,
 };
@@ -208,11 +208,6 @@ fn plugin_host_config(config: &Config) -> plugin_host::Config {
         sources: config.sources.clone(),
         ..plugin_host::Config::new(&config.plugins.dir.value, &config.data_dir)
     }
-}
-
-fn keep_decisions(gate: &Gate, DecisionsConfig { keep, per_second }: DecisionsConfig) {
-    gate.decisions().keep(keep);
-    gate.decisions().record_per_second(per_second);
 }
 
 fn keep_decisions(gate: &Gate, DecisionsConfig { keep, per_second }: DecisionsConfig) {
