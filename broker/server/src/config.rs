@@ -145,6 +145,8 @@ pub struct LiveConfig {
     pub publish_denied: PublishDenied,
     /// What gives way when a client's queue is full.
     pub queue_full: QueueFull,
+    /// Whether retained messages are handed out although their publisher might no longer publish them.
+    pub retained_outlives_rights: bool,
     /// Where the client identifier comes from.
     pub client_id_from: ClientIdFrom,
     /// Who is served.

@@ -208,6 +208,7 @@ impl Connection {
             timer_at: idle_timeout.is_none().then(|| begin.timer.deadline().into()),
             timer: begin.timer,
         };
+        connection.judge_retained();
         connection.answer(begin.ticket, |out| match out.is_empty() {
             true => *out = connack,
             false => out.extend_from_slice(&connack),

@@ -75,7 +75,8 @@ fn publish(core: &Arc<Core>, message: &Publication) -> Result<u32, PublishRefuse
     if message.retain {
         let sizes = &core.live.load().limits.sizes;
         // Counted among those of the plugin, in a name that no client can have.
-        let publisher = Arc::from(format!("$plugin/{}", message.plugin));
+        let name = Arc::from(format!("$plugin/{}", message.plugin));
+        let publisher = core.retained.publisher(&name, &Arc::default());
         if core.retained.apply(fanout.message(), &publisher, sizes).is_err() {
             counts.dropped("retained_full", 1);
             return Err(PublishRefused::Busy);

@@ -223,7 +223,9 @@ impl Connection {
         let mut ticket = None;
         if retain {
             let sizes = &core.live.load().limits.sizes;
-            let kept = core.retained.apply(fanout.message(), &self.handle.client_id, sizes);
+            let handle = &self.handle;
+            let by = core.retained.publisher(&handle.client_id, &handle.principal);
+            let kept = core.retained.apply(fanout.message(), &by, sizes);
             if let Ok(kept) = kept {
                 ticket = kept;
             } else {

@@ -212,6 +212,7 @@ impl Connection {
         self.refresh.renew(&authenticated, now);
         self.authenticated = Arc::new(authenticated);
         self.follow_permissions();
+        self.judge_retained();
         if changed {
             judge_again(&self.core, &self.handle);
         }
@@ -234,6 +235,14 @@ impl Connection {
         self.follow_permissions();
         // What waits for the client goes on waiting: a plugin that fails must not lose it.
         stop_routing(&self.core, &self.handle);
+    }
+
+    /// What is retained of the client follows its permissions of now. Not while nobody knows them: a plugin that fails
+    /// takes nothing away from those who subscribe.
+    pub(crate) fn judge_retained(&self) {
+        let outlives = self.core.live.load().retained_outlives_rights;
+        let rights = (!outlives).then_some(&self.authenticated);
+        self.core.retained.judge(&self.handle.client_id, &self.handle.principal, rights);
     }
 
     /// Whether permissions are being asked for.

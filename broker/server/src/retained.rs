@@ -1,14 +1,16 @@
 //! Retained messages (section 3.3.1.3): one per topic, within a budget, handed to new subscribers page by page.
 
 use std::{
+    collections::HashMap,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Instant,
 };
 
-use access::{Permissions, SubscribeRequest};
+use access::{Authenticated, NotAuthorized, Permissions, PublishRequest, SubscribeRequest};
+use arc_swap::ArcSwapOption;
 use codec::{QoS, SubscriptionOptions};
 use limits::Sizes;
 use parking_lot::RwLock;
@@ -113,9 +115,40 @@ impl RetainedDue {
 /// What is kept for a topic.
 struct Kept {
     message: Arc<Message>,
-    /// Client identifier of the publisher: a subscription with No Local does not get its own
-    /// messages back, not even later [MQTT-3.8.3-3].
-    publisher: Arc<str>,
+    publisher: Arc<Publisher>,
+}
+
+impl Kept {
+    /// Whether its publisher may no longer publish it, as far as is known: what it left is then no longer handed out.
+    fn is_disowned(&self) -> bool {
+        let Some(rights) = &*self.publisher.rights.load() else { return false };
+        let topic = self.message.topic().as_str();
+        let request = PublishRequest { topic, qos: self.message.qos(), retain: true };
+        match rights.permissions.permit_publish(request) {
+            Ok(_) => false,
+            Err(NotAuthorized::NoRule) => !rights.plugins_judge,
+            Err(_) => true,
+        }
+    }
+}
+
+/// Who published what is retained.
+#[derive(Default)]
+pub(crate) struct Publisher {
+    /// A subscription with No Local does not get its own messages back, not even later [MQTT-3.8.3-3].
+    client_id: Arc<str>,
+    /// What it may do now; `None` = it was not asked since it published.
+    rights: ArcSwapOption<Rights>,
+}
+
+/// By client identifier and principal.
+type Publishers = HashMap<(Arc<str>, Arc<str>), Weak<Publisher>>;
+
+/// What a client may do. Not the whole [`Authenticated`], which would keep plugins alive that were replaced long ago.
+struct Rights {
+    permissions: Arc<Permissions>,
+    /// Operation authorizers may have permitted what no rule does.
+    plugins_judge: bool,
 }
 
 /// The budget for retained messages is used up: 0x97.
@@ -130,6 +163,8 @@ pub(crate) struct Retained {
     /// `$SYS/...`, apart from those of clients: outside their limits and counts, and never stored.
     own: RwLock<RetainedTree<Kept>>,
     store: Option<Arc<dyn Store>>,
+    /// Clients that something is retained of.
+    publishers: RwLock<Publishers>,
 }
 
 impl Retained {
@@ -148,8 +183,45 @@ impl Retained {
         }
         self.bytes.fetch_add(message.size_bytes() as u64, Ordering::Relaxed);
         let topic = message.topic().clone();
-        let kept = Kept { message, publisher: retained.publisher.into() };
+        // Whose it was, beside the client identifier, is not known any more.
+        let publisher = Publisher { client_id: retained.publisher.into(), ..Publisher::default() };
+        let kept = Kept { message, publisher: Arc::new(publisher) };
         self.tree.write().insert(&topic, kept);
+    }
+
+    /// A client, or a plugin with no principal, of which something is to be retained.
+    pub(crate) fn publisher(&self, client_id: &Arc<str>, principal: &Arc<str>) -> Arc<Publisher> {
+        let key = (Arc::clone(client_id), Arc::clone(principal));
+        let known = self.publishers.read().get(&key).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let mut publishers = self.publishers.write();
+            if publishers.len() == publishers.capacity() {
+                // Those of which nothing is left, before room is made for more.
+                publishers.retain(|_, publisher| publisher.strong_count() > 0);
+            }
+            let client_id = Arc::clone(client_id);
+            let publisher = Arc::new(Publisher { client_id, ..Publisher::default() });
+            publishers.insert(key, Arc::downgrade(&publisher));
+            publisher
+        })
+    }
+
+    /// What a client may do now; what is retained of it and it might no longer publish is not handed out while that is so.
+    /// `None` = that is nobody's business.
+    pub(crate) fn judge(
+        &self,
+        client_id: &Arc<str>,
+        principal: &Arc<str>,
+        rights: Option<&Arc<Authenticated>>,
+    ) {
+        let key = (Arc::clone(client_id), Arc::clone(principal));
+        let known = self.publishers.read().get(&key).and_then(Weak::upgrade);
+        if let Some(publisher) = known {
+            publisher.rights.store(rights.map(|rights| {
+                let permissions = Arc::clone(rights.permissions());
+                Arc::new(Rights { permissions, plugins_judge: !rights.hooks().is_empty() })
+            }));
+        }
     }
 
     /// Applies a PUBLISH with RETAIN 1: an empty payload removes [MQTT-3.3.1-6], any other replaces
@@ -158,7 +230,7 @@ impl Retained {
     pub(crate) fn apply(
         &self,
         message: &Arc<Message>,
-        publisher: &Arc<str>,
+        publisher: &Arc<Publisher>,
         sizes: &Sizes,
     ) -> Result<Option<Ticket>, RetainedFull> {
         let mut tree = self.tree.write();
@@ -176,7 +248,10 @@ impl Retained {
         tree.insert(message.topic(), kept);
         self.bytes.store(bytes, Ordering::Relaxed);
         // Under the lock: the store has the same order as the tree.
-        Ok(self.store.as_ref().map(|store| store.put_retained(stored(message, publisher))))
+        Ok(self
+            .store
+            .as_ref()
+            .map(|store| store.put_retained(stored(message, &publisher.client_id))))
     }
 
     /// Nothing is retained for the topic any more: what was there is out of date.
@@ -276,8 +351,8 @@ impl Retained {
             limit,
             PAGE_VISITS,
             &mut |_, kept| {
-                let own = cursor.options.no_local && *kept.publisher == *subscriber;
-                if !own && !kept.message.is_expired(now) {
+                let own = cursor.options.no_local && *kept.publisher.client_id == *subscriber;
+                if !own && !kept.message.is_expired(now) && !kept.is_disowned() {
                     page.push(Arc::clone(&kept.message));
                 }
             },

@@ -155,7 +155,8 @@ fn spread(core: &Core, will: &WillMessage, publisher: &SessionHandle) {
         }
     } else if message.retain() {
         let sizes = &core.live.load().limits.sizes;
-        if core.retained.apply(fanout.message(), &publisher.client_id, sizes).is_err() {
+        let by = core.retained.publisher(&publisher.client_id, &publisher.principal);
+        if core.retained.apply(fanout.message(), &by, sizes).is_err() {
             counts.dropped("retained_full", 1);
             core.retained.forget(topic.as_str());
         }

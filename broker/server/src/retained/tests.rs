@@ -18,13 +18,17 @@ fn cursor(filter: &str) -> RetainedCursor {
     RetainedCursor::new(&Subscription { filter, options, identifier: None }, false)
 }
 
+fn publisher() -> Arc<Publisher> {
+    Arc::new(Publisher { client_id: "p".into(), ..Publisher::default() })
+}
+
 fn many() -> Sizes {
     Sizes { retained_messages: usize::MAX, retained_bytes: usize::MAX, ..Sizes::default() }
 }
 
 #[tokio::test]
 async fn only_what_has_expired_is_swept_however_many_there_are() {
-    let (retained, publisher, sizes) = (Retained::default(), Arc::from("p"), many());
+    let (retained, publisher, sizes) = (Retained::default(), publisher(), many());
     let start = Instant::now();
     for number in 0..3 * SWEEP_VISITS {
         let expiry = [None, Some(10), Some(1_000)][number % 3];
@@ -47,7 +51,7 @@ async fn only_what_has_expired_is_swept_however_many_there_are() {
 /// Between being found and being dropped it was published anew.
 #[test]
 fn what_was_published_anew_is_not_swept() {
-    let (retained, publisher, sizes) = (Retained::default(), Arc::from("p"), many());
+    let (retained, publisher, sizes) = (Retained::default(), publisher(), many());
     let start = Instant::now();
     retained.apply(&message("t", b"old", Some(1), start), &publisher, &sizes).unwrap();
     let later = start + Duration::from_secs(1);
@@ -64,7 +68,7 @@ fn what_was_published_anew_is_not_swept() {
 async fn figures_of_many_topics() {
     let proof = std::env::var_os("PORTCULLIS_PROOF").is_some_and(|value| value == "1");
     let topics: usize = if proof { 1_000_000 } else { 20_000 };
-    let (retained, publisher, sizes) = (Retained::default(), Arc::from("p"), many());
+    let (retained, publisher, sizes) = (Retained::default(), publisher(), many());
     let now = Instant::now();
     let before = resident_bytes();
     let mut name = String::new();
