@@ -17,6 +17,7 @@ mod eventually;
 mod fail_closed;
 mod folder;
 mod granted;
+mod hardening;
 mod hostile;
 mod hot_reload;
 mod http;

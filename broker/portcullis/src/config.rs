@@ -8,6 +8,7 @@
 mod document;
 mod limits;
 mod listeners;
+mod paths;
 mod problem;
 mod services;
 mod sources;
@@ -32,8 +33,9 @@ use self::{
 pub(crate) use self::{
     limits::Limits,
     listeners::{Chain, Listener},
+    paths::{NamedPath, named_paths},
     problem::{Problem, Problems},
-    services::{Admin, DecisionsConfig, Plugins},
+    services::{Admin, DecisionsConfig, Plugins, Process},
     sources::given,
     store::Store,
 };
@@ -48,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     /// What happens to a PUBLISH of a 3.1.1 client that is not permitted.
     pub(crate) publish_denied: PublishDenied,
+    /// Whether retained messages are withheld once their publisher might no longer publish them.
+    pub(crate) check_retain_source: bool,
     /// Where the client identifier of a session comes from.
     pub(crate) client_id_from: ClientIdFrom,
     /// The protocol versions that are served.
@@ -58,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) plugins: Plugins,
     /// The admin API.
     pub(crate) admin: Admin,
+    /// What the process gives up at its start.
+    pub(crate) process: Process,
     /// What survives the process.
     pub(crate) store: Store,
     /// Sizes, counts and rates.
@@ -111,6 +117,17 @@ impl Config {
         })
     }
 
+    /// Whether `text` is a valid configuration, and what is wrong with it.
+    pub(crate) fn faults(text: &str) -> (bool, Vec<String>) {
+        let file = Path::new("/nowhere/portcullis.toml");
+        let (config, problems, _) = Self::read(file, text, &|_| None);
+        let valid = config.is_some() && problems.is_empty();
+        let problems = problems
+            .into_iter()
+            .map(|problem| Problems::new(file.to_owned(), vec![problem]).to_string());
+        (valid, problems.collect())
+    }
+
     /// Reads `text` as if it stood in `file`; relative paths start at the folder of `file`.
     #[cfg(test)]
     pub(crate) fn parse(
@@ -151,6 +168,7 @@ impl Config {
             ],
             PublishDenied::Acknowledge,
         );
+        let check_retain_source = root.boolean("check_retain_source", true);
         let client_id_from = root.choice(
             "client_id_from",
             &[("connect", ClientIdFrom::Connect), ("principal", ClientIdFrom::Principal)],
@@ -160,6 +178,7 @@ impl Config {
         let listeners = listeners::read(root.tables("listeners"), &root, folder);
         let admin = services::read_admin(root.table("admin"), &listeners);
         let plugins = services::read_plugins(root.table("plugins"), folder, data_dir.as_deref());
+        let process = services::read_process(root.table("process"));
         let store = store::read(root.table("store"), folder, data_dir.as_deref());
         let limits = limits::read(root.table("limits"));
         let sys = services::read_sys(root.table("sys"));
@@ -170,11 +189,13 @@ impl Config {
             file,
             data_dir: data_dir?,
             publish_denied,
+            check_retain_source,
             client_id_from,
             protocol_versions,
             listeners,
             plugins,
             admin,
+            process,
             store,
             limits,
             sys,
@@ -191,6 +212,7 @@ impl Config {
             ("listeners", after.listeners != new.listeners),
             ("plugins", after.plugins != new.plugins),
             ("admin", after.admin != new.admin),
+            ("process", after.process != new.process),
             ("store", after.store != new.store),
         ]
         .into_iter()
@@ -208,6 +230,7 @@ impl Config {
         }
         Self {
             publish_denied: new.publish_denied,
+            check_retain_source: new.check_retain_source,
             client_id_from: new.client_id_from,
             protocol_versions: new.protocol_versions,
             limits: new.limits,

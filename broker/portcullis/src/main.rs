@@ -1,95 +1,12 @@
-//! The program: reads the command line, runs one command, turns its end into an exit code.
-//!
-//! Owns what only a whole process has: the allocator, the runtime, the log. `service.rs` puts the
-//! crates together.
+//! The program `portcullis`: the allocator, and everything else in the library of the same name.
 
 #![forbid(unsafe_code)]
 
-mod atomic_file;
-mod check;
-mod cli;
-mod config;
-mod descriptors;
-mod failure;
-mod logging;
-mod memory;
-mod passwd;
-mod password_file;
-mod plugin;
-mod quickstart;
-mod run;
-mod service;
-mod signals;
-mod trust;
-
-use std::{process::ExitCode, time::Duration};
-
-use clap::Parser;
-use tokio::runtime::Runtime;
-
-use self::{
-    cli::{Command, CommandLine, PluginCommand},
-    failure::Failure,
-};
+use std::process::ExitCode;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long threads of the runtime may take to end after a command did.
-const RUNTIME_END: Duration = Duration::from_millis(200);
-
 fn main() -> ExitCode {
-    match dispatch(CommandLine::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("portcullis: {failure}");
-            failure.exit_code()
-        }
-    }
-}
-
-fn dispatch(line: CommandLine) -> Result<(), Failure> {
-    let default = match line.command {
-        // Its own lines tell the story; the log adds who was refused and why.
-        Command::Quickstart { .. } => "warn",
-        Command::Check { .. } => "error",
-        Command::Plugin(PluginCommand::Test { .. } | PluginCommand::Replay { .. }) => "warn",
-        _ => "info",
-    };
-    logging::start(line.log_format, line.log_level.as_deref().unwrap_or(default))?;
-    match line.command {
-        Command::Quickstart { dir, once } => within_runtime(quickstart::run(&dir, once)),
-        Command::Run { config } => within_runtime(run::run(&config)),
-        Command::Check { config } => within_runtime(check::run(&config)),
-        Command::Passwd { file, user, delete } => passwd::run(&file, &user, delete),
-        Command::Plugin(PluginCommand::New { lang, name, dir }) => {
-            plugin::new::run(lang, &name, dir.as_deref())
-        }
-        Command::Plugin(PluginCommand::Build { dir, output }) => {
-            within_runtime(plugin::build::run(&dir, output.as_deref()))
-        }
-        Command::Plugin(PluginCommand::Check { file }) => within_runtime(plugin::check::run(&file)),
-        Command::Plugin(PluginCommand::Keygen { key }) => plugin::sign::keygen(&key),
-        Command::Plugin(PluginCommand::Sign { file, key }) => plugin::sign::sign(&file, &key),
-        Command::Plugin(PluginCommand::Replay { config, recordings }) => {
-            within_runtime(plugin::replay::run(&config, &recordings))
-        }
-        Command::Plugin(PluginCommand::List { broker }) => {
-            within_runtime(plugin::remote::list(&broker.into()))
-        }
-        Command::Plugin(PluginCommand::Push { file, name, broker }) => {
-            within_runtime(plugin::remote::push(&broker.into(), &file, name))
-        }
-        Command::Plugin(PluginCommand::Test { file, cases, fuzz, seed }) => {
-            within_runtime(plugin::test::run(&file, cases.as_deref(), fuzz.map(|n| (n, seed))))
-        }
-    }
-}
-
-fn within_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    let runtime = Runtime::new().map_err(|error| Failure::internal("starting threads", error))?;
-    let result = runtime.block_on(command);
-    // A second signal ends the process although connections or plugin calls are still there.
-    runtime.shutdown_timeout(RUNTIME_END);
-    result
+    portcullis::main()
 }

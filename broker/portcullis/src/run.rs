@@ -7,10 +7,12 @@ use tokio::time::MissedTickBehavior;
 
 use crate::{
     config::Config,
-    descriptors,
+    confinement, descriptors,
     failure::Failure,
-    service::Service,
+    hardening,
+    service::{self, Service},
     signals::{Signals, Wish},
+    watchdog,
 };
 
 /// How often readiness is looked at: plugins become live, or fail, without telling anybody here.
@@ -21,14 +23,23 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const LOOKS_PER_EXTENSION: u32 = 40;
 const START_EXTENSION_MICROSECONDS: u32 = 60_000_000;
 
-/// Serves until a signal ends it.
-pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
+/// Reads the configuration and gives up what the broker does not need; no other thread may be there yet.
+pub(crate) fn prepare(file: &Path) -> Result<Config, Failure> {
+    hardening::at_start();
     let config = Config::load_or_report(file)?;
+    service::make_folders(&config)?;
+    confinement::confine(&config);
+    Ok(config)
+}
+
+/// Serves until a signal ends it.
+pub(crate) async fn run(config: Config) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let service = tokio::select! {
         service = Service::start(config, descriptors::raise_limit()) => service?,
         () = signals.stop() => return Ok(()),
     };
+    hardening::after_start();
     serve(service, signals).await;
     Ok(())
 }
@@ -38,8 +49,12 @@ pub(crate) async fn serve(mut service: Service, mut signals: Signals) {
     let mut readiness = Readiness::default();
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let watchdog = watchdog::feed(service.admin_address());
+    tokio::pin!(watchdog);
+    let mut watched = true;
     loop {
         tokio::select! {
+            () = &mut watchdog, if watched => watched = false,
             wish = signals.next() => match wish {
                 Wish::Reload => reload(&mut service, &mut readiness).await,
                 Wish::Stop => break,
@@ -156,7 +171,7 @@ async fn reload(service: &mut Service, readiness: &mut Readiness) {
 }
 
 /// Without a service manager this does nothing.
-fn notify(state: &[NotifyState<'_>]) {
+pub(crate) fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!(%error, "the service manager cannot be told");
     }

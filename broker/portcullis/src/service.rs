@@ -22,6 +22,7 @@ use telemetry::Metrics;
 
 use crate::{
     config::{self, Chain, Config, DecisionsConfig},
+    confinement,
     failure::Failure,
     memory, trust,
 };
@@ -45,7 +46,7 @@ impl Service {
     /// Starts everything. When it returns, all listeners are bound and every plugin was tried.
     /// `descriptors` = how many files may be open.
     pub(crate) async fn start(config: Config, descriptors: u64) -> Result<Self, Failure> {
-        make_private(&config.data_dir)?;
+        make_folders(&config)?;
         trust::at_start(&config)?;
         let (store, kept) = open_store(&config.store).await?;
         let metrics = Metrics::new();
@@ -102,6 +103,12 @@ impl Service {
             Err(problems) => {
                 for problem in problems.to_string().lines() {
                     tracing::error!(problem, "the configuration is faulty: the old one stays");
+                }
+                if problems.problems.iter().any(|problem| confinement::may_cause(&problem.what)) {
+                    tracing::warn!(
+                        "Landlock: files elsewhere that were named since the start \
+                         are out of reach; a restart reaches them, [process] landlock = false all"
+                    );
                 }
                 let count = problems.problems.len();
                 let word = if count == 1 { "fault" } else { "faults" };
@@ -185,6 +192,7 @@ fn live_config(config: &Config, descriptors: u64) -> server::LiveConfig {
         limits: config.limits.settled(fit, memory::of_machine()),
         publish_denied: config.publish_denied,
         queue_full: config.limits.queue_full,
+        retained_outlives_rights: !config.check_retain_source,
         client_id_from: config.client_id_from,
         protocol_versions: config.protocol_versions,
         sys: config.sys,
@@ -238,13 +246,22 @@ fn admin_config(config: &Config) -> admin::Config {
     }
 }
 
-/// Makes the data folder for the user that runs the broker alone.
-fn make_private(folder: &Path) -> Result<(), Failure> {
+/// Makes the folders that the broker writes.
+pub(crate) fn make_folders(config: &Config) -> Result<(), Failure> {
+    make_private("data_dir", &config.data_dir)?;
+    match config.store.durability {
+        Some(_) => make_private("store.path", &config.store.path),
+        None => Ok(()),
+    }
+}
+
+/// Makes a folder for the user that runs the broker alone.
+fn make_private(key: &str, folder: &Path) -> Result<(), Failure> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
-        Failure::Refused(format!("data_dir {}: cannot be made: {error}", folder.display()))
+        Failure::Refused(format!("{key} {}: cannot be made: {error}", folder.display()))
     })?;
     fs::read_dir(folder).map(drop).map_err(|error| {
-        Failure::Refused(format!("data_dir {}: cannot be read: {error}", folder.display()))
+        Failure::Refused(format!("{key} {}: cannot be read: {error}", folder.display()))
     })
 }
 

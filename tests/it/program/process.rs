@@ -170,12 +170,27 @@ impl Program {
 
     /// Starts it and waits until it serves, ready or not.
     pub(super) async fn start_unready(config: &Path) -> Self {
+        Self::start_serving(portcullis(&[]), LOG_LEVEL, config).await
+    }
+
+    /// As [`Self::start`], by a command that ends in the arguments of the binary.
+    pub(super) async fn start_by(command: Command, config: &Path) -> Self {
+        Self::start_serving(command, LOG_LEVEL, config).await
+    }
+
+    /// As [`Self::start`], with every line of the log that there is.
+    pub(super) async fn start_traced(config: &Path) -> Self {
+        Self::start_serving(portcullis(&[]), "trace", config).await
+    }
+
+    async fn start_serving(mut command: Command, level: &str, config: &Path) -> Self {
         let folder = config.parent().expect("a configuration lies in a folder");
         let log = folder.join("broker.log");
         let file = File::create(&log).expect("a log file");
         // With the line of each connect and disconnect: tests look for them.
-        let arguments = ["run", "--log-format", "json", "--log-level", LOG_LEVEL, "--config"];
-        let child = portcullis(&arguments)
+        let arguments = ["run", "--log-format", "json", "--log-level", level, "--config"];
+        let child = command
+            .args(arguments)
             .arg(config)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -276,6 +291,21 @@ impl Program {
             status.ok_or_else(|| "still runs".to_owned())
         })
         .await
+    }
+
+    /// Its process.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Time of processors that it has used, in steps of a hundredth of a second.
+    pub(super) fn cpu(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let stat = stat.expect("the process runs");
+        // Behind the name in brackets: the state, 10 other numbers, then user and system time.
+        let (_, behind) = stat.rsplit_once(") ").expect("a name in brackets");
+        let numbers = behind.split(' ').skip(11).take(2).map(|n| n.parse::<u64>().expect("ticks"));
+        Duration::from_millis(10 * numbers.sum::<u64>())
     }
 
     /// Memory that it holds, in bytes.

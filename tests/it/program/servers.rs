@@ -30,7 +30,7 @@ fn free_port() -> u16 {
 /// Servers refuse to be root; in containers tests often are. Then they are nobody.
 const NOBODY: u32 = 65_534;
 
-fn as_nobody(program: &Path) -> Command {
+pub(super) fn as_nobody(program: &Path) -> Command {
     if !geteuid().is_root() {
         return Command::new(program);
     }
@@ -39,7 +39,7 @@ fn as_nobody(program: &Path) -> Command {
     command
 }
 
-fn give_to_nobody(path: &Path) {
+pub(super) fn give_to_nobody(path: &Path) {
     if geteuid().is_root() {
         chown(path, Some(NOBODY), Some(NOBODY)).expect("root gives files away");
     }

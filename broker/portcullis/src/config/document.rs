@@ -52,9 +52,9 @@ impl<'a> Document<'a> {
     pub(crate) fn note(&self, span: &Range<usize>, key: &str, value: &str, what: String) {
         self.problems.borrow_mut().push(Problem {
             line: self.line(span.start),
-            key: key.to_owned(),
-            value: value.to_owned(),
-            what,
+            key: printable(key.to_owned()),
+            value: printable(value.to_owned()),
+            what: printable(what),
         });
     }
 
@@ -112,7 +112,7 @@ impl<'a> Document<'a> {
         Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
     }
 
-    fn expand_environment(&self, text: &str) -> Result<String, String> {
+    pub(super) fn expand_environment(&self, text: &str) -> Result<String, String> {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
@@ -132,6 +132,21 @@ impl<'a> Document<'a> {
         out.push_str(rest);
         Ok(out)
     }
+}
+
+/// Keys and references come from the file: on a terminal they are one line and no command.
+fn printable(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+    }
+    out
 }
 
 /// A value together with its place.

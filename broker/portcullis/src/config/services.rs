@@ -58,6 +58,20 @@ pub(crate) struct Admin {
     pub(crate) login_ttl: Duration,
 }
 
+/// What the process gives up at its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    /// Whether files that the configuration does not need are out of reach.
+    pub(crate) landlock: bool,
+}
+
+/// Reads `[process]`.
+pub(super) fn read_process(table: Table<'_>) -> Process {
+    let process = Process { landlock: table.boolean("landlock", true) };
+    table.finish();
+    process
+}
+
 /// Port of the admin API when nothing is said.
 const ADMIN_PORT: u16 = 9883;
 
