@@ -12,6 +12,7 @@ mod crash;
 mod databases;
 mod decisions;
 mod directories;
+mod doctor;
 mod durability;
 mod eventually;
 mod fail_closed;

@@ -76,7 +76,7 @@ fn plugin_names(config: &Config, problems: &mut Vec<String>) -> BTreeSet<String>
     names
 }
 
-fn wasm_files(dir: &Path) -> io::Result<BTreeSet<String>> {
+pub(crate) fn wasm_files(dir: &Path) -> io::Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
@@ -90,6 +90,13 @@ fn wasm_files(dir: &Path) -> io::Result<BTreeSet<String>> {
         }
     }
     Ok(names)
+}
+
+/// Why a plugin of the folder would not be live.
+pub(crate) async fn plugin_problems(config: &Config, name: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    check_plugin(config, name, &mut problems).await;
+    problems
 }
 
 async fn check_plugin(config: &Config, name: &str, problems: &mut Vec<String>) {
@@ -123,6 +130,13 @@ fn with_file(problem: &str, name: &str, dir: &Path) -> String {
     let rest = problem.strip_prefix(name).filter(|rest| rest.starts_with([':', ' ']));
     let rest = rest.map_or(problem, |rest| rest.trim_start_matches([':', ' ']));
     format!("{}: {rest}", dir.join(format!("{name}.wasm")).display())
+}
+
+/// What is wrong with owners and modes of everything that decides.
+pub(crate) fn modes(config: &Config, names: &BTreeSet<String>) -> Vec<String> {
+    let mut problems = Vec::new();
+    check_modes(config, names, &mut problems);
+    problems
 }
 
 /// Who can write these decides who gets in; who can read the token is an admin.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    doctor,
     logging::LogFormat,
     plugin::{new::Language, remote::Broker},
 };
@@ -51,6 +52,8 @@ pub(crate) enum Command {
         #[arg(long, short)]
         config: PathBuf,
     },
+    /// Judge every layer of a broker, configured or running, and say what to mend; exit code 1 if a check fails
+    Doctor(doctor::Arguments),
     /// Write an argon2id line for USER into a password file
     Passwd {
         /// Password file; made with mode 0600 when there is none

@@ -11,6 +11,7 @@ mod cli;
 mod config;
 mod confinement;
 mod descriptors;
+mod doctor;
 mod failure;
 mod from_here;
 mod hardening;
@@ -55,7 +56,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
     let default = match line.command {
         // Its own lines tell the story; the log adds who was refused and why.
         Command::Quickstart { .. } => "warn",
-        Command::Check { .. } => "error",
+        Command::Check { .. } | Command::Doctor(_) => "error",
         Command::Plugin(PluginCommand::Test { .. } | PluginCommand::Replay { .. }) => "warn",
         _ => "info",
     };
@@ -67,6 +68,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
             within_runtime(run::run(config))
         }
         Command::Check { config } => within_runtime(check::run(&config)),
+        Command::Doctor(arguments) => within_runtime(doctor::run(arguments)),
         Command::Passwd { file, user, delete } => passwd::run(&file, &user, delete),
         Command::Plugin(PluginCommand::New { lang, name, dir }) => {
             plugin::new::run(lang, &name, dir.as_deref())

@@ -42,7 +42,7 @@ pub(crate) struct Broker {
 }
 
 /// What is pushed.
-struct Component {
+pub(crate) struct Component {
     wasm: Vec<u8>,
     /// `NAME.sig` that lies beside it.
     signature: Option<Vec<u8>>,
@@ -114,12 +114,38 @@ fn strange(what: &str) -> Failure {
 
 impl Broker {
     /// Sends a request; anything but success is what the broker says is wrong.
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         method: &str,
         path: &str,
         component: Option<Component>,
     ) -> Result<Value, Failure> {
+        let (status, body) = self.answer(method, path, component).await?;
+        let json: Option<Value> = serde_json::from_slice(&body).ok();
+        match json {
+            Some(json) if status.is_success() => Ok(json),
+            Some(json) => {
+                let detail =
+                    json.get("detail").and_then(Value::as_str).unwrap_or("no reason is told");
+                Err(Failure::Refused(format!("{status}: {detail}")))
+            }
+            None => Err(strange("JSON")),
+        }
+    }
+
+    /// The text behind a path.
+    pub(crate) async fn text(&self, path: &str) -> Result<String, Failure> {
+        let (status, body) = self.answer("GET", path, None).await?;
+        let text = String::from_utf8(body.to_vec()).map_err(|_| strange("text"))?;
+        if status.is_success() { Ok(text) } else { Err(Failure::Refused(status.to_string())) }
+    }
+
+    async fn answer(
+        &self,
+        method: &str,
+        path: &str,
+        component: Option<Component>,
+    ) -> Result<(StatusCode, Bytes), Failure> {
         let authority = self.authority()?;
         let token = self.token()?;
         let at = |error: &dyn std::fmt::Display| Failure::Refused(format!("{}: {error}", self.url));
@@ -142,17 +168,7 @@ impl Broker {
         let body = Full::new(body);
         let request = request.body(body).map_err(|error| at(&error))?;
         let answer = tokio::time::timeout(ANSWER_WITHIN, exchange(stream, request)).await;
-        let (status, body) = answer.map_err(|_| at(&"no answer in time"))?.map_err(|it| at(&it))?;
-        let json: Option<Value> = serde_json::from_slice(&body).ok();
-        match json {
-            Some(json) if status.is_success() => Ok(json),
-            Some(json) => {
-                let detail =
-                    json.get("detail").and_then(Value::as_str).unwrap_or("no reason is told");
-                Err(Failure::Refused(format!("{status}: {detail}")))
-            }
-            None => Err(strange("JSON")),
-        }
+        answer.map_err(|_| at(&"no answer in time"))?.map_err(|it| at(&it))
     }
 
     /// Host and port. The token is a secret, so that only this machine may be spoken to in the
