@@ -28,6 +28,7 @@ mod listeners;
 mod message_hooks;
 mod mosquitto;
 mod passwd;
+mod past_flaws;
 mod plugin_check;
 mod plugin_push;
 mod plugin_test;

@@ -29,7 +29,7 @@ fn problem(answer: Answer, status: u16) -> Value {
 }
 
 /// Every route of the API's own description, with parameters filled in.
-async fn routes(api: &Api) -> Vec<(String, String)> {
+pub(super) async fn routes(api: &Api) -> Vec<(String, String)> {
     let document = api.get("/api/v1/openapi.json").await.expect(200).json();
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")));
     let paths = document["paths"].as_object().expect("paths");
