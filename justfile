@@ -22,7 +22,7 @@ test-one NAME:
 
 # Fuzz TARGET for SECONDS (targets: tests/fuzz/fuzz_targets)
 fuzz TARGET SECONDS="300":
-    cargo +nightly fuzz run --fuzz-dir tests/fuzz {{TARGET}} -- -max_total_time={{SECONDS}}
+    cargo +nightly fuzz run --fuzz-dir tests/fuzz {{ if TARGET == "configuration" { "--features configuration" } else { "" } }} {{TARGET}} -- -max_total_time={{SECONDS}}
 
 # Benchmarks; BENCH picks one
 bench BENCH="":

@@ -492,8 +492,8 @@ impl From<access::Control> for Control {
 /// What `portcullis plugin sign` wrote about an uploaded component.
 pub(crate) const SIGNATURE: Header = Header {
     name: "Portcullis-Signature",
-    description: "Contents of NAME.sig in base64, at most 16 KiB of text: stored beside the component. Without it \
-                  the one in the folder must fit, if there is one",
+    description: "Contents of NAME.sig in base64, at most 16 KiB of text: stored beside the \
+                  component. Without it the one in the folder must fit, if there is one",
 };
 const SIGNATURE_BYTES_MAX: usize = 16 * 1024;
 /// Largest component.

@@ -1,11 +1,25 @@
 //! What reads the bytes of strangers before a packet is decoded, for the fuzz targets alone: they need it without sockets.
 
-use crate::{proxy_protocol, websocket::Inbound};
+use crate::{
+    proxy_protocol,
+    websocket::{
+        Inbound,
+        upgrade::{self, Rules},
+    },
+};
 
 /// The length of the PROXY header that `bytes` begin with, if it has come whole; `Err` = why there is none.
 pub fn proxy_header(bytes: &[u8]) -> Result<Option<usize>, String> {
     let header = proxy_protocol::decode(bytes).map_err(|refused| refused.to_string())?;
     Ok(header.map(|(_, length)| length))
+}
+
+/// The length of the request for a WebSocket that `bytes` begin with and the answer to it, if it has come whole; `Err` = the
+/// answer that refuses it.
+pub fn websocket_upgrade(bytes: &[u8]) -> Result<Option<(usize, String)>, String> {
+    let origins = ["https://app.example".to_owned()];
+    let rules = Rules { path: "/mqtt", origins: Some(&origins) };
+    upgrade::parse(bytes, rules).map_err(|refused| refused.response())
 }
 
 /// What frames of a client hold of MQTT, taken in pieces of `at_once` bytes, and how they end if they do.

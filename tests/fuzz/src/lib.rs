@@ -8,15 +8,24 @@
 #![forbid(unsafe_code)]
 
 mod codec_decode;
+#[cfg(feature = "configuration")]
+mod configuration;
 mod log_record;
 mod proxy_header;
 mod smoke;
 mod topic_filter;
 mod websocket_frames;
+mod websocket_upgrade;
 
 pub use codec_decode::codec_decode;
+#[cfg(feature = "configuration")]
+pub use configuration::configuration;
 pub use log_record::log_record;
 pub use proxy_header::proxy_header;
-pub use smoke::{CODEC_SEEDS, FRAME_SEEDS, PROXY_SEEDS, RECORD_SEEDS, TOPIC_SEEDS, smoke};
+pub use smoke::{
+    CODEC_SEEDS, CONFIGURATION_SEEDS, FRAME_SEEDS, PROXY_SEEDS, RECORD_SEEDS, TOPIC_SEEDS,
+    UPGRADE_SEEDS, smoke,
+};
 pub use topic_filter::topic_filter;
 pub use websocket_frames::websocket_frames;
+pub use websocket_upgrade::websocket_upgrade;

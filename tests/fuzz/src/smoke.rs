@@ -60,6 +60,30 @@ pub const FRAME_SEEDS: &[&[u8]] = &[
     b"\x08\x82\x80\0\0\0\0\x88\x82\0\0\0\0\x03\xE8\x82\x80\0\0\0\0",
 ];
 
+/// Configurations to start from: every key there is, and short ones with a fault.
+pub const CONFIGURATION_SEEDS: &[&[u8]] = &[
+    include_bytes!("../../../docs/configure/reference.toml"),
+    b"data_dir = \"d\"\n[[listeners]]\nname = \"m\"\nbind = \"127.0.0.1:0\"\n[limits]\n\
+      packet_bytes = \"64KiB\"\nconnect_timeout = 5\nconnect_rate = 0\n",
+    b"data_dir = \"${env:X}\"\n[[listeners]]\nname = \"u\"\nbind = \"s\"\n\
+      transport = \"unix\"\nmode = \"0999\"\n\
+      [listeners.proxy_protocol]\ntrusted = [\"10.0.0.0/33\"]\n\
+      [sql.a]\nurl = \"postgres://u@h/d\"\n",
+    b"[jwt.a]\nsecret = \"x\"\nalgorithms = [\"none\"]\n[keys.k]\n[[keys.k.key]]\nid = -1\n\
+      value = \"\x1b\"\n[admin.roles.r]",
+];
+
+/// Requests for a WebSocket to start from: one that is agreed to, and two that are refused.
+pub const UPGRADE_SEEDS: &[&[u8]] = &[
+    b"GET /mqtt HTTP/1.1\r\nHost: broker.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+      Sec-WebSocket-Protocol: mqtt\r\nOrigin: https://app.example\r\n\r\n\x82\x80",
+    b"GET /mqtt HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n\
+      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+      Sec-WebSocket-Protocol: mqtt\r\nOrigin: https://evil.example\r\n\r\n",
+    b"POST /other?a=b HTTP/1.0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello",
+];
+
 /// Bodies of records of the store's log to start from: each kind, with and without what may be left out.
 pub const RECORD_SEEDS: &[&[u8]] = &[
     b"\x01\x01\x01t\0\x01x",
@@ -140,6 +164,19 @@ mod tests {
         smoke(super::super::codec_decode, CODEC_SEEDS, 200_000);
     }
 
+    #[cfg(feature = "configuration")]
+    #[test]
+    fn configuration() {
+        smoke(super::super::configuration, CONFIGURATION_SEEDS, 4_000);
+        // A sample in which nothing is a configuration would prove little.
+        let reference = include_str!("../../../docs/configure/reference.toml");
+        let small = "data_dir = \"d\"\n[[listeners]]\nname = \"m\"\nbind = \"127.0.0.1:0\"\n";
+        for good in [reference, small] {
+            assert_eq!(portcullis::untrusted::configuration(good), (true, Vec::new()));
+            super::super::configuration(good.as_bytes());
+        }
+    }
+
     #[test]
     fn topic_filter() {
         smoke(super::super::topic_filter, TOPIC_SEEDS, 20_000);
@@ -151,6 +188,16 @@ mod tests {
         let complete =
             |seed: &&&[u8]| server::untrusted::proxy_header(seed).is_ok_and(|n| n.is_some());
         assert_eq!(PROXY_SEEDS.iter().filter(complete).count(), PROXY_SEEDS.len());
+    }
+
+    #[test]
+    fn websocket_upgrade() {
+        smoke(super::super::websocket_upgrade, UPGRADE_SEEDS, 100_000);
+        let agreed = |seed: &[u8]| server::untrusted::websocket_upgrade(seed).is_ok();
+        assert_eq!(
+            UPGRADE_SEEDS.iter().map(|seed| agreed(seed)).collect::<Vec<_>>(),
+            [true, false, false]
+        );
     }
 
     #[test]

@@ -218,8 +218,8 @@ fn read_overload(table: Table<'_>) -> (OverloadConfig, Vec<(String, u32)>) {
         match read_weight(&weight.value) {
             Some(weight) => read.push(weight),
             None => {
-                let what = "is not GROUP:PERCENT, allowed: a group that plugins grant, a colon, and 1 to \
-                            10000 or \"exempt\"";
+                let what = "is not GROUP:PERCENT, allowed: a group that plugins grant, a \
+                            colon, and 1 to 10000 or \"exempt\"";
                 table.refuse("weights", &weight.span, what.to_owned());
             }
         }

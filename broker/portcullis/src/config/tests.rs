@@ -288,7 +288,8 @@ fn rates_are_off_until_they_are_set() {
         |lines: &str| parse(&format!("{SMALL}[limits]\n{lines}")).unwrap().limits.of_broker.rates;
     assert_eq!(rates(""), ::limits::RatesConfig::default());
     let set = rates(
-        "messages_per_second = 7\nbytes_per_second_total = \"1MiB\"\nbytes_burst_total = \"3KiB\"\n",
+        "messages_per_second = 7\nbytes_per_second_total = \"1MiB\"\n\
+         bytes_burst_total = \"3KiB\"\n",
     );
     let expect = |per_second, burst| ::limits::Rate::new(per_second, burst).ok();
     assert_eq!((set.messages, set.bytes), (expect(7, 7), None));
@@ -414,6 +415,17 @@ fn variables_of_the_environment_are_filled_in_and_never_shown() {
     );
     let shown = parse(&SMALL.replace("127.0.0.1:1883", "${env:DATA}")).unwrap_err().to_string();
     assert!(!shown.contains("from-env"), "{shown}");
+}
+
+/// What the fuzzer found: a reference was shown with its control characters.
+#[test]
+fn problems_are_printable() {
+    let text = "data_dir = \"${en\u{1b}[31mv:X}\"\n\"a\\nb\" = 1\n";
+    let problems = parse(text).unwrap_err().to_string();
+    let file = file().display().to_string();
+    assert!(problems.lines().all(|line| line.starts_with(&file)), "{problems}");
+    assert!(problems.contains("${en\\u{1b}[31mv:X}"), "{problems}");
+    assert!(!problems.contains('\u{1b}'), "{problems}");
 }
 
 #[test]

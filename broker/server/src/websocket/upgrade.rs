@@ -97,7 +97,7 @@ pub(crate) async fn negotiate<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// The length of the request and its answer, if it has come whole.
-fn parse(bytes: &[u8], rules: Rules<'_>) -> Result<Option<(usize, String)>, Refused> {
+pub(crate) fn parse(bytes: &[u8], rules: Rules<'_>) -> Result<Option<(usize, String)>, Refused> {
     let mut fields = [EMPTY_HEADER; HEADERS_MAX];
     let mut request = Request::new(&mut fields);
     match request.parse(bytes) {
