@@ -40,6 +40,7 @@ mod servers;
 mod signals;
 mod signatures;
 mod swap_storm;
+mod tls;
 mod traffic;
 
 /// Whether the figures of the issue are wanted instead of the sample that every run can afford:

@@ -31,7 +31,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("tokio", &["server", "admin", "plugin-host"]),
     ("axum", &["admin"]),
     ("tungstenite", &["server"]),
-    ("notify", &["plugin-host"]),
+    ("notify", &["plugin-host", "server"]),
     ("fjall", &["store"]),
     ("prometheus-client", &["telemetry"]),
 ];

@@ -40,7 +40,7 @@ async fn enter(path: &Path, client_id: &str) -> Client {
 /// Why a broker does not start with this socket file.
 async fn refused(path: &Path) -> String {
     let transport = at(path);
-    let listener = ListenerConfig { name: "local".to_owned(), transport, proxy_protocol: None };
+    let listener = ListenerConfig::plain("local", transport);
     let live = server::LiveConfig::default();
     let config = server::Config { listeners: vec![listener], live };
     let gate = Arc::new(Gate::new(|| Duration::ZERO));
@@ -127,8 +127,7 @@ async fn only_its_own_file_is_taken_away() {
 async fn a_start_that_fails_leaves_no_file() {
     let (_folder, path) = folder();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let local =
-        ListenerConfig { name: "local".to_owned(), transport: at(&path), proxy_protocol: None };
+    let local = ListenerConfig::plain("local", at(&path));
     let tcp = ListenerConfig::tcp("tcp", taken.local_addr().expect("an address"));
     let config =
         server::Config { listeners: vec![local, tcp], live: server::LiveConfig::default() };

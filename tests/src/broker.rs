@@ -10,7 +10,9 @@ use std::{
 
 use access::Gate;
 use codec::{ConnAck, Connect, Packet, ProtocolVersion, ReasonCode};
-use server::{BrokerHandle, Config, Kept, ListenerConfig, LiveConfig, ProxyProtocol, Transport};
+use server::{
+    BrokerHandle, Config, Kept, ListenerConfig, LiveConfig, ProxyProtocol, TlsConfig, Transport,
+};
 use store::{Durability, FileStore, Options, Store};
 use telemetry::Metrics;
 use tempfile::TempDir;
@@ -42,8 +44,14 @@ impl Setup {
 
     /// With one more listener.
     pub fn listening(mut self, name: &str, transport: Transport) -> Self {
-        let name = name.to_owned();
-        self.listeners.push(ListenerConfig { name, transport, proxy_protocol: None });
+        self.listeners.push(ListenerConfig::plain(name, transport));
+        self
+    }
+
+    /// With TLS below the last listener.
+    pub fn encrypted(mut self, tls: TlsConfig) -> Self {
+        let last = self.listeners.last_mut().expect("a listener");
+        last.tls = Some(Arc::new(tls));
         self
     }
 

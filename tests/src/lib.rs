@@ -15,6 +15,7 @@
     reason = "support of tests: a broken expectation ends the test, at the line that had it"
 )]
 
+mod authority;
 mod broker;
 mod client;
 mod disk;
@@ -26,6 +27,9 @@ mod prebuilt;
 mod steps;
 pub mod websocket;
 
+pub use authority::{
+    Authority, Files, Holder, Until, Wish, client_config, connector, forgetful, handshake,
+};
 pub use broker::{Broker, Setup};
 pub use client::{Client, Message, WAIT, Wire};
 pub use disk::{Call, Disk};

@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::Response,
 };
-use server::StoreTotals;
+use server::{StoreTotals, TlsStatus};
 use telemetry::Snapshot;
 
 use crate::{
@@ -49,6 +49,9 @@ pub(crate) fn snapshot(state: &AdminState) -> Snapshot {
     of_broker(&mut snapshot, state);
     if let Some(store) = state.broker.store() {
         of_store(&mut snapshot, &store);
+    }
+    for tls in state.broker.tls() {
+        of_tls(&mut snapshot, &tls);
     }
     of_plugins(&mut snapshot, state);
     of_process(&mut snapshot, Process::read());
@@ -193,6 +196,55 @@ fn of_plugins(snapshot: &mut Snapshot, state: &AdminState) {
         }
     }
 }
+
+/// Certificates of a listener and of those who are connected to it. Numbers that would count nothing are left out.
+fn of_tls(snapshot: &mut Snapshot, tls: &TlsStatus) {
+    let listener = ("listener", &*tls.listener);
+    for what in TLS_FILES {
+        let failed = tls.failed.iter().any(|(failed, _)| *failed == what);
+        snapshot.labelled_gauge(
+            "portcullis_tls_reload_failed",
+            "1 while something of TLS cannot be used, by the key that names it, otherwise 0",
+            &[listener, ("what", what)],
+            if failed { 1.0 } else { 0.0 },
+        );
+    }
+    for (file, not_after) in &tls.certificates {
+        snapshot.labelled_gauge(
+            "portcullis_tls_certificate_not_after_seconds",
+            "When our own certificate is over, seconds since 1970",
+            &[listener, ("certificate", file)],
+            *not_after as f64,
+        );
+    }
+    for (metric, help, value) in [
+        ("portcullis_tls_clients", "Connected clients with a certificate", Some(tls.clients)),
+        (
+            "portcullis_tls_clients_not_after_seconds",
+            "When the first certificate of a connected client is over, seconds since 1970",
+            tls.clients_expire,
+        ),
+        (
+            "portcullis_tls_crl_next_update_seconds",
+            "When the first revocation list goes stale, seconds since 1970",
+            tls.crl_next_update,
+        ),
+        ("portcullis_tls_revoked", "Certificates on revocation lists", Some(tls.revoked)),
+    ] {
+        if let Some(value) = value {
+            snapshot.labelled_gauge(metric, help, &[listener], value as f64);
+        }
+    }
+    snapshot.labelled_counter(
+        "portcullis_tls_reloads",
+        "Changes of certificates, authorities and lists that were put in force",
+        &[listener],
+        tls.reloads as f64,
+    );
+}
+
+/// The keys of `[listeners.tls]` that name what is read again.
+const TLS_FILES: [&str; 6] = ["cert", "key", "client_ca", "crl", "groups", "cipher_suites"];
 
 /// What keeps a plugin from doing harm: breakers, and versions that are gone back to.
 fn of_guards(snapshot: &mut Snapshot, plugin: &PluginInfo) {

@@ -4,6 +4,7 @@
 
 use crate::connection_rate::ConnectionRateConfig;
 use crate::flapping::FlappingConfig;
+use crate::handshake::HandshakeConfig;
 use crate::login_backoff::LoginBackoffConfig;
 use crate::overload::OverloadConfig;
 use crate::range::OutOfRange;
@@ -25,6 +26,8 @@ pub struct Config {
     pub rates: RatesConfig,
     /// When the broker counts as overloaded.
     pub overload: OverloadConfig,
+    /// How long and how many TLS handshakes may be.
+    pub handshake: HandshakeConfig,
 }
 
 impl Config {
@@ -38,7 +41,8 @@ impl Config {
         self.login_backoff.check()?;
         self.flapping.check()?;
         self.rates.check()?;
-        self.overload.check()
+        self.overload.check()?;
+        self.handshake.check()
     }
 }
 
@@ -68,5 +72,8 @@ mod tests {
         let mut config = Config::default();
         config.overload.memory = 0;
         assert_eq!(config.check().unwrap_err().key, "memory");
+        let mut config = Config::default();
+        config.handshake.in_flight = 0;
+        assert_eq!(config.check().unwrap_err().key, "handshakes_in_flight");
     }
 }

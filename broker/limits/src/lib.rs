@@ -19,6 +19,7 @@ mod config;
 mod connection_rate;
 mod credits;
 mod flapping;
+mod handshake;
 mod login_backoff;
 mod overload;
 mod range;
@@ -36,6 +37,7 @@ pub use connection_rate::{
 };
 pub use credits::{Cost, Credits};
 pub use flapping::{Banned, Flapping, FlappingConfig};
+pub use handshake::HandshakeConfig;
 pub use login_backoff::{BackedOff, Claimant, LoginBackoff, LoginBackoffConfig};
 pub use overload::{LEVEL_MAX, Load, Overload, OverloadConfig, memory_for_machine};
 pub use range::OutOfRange;

@@ -27,6 +27,7 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
             check_plugin(config, name, &mut problems).await;
         }
         check_standing(config, &mut problems);
+        check_tls(config, &mut problems);
         check_modes(config, &names, &mut problems);
     }
     if let (Some(config), true) = (&config, problems.is_empty()) {
@@ -120,6 +121,17 @@ fn check_standing(config: &Config, problems: &mut Vec<String>) {
     let named = chains.flatten().map(|name| name.value.clone()).collect();
     let dir = &config.plugins.dir.value;
     problems.extend(plugin_host::check_standing(dir, &config.data_dir, &named));
+}
+
+/// Certificates, keys, authorities and lists of the listeners.
+fn check_tls(config: &Config, problems: &mut Vec<String>) {
+    let file = config.file.display();
+    for listener in &config.listeners {
+        let faults = listener.tls.as_ref().map(|tls| server::check_tls(tls)).unwrap_or_default();
+        let name = &listener.name;
+        let named = faults.iter().map(|fault| format!("{file}: listener {name:?}: {fault}"));
+        problems.extend(named);
+    }
 }
 
 /// Problems of manifests name their file already; others name the plugin.

@@ -15,12 +15,14 @@ mod sources;
 mod spelling;
 mod store;
 mod table;
+mod tls;
 mod transport;
 mod unit;
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use plugin_host::Sources;
@@ -175,7 +177,8 @@ impl Config {
             ClientIdFrom::Connect,
         );
         let protocol_versions = read_protocol_versions(&root);
-        let listeners = listeners::read(root.tables("listeners"), &root, folder);
+        let folders = (folder, data_dir.as_deref());
+        let listeners = listeners::read(root.tables("listeners"), &root, folders);
         let admin = services::read_admin(root.table("admin"), &listeners);
         let plugins = services::read_plugins(root.table("plugins"), folder, data_dir.as_deref());
         let process = services::read_process(root.table("process"));
@@ -226,6 +229,9 @@ impl Config {
         for listener in &mut listeners {
             if let Some(same) = new.listeners.iter().find(|l| l.name == listener.name) {
                 listener.chain = same.chain.clone();
+                if let (Some(tls), Some(new)) = (&mut listener.tls, &same.tls) {
+                    *tls = Arc::clone(new);
+                }
             }
         }
         Self {

@@ -128,8 +128,22 @@ impl Service {
         let plugins = plugin_host_config(&self.config);
         self.plugins.set_chains(plugins.chain, plugins.listener_chains, plugins.admin_chain).await;
         self.plugins.set_sources(plugins.sources).await;
+        self.reload_tls().await?;
         tracing::info!(config = %self.config.file.display(), "reloaded");
         Ok(())
+    }
+
+    /// Reads certificates, keys, authorities and lists again. The log has said what is wrong with each.
+    async fn reload_tls(&self) -> Result<(), String> {
+        let listeners = self.config.listeners.iter();
+        let configs = listeners.filter_map(|l| Some((l.name.clone(), Arc::clone(l.tls.as_ref()?))));
+        let faults = self.broker.reload_tls(&configs.collect::<Vec<_>>()).await;
+        match faults.first() {
+            None => Ok(()),
+            Some((listener, fault)) => {
+                Err(format!("listener {listener}: {fault}: what was good before stays"))
+            }
+        }
     }
 
     /// Says goodbye to every client and ends.
@@ -179,6 +193,7 @@ fn server_config(config: &Config, descriptors: u64) -> server::Config {
         name: listener.name.clone(),
         transport: listener.transport.clone(),
         proxy_protocol: listener.proxy_protocol.clone(),
+        tls: listener.tls.clone(),
     });
     server::Config { listeners: listeners.collect(), live: live_config(config, descriptors) }
 }

@@ -1,10 +1,10 @@
-//! What comes before CONNECT where a listener wants it: the PROXY header of a load balancer, then the request that turns
-//! HTTP into WebSocket.
+//! What comes before CONNECT where a listener wants it: the PROXY header of a load balancer, the TLS handshake, then the
+//! request that turns HTTP into WebSocket.
 //!
 //! Called from `connect.rs` on listeners that are not plain; after it, the arrival is as if a client had connected
 //! directly and sent packets from the first byte on.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use limits::Refusal;
 use tokio::{sync::watch, time::Sleep};
@@ -14,6 +14,8 @@ use crate::{
     connect::Arrival,
     listener::Place,
     proxy_protocol,
+    stream::Stream,
+    tls::handshake,
     websocket::upgrade::{self, Rules},
 };
 
@@ -28,6 +30,8 @@ pub(crate) enum Refused {
     Proxy(proxy_protocol::Refused),
     #[error("{0}")]
     Limit(Refusal),
+    #[error("{0}")]
+    Tls(handshake::Refused),
     #[error("WebSocket handshake refused: {0}")]
     Upgrade(upgrade::Refused),
 }
@@ -48,6 +52,22 @@ pub(crate) async fn approach(
 }
 
 async fn come_nearer(arrival: &mut Arrival, place: &mut Place) -> Result<(), Refused> {
+    announce(arrival, place).await?;
+    if arrival.listener.tls.is_some() {
+        encrypt(arrival).await?;
+    }
+    let Arrival { core, listener, stream, early, timer, timeout, .. } = arrival;
+    let mut clock = Clock { timer, timeout: *timeout, shutdown: core.shutdown.subscribe() };
+    if let Transport::WebSocket { path, origins, .. } = &listener.transport {
+        let rules = Rules { path, origins: origins.as_deref() };
+        let request = upgrade::negotiate(stream, early, rules);
+        clock.bound("WebSocket handshake", request).await?.map_err(Refused::Upgrade)?;
+    }
+    Ok(())
+}
+
+/// Who a load balancer speaks for.
+async fn announce(arrival: &mut Arrival, place: &mut Place) -> Result<(), Refused> {
     let Arrival { core, listener, stream, early, remote, timer, timeout, .. } = arrival;
     let mut clock = Clock { timer, timeout: *timeout, shutdown: core.shutdown.subscribe() };
     if listener.proxy_protocol.is_some() {
@@ -56,11 +76,29 @@ async fn come_nearer(arrival: &mut Arrival, place: &mut Place) -> Result<(), Ref
         *remote = source.unwrap_or(*remote);
         place.settle(remote.ip()).map_err(Refused::Limit)?;
     }
-    if let Transport::WebSocket { path, origins, .. } = &listener.transport {
-        let rules = Rules { path, origins: origins.as_deref() };
-        let request = upgrade::negotiate(stream, early, rules);
-        clock.bound("WebSocket handshake", request).await?.map_err(Refused::Upgrade)?;
-    }
+    Ok(())
+}
+
+/// The TLS handshake, which has a time of its own; that for CONNECT begins behind it.
+async fn encrypt(arrival: &mut Arrival) -> Result<(), Refused> {
+    let core = Arc::clone(&arrival.core);
+    let timeout = core.live.load().limits.handshake.timeout;
+    let early = std::mem::take(&mut arrival.early);
+    let socket = arrival.stream.take_socket(early);
+    let (Some(tls), Some(socket)) = (&arrival.listener.tls, socket) else {
+        return Err(Refused::ShuttingDown);
+    };
+    let parts = (tls, &core.handshakes, &*core.metrics);
+    let handshake = handshake::shake(parts, socket, (arrival.connection_id, timeout));
+    let mut shutdown = core.shutdown.subscribe();
+    let done = tokio::select! {
+        done = handshake => done,
+        _ = shutdown.wait_for(|down| *down) => return Err(Refused::ShuttingDown),
+    };
+    let (encrypted, secured) = done.map_err(Refused::Tls)?;
+    arrival.stream = Stream::Tls(Box::new(encrypted));
+    arrival.secured = Some(Box::new(secured));
+    arrival.timer.as_mut().reset(tokio::time::Instant::now() + arrival.timeout);
     Ok(())
 }
 

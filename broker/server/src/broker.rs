@@ -23,8 +23,8 @@ use telemetry::Metrics;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
-    BrokerHandle, ClientInfo, ClientPage, Config, ListenerAddress, ListenerInfo, LiveConfig,
-    StoreTotals, Totals,
+    BrokerHandle, ClientInfo, ClientPage, Config, Fault, ListenerAddress, ListenerConfig,
+    ListenerInfo, LiveConfig, StoreTotals, TlsConfig, TlsStatus, Totals, Transport,
     connect::protocol_name,
     counts::Counts,
     inherit::Ended,
@@ -39,6 +39,7 @@ use crate::{
     sys::{self, Sys},
     tidying,
     timers::{self, Timers},
+    tls::{self, Handshakes, Tls},
 };
 
 /// Clients that ask for new permissions at once.
@@ -63,6 +64,7 @@ pub(crate) struct Core {
     pub(crate) flapping: Mutex<Flapping>,
     pub(crate) overload: Overload,
     pub(crate) total_rate: TotalRate,
+    pub(crate) handshakes: Handshakes,
     refresh_slots: Semaphore,
     pub(crate) shutdown: watch::Sender<bool>,
     pub(crate) connections: AtomicU64,
@@ -180,9 +182,36 @@ pub enum StartError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// Certificates, keys, authorities or lists of a listener cannot be used.
+    #[error("listener {name:?}: {}", sentences(.faults))]
+    Tls {
+        /// Name of the listener.
+        name: String,
+        /// All that is wrong.
+        faults: Vec<Fault>,
+    },
     /// What the store has makes no sense.
     #[error("{0}")]
     Store(String),
+}
+
+fn sentences(faults: &[Fault]) -> String {
+    let sentences: Vec<_> = faults.iter().map(Fault::to_string).collect();
+    sentences.join("; ")
+}
+
+/// Reads what a listener needs for TLS, on a thread that may take its time.
+async fn load_tls(listener: &ListenerConfig) -> Result<Option<Arc<Tls>>, StartError> {
+    let Some(config) = listener.tls.clone() else { return Ok(None) };
+    let name = listener.name.clone();
+    let over_http = matches!(listener.transport, Transport::WebSocket { .. });
+    let load = move || Tls::load(&name, &config, over_http);
+    let loaded = tokio::task::spawn_blocking(load).await;
+    let loaded = loaded.unwrap_or_else(|error| {
+        Err(vec![Fault { what: "cert", sentence: format!("cannot be read: {error}") }])
+    });
+    let name = listener.name.clone();
+    Ok(Some(Arc::new(loaded.map_err(|faults| StartError::Tls { name, faults })?)))
 }
 
 /// A running broker.
@@ -218,6 +247,7 @@ impl Broker {
             flapping: Mutex::new(Flapping::new(limits.flapping)),
             overload: Overload::new(limits.overload),
             total_rate: TotalRate::new(&limits.rates, Instant::now()),
+            handshakes: Handshakes::new(&limits.handshake),
             refresh_slots: Semaphore::new(REFRESHES_AT_ONCE),
             shutdown: watch::Sender::new(false),
             connections: AtomicU64::new(0),
@@ -227,7 +257,8 @@ impl Broker {
         let mut bound = Vec::new();
         for listener in config.listeners {
             let (name, address) = (listener.name.clone(), listener.transport.place());
-            let (listener, socket) = listener::bind(listener)
+            let tls = load_tls(&listener).await?;
+            let (listener, socket) = listener::bind(listener, tls)
                 .await
                 .map_err(|error| StartError::Bind { name, address, error })?;
             bound.push((Arc::new(listener), socket));
@@ -242,6 +273,9 @@ impl Broker {
         let broker = Arc::new(Self { core: Arc::clone(&core), listeners: OnceLock::new() });
         broker.listeners.get_or_init(|| bound.iter().map(|(l, _)| Arc::clone(l)).collect());
         for (listener, socket) in bound {
+            if let Some(tls) = &listener.tls {
+                tokio::spawn(tls::keep(Arc::clone(&core), Arc::clone(tls)));
+            }
             tokio::spawn(listener::run(Arc::clone(&core), listener, socket));
         }
         tokio::spawn(timers::run(Arc::clone(&core)));
@@ -263,8 +297,29 @@ impl Broker {
         self.core.flapping.lock().set_config(limits.flapping);
         self.core.overload.set_config(limits.overload);
         self.core.total_rate.set_config(&limits.rates, Instant::now());
+        self.core.handshakes.set_config(&limits.handshake);
         self.core.live.store(Arc::new(live));
         self.core.sys.reconfigured.notify_one();
+    }
+
+    /// Reads the files of TLS again, with the configuration of each listener that is named. Returns what is wrong, by
+    /// listener: there, what was good before stays in force.
+    pub async fn reload_tls(&self, configs: &[(String, Arc<TlsConfig>)]) -> Vec<(String, Fault)> {
+        let mut faults = Vec::new();
+        for listener in self.listeners.get().into_iter().flatten() {
+            let Some(tls) = &listener.tls else { continue };
+            if let Some((_, config)) = configs.iter().find(|(name, _)| **name == *listener.name) {
+                tls.set_config(config);
+            }
+            let tls = Arc::clone(tls);
+            match tokio::task::spawn_blocking(move || tls.reload()).await {
+                Ok(found) => {
+                    faults.extend(found.into_iter().map(|f| (listener.name.to_string(), f)))
+                }
+                Err(error) => tracing::error!(event = "tls_reload_failed", %error),
+            }
+        }
+        faults
     }
 
     /// Stops accepting, tells every client (5.0: DISCONNECT 0x8B) and waits until all are gone or `grace` has passed.
@@ -362,11 +417,16 @@ impl BrokerHandle for Broker {
         listeners
             .map(|listener| ListenerInfo {
                 name: Arc::clone(&listener.name),
-                transport: listener.transport.name(),
+                transport: listener.transport.name(listener.tls.is_some()),
                 address: listener.address.clone(),
                 connections: listener.connections.load(Ordering::Relaxed),
             })
             .collect()
+    }
+
+    fn tls(&self) -> Vec<TlsStatus> {
+        let listeners = self.listeners.get().into_iter().flatten();
+        listeners.filter_map(|listener| Some(listener.tls.as_ref()?.status())).collect()
     }
 
     fn totals(&self) -> Totals {

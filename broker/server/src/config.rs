@@ -4,6 +4,7 @@ use std::{
     fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use access::{ClientIdFrom, ClientLimits};
@@ -11,7 +12,7 @@ use codec::{Connect, ProtocolVersion};
 use ipnet::IpNet;
 use session::{QueueFull, QueueLimits, SessionLimits};
 
-use crate::SysConfig;
+use crate::{SysConfig, TlsConfig};
 
 /// Configuration of a broker.
 #[derive(Clone, Debug)]
@@ -31,12 +32,19 @@ pub struct ListenerConfig {
     pub transport: Transport,
     /// Whose connections begin with a PROXY header; `None` = nobody's.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// TLS below `transport`; `None` = not encrypted. Not for socket files.
+    pub tls: Option<Arc<TlsConfig>>,
 }
 
 impl ListenerConfig {
     /// A plain listener.
     pub fn tcp(name: &str, bind: SocketAddr) -> Self {
-        Self { name: name.to_owned(), transport: Transport::Tcp { bind }, proxy_protocol: None }
+        Self::plain(name, Transport::Tcp { bind })
+    }
+
+    /// A listener without TLS and load balancer.
+    pub fn plain(name: &str, transport: Transport) -> Self {
+        Self { name: name.to_owned(), transport, proxy_protocol: None, tls: None }
     }
 }
 
@@ -67,12 +75,14 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// As the configuration names it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Tcp { .. } => "tcp",
-            Self::WebSocket { .. } => "ws",
-            Self::Unix { .. } => "unix",
+    /// As the configuration names it, over TLS or not.
+    pub fn name(&self, over_tls: bool) -> &'static str {
+        match (self, over_tls) {
+            (Self::Tcp { .. }, false) => "tcp",
+            (Self::Tcp { .. }, true) => "tls",
+            (Self::WebSocket { .. }, false) => "ws",
+            (Self::WebSocket { .. }, true) => "wss",
+            (Self::Unix { .. }, _) => "unix",
         }
     }
 

@@ -32,6 +32,7 @@ use crate::{
     sessions::{Facts, NotOpened, Open, Opened},
     stream::Stream,
     subscribe::judge_again,
+    tls::Secured,
     websocket::{self, Violation},
     will,
 };
@@ -50,6 +51,8 @@ pub(crate) struct Arrival {
     pub(crate) timer: Pin<Box<Sleep>>,
     /// For the whole of CONNECT.
     pub(crate) timeout: Duration,
+    /// What TLS said about the client.
+    pub(crate) secured: Option<Box<Secured>>,
 }
 
 /// Why no client came of a connection.
@@ -242,6 +245,10 @@ struct Admitted {
 async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Refused> {
     let core = Arc::clone(&arrival.core);
     let live = core.live.load_full();
+    if let Some(name) = arrival.secured.as_ref().and_then(|secured| secured.identity.clone()) {
+        // Proven already: whoever the client says that it is instead, it is not.
+        first.connect.username = Some(name);
+    }
     check_connect(&first.connect, &live)?;
     first.assign_client_id();
     let will = first.connect.will.as_deref().map(will::prepare).transpose();
@@ -428,6 +435,8 @@ fn credentials(connect: &mut Connect) -> Credentials {
 
 /// Who the connection claims to be, for the chain.
 fn claim(arrival: &Arrival, connect: &Connect) -> Claim {
+    let secured = arrival.secured.as_deref();
+    let identity = secured.and_then(|secured| secured.identity.clone());
     Claim {
         connection_id: arrival.connection_id,
         client_id: Arc::from(connect.client_id.as_str()),
@@ -435,10 +444,13 @@ fn claim(arrival: &Arrival, connect: &Connect) -> Claim {
         listener: Arc::clone(&arrival.listener.name),
         remote: arrival.remote,
         protocol: connect.version,
-        tls: None,
-        attributes: Vec::new(),
+        tls: secured.map(|secured| secured.session.clone()),
+        attributes: identity.map(|name| (IDENTITY.to_owned(), name)).into_iter().collect(),
     }
 }
+
+/// The attribute that tells plugins which name the certificate gives, where one is configured.
+const IDENTITY: &str = "certificate-identity";
 
 /// Asks the chain who this is and what it may do.
 async fn authenticate(
@@ -565,6 +577,9 @@ async fn open_session(
 
 impl Admitted {
     fn begin(self, arrival: Arrival, first: First) -> Connection {
+        if let Some(peer) = arrival.secured.as_ref().and_then(|secured| secured.peer.as_ref()) {
+            peer.attach(&self.opened.handle);
+        }
         let identity = self.authenticated.identity();
         Connected {
             client_id: &self.opened.handle.client_id,

@@ -657,6 +657,18 @@ impl Connection {
             }
         }
         if self.written > 0 {
+            // What TLS has taken may still be on its way.
+            match Pin::new(&mut self.stream).poll_flush(cx) {
+                Poll::Pending => {
+                    if self.blocked_since.is_none() {
+                        self.blocked_since = Some(now);
+                        self.arm_timer(cx, now);
+                    }
+                    return Ok(());
+                }
+                Poll::Ready(Err(error)) => return Err(Close::Network(error.kind())),
+                Poll::Ready(Ok(())) => self.blocked_since = None,
+            }
             // An idle connection owns no buffer.
             self.output = Vec::new();
             self.written = 0;

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use access::{Permissions, Whose};
 use codec::ReasonCode;
 
-use crate::ListenerAddress;
+use crate::{ListenerAddress, TlsStatus};
 
 /// A session and, when connected, its connection.
 #[derive(Clone, Debug)]
@@ -86,6 +86,10 @@ pub trait BrokerHandle: Send + Sync {
     fn take_back(&self, whose: Whose<'_>);
     /// The bound listeners; empty before the broker is up.
     fn listeners(&self) -> Vec<ListenerInfo>;
+    /// TLS of the listeners that have it.
+    fn tls(&self) -> Vec<TlsStatus> {
+        Vec::new()
+    }
     /// Numbers for status and gauges: connections, sessions, subscriptions, retained messages, retained bytes.
     fn totals(&self) -> Totals;
     /// Numbers of the store; `None` = nothing outlives the process.

@@ -43,6 +43,7 @@ mod subscribe;
 mod sys;
 mod tidying;
 mod timers;
+mod tls;
 mod unsubscribe;
 #[doc(hidden)]
 pub mod untrusted;
@@ -61,3 +62,7 @@ pub use handle::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, StoreTotals
 pub use ipnet::IpNet;
 pub use session::QueueFull;
 pub use sys::SysConfig;
+pub use tls::{
+    CRL_REFRESH, CertificateFiles, ClientAuth, CrlSource, Fault, IdentityFrom, OcspPolicy,
+    TlsConfig, TlsStatus, TlsVersion, check_tls, cipher_suites, groups,
+};

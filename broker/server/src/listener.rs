@@ -25,6 +25,7 @@ use crate::{
     broker::Core,
     connect::{Arrival, serve},
     stream::Stream,
+    tls::Tls,
 };
 
 /// A bound listener.
@@ -32,6 +33,7 @@ pub(crate) struct Listener {
     pub(crate) name: Arc<str>,
     pub(crate) transport: Transport,
     pub(crate) proxy_protocol: Option<ProxyProtocol>,
+    pub(crate) tls: Option<Arc<Tls>>,
     /// With the real port.
     pub(crate) address: ListenerAddress,
     pub(crate) connections: AtomicU64,
@@ -42,7 +44,7 @@ impl Listener {
     /// Whether packets come from the first byte on.
     pub(crate) fn is_plain(&self) -> bool {
         let frames = matches!(self.transport, Transport::WebSocket { .. });
-        !frames && self.proxy_protocol.is_none()
+        !frames && self.proxy_protocol.is_none() && self.tls.is_none()
     }
 
     /// Takes a socket file away: nobody shall find it who comes from now on.
@@ -68,8 +70,11 @@ const RATE_WAIT: Duration = Duration::from_millis(250);
 /// Who comes over a socket file comes from this machine; it has no port.
 const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// Binds a listener.
-pub(crate) async fn bind(config: ListenerConfig) -> io::Result<(Listener, Socket)> {
+/// Binds a listener. `tls` is what its configuration made.
+pub(crate) async fn bind(
+    config: ListenerConfig,
+    tls: Option<Arc<Tls>>,
+) -> io::Result<(Listener, Socket)> {
     let (socket, address, socket_file) = match &config.transport {
         Transport::Tcp { bind } | Transport::WebSocket { bind, .. } => {
             let socket = bind_tcp(*bind)?;
@@ -85,6 +90,7 @@ pub(crate) async fn bind(config: ListenerConfig) -> io::Result<(Listener, Socket
         name: config.name.into(),
         transport: config.transport,
         proxy_protocol: config.proxy_protocol,
+        tls,
         address,
         connections: AtomicU64::new(0),
         socket_file,
@@ -233,6 +239,7 @@ fn begin(
         early: Vec::new(),
         timer: Box::pin(tokio::time::sleep(timeout)),
         timeout,
+        secured: None,
     };
     tokio::spawn(serve(arrival, place));
 }

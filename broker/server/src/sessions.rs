@@ -437,9 +437,19 @@ impl SessionHandle {
         }
     }
 
+    /// Ends this connection with this code, if the session is still its own.
+    pub(crate) fn close_connection(&self, connection_id: u64, code: ReasonCode) {
+        if let Some(state) = self.own(connection_id) {
+            Self::close_locked(state, code);
+        }
+    }
+
     /// Ends the connection with this code; `false` = there is none.
     pub(crate) fn close(&self, code: ReasonCode) -> bool {
-        let mut state = self.state.lock();
+        Self::close_locked(self.state.lock(), code)
+    }
+
+    fn close_locked(mut state: MutexGuard<'_, State>, code: ReasonCode) -> bool {
         let Some(slot) = &mut state.connection else { return false };
         slot.close = Some(code);
         let waker = slot.waker.clone();

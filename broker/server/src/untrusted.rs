@@ -1,7 +1,8 @@
-//! What reads the bytes of strangers before a packet is decoded, for the fuzz targets alone: they need it without sockets.
+//! What reads the bytes of strangers before a packet is decoded, and what authorities publish, for the fuzz targets alone: they
+//! need it without sockets.
 
 use crate::{
-    proxy_protocol,
+    proxy_protocol, tls,
     websocket::{
         Inbound,
         upgrade::{self, Rules},
@@ -35,6 +36,16 @@ pub fn websocket_payload(stream: &[u8], at_once: usize) -> (Vec<u8>, Option<Stri
         }
     }
     (all, None)
+}
+
+/// How many certificates a revocation list revokes; `Err` = why it is none.
+pub fn revocation_list(der: &[u8]) -> Result<usize, String> {
+    tls::list_length(der)
+}
+
+/// Whether the authority with this name and key says in an answer of OCSP that its certificate is good.
+pub fn ocsp_answer(der: &[u8], serial: &[u8], by: (&[u8], &[u8])) -> Result<bool, String> {
+    tls::is_good_answer(der, serial, by)
 }
 
 const MESSAGE_BYTES_MAX: usize = 1_000;

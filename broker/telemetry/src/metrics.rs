@@ -30,6 +30,8 @@ pub struct Metrics {
     pub connections_refused: ByLabel,
     /// CONNECTs refused, by the name of the Reason Code.
     pub connect_refused: ByLabel,
+    /// TLS handshakes, by how they ended.
+    pub tls_handshakes: ByLabel,
     /// Control packets received, by type.
     pub packets_received: ByPacketType,
     /// Control packets sent, by type.
@@ -90,6 +92,7 @@ impl Metrics {
             connections_closed: registrar.by_label(CONNECTIONS_CLOSED, "reason"),
             connections_refused: registrar.by_label(CONNECTIONS_REFUSED, "limit"),
             connect_refused: registrar.by_label(CONNECT_REFUSED, "reason"),
+            tls_handshakes: registrar.by_label(TLS_HANDSHAKES, "result"),
             packets_received: registrar.register(PACKETS_RECEIVED, &["type"]),
             packets_sent: registrar.register(PACKETS_SENT, &["type"]),
             bytes_received: registrar.register(BYTES_RECEIVED, &[]),
@@ -186,6 +189,10 @@ const CONNECTIONS_REFUSED: Named = (
 );
 const CONNECT_REFUSED: Named =
     ("connect_refused", "CONNECTs refused, by the name of the Reason Code");
+const TLS_HANDSHAKES: Named = (
+    "tls_handshakes",
+    "TLS handshakes by how they ended: full, resumed, or why there was no connection",
+);
 const PACKETS_RECEIVED: Named = ("packets_received", "Control packets received");
 const PACKETS_SENT: Named = ("packets_sent", "Control packets sent");
 const BYTES_RECEIVED: Named = ("bytes_received", "Bytes read from clients");

@@ -16,7 +16,7 @@ use access::{
     ShadowDifference, ShadowReport, Subject, UploadedPlugin, VersionInfo, Waiting, Whose,
 };
 use codec::{ProtocolVersion, ReasonCode};
-use server::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, StoreTotals, Totals};
+use server::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, StoreTotals, TlsStatus, Totals};
 use telemetry::Metrics;
 use tokio::sync::Semaphore;
 
@@ -159,6 +159,17 @@ impl BrokerHandle for FakeBroker {
             retained_bytes: 6,
             overload_level: 7,
         }
+    }
+
+    fn tls(&self) -> Vec<TlsStatus> {
+        vec![TlsStatus {
+            listener: "tls".into(),
+            certificates: vec![("server.pem".to_owned(), 2_000_000_000)],
+            crl_next_update: Some(1_900_000_000),
+            clients_expire: Some(1_800_000_000),
+            failed: vec![("crl", "is no list".to_owned())],
+            ..TlsStatus::default()
+        }]
     }
 
     fn store(&self) -> Option<StoreTotals> {

@@ -5,8 +5,8 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use limits::{
-    ConnectionRateConfig, FlappingConfig, LoginBackoffConfig, OverloadConfig, RATE_RANGES, Rate,
-    RatesConfig, Sizes,
+    ConnectionRateConfig, FlappingConfig, HandshakeConfig, LoginBackoffConfig, OverloadConfig,
+    RATE_RANGES, Rate, RatesConfig, Sizes,
 };
 use session::QueueFull;
 
@@ -61,6 +61,7 @@ pub(super) fn read(mut table: Table<'_>) -> Limits {
             flapping: read_flapping(table.table("flapping")),
             rates: read_rates(&table),
             overload,
+            handshake: read_handshake(&table),
         },
         connections: read_connections(&table),
         memory: table.number_or_auto("memory", Unit::Bytes, 64 << 20..=1 << 50),
@@ -235,6 +236,18 @@ fn read_weight(text: &str) -> Option<(String, u32)> {
         digits => digits.parse().ok().filter(|percent| (1..=10_000).contains(percent))?,
     };
     (!group.is_empty()).then(|| (group.to_owned(), percent))
+}
+
+fn read_handshake(table: &Table<'_>) -> HandshakeConfig {
+    let default = HandshakeConfig::default();
+    let count = |key, most, default: usize| {
+        table.number(key, Unit::Count, 1..=most, default as u64) as usize
+    };
+    HandshakeConfig {
+        timeout: time(table, "handshake_timeout", 100..=60 * SECOND, default.timeout),
+        in_flight: count("handshakes_in_flight", 100_000, default.in_flight),
+        waiting: count("handshakes_waiting", 1_000_000, default.waiting),
+    }
 }
 
 fn read_connections(table: &Table<'_>) -> Option<usize> {

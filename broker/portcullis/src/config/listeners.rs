@@ -1,8 +1,8 @@
 //! `[[listeners]]`: where clients connect, and through which chain.
 
-use std::{collections::HashSet, net::SocketAddr, path::Path};
+use std::{collections::HashSet, net::SocketAddr, path::Path, sync::Arc};
 
-use server::{ProxyProtocol, Transport};
+use server::{ProxyProtocol, TlsConfig, Transport};
 
 use super::{
     document::{At, Located},
@@ -22,6 +22,8 @@ pub(crate) struct Listener {
     pub(crate) transport: Transport,
     /// Load balancers in front of it.
     pub(crate) proxy_protocol: Option<ProxyProtocol>,
+    /// TLS below `transport`.
+    pub(crate) tls: Option<Arc<TlsConfig>>,
     /// Its own chain; `None` = the default one.
     pub(crate) chain: Option<Chain>,
 }
@@ -33,7 +35,11 @@ const NAME_CHARACTERS_MAX: usize = 64;
 const DENY_ALL: &str = "deny-all";
 
 /// Reads all listeners. `root` takes the fault that there is none.
-pub(super) fn read(tables: Vec<Table<'_>>, root: &Table<'_>, folder: &Path) -> Vec<Listener> {
+pub(super) fn read(
+    tables: Vec<Table<'_>>,
+    root: &Table<'_>,
+    (folder, data_dir): (&Path, Option<&Path>),
+) -> Vec<Listener> {
     if tables.is_empty() {
         root.refuse_missing("listeners", "at least one [[listeners]] with name and bind is needed");
     }
@@ -59,10 +65,14 @@ pub(super) fn read(tables: Vec<Table<'_>>, root: &Table<'_>, folder: &Path) -> V
         }
         let chain = read_chain(&table);
         let proxy_protocol = transport::read_proxy_protocol(table.optional_table("proxy_protocol"));
+        let tls = transport::read_tls(&mut table, folder).map(|tls| {
+            // What is fetched outlives the process.
+            Arc::new(TlsConfig { cache: data_dir.map(|folder| folder.join("tls")), ..tls })
+        });
         table.finish();
         if let (Some(name), Some(transport)) = (name, transport) {
             let (name, transport) = (name.value, transport.value);
-            listeners.push(Listener { name, transport, proxy_protocol, chain });
+            listeners.push(Listener { name, transport, proxy_protocol, tls, chain });
         }
     }
     listeners

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use server::Transport;
+use server::{ClientAuth, TlsConfig, Transport};
 use session::QueueFull;
 
 use super::*;
@@ -110,6 +110,95 @@ fn the_examples_of_the_reference_are_valid() {
     assert!(matches!(unix, Transport::Unix { mode: 0o660, .. }));
 }
 
+/// The table of TLS has every key, and all of it can be taken as it stands.
+#[test]
+fn the_example_of_tls_is_valid() {
+    let start = REFERENCE.find("# [listeners.tls]").unwrap();
+    let end = REFERENCE.find("# Load balancers in front").unwrap();
+    let is_key = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let uncommented = REFERENCE[start..end].lines().map(|line| match line.strip_prefix("# ") {
+        Some(code) if code.starts_with('[') => code,
+        Some(code) if code.split_once(" = ").is_some_and(|(name, _)| is_key(name)) => code,
+        _ => line,
+    });
+    let uncommented = uncommented.collect::<Vec<_>>().join("\n");
+    let text = format!("{}{uncommented}\n{}", &REFERENCE[..start], &REFERENCE[end..]);
+    let text = text.replace("transport = \"tcp\"", "transport = \"tls\"");
+    let (config, problems, keys) = Config::read(file(), &text, &environment);
+    assert_eq!(problems, []);
+    for key in keys.iter().filter_map(|key| key.strip_prefix("listeners.tls.")) {
+        let key = key.rsplit('.').next().unwrap();
+        let written = uncommented.lines().any(|line| line.starts_with(&format!("{key} = ")));
+        assert!(written, "{key} is not in the reference");
+    }
+    let tls = config.unwrap().listeners[0].tls.clone().unwrap();
+    assert_eq!(tls.certificates.len(), 2);
+    assert_eq!(tls.client_ca.as_deref(), Some(Path::new("/etc/portcullis/client-ca.pem")));
+    assert_eq!(tls.cache.as_deref(), Some(Path::new("/var/lib/portcullis/tls")));
+    // What is no example is the default.
+    let small = SMALL.replace("bind", "transport = \"wss\"\nbind");
+    let small = format!("{small}[listeners.tls]\ncert = \"c\"\nkey = \"k\"\n");
+    let default = parse(&small).unwrap().listeners[0].tls.clone().unwrap();
+    let shown =
+        |tls: &TlsConfig| (tls.crl_refresh, tls.ocsp, tls.stapling, tls.min_version, tls.identity);
+    assert_eq!(shown(&tls), shown(&default));
+    assert_eq!((tls.client_auth, default.client_auth), (ClientAuth::Required, ClientAuth::None));
+}
+
+#[test]
+fn faults_of_tls() {
+    let with = |transport: &str, tls: &str| {
+        let small = SMALL.replace("bind", &format!("transport = {transport:?}\nbind"));
+        format!("{small}{tls}\n")
+    };
+    let pair = "[listeners.tls]\ncert = \"c\"\nkey = \"k\"\n";
+    refused(
+        &with("tls", ""),
+        &["p.toml:4: listeners.tls: missing: a table [listeners.tls] with cert and key is needed"],
+    );
+    refused(
+        &with("tcp", pair),
+        &["p.toml:4: listeners.tls: missing: means nothing here, allowed: only with transport = \
+           \"tls\" or \"wss\""],
+    );
+    for (line, expect) in [
+        (
+            "client_auth = \"required\"",
+            "p.toml:8: listeners.tls.client_ca: missing: a file in PEM is needed: the authorities \
+             that sign certificates of clients",
+        ),
+        (
+            "identity = \"cn\"",
+            "p.toml:11: listeners.tls.identity: ***: clients show no certificate, allowed: off, or \
+             client_auth = \"required\"",
+        ),
+        (
+            "crl = [\"a\"]",
+            "p.toml:11: listeners.tls.crl: \"a\": clients show no certificate, allowed: only with \
+             client_ca",
+        ),
+        (
+            "client_ca = \"a\"\ncrl = [\"https://pki.example/a\"]",
+            "p.toml:12: listeners.tls.crl: \"https://pki.example/a\": is no URL that is fetched, \
+             allowed: http://HOST/ or http://HOST:PORT/ and a path (what comes is signed, and \
+             looked up while no TLS is there yet)",
+        ),
+        (
+            "client_ca = \"a\"\nocsp = \"hard\"",
+            "p.toml:8: listeners.tls.ocsp_url: missing: somebody must be asked: a URL, or \
+             beginnings of those that certificates name in ocsp_allow",
+        ),
+        (
+            "min_version = \"1.1\"",
+            "p.toml:11: listeners.tls.min_version: \"1.1\": is not known, allowed: 1.2 | 1.3",
+        ),
+    ] {
+        refused(&with("tls", &format!("{pair}{line}")), &[expect]);
+    }
+    let broad = format!("{pair}client_ca = \"a\"\nocsp_allow = [\"http://ocsp.example\"]");
+    assert!(parse(&with("tls", &broad)).is_err(), "another host begins like that");
+}
+
 /// So can the tables of what plugins are granted by name.
 #[test]
 fn the_examples_of_sources_are_valid() {
@@ -157,7 +246,7 @@ publish_denied = "ignore"
 [[listeners]]
 name = "mqtt"
 bind = "localhost:1883"
-transport = "tls"
+transport = "tsl"
 [[listeners]]
 name = "mqtt"
 bind = "127.0.0.1:1884"
@@ -182,16 +271,16 @@ conections = 5
             "p.toml:2: publish_denied: \"ignore\": is not known, allowed: acknowledge | disconnect",
             "p.toml:5: listeners.bind: \"localhost:1883\": is not an address, allowed: IP:PORT \
              such as 127.0.0.1:1883 or [::]:1883, port 0 to 65535 (0 = any free port)",
-            "p.toml:6: listeners.transport: \"tls\": is not available in this version yet, \
-             allowed: tcp | ws | unix",
+            "p.toml:6: listeners.transport: \"tsl\": is not known, allowed: tcp | tls | ws | wss | \
+             unix",
             "p.toml:8: listeners.name: \"mqtt\": is the name of an earlier listener",
             "p.toml:10: listeners.colour: unknown: is not a key of this table, allowed: name, \
              bind, transport, path, origins, mode, chain, proxy_protocol",
             "p.toml:12: listeners.name: \"a b\": is not a name, allowed: 1 to 64 of letters, \
              digits, '-' and '_'",
             "p.toml:13: listeners.bind: \"127.0.0.1:1884\": is the address of an earlier listener",
-            "p.toml:14: listeners.transport: \"quic\": is not known, allowed: tcp | ws | \
-             unix",
+            "p.toml:14: listeners.transport: \"quic\": is not known, allowed: tcp | tls | ws | \
+             wss | unix",
             "p.toml:16: plugins.chain: \"a\": stands in the chain twice",
             "p.toml:16: plugins.chain: \"deny-all\": is always the last link, allowed: only at \
              the end, or left out",
@@ -532,9 +621,9 @@ fn a_unix_listener() {
         &format!("{unix}path = \"/mqtt\"\norigins = [\"null\"]\n"),
         &[
             "8: listeners.path: \"/mqtt\": means nothing here, allowed: only with transport = \
-             \"ws\"",
+             \"ws\" or \"wss\"",
             "9: listeners.origins: \"null\": means nothing here, allowed: only with transport = \
-             \"ws\"",
+             \"ws\" or \"wss\"",
         ],
     );
     // Two listeners cannot share a file.

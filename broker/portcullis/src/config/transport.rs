@@ -1,20 +1,22 @@
 //! What a listener speaks below MQTT and where: the keys `transport`, `bind` and those that belong to one transport, and
-//! `[listeners.proxy_protocol]`.
+//! `[listeners.proxy_protocol]`. What TLS wants is read by `tls.rs`.
 
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
 };
 
-use server::{IpNet, ProxyProtocol, Transport};
+use server::{IpNet, ProxyProtocol, TlsConfig, Transport};
 
-use super::{document::Located, listeners::read_address, table::Table};
+use super::{document::Located, listeners::read_address, table::Table, tls};
 
 /// The words of `transport`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Tcp,
+    Tls,
     WebSocket,
+    WebSocketTls,
     Unix,
 }
 
@@ -22,14 +24,21 @@ impl Kind {
     fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
             Self::WebSocket => "ws",
+            Self::WebSocketTls => "wss",
             Self::Unix => "unix",
         }
     }
+
+    fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls | Self::WebSocketTls)
+    }
 }
 
-/// Transports that are planned and that this version does not have.
-const NOT_YET: [&str; 2] = ["tls", "wss"];
+const ALL: [Kind; 5] = [Kind::Tcp, Kind::Tls, Kind::WebSocket, Kind::WebSocketTls, Kind::Unix];
+
+const FRAMES: &[Kind] = &[Kind::WebSocket, Kind::WebSocketTls];
 
 /// Path of WebSocket requests when nothing is said.
 const PATH: &str = "/mqtt";
@@ -50,8 +59,10 @@ pub(super) fn read(table: &Table<'_>, folder: &Path) -> Option<Located<Transport
     let bind = bind?;
     let address = |bind| read_address(table, "bind", bind).map(|address| address.value);
     let value = match kind.unwrap_or(Kind::Tcp) {
-        Kind::Tcp => Transport::Tcp { bind: address(&bind)? },
-        Kind::WebSocket => Transport::WebSocket { bind: address(&bind)?, path: path?, origins },
+        Kind::Tcp | Kind::Tls => Transport::Tcp { bind: address(&bind)? },
+        Kind::WebSocket | Kind::WebSocketTls => {
+            Transport::WebSocket { bind: address(&bind)?, path: path?, origins }
+        }
         Kind::Unix => Transport::Unix { path: socket_path(table, folder, &bind)?, mode: mode? },
     };
     Some(Located { value, span: bind.span })
@@ -76,15 +87,10 @@ fn read_kind(table: &Table<'_>) -> Option<Kind> {
     let Some(transport) = table.string("transport") else {
         return Some(Kind::Tcp);
     };
-    let found =
-        [Kind::Tcp, Kind::WebSocket, Kind::Unix].into_iter().find(|k| k.name() == transport.value);
+    let found = ALL.into_iter().find(|kind| kind.name() == transport.value);
     if found.is_none() {
-        let what = if NOT_YET.contains(&transport.value.as_str()) {
-            "is not available in this version yet"
-        } else {
-            "is not known"
-        };
-        table.refuse("transport", &transport.span, format!("{what}, allowed: tcp | ws | unix"));
+        let what = "is not known, allowed: tcp | tls | ws | wss | unix".to_owned();
+        table.refuse("transport", &transport.span, what);
     }
     found
 }
@@ -94,12 +100,14 @@ fn belongs<T>(
     table: &Table<'_>,
     key: &str,
     found: &Located<T>,
-    (kind, only): (Option<Kind>, Kind),
+    (kind, only): (Option<Kind>, &[Kind]),
 ) -> bool {
-    if kind.is_none_or(|kind| kind == only) {
+    if kind.is_none_or(|kind| only.contains(&kind)) {
         return true;
     }
-    let what = format!("means nothing here, allowed: only with transport = {:?}", only.name());
+    let names: Vec<_> = only.iter().map(|kind| format!("{:?}", kind.name())).collect();
+    let names = names.join(" or ");
+    let what = format!("means nothing here, allowed: only with transport = {names}");
     table.refuse(key, &found.span, what);
     false
 }
@@ -108,7 +116,7 @@ fn read_path(table: &Table<'_>, kind: Option<Kind>) -> Option<String> {
     let Some(path) = table.string("path") else {
         return Some(PATH.to_owned());
     };
-    if !belongs(table, "path", &path, (kind, Kind::WebSocket)) {
+    if !belongs(table, "path", &path, (kind, FRAMES)) {
         return None;
     }
     let visible = |byte: u8| byte.is_ascii_graphic() && !b"?#\"<>\\^`{|}".contains(&byte);
@@ -127,7 +135,7 @@ fn read_path(table: &Table<'_>, kind: Option<Kind>) -> Option<String> {
 fn read_origins(table: &Table<'_>, kind: Option<Kind>) -> Option<Vec<String>> {
     let origins = table.strings("origins")?;
     for origin in &origins {
-        if belongs(table, "origins", origin, (kind, Kind::WebSocket)) && !is_origin(&origin.value) {
+        if belongs(table, "origins", origin, (kind, FRAMES)) && !is_origin(&origin.value) {
             let what = "is not an origin, allowed: as browsers send it, SCHEME://HOST or \
                         SCHEME://HOST:PORT without the scheme's own port, such as \
                         https://app.example, or null";
@@ -158,7 +166,7 @@ fn read_mode(table: &Table<'_>, kind: Option<Kind>) -> Option<u32> {
     let Some(mode) = table.string("mode") else {
         return Some(MODE);
     };
-    if !belongs(table, "mode", &mode, (kind, Kind::Unix)) {
+    if !belongs(table, "mode", &mode, (kind, &[Kind::Unix])) {
         return None;
     }
     let digits =
@@ -169,6 +177,27 @@ fn read_mode(table: &Table<'_>, kind: Option<Kind>) -> Option<u32> {
         table.refuse("mode", &mode.span, what.to_owned());
     }
     bits
+}
+
+/// Reads `[listeners.tls]` where the transport wants it; `None` = it does not, or the table is at fault.
+pub(super) fn read_tls(table: &mut Table<'_>, folder: &Path) -> Option<TlsConfig> {
+    let kind = table.string("transport");
+    let kind =
+        kind.map_or(Some(Kind::Tcp), |word| ALL.into_iter().find(|kind| kind.name() == word.value));
+    let encrypted = kind.is_some_and(Kind::is_encrypted);
+    match table.optional_table("tls") {
+        Some(tls) if encrypted || kind.is_none() => tls::read(tls, folder),
+        Some(_) => {
+            let what = "means nothing here, allowed: only with transport = \"tls\" or \"wss\"";
+            table.refuse_missing("tls", what);
+            None
+        }
+        None if encrypted => {
+            table.refuse_missing("tls", "a table [listeners.tls] with cert and key is needed");
+            None
+        }
+        None => None,
+    }
 }
 
 /// Reads `[listeners.proxy_protocol]`; `None` = the table is not there, or at fault.
