@@ -11,7 +11,9 @@ mod codec_decode;
 #[cfg(feature = "configuration")]
 mod configuration;
 mod log_record;
+mod ocsp_answer;
 mod proxy_header;
+mod revocation_list;
 mod smoke;
 mod topic_filter;
 mod websocket_frames;
@@ -21,10 +23,12 @@ pub use codec_decode::codec_decode;
 #[cfg(feature = "configuration")]
 pub use configuration::configuration;
 pub use log_record::log_record;
+pub use ocsp_answer::ocsp_answer;
 pub use proxy_header::proxy_header;
+pub use revocation_list::revocation_list;
 pub use smoke::{
-    CODEC_SEEDS, CONFIGURATION_SEEDS, FRAME_SEEDS, PROXY_SEEDS, RECORD_SEEDS, TOPIC_SEEDS,
-    UPGRADE_SEEDS, smoke,
+    ANSWER_SEEDS, CODEC_SEEDS, CONFIGURATION_SEEDS, FRAME_SEEDS, LIST_SEEDS, PROXY_SEEDS,
+    RECORD_SEEDS, TOPIC_SEEDS, UPGRADE_SEEDS, smoke,
 };
 pub use topic_filter::topic_filter;
 pub use websocket_frames::websocket_frames;

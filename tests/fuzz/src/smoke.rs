@@ -95,6 +95,12 @@ pub const RECORD_SEEDS: &[&[u8]] = &[
     b"\x06\x01\x07",
 ];
 
+/// A revocation list to start from, as OpenSSL makes it: two certificates, one with a reason.
+pub const LIST_SEEDS: &[&[u8]] = &[include_bytes!("../seeds/list.crl")];
+
+/// An answer of OCSP to start from, as OpenSSL makes it: 7 is revoked.
+pub const ANSWER_SEEDS: &[&[u8]] = &[include_bytes!("../seeds/answer.ocsp")];
+
 /// Calls `body` with each seed and with `rounds` changed seeds.
 pub fn smoke(body: fn(&[u8]), seeds: &[&[u8]], rounds: u32) {
     for seed in seeds {
@@ -158,6 +164,17 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn revocation_list() {
+        assert_eq!(server::untrusted::revocation_list(LIST_SEEDS[0]), Ok(2));
+        smoke(super::super::revocation_list, LIST_SEEDS, 100_000);
+    }
+
+    #[test]
+    fn ocsp_answer() {
+        smoke(super::super::ocsp_answer, ANSWER_SEEDS, 50_000);
+    }
 
     #[test]
     fn codec_decode() {
