@@ -81,11 +81,13 @@ impl Places {
 
     /// With what symbolic links lead to; the root of everything is no place.
     fn real(self) -> Self {
-        let real = |paths: BTreeSet<PathBuf>| {
+        let real = |paths: BTreeSet<PathBuf>| -> BTreeSet<PathBuf> {
             let real = paths.into_iter().filter_map(|path| path.canonicalize().ok());
             real.filter(|path| path.parent().is_some()).collect()
         };
-        Self { read: real(self.read), write: real(self.write) }
+        let (read, write) = (real(self.read), real(self.write));
+        // What is written is read as well.
+        Self { read: &read - &write, write }
     }
 }
 
