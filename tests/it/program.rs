@@ -37,6 +37,7 @@ mod quickstart;
 mod revocation;
 mod round_trips;
 mod servers;
+mod siege;
 mod signals;
 mod signatures;
 mod swap_storm;

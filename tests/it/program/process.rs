@@ -168,6 +168,14 @@ impl Program {
         program
     }
 
+    /// As [`Program::start`], with no more open files than `most`.
+    pub(super) async fn start_with_descriptors(config: &Path, most: u32) -> Self {
+        let limit = "ulimit -n \"$0\" && exec \"$@\"";
+        let mut command = Command::new("sh");
+        command.args(["-c", limit, &most.to_string()]).arg(binary());
+        Self::start_by(command, config).await
+    }
+
     /// Starts it and waits until it serves, ready or not.
     pub(super) async fn start_unready(config: &Path) -> Self {
         Self::start_serving(portcullis(&[]), LOG_LEVEL, config).await
