@@ -119,7 +119,11 @@ async fn totals_and_listeners() {
 async fn occupied_address() {
     let broker = Broker::start().await;
     let listener = server::ListenerConfig::tcp("second", broker.address);
-    let config = server::Config { listeners: vec![listener], live: server::LiveConfig::default() };
+    let config = server::Config {
+        listeners: vec![listener],
+        live: server::LiveConfig::default(),
+        bans: None,
+    };
     let gate = std::sync::Arc::clone(&broker.gate);
     let error = server::Broker::start(config, gate, telemetry::Metrics::new(), None).await;
     let sentence = error.err().expect("not bound twice").to_string();

@@ -10,6 +10,7 @@
     reason = "tests: a broken expectation ends the test"
 )]
 
+mod bans;
 mod claimed;
 mod compliance;
 mod concurrency;
@@ -24,6 +25,7 @@ mod grants;
 mod handle;
 mod limits;
 mod limits_of_protocol;
+mod listener_rules;
 mod malformed;
 mod outbound;
 mod overload;

@@ -27,6 +27,11 @@ impl EventSink for Levels {
     }
 }
 
+/// Only the memory makes a load here.
+fn calm() -> Setup {
+    Setup::with(|live| live.limits.overload.delay = Duration::from_secs(10))
+}
+
 /// What memory is used is more than what may be.
 fn crowded(live: &LiveConfig) -> LiveConfig {
     let mut live = live.clone();
@@ -42,7 +47,7 @@ async fn crowd(broker: &Broker, live: &LiveConfig) {
 
 #[tokio::test]
 async fn the_level_rises_and_falls_and_plugins_are_told() {
-    let setup = Setup::default();
+    let setup = calm();
     let live = setup.live.clone();
     let broker = setup.start().await;
     let levels = Arc::new(Levels::default());
@@ -82,7 +87,8 @@ async fn flood(client: &mut Client, messages: u16) -> Duration {
 #[tokio::test]
 async fn who_publishes_much_is_held_back_and_who_publishes_little_is_not() {
     let weights = vec![("safety".to_owned(), u32::MAX)];
-    let setup = Setup::with(|live| live.overload_weights = weights);
+    let mut setup = calm();
+    setup.live.overload_weights = weights;
     let live = setup.live.clone();
     let broker = setup.start().await;
     let grant = Grant { groups: vec!["safety".to_owned()], ..Grant::default() };
@@ -112,7 +118,7 @@ async fn who_publishes_much_is_held_back_and_who_publishes_little_is_not() {
 /// A client that is held back has its PINGREQ answered all the same.
 #[tokio::test]
 async fn who_is_held_back_is_answered_its_ping() {
-    let setup = Setup::default();
+    let setup = calm();
     let live = setup.live.clone();
     let broker = setup.start().await;
     let mut client = broker.client(V5, "much").await;
@@ -131,7 +137,8 @@ async fn who_is_held_back_is_answered_its_ping() {
 
 #[tokio::test]
 async fn switched_off_nobody_is_held_back() {
-    let setup = Setup::with(|live| live.limits.overload.enabled = false);
+    let mut setup = calm();
+    setup.live.limits.overload.enabled = false;
     let live = setup.live.clone();
     let broker = setup.start().await;
     let mut much = broker.client(V5, "much").await;

@@ -1,7 +1,9 @@
 //! Clients that do not read: what waits for them is bounded, and nobody else is held up.
 
+use std::time::Duration;
+
 use codec::{Packet, ProtocolVersion, Publish, QoS, ReasonCode};
-use portcullis_tests::{Broker, Client, Setup};
+use portcullis_tests::{Broker, Client, Setup, packets};
 use server::BrokerHandle;
 
 use ProtocolVersion::{V5, V311};
@@ -88,4 +90,29 @@ async fn narrow(broker: &Broker, version: ProtocolVersion, client_id: &str) -> C
     client.send(Packet::Connect(Box::new(codec::Connect::new(version, client_id)))).await;
     assert_eq!(client.connack().await.reason_code, ReasonCode::Success);
     client
+}
+
+/// Who takes nothing for too long is cut off; its session stays, with what waits for it.
+#[tokio::test]
+async fn who_takes_nothing_loses_its_connection_and_keeps_its_session() {
+    let setup = Setup::with(|live| live.limits.sizes.write_timeout = Duration::from_secs(1));
+    let broker = setup.start().await;
+    let mut slow = Client::open_narrow(broker.address, V5).await;
+    slow.send(Packet::Connect(Box::new(packets::persistent(V5, "slow")))).await;
+    assert_eq!(slow.connack().await.reason_code, ReasonCode::Success);
+    slow.subscribe("t", QoS::AtLeastOnce).await;
+    let mut publisher = broker.client(V5, "pub").await;
+    // More than the system takes for it.
+    let payload = "x".repeat(512 << 10);
+    for _ in 0..32 {
+        publisher.publish("t", &payload).await;
+    }
+    let gone = |broker: &server::Broker| broker.client("slow").is_some_and(|slow| !slow.connected);
+    broker.until(gone).await;
+    let closed = "portcullis_connections_closed_total{reason=\"write_timeout\"}";
+    assert_eq!(broker.counted(closed), 1);
+    drop(slow);
+    let (mut slow, connack) = broker.enter(packets::persistent(V5, "slow")).await;
+    assert!(connack.session_present);
+    assert_eq!(slow.message().await.text(), ("t", &*payload));
 }

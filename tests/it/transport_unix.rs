@@ -42,7 +42,7 @@ async fn refused(path: &Path) -> String {
     let transport = at(path);
     let listener = ListenerConfig::plain("local", transport);
     let live = server::LiveConfig::default();
-    let config = server::Config { listeners: vec![listener], live };
+    let config = server::Config { listeners: vec![listener], live, bans: None };
     let gate = Arc::new(Gate::new(|| Duration::ZERO));
     let started = server::Broker::start(config, gate, telemetry::Metrics::new(), None).await;
     let error: StartError = started.err().expect("does not start");
@@ -129,8 +129,11 @@ async fn a_start_that_fails_leaves_no_file() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let local = ListenerConfig::plain("local", at(&path));
     let tcp = ListenerConfig::tcp("tcp", taken.local_addr().expect("an address"));
-    let config =
-        server::Config { listeners: vec![local, tcp], live: server::LiveConfig::default() };
+    let config = server::Config {
+        listeners: vec![local, tcp],
+        live: server::LiveConfig::default(),
+        bans: None,
+    };
     let gate = Arc::new(Gate::new(|| Duration::ZERO));
     assert!(server::Broker::start(config, gate, telemetry::Metrics::new(), None).await.is_err());
     assert!(!path.exists(), "the file is still there");

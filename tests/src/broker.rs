@@ -11,7 +11,8 @@ use std::{
 use access::Gate;
 use codec::{ConnAck, Connect, Packet, ProtocolVersion, ReasonCode};
 use server::{
-    BrokerHandle, Config, Kept, ListenerConfig, LiveConfig, ProxyProtocol, TlsConfig, Transport,
+    BrokerHandle, Config, Kept, KeptBans, ListenerConfig, LiveConfig, ProxyProtocol, TlsConfig,
+    Transport,
 };
 use store::{Durability, FileStore, Options, Store};
 use telemetry::Metrics;
@@ -32,6 +33,8 @@ pub struct Setup {
     pub free_bytes_min: u64,
     /// Bytes of one file of its log; `None` = the default.
     pub segment_bytes: Option<u64>,
+    /// Bans of an earlier process, and who keeps those of this one.
+    pub bans: Option<KeptBans>,
 }
 
 impl Setup {
@@ -78,7 +81,13 @@ impl Setup {
         let bind = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut listeners = vec![ListenerConfig::tcp("mqtt", bind)];
         listeners.extend(self.listeners);
-        let config = Config { listeners, live: self.live };
+        let mut live = self.live;
+        let default = LiveConfig::default().limits.overload.delay;
+        if live.limits.overload.delay == default {
+            // How busy the machine is, is not what these tests are about.
+            live.limits.overload.delay = LATE;
+        }
+        let config = Config { listeners, live, bans: self.bans };
         let temporary = temporary(self.store.is_none());
         let folder = temporary.as_ref().map(|folder| folder.path().to_owned()).or(self.store);
         let (free_bytes_min, segment_bytes) = (self.free_bytes_min, self.segment_bytes);
@@ -91,6 +100,9 @@ impl Setup {
         Broker { broker, gate, metrics, doorman, address, store, disk, _temporary: temporary }
     }
 }
+
+/// A task has to be woken so late for the broker to count as loaded.
+const LATE: Duration = Duration::from_secs(10);
 
 /// A running broker and all its handles.
 pub struct Broker {

@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod administrators;
+mod bans;
 mod call;
 mod clients;
 mod config;

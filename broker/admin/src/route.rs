@@ -78,6 +78,8 @@ pub(crate) enum Permission {
     PermissionsInvalidate,
     DecisionsRead,
     DecisionsRecording,
+    BansRead,
+    BansWrite,
 }
 
 impl Route {
@@ -213,7 +215,8 @@ impl Access {
                 Permission::ClientsDisconnect
                 | Permission::PluginsWrite
                 | Permission::PluginsGrant
-                | Permission::PermissionsInvalidate,
+                | Permission::PermissionsInvalidate
+                | Permission::BansWrite,
             ) => true,
             Some(
                 Permission::MetricsRead
@@ -222,7 +225,8 @@ impl Access {
                 | Permission::PluginsRead
                 | Permission::PermissionsRead
                 | Permission::DecisionsRead
-                | Permission::DecisionsRecording,
+                | Permission::DecisionsRecording
+                | Permission::BansRead,
             )
             | None => false,
         }
@@ -231,7 +235,7 @@ impl Access {
 
 impl Permission {
     /// All there are.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::MetricsRead,
         Self::StatusRead,
         Self::ClientsRead,
@@ -243,6 +247,8 @@ impl Permission {
         Self::PermissionsInvalidate,
         Self::DecisionsRead,
         Self::DecisionsRecording,
+        Self::BansRead,
+        Self::BansWrite,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -258,6 +264,8 @@ impl Permission {
             Self::PermissionsInvalidate => "permissions:invalidate",
             Self::DecisionsRead => "decisions:read",
             Self::DecisionsRecording => "decisions:recording",
+            Self::BansRead => "bans:read",
+            Self::BansWrite => "bans:write",
         }
     }
 }

@@ -17,6 +17,7 @@ use telemetry::events;
 use tokio::time::Instant;
 
 use crate::{
+    bans,
     call::{Answer, Call, Shared},
     clients, decisions, guard, health, login, metrics,
     openapi::{self, Content, Parameters},
@@ -100,6 +101,35 @@ pub(crate) static ROUTES: &[Route] = &[
         Access::Needs(Permission::ClientsDisconnect),
         "Ends a connection with DISCONNECT 0x98; the session stays, the Will Message is published",
         |call| Box::pin(clients::disconnect(call)),
+    )
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/bans",
+        Access::Needs(Permission::BansRead),
+        "Bans in force, those for flapping too, in the order of their making, page by page",
+        |call| Box::pin(bans::list(call)),
+    )
+    .query(Parameters::of::<bans::ListQuery>())
+    .answers(Content::json::<bans::BanList>()),
+    Route::post(
+        "/api/v1/bans",
+        Access::Needs(Permission::BansWrite),
+        "Bans a client, principal, address range or certificate; who matches is disconnected",
+        |call| Box::pin(bans::add(call)),
+    )
+    .accepts(Content::json::<bans::BanRequest>())
+    .answers(Content::json::<bans::BanMade>())
+    .may_answer(&[413, 415, 429]),
+    Route::get("/api/v1/bans/{id}", Access::Needs(Permission::BansRead), "One ban", |call| {
+        Box::pin(bans::show(call))
+    })
+    .answers(Content::json::<bans::BanEntry>())
+    .may_answer(&[404]),
+    Route::delete(
+        "/api/v1/bans/{id}",
+        Access::Needs(Permission::BansWrite),
+        "Lifts a ban",
+        |call| Box::pin(bans::lift(call)),
     )
     .may_answer(&[404]),
     Route::get("/api/v1/plugins", Access::Needs(Permission::PluginsRead), "All plugins", |call| {

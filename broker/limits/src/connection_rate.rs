@@ -51,11 +51,12 @@ impl Default for ConnectionRateConfig {
     }
 }
 
-/// 80 % of the file descriptors, at least 1: the rest is for listeners, plugins, files and the
-/// admin API, so that a full broker can still be looked after.
+/// 80 % of the file descriptors, and so many that 128 others are left, but at least 1: those are for
+/// listeners, plugins, files and the admin API, so that a full broker can still be looked after.
 #[must_use]
 pub fn connections_for_descriptors(descriptors: u64) -> usize {
-    let connections = (descriptors / 5).saturating_mul(4).clamp(1, CONNECTIONS.2);
+    let share = (descriptors / 5).saturating_mul(4);
+    let connections = share.min(descriptors.saturating_sub(OTHERS)).clamp(1, CONNECTIONS.2);
     usize::try_from(connections).unwrap_or(usize::MAX)
 }
 
@@ -98,6 +99,21 @@ pub enum Refusal {
         /// When the next one is let in.
         until: Instant,
     },
+    /// The listener's `allow` or `deny` keeps the address out.
+    #[error("the listener does not let the address in")]
+    AddressDenied,
+    /// The address is banned.
+    #[error("the address is banned (ban {id})")]
+    Banned {
+        /// Names the ban.
+        id: u64,
+    },
+    /// The listener's `connections` is reached.
+    #[error("there are {maximum} connections of this listener already")]
+    ConnectionsOfListener {
+        /// The limit.
+        maximum: u64,
+    },
     /// The broker uses as much `memory` as it may.
     #[error("the broker uses {maximum} bytes of memory or more")]
     Memory {
@@ -113,7 +129,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The key of the configuration; for `Addresses`, which follows from the others, "addresses".
+    /// The key of the configuration; for `Addresses`, which follows from the others, "addresses", and for bans
+    /// "bans".
     #[must_use]
     pub fn limit(&self) -> &'static str {
         match self {
@@ -122,6 +139,9 @@ impl Refusal {
             Self::ConnectionsPerAddress { .. } => "connections_per_address",
             Self::ConnectRatePerAddress { .. } => "connect_rate_per_address",
             Self::Memory { .. } => "memory",
+            Self::AddressDenied => "listeners.deny",
+            Self::Banned { .. } => "bans",
+            Self::ConnectionsOfListener { .. } => "listeners.connections",
             Self::Addresses { .. } => "addresses",
         }
     }
@@ -135,6 +155,9 @@ impl Refusal {
                 Some(*until)
             }
             Self::Memory { .. }
+            | Self::AddressDenied
+            | Self::Banned { .. }
+            | Self::ConnectionsOfListener { .. }
             | Self::Connections { .. }
             | Self::ConnectionsPerAddress { .. }
             | Self::Addresses { .. } => None,
@@ -319,6 +342,9 @@ impl Address {
         })
     }
 }
+
+/// Descriptors that are never given to connections.
+const OTHERS: u64 = 128;
 
 /// Addresses that are remembered only for their rate. With the default rates fewer than 2,000 can
 /// have a bucket that isn't full.

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod bans;
 mod client_rate;
 mod config;
 mod connection_rate;
@@ -30,6 +31,7 @@ mod sizes;
 mod token_bucket;
 
 pub use address::AddressPrefix;
+pub use bans::{BANS_MAX, Ban, BanOrigin, BanTarget, Bans, NewBan, Suspect, TooManyBans};
 pub use client_rate::ClientRate;
 pub use config::Config;
 pub use connection_rate::{

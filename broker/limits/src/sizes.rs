@@ -56,6 +56,11 @@ pub struct Sizes {
     pub session_expiry_max: u32,
     /// From accepting a connection to its complete CONNECT. Default 5 s.
     pub connect_timeout: Duration,
+    /// How long a client may take nothing of what is written to it; its session stays. Default 30 s.
+    pub write_timeout: Duration,
+    /// Bytes that all connections together hold of what is not yet a whole CONNECT, beyond the first
+    /// KiB of each. Default 32 MiB.
+    pub strangers_bytes: usize,
     /// Close a connection that only keeps itself alive for this long. None = never (default).
     pub idle_timeout: Option<Duration>,
 }
@@ -84,6 +89,8 @@ pub const RANGES: &[(&str, u64, u64)] = &[
     RETAINED_BYTES,
     SESSION_EXPIRY_MAX,
     CONNECT_TIMEOUT,
+    WRITE_TIMEOUT,
+    STRANGERS_BYTES,
     IDLE_TIMEOUT,
 ];
 
@@ -126,6 +133,8 @@ impl Sizes {
         check(RETAINED_BYTES, self.retained_bytes as u64)?;
         check(SESSION_EXPIRY_MAX, self.session_expiry_max)?;
         check_duration(CONNECT_TIMEOUT, self.connect_timeout)?;
+        check_duration(WRITE_TIMEOUT, self.write_timeout)?;
+        check(STRANGERS_BYTES, self.strangers_bytes as u64)?;
         self.idle_timeout.map_or(Ok(()), |timeout| check_duration(IDLE_TIMEOUT, timeout))
     }
 
@@ -218,6 +227,8 @@ impl Default for Sizes {
             retained_bytes: 256 << 20,
             session_expiry_max: 7 * 24 * 3_600,
             connect_timeout: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(30),
+            strangers_bytes: 32 << 20,
             idle_timeout: None,
         }
     }
@@ -256,6 +267,8 @@ const RETAINED_BYTES: Range = ("retained_bytes", 0, 1 << 40);
 /// 0xFFFFFFFF would mean "never expires" [MQTT 3.1.2.11.2]: here each session ends some day.
 const SESSION_EXPIRY_MAX: Range = ("session_expiry_max", 0, 10 * 365 * 24 * 3_600);
 const CONNECT_TIMEOUT: Range = ("connect_timeout", 100, 60_000);
+const WRITE_TIMEOUT: Range = ("write_timeout", 1_000, 3_600_000);
+const STRANGERS_BYTES: Range = ("strangers_bytes", 1 << 20, 64 << 30);
 const IDLE_TIMEOUT: Range = ("idle_timeout", 1_000, 30 * 24 * 3_600_000);
 
 #[cfg(test)]

@@ -232,6 +232,7 @@ impl Config {
                 if let (Some(tls), Some(new)) = (&mut listener.tls, &same.tls) {
                     *tls = Arc::clone(new);
                 }
+                listener.rules = same.rules.clone();
             }
         }
         Self {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod atomic_file;
+mod bans;
 mod check;
 mod cli;
 mod config;

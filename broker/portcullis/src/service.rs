@@ -16,11 +16,12 @@ use std::{
 use access::{BrokerForPlugins, Gate, PluginManager};
 use admin::{AdminServer, AdminState};
 use plugin_host::PluginHost;
-use server::{Broker, BrokerHandle, Kept, ListenerInfo};
+use server::{Broker, BrokerHandle, Kept, KeptBans, ListenerInfo};
 use store::{FileStore, Options, Store};
 use telemetry::Metrics;
 
 use crate::{
+    bans,
     config::{self, Chain, Config, DecisionsConfig},
     confinement,
     failure::Failure,
@@ -59,7 +60,7 @@ impl Service {
             .await
             .map_err(|error| Failure::Refused(sentence(&error)))?;
         let broker = Broker::start(
-            server_config(&config, descriptors),
+            server_config(&config, descriptors, bans::load(&config.data_dir)?),
             Arc::clone(&gate),
             Arc::clone(&metrics),
             kept,
@@ -188,14 +189,15 @@ async fn open_store(
     Ok((Some(store), Some(kept)))
 }
 
-fn server_config(config: &Config, descriptors: u64) -> server::Config {
+fn server_config(config: &Config, descriptors: u64, bans: KeptBans) -> server::Config {
     let listeners = config.listeners.iter().map(|listener| server::ListenerConfig {
         name: listener.name.clone(),
         transport: listener.transport.clone(),
         proxy_protocol: listener.proxy_protocol.clone(),
         tls: listener.tls.clone(),
     });
-    server::Config { listeners: listeners.collect(), live: live_config(config, descriptors) }
+    let (listeners, live) = (listeners.collect(), live_config(config, descriptors));
+    server::Config { listeners, live, bans: Some(bans) }
 }
 
 fn live_config(config: &Config, descriptors: u64) -> server::LiveConfig {
@@ -211,6 +213,7 @@ fn live_config(config: &Config, descriptors: u64) -> server::LiveConfig {
         client_id_from: config.client_id_from,
         protocol_versions: config.protocol_versions,
         sys: config.sys,
+        listeners: config.listeners.iter().map(|l| (l.name.clone(), l.rules.clone())).collect(),
         overload_weights: config.limits.overload_weights.clone(),
     }
 }

@@ -15,7 +15,7 @@ use access::{
 };
 use arc_swap::ArcSwap;
 use codec::ReasonCode;
-use limits::{ConnectionRate, Flapping, LoginBackoff};
+use limits::{Ban, ConnectionRate, Flapping, LoginBackoff, NewBan};
 use parking_lot::Mutex;
 use session::Fanout;
 use store::{Recovered, Store, Ticket};
@@ -23,8 +23,9 @@ use telemetry::Metrics;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
-    BrokerHandle, ClientInfo, ClientPage, Config, Fault, ListenerAddress, ListenerConfig,
-    ListenerInfo, LiveConfig, StoreTotals, TlsConfig, TlsStatus, Totals, Transport,
+    BanError, BanPage, BrokerHandle, ClientInfo, ClientPage, Config, Fault, ListenerAddress,
+    ListenerConfig, ListenerInfo, LiveConfig, StoreTotals, TlsConfig, TlsStatus, Totals, Transport,
+    bans::{self, BanList},
     connect::protocol_name,
     counts::Counts,
     inherit::Ended,
@@ -36,6 +37,7 @@ use crate::{
     retained::Retained,
     router::{Route, Router},
     sessions::{SessionHandle, Sessions},
+    strangers::Strangers,
     sys::{self, Sys},
     tidying,
     timers::{self, Timers},
@@ -65,6 +67,8 @@ pub(crate) struct Core {
     pub(crate) overload: Overload,
     pub(crate) total_rate: TotalRate,
     pub(crate) handshakes: Handshakes,
+    pub(crate) bans: BanList,
+    pub(crate) strangers: Strangers,
     refresh_slots: Semaphore,
     pub(crate) shutdown: watch::Sender<bool>,
     pub(crate) connections: AtomicU64,
@@ -248,6 +252,8 @@ impl Broker {
             overload: Overload::new(limits.overload),
             total_rate: TotalRate::new(&limits.rates, Instant::now()),
             handshakes: Handshakes::new(&limits.handshake),
+            bans: BanList::new(config.bans),
+            strangers: Strangers::default(),
             refresh_slots: Semaphore::new(REFRESHES_AT_ONCE),
             shutdown: watch::Sender::new(false),
             connections: AtomicU64::new(0),
@@ -285,6 +291,7 @@ impl Broker {
         tokio::spawn(sweep(Arc::clone(&core)));
         tokio::spawn(sys::run(Arc::clone(&core)));
         tokio::spawn(overload::run(Arc::clone(&core)));
+        tokio::spawn(bans::run(Arc::clone(&core)));
         watch_gate(&core);
         Ok(broker)
     }
@@ -410,6 +417,24 @@ impl BrokerHandle for Broker {
 
     fn take_back(&self, whose: Whose<'_>) {
         BrokerForPlugins::invalidate(self, whose);
+    }
+
+    fn bans(&self, after: u64, limit: usize) -> BanPage {
+        let (bans, more) = self.core.bans.list(after, limit);
+        let next = bans.last().filter(|_| more).map(|ban| ban.id);
+        BanPage { bans, next }
+    }
+
+    fn find_ban(&self, id: u64) -> Option<Ban> {
+        self.core.bans.get(id)
+    }
+
+    fn ban(&self, new: NewBan) -> Result<(Ban, u64), BanError> {
+        self.core.ban(new)
+    }
+
+    fn lift_ban(&self, id: u64) -> Result<Option<Ban>, BanError> {
+        self.core.lift_ban(id)
     }
 
     fn listeners(&self) -> Vec<ListenerInfo> {

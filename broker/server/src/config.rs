@@ -1,8 +1,9 @@
 //! What the server is told: listeners, limits, policies. Already checked by whoever reads the configuration file.
 
 use std::{
+    collections::HashMap,
     fmt,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -12,7 +13,7 @@ use codec::{Connect, ProtocolVersion};
 use ipnet::IpNet;
 use session::{QueueFull, QueueLimits, SessionLimits};
 
-use crate::{SysConfig, TlsConfig};
+use crate::{KeptBans, SysConfig, TlsConfig};
 
 /// Configuration of a broker.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct Config {
     pub listeners: Vec<ListenerConfig>,
     /// What can be changed while the broker runs.
     pub live: LiveConfig,
+    /// Bans of an earlier process; `None` = none, and those of this one are forgotten with it.
+    pub bans: Option<KeptBans>,
 }
 
 /// One listener.
@@ -163,9 +166,31 @@ pub struct LiveConfig {
     pub protocol_versions: ProtocolVersions,
     /// `$SYS/...`.
     pub sys: SysConfig,
+    /// Who may come in by a listener, by its name; none = everybody.
+    pub listeners: HashMap<String, ListenerRules>,
     /// Percent of the usual credits that members of a group have while the broker is overloaded; more than 10,000 = they
     /// are never held back for it.
     pub overload_weights: Vec<(String, u32)>,
+}
+
+/// Who may come in by a listener, and how many.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListenerRules {
+    /// Only these addresses; `None` = all.
+    pub allow: Option<Vec<IpNet>>,
+    /// Not these, whatever `allow` says.
+    pub deny: Vec<IpNet>,
+    /// Connections at a time; `None` = as many as there may be in all.
+    pub connections: Option<u64>,
+}
+
+impl ListenerRules {
+    /// Whether the address of a client may come in.
+    pub(crate) fn admits(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let holds = |ranges: &[IpNet]| ranges.iter().any(|range| range.contains(&address));
+        !holds(&self.deny) && self.allow.as_deref().is_none_or(holds)
+    }
 }
 
 /// The protocol versions that are served; the others are told so in CONNACK.

@@ -15,7 +15,7 @@ use access::{
     LinkReport, Password, Refusal, Who, WillSummary,
 };
 use codec::{ConnAck, Connect, Decoded, Packet, PacketType, ProtocolVersion, ReasonCode, decode};
-use limits::Claimant;
+use limits::{Claimant, Suspect};
 use session::WillMessage;
 use telemetry::events::{ConnectRefused, Connected};
 use tokio::{io::AsyncReadExt, time::Sleep};
@@ -30,6 +30,7 @@ use crate::{
     exchange::{Again, Auths, Proved, exchange},
     listener::{self, Listener, Place},
     sessions::{Facts, NotOpened, Open, Opened},
+    strangers::{NoRoom, Share},
     stream::Stream,
     subscribe::judge_again,
     tls::Secured,
@@ -68,6 +69,8 @@ pub(crate) enum Refused {
     Network(io::ErrorKind),
     #[error("{error}")]
     Malformed { error: codec::Error, version: Option<ProtocolVersion> },
+    #[error("{0}")]
+    Strangers(NoRoom),
     #[error("the first packet is not CONNECT [MQTT-3.1.0-1]")]
     NotConnect,
     #[error("the configuration does not serve this protocol version")]
@@ -92,6 +95,8 @@ pub(crate) enum Refused {
     BackedOff(limits::BackedOff),
     #[error("{0}")]
     Flapping(limits::Banned),
+    #[error("banned (ban {id}): {reason}", id = .0.id, reason = .0.reason)]
+    ByBan(Box<limits::Ban>),
     #[error("CONNACK is longer than the Maximum Packet Size of the client")]
     NoRoomForConnAck,
     #[error("the session of this client identifier belongs to another principal")]
@@ -118,6 +123,8 @@ impl Refused {
             // CONNACK has no code for it, and no CONNECT was read.
             Self::ShuttingDown | Self::NoRoomForConnAck | Self::NoRoomForAuth => None,
             Self::GaveUp => None,
+            // For the counter: no CONNECT was read.
+            Self::Strangers(_) => Some(ReasonCode::ServerBusy),
             Self::NotAuth => Some(ReasonCode::ProtocolError),
             Self::ProtocolVersion => Some(ReasonCode::UnsupportedProtocolVersion),
             Self::Limit(exceeded) => Some(limit_code(exceeded)),
@@ -125,7 +132,7 @@ impl Refused {
             Self::ByChain(refusal) => Some(refusal.reason_code()),
             Self::Will(_) | Self::ForeignSession => Some(ReasonCode::NotAuthorized),
             Self::BackedOff(_) => Some(ReasonCode::ConnectionRateExceeded),
-            Self::Flapping(_) => Some(ReasonCode::Banned),
+            Self::Flapping(_) | Self::ByBan(_) => Some(ReasonCode::Banned),
             Self::WillTopic(_) => Some(ReasonCode::TopicNameInvalid),
         }
     }
@@ -186,11 +193,14 @@ async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
         let mut bytes = std::mem::take(early);
         metrics.bytes_received.inc_by(bytes.len() as u64);
         bytes.reserve(CONNECT_BYTES);
+        let mut share = Share::new(core);
         loop {
             if let Some(first) = take_connect(&mut bytes, most)? {
                 metrics.packets_received.of(PacketType::Connect).inc();
                 return Ok(first);
             }
+            // It may grow to twice that.
+            share.hold(bytes.capacity().saturating_mul(2)).map_err(Refused::Strangers)?;
             let count = stream.read_buf(&mut bytes).await.map_err(|error| {
                 let violation = websocket::violation(&error).map(Refused::WebSocket);
                 violation.unwrap_or_else(|| Refused::Network(error.kind()))
@@ -256,8 +266,9 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
     let credentials = credentials(&mut first.connect);
     let method = first.connect.authentication_method.take();
     let data = first.connect.authentication_data.take();
-    let brake = Brake::begin(&core, arrival.remote, &first.connect, &live)?;
     let claim = claim(arrival, &first.connect);
+    check_claim(&core, &claim)?;
+    let brake = Brake::begin(&core, arrival.remote, &first.connect, &live)?;
     let proved = match &method {
         None => {
             let authenticated = authenticate(&core, (&claim, &credentials), &live).await;
@@ -274,6 +285,7 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
     let (authenticated, data) = brake.settle(proved)?;
     let mut authenticated = Arc::new(authenticated);
     check_names(&authenticated, &live)?;
+    check_bans(&core, &authenticated)?;
     if let Some(will) = &will {
         will::permit(will, &authenticated).await.map_err(Refused::Will)?;
     }
@@ -292,6 +304,10 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
     }
     let opened = open_session(arrival, &first.connect, &mut authenticated, (will, expiry), &live);
     let opened = opened.await?;
+    if check_bans(&core, &authenticated).is_err() {
+        // Made meanwhile, and perhaps too early to find the session.
+        opened.handle.close(ReasonCode::AdministrativeAction);
+    }
     // MQTT 3.1 has no such flag, its bit is reserved.
     if opened.session_present && !first.connect.mqtt_3_1 {
         ConnAck::mark_session_present(&mut connack);
@@ -319,6 +335,24 @@ fn check_connect(connect: &Connect, live: &LiveConfig) -> Result<(), Refused> {
         check_user_properties(&will.user_properties, sizes)?;
     }
     Ok(())
+}
+
+/// Bans of what is known before anybody is asked.
+fn check_claim(core: &Core, claim: &Claim) -> Result<(), Refused> {
+    let certificate = claim.tls.as_ref().and_then(|tls| tls.certificate.as_ref());
+    let suspect = Suspect {
+        address: Some(claim.remote.ip()),
+        client_id: Some(&claim.client_id),
+        principal: None,
+        certificate: certificate.map(|certificate| &certificate.sha256),
+    };
+    core.bans.find(suspect).map_or(Ok(()), |ban| Err(Refused::ByBan(Box::new(ban))))
+}
+
+/// Bans of what was proved.
+fn check_bans(core: &Core, authenticated: &Authenticated) -> Result<(), Refused> {
+    let ban = core.bans.find_client(authenticated);
+    ban.map_or(Ok(()), |ban| Err(Refused::ByBan(Box::new(ban))))
 }
 
 /// The names that the chain gave: they are kept as long as the session, like those of CONNECT.
@@ -392,10 +426,12 @@ impl<'a> Brake<'a> {
                 self.core.login_backoff.lock().succeeded(self.address, self.claimant);
                 self.pending = false;
                 let subject = authenticated.subject();
-                let mut flapping = self.core.flapping.lock();
-                flapping
-                    .connected(&subject.identity.principal, &subject.client_id, now)
-                    .map_err(Refused::Flapping)?;
+                let (principal, client_id) = (&subject.identity.principal, &subject.client_id);
+                let connected = self.core.flapping.lock().connected(principal, client_id, now);
+                if let Err(banned) = connected {
+                    self.core.note_flapping(principal, client_id, banned.until);
+                    return Err(Refused::Flapping(banned));
+                }
             }
             Err(Refused::ByChain(refusal)) if refusal.is_by_verdict() => {
                 self.core.login_backoff.lock().failed(self.address, self.claimant, now);

@@ -12,7 +12,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use access::{Authenticated, Event, EventKinds, Who};
@@ -54,8 +54,6 @@ const READ_BYTES: usize = 64 * 1024;
 const AHEAD_BYTES: usize = 4 * 1024;
 /// Chunks read in one turn before others get theirs.
 const READS_PER_TURN: usize = 4;
-/// How long a client may accept nothing while there is something to write.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 thread_local! {
     static CHUNK: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
@@ -709,7 +707,7 @@ impl Connection {
     }
 
     fn write_deadline(&self) -> Option<Instant> {
-        self.blocked_since?.checked_add(WRITE_TIMEOUT)
+        self.blocked_since?.checked_add(self.core.live.load().limits.sizes.write_timeout)
     }
 
     /// Sets the timer to the next deadline. A deadline that only moved away is met when the timer fires: nothing is

@@ -6,7 +6,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use access::{Permissions, Whose};
 use codec::ReasonCode;
 
-use crate::{ListenerAddress, TlsStatus};
+use limits::{Ban, NewBan};
+
+use crate::{BanError, ListenerAddress, TlsStatus};
 
 /// A session and, when connected, its connection.
 #[derive(Clone, Debug)]
@@ -58,6 +60,15 @@ pub struct ClientPage {
     pub next: Option<String>,
 }
 
+/// One page of bans, in the order in which they were made.
+#[derive(Clone, Debug)]
+pub struct BanPage {
+    /// At most `limit`.
+    pub bans: Vec<Ban>,
+    /// Give this as `after` for the next page; `None` = this is the last.
+    pub next: Option<u64>,
+}
+
 /// A bound listener.
 #[derive(Clone, Debug)]
 pub struct ListenerInfo {
@@ -84,6 +95,14 @@ pub trait BrokerHandle: Send + Sync {
     fn disconnect(&self, client_id: &str, reason: ReasonCode) -> bool;
     /// Permissions are asked for again, whatever is kept of them.
     fn take_back(&self, whose: Whose<'_>);
+    /// Bans in force behind the one named `after`, at most `limit`.
+    fn bans(&self, after: u64, limit: usize) -> BanPage;
+    /// One ban, if it is in force.
+    fn find_ban(&self, id: u64) -> Option<Ban>;
+    /// Bans somebody, and ends the connections of all who match; how many those were. Blocks until it is kept.
+    fn ban(&self, new: NewBan) -> Result<(Ban, u64), BanError>;
+    /// Lifts a ban; `None` = there is none of this name. Blocks until that is kept.
+    fn lift_ban(&self, id: u64) -> Result<Option<Ban>, BanError>;
     /// The bound listeners; empty before the broker is up.
     fn listeners(&self) -> Vec<ListenerInfo>;
     /// TLS of the listeners that have it.

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod approach;
+mod bans;
 mod broker;
 mod claimed;
 mod close;
@@ -38,6 +39,7 @@ mod remember;
 mod retained;
 mod router;
 mod sessions;
+mod strangers;
 mod stream;
 mod subscribe;
 mod sys;
@@ -52,13 +54,16 @@ mod websocket;
 mod will;
 
 pub use access::ClientIdFrom;
+pub use bans::{BanError, BanKeeper, KeptBans};
 pub use broker::Kept;
 pub use broker::{Broker, StartError};
 pub use config::{
-    Config, ListenerAddress, ListenerConfig, LiveConfig, ProtocolVersions, ProxyProtocol,
-    PublishDenied, Transport,
+    Config, ListenerAddress, ListenerConfig, ListenerRules, LiveConfig, ProtocolVersions,
+    ProxyProtocol, PublishDenied, Transport,
 };
-pub use handle::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, StoreTotals, Totals};
+pub use handle::{
+    BanPage, BrokerHandle, ClientInfo, ClientPage, ListenerInfo, StoreTotals, Totals,
+};
 pub use ipnet::IpNet;
 pub use session::QueueFull;
 pub use sys::SysConfig;

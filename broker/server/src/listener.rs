@@ -168,6 +168,10 @@ async fn admit(core: &Arc<Core>, listener: &Arc<Listener>, remote: SocketAddr) -
         return admit_proxy(core, listener, remote, proxy_protocol).await;
     }
     let address = remote.ip();
+    if let Err(refusal) = judge(core, listener, address).and_then(|()| check_room(core, listener)) {
+        refused(core, listener, remote, &refusal);
+        return None;
+    }
     let mut admitted = core.connection_rate.lock().admit(address, Instant::now());
     if let Err(Refusal::ConnectRate { until, .. }) = &admitted {
         pause_until(*until).await;
@@ -200,7 +204,7 @@ async fn admit_proxy(
     if let Some(until) = closed_until {
         pause_until(until).await;
     }
-    let held = core.connection_rate.lock().hold();
+    let held = check_room(core, listener).and_then(|()| core.connection_rate.lock().hold());
     match held {
         Ok(()) => Some(Place::take(core, listener, None)),
         Err(refusal) => {
@@ -219,6 +223,30 @@ async fn pause_until(until: Instant) {
 pub(crate) fn refused(core: &Core, listener: &Listener, remote: SocketAddr, refusal: &Refusal) {
     ConnectionRefused { listener: &listener.name, remote, limit: refusal.limit(), cause: refusal }
         .emit(&core.metrics);
+}
+
+/// What an address has to be for a listener: let in by its lists, and not banned. Of a load balancer's clients it is
+/// asked when they are known.
+fn judge(core: &Core, listener: &Listener, address: IpAddr) -> Result<(), Refusal> {
+    let live = core.live.load();
+    let rules = live.listeners.get(&*listener.name);
+    if rules.is_some_and(|rules| !rules.admits(address)) {
+        return Err(Refusal::AddressDenied);
+    }
+    match core.bans.find_address(address) {
+        Some(ban) => Err(Refusal::Banned { id: ban.id }),
+        None => Ok(()),
+    }
+}
+
+/// Whether the listener has room for one more.
+fn check_room(core: &Core, listener: &Listener) -> Result<(), Refusal> {
+    let live = core.live.load();
+    let maximum = live.listeners.get(&*listener.name).and_then(|rules| rules.connections);
+    match maximum.filter(|maximum| listener.connections.load(Ordering::Relaxed) >= *maximum) {
+        Some(maximum) => Err(Refusal::ConnectionsOfListener { maximum }),
+        None => Ok(()),
+    }
 }
 
 /// Gives the connection a task.
@@ -261,6 +289,7 @@ impl Place {
 
     /// Counts the connection as one of `address`, which was not known before.
     pub(crate) fn settle(&mut self, address: IpAddr) -> Result<(), Refusal> {
+        judge(&self.core, &self.listener, address)?;
         self.core.connection_rate.lock().settle(address, Instant::now())?;
         self.address = Some(address);
         Ok(())

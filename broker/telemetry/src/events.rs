@@ -5,6 +5,7 @@
 
 mod admin;
 mod authorization;
+mod ban;
 mod connection;
 mod load;
 mod message;
@@ -12,6 +13,7 @@ mod will;
 
 pub use admin::{AdminAction, AdminLogin, AdminRefused};
 pub use authorization::{PublishDenied, SubscribeDenied};
+pub use ban::BanMade;
 pub use connection::{
     ConnectRefused, Connected, ConnectionRefused, Disconnected, ProtocolViolation,
 };
@@ -32,6 +34,7 @@ pub(crate) struct Throttles {
     message_dropped: Throttle,
     will_refused: Throttle,
     overload_changed: Throttle,
+    ban_made: Throttle,
     reading_paused: Throttle,
     admin_refused: Throttle,
 }

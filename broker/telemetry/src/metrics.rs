@@ -63,6 +63,8 @@ pub struct Metrics {
     pub wills_refused: ByLabel,
     /// Connections ended because the client broke the protocol.
     pub protocol_violations: Counter,
+    /// Bans that were made, by origin.
+    pub bans_made: ByLabel,
     /// Changes of the level of load, by direction.
     pub overload_changes: ByLabel,
     /// Times that a client was not read for a while, by what held it back.
@@ -108,6 +110,7 @@ impl Metrics {
             wills_published: registrar.register(WILLS_PUBLISHED, &[]),
             wills_refused: registrar.by_label(WILLS_REFUSED, "reason"),
             protocol_violations: registrar.register(PROTOCOL_VIOLATIONS, &[]),
+            bans_made: registrar.by_label(BANS_MADE, "origin"),
             overload_changes: registrar.by_label(OVERLOAD_CHANGES, "direction"),
             reading_paused: registrar.by_label(READING_PAUSED, "by"),
             admin_requests: registrar.by_label(ADMIN_REQUESTS, "status"),
@@ -218,6 +221,7 @@ const WILLS_REFUSED: Named = (
 );
 const PROTOCOL_VIOLATIONS: Named =
     ("protocol_violations", "Connections ended because the client broke the protocol");
+const BANS_MADE: Named = ("bans_made", "Bans that were made, by an administrator or for flapping");
 const OVERLOAD_CHANGES: Named = ("overload_changes", "Changes of the level of load, up or down");
 const READING_PAUSED: Named = (
     "reading_paused",

@@ -16,7 +16,11 @@ use access::{
     ShadowDifference, ShadowReport, Subject, UploadedPlugin, VersionInfo, Waiting, Whose,
 };
 use codec::{ProtocolVersion, ReasonCode};
-use server::{BrokerHandle, ClientInfo, ClientPage, ListenerInfo, StoreTotals, TlsStatus, Totals};
+use limits::{Ban, Bans, NewBan};
+use server::{
+    BanError, BanPage, BrokerHandle, ClientInfo, ClientPage, ListenerInfo, StoreTotals, TlsStatus,
+    Totals,
+};
 use telemetry::Metrics;
 use tokio::sync::Semaphore;
 
@@ -34,6 +38,9 @@ pub(super) struct FakeBroker {
     pub(super) disconnected: Mutex<Vec<(String, ReasonCode)>>,
     pub(super) taken_back: Mutex<Vec<String>>,
     pub(super) unbound: AtomicBool,
+    pub(super) bans: Mutex<Bans>,
+    /// What is changed cannot be written down.
+    pub(super) disk_full: AtomicBool,
 }
 
 #[derive(Default)]
@@ -140,6 +147,30 @@ impl BrokerHandle for FakeBroker {
 
     fn take_back(&self, whose: Whose<'_>) {
         self.taken_back.lock().unwrap().push(format!("{whose:?}"));
+    }
+
+    fn bans(&self, after: u64, limit: usize) -> BanPage {
+        let bans = self.bans.lock().unwrap();
+        let mut found: Vec<_> = bans.list(after, 0).cloned().collect();
+        let more = found.len() > limit;
+        found.truncate(limit);
+        BanPage { next: found.last().filter(|_| more).map(|ban| ban.id), bans: found }
+    }
+
+    fn find_ban(&self, id: u64) -> Option<Ban> {
+        self.bans.lock().unwrap().get(id, 0).cloned()
+    }
+
+    fn ban(&self, new: NewBan) -> Result<(Ban, u64), BanError> {
+        let made = self.bans.lock().unwrap().add(new, 0).map_err(BanError::TooMany)?;
+        if self.disk_full.load(Ordering::Relaxed) {
+            return Err(BanError::NotKept(std::io::Error::other("the disk is full")));
+        }
+        Ok((made, 2))
+    }
+
+    fn lift_ban(&self, id: u64) -> Result<Option<Ban>, BanError> {
+        Ok(self.bans.lock().unwrap().lift(id, 0))
     }
 
     fn listeners(&self) -> Vec<ListenerInfo> {

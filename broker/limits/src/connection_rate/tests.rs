@@ -34,7 +34,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(config.connect_rate_per_address, rate(20, 40));
     assert_eq!((config.connections_per_address, config.connections), (256, 816));
     assert!(config.loopback_exempt);
-    for (descriptors, expect) in [(0, 1), (4, 1), (10, 8), (1_048_576, 838_860)] {
+    for (descriptors, expect) in [(0, 1), (100, 1), (160, 32), (1_000, 800), (1_048_576, 838_860)] {
         assert_eq!(connections_for_descriptors(descriptors), expect);
     }
     assert_eq!(connections_for_descriptors(u64::MAX), 10_000_000);

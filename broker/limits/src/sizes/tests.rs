@@ -96,6 +96,8 @@ fn set(sizes: &mut Sizes, key: &str, value: u64) {
         "retained_bytes" => sizes.retained_bytes = size,
         "session_expiry_max" => sizes.session_expiry_max = u32::try_from(value).unwrap(),
         "connect_timeout" => sizes.connect_timeout = time,
+        "write_timeout" => sizes.write_timeout = time,
+        "strangers_bytes" => sizes.strangers_bytes = size,
         "idle_timeout" => sizes.idle_timeout = Some(time),
         _ => panic!("{key} is in RANGES but no field"),
     }
@@ -103,7 +105,7 @@ fn set(sizes: &mut Sizes, key: &str, value: u64) {
 
 #[test]
 fn each_range_is_that_of_its_field() {
-    assert_eq!(RANGES.len(), 22);
+    assert_eq!(RANGES.len(), 24);
     for (key, minimum, maximum) in RANGES.iter().copied() {
         for value in [minimum, maximum] {
             let mut sizes = Sizes::default();

@@ -123,6 +123,13 @@ fn read_sizes(table: &Table<'_>) -> Sizes {
             range_of("connect_timeout"),
             default.connect_timeout,
         ),
+        write_timeout: time(
+            table,
+            "write_timeout",
+            range_of("write_timeout"),
+            default.write_timeout,
+        ),
+        strangers_bytes: bytes("strangers_bytes", default.strangers_bytes),
         idle_timeout: table
             .number_or_off("idle_timeout", Unit::Time, range_of("idle_timeout"))
             .map(Duration::from_millis),

@@ -2,12 +2,13 @@
 
 use std::{collections::HashSet, net::SocketAddr, path::Path, sync::Arc};
 
-use server::{ProxyProtocol, TlsConfig, Transport};
+use server::{ListenerRules, ProxyProtocol, TlsConfig, Transport};
 
 use super::{
     document::{At, Located},
     table::Table,
     transport,
+    unit::Unit,
 };
 
 /// Names of plugins, in the order in which they are asked.
@@ -26,6 +27,8 @@ pub(crate) struct Listener {
     pub(crate) tls: Option<Arc<TlsConfig>>,
     /// Its own chain; `None` = the default one.
     pub(crate) chain: Option<Chain>,
+    /// Who may come in by it, and how many.
+    pub(crate) rules: ListenerRules,
 }
 
 /// Longest name of a listener or a plugin, in characters.
@@ -64,6 +67,7 @@ pub(super) fn read(
             }
         }
         let chain = read_chain(&table);
+        let rules = read_rules(&table, transport.as_ref().map(|transport| &transport.value));
         let proxy_protocol = transport::read_proxy_protocol(table.optional_table("proxy_protocol"));
         let tls = transport::read_tls(&mut table, folder).map(|tls| {
             // What is fetched outlives the process.
@@ -72,10 +76,31 @@ pub(super) fn read(
         table.finish();
         if let (Some(name), Some(transport)) = (name, transport) {
             let (name, transport) = (name.value, transport.value);
-            listeners.push(Listener { name, transport, proxy_protocol, tls, chain });
+            listeners.push(Listener { name, transport, proxy_protocol, tls, chain, rules });
         }
     }
     listeners
+}
+
+/// Who may come in. A socket file has its mode for that.
+fn read_rules(table: &Table<'_>, transport: Option<&Transport>) -> ListenerRules {
+    let ranges = |key| {
+        let ranges = table.strings(key)?;
+        if matches!(transport, Some(Transport::Unix { .. })) {
+            let what = "means nothing here, allowed: only with an address of the network";
+            table.refuse_whole(key, what);
+        }
+        Some(transport::read_ranges(table, key, &ranges))
+    };
+    let allow = ranges("allow");
+    if allow.as_ref().is_some_and(Vec::is_empty) {
+        table.refuse_whole("allow", "lets nobody in, allowed: at least one range, or no such key");
+    }
+    ListenerRules {
+        allow,
+        deny: ranges("deny").unwrap_or_default(),
+        connections: table.number_or_off("connections", Unit::Count, 1..=10_000_000),
+    }
 }
 
 /// Key `chain` of a table: plugin names, none twice. `deny-all` may stand where it always stands:

@@ -275,7 +275,7 @@ conections = 5
              unix",
             "p.toml:8: listeners.name: \"mqtt\": is the name of an earlier listener",
             "p.toml:10: listeners.colour: unknown: is not a key of this table, allowed: name, \
-             bind, transport, path, origins, mode, chain, proxy_protocol",
+             bind, transport, path, origins, mode, chain, allow, deny, connections, proxy_protocol",
             "p.toml:12: listeners.name: \"a b\": is not a name, allowed: 1 to 64 of letters, \
              digits, '-' and '_'",
             "p.toml:13: listeners.bind: \"127.0.0.1:1884\": is the address of an earlier listener",
@@ -372,6 +372,38 @@ fn limits_are_read_in_their_units() {
 }
 
 #[test]
+fn listeners_have_rules_of_their_own() {
+    let rules = |lines: &str| {
+        let text = SMALL.replacen("bind = ", &format!("{lines}bind = "), 1);
+        parse(&text).map(|config| config.listeners[0].rules.clone())
+    };
+    assert_eq!(rules("").unwrap(), server::ListenerRules::default());
+    let set =
+        rules("allow = [\"10.0.0.0/8\", \"::1\"]\ndeny = [\"10.66.0.0/16\"]\nconnections = 7\n");
+    let set = set.unwrap();
+    assert_eq!(set.allow.map(|ranges| ranges.len()), Some(2));
+    assert_eq!((set.deny.len(), set.connections), (1, Some(7)));
+    for (lines, says) in [
+        ("allow = []\n", "listeners.allow: ***: lets nobody in"),
+        (
+            "deny = [\"10.0.0.1/8\"]\n",
+            "listeners.deny: \"10.0.0.1/8\": is not a range of addresses",
+        ),
+        ("connections = 0\n", "listeners.connections: 0: is out of range"),
+        ("transport = \"unix\"\nallow = [\"::1\"]\n", "listeners.allow: ***: means nothing here"),
+    ] {
+        let problem = rules(lines).unwrap_err().to_string();
+        assert!(problem.contains(says), "{problem}");
+    }
+    // They can change while the broker runs.
+    let old = parse(SMALL).unwrap();
+    let new = SMALL.replacen("bind = ", "deny = [\"10.0.0.0/8\"]\nbind = ", 1);
+    let new = parse(&new).unwrap();
+    assert_eq!(old.needs_restart(&new), [""; 0]);
+    assert_eq!(old.with_live_part_of(new.clone()).listeners[0].rules, new.listeners[0].rules);
+}
+
+#[test]
 fn rates_are_off_until_they_are_set() {
     let rates =
         |lines: &str| parse(&format!("{SMALL}[limits]\n{lines}")).unwrap().limits.of_broker.rates;
@@ -432,11 +464,14 @@ fn weights_name_groups() {
     }
 }
 
+/// Keys of `[limits]` whose ranges are in milliseconds.
+const TIMES: &[&str] = &["connect_timeout", "idle_timeout", "write_timeout"];
+
 #[test]
 fn what_can_be_set_is_what_the_limits_accept() {
     for (key, minimum, maximum) in ::limits::RANGES {
         for value in [*minimum, *maximum] {
-            let unit = if ["connect_timeout", "idle_timeout"].contains(key) { "ms" } else { "" };
+            let unit = if TIMES.contains(key) { "ms" } else { "" };
             let value = if unit.is_empty() { value.to_string() } else { format!("\"{value}ms\"") };
             let config = parse(&format!("{SMALL}[limits]\n{key} = {value}\n")).unwrap();
             assert_eq!(config.limits.of_broker.check(), Ok(()), "{key} = {value}");
@@ -462,7 +497,7 @@ fn every_limit_refuses_what_is_outside_its_range() {
     for (key, minimum, maximum) in ::limits::RANGES {
         let outside = [minimum.checked_sub(1), Some(maximum + 1), Some(i64::MAX as u64)];
         for value in outside.into_iter().flatten() {
-            let in_milliseconds = ["connect_timeout", "idle_timeout"].contains(key);
+            let in_milliseconds = TIMES.contains(key);
             let value = match in_milliseconds && value != i64::MAX as u64 {
                 true => format!("\"{value}ms\""),
                 false => value.to_string(),

@@ -204,18 +204,7 @@ pub(super) fn read_tls(table: &mut Table<'_>, folder: &Path) -> Option<TlsConfig
 pub(super) fn read_proxy_protocol(table: Option<Table<'_>>) -> Option<ProxyProtocol> {
     let table = table?;
     let trusted = table.strings("trusted");
-    let ranges = trusted.as_ref().map(|trusted| {
-        let read = |text: &Located<String>| {
-            let range = read_range(&text.value);
-            if range.is_none() {
-                let what = "is not a range of addresses, allowed: ADDRESS or ADDRESS/BITS with \
-                            nothing set behind the bits, such as 10.0.0.0/8 or fd00::/8";
-                table.refuse("trusted", &text.span, what.to_owned());
-            }
-            range
-        };
-        trusted.iter().filter_map(read).collect::<Vec<_>>()
-    });
+    let ranges = trusted.as_ref().map(|trusted| read_ranges(&table, "trusted", trusted));
     if trusted.is_none_or(|trusted| trusted.is_empty()) {
         let what = "the addresses of the load balancers are needed, at least one, e.g. \
                     trusted = [\"10.0.0.0/8\"]";
@@ -223,6 +212,20 @@ pub(super) fn read_proxy_protocol(table: Option<Table<'_>>) -> Option<ProxyProto
     }
     table.finish();
     ranges.filter(|ranges| !ranges.is_empty()).map(|trusted| ProxyProtocol { trusted })
+}
+
+/// Ranges of addresses; what is none is a fault.
+pub(super) fn read_ranges(table: &Table<'_>, key: &str, texts: &[Located<String>]) -> Vec<IpNet> {
+    let read = |text: &Located<String>| {
+        let range = read_range(&text.value);
+        if range.is_none() {
+            let what = "is not a range of addresses, allowed: ADDRESS or ADDRESS/BITS with \
+                        nothing set behind the bits, such as 10.0.0.0/8 or fd00::/8";
+            table.refuse(key, &text.span, what.to_owned());
+        }
+        range
+    };
+    texts.iter().filter_map(read).collect()
 }
 
 /// A whole range: with bits set behind the prefix it is more likely a mistake than a wish.

@@ -1,0 +1,29 @@
+//! Events of bans.
+//!
+//! Knows nothing of the list; called from `server`.
+
+use crate::{Escaped, Metrics};
+
+/// Somebody is banned. Level warn, at a bounded rate.
+#[derive(Clone, Copy, Debug)]
+pub struct BanMade<'a> {
+    /// Names it in the admin API, which says whom it is about.
+    pub id: u64,
+    /// `administrator` or `flapping`; the metric's label.
+    pub origin: &'static str,
+    /// Why.
+    pub reason: &'a str,
+}
+
+impl BanMade<'_> {
+    /// Counts it, and logs it unless too many came before.
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.bans_made.of(self.origin).inc();
+        let throttle = &metrics.throttles.ban_made;
+        let Some(suppressed) = throttle.admit(metrics.uptime().as_secs()) else {
+            return;
+        };
+        let (event, ban, origin) = ("ban_made", self.id, self.origin);
+        tracing::warn!(event, ban, origin, reason = %Escaped(self.reason), suppressed, "banned");
+    }
+}
