@@ -48,6 +48,7 @@ fn time(seconds: u64) -> OcspGeneralizedTime {
 }
 
 /// What an answer says.
+#[derive(Clone, Copy)]
 struct Says {
     status: CertStatus,
     this_update: u64,
@@ -61,12 +62,7 @@ impl Says {
 }
 
 /// An answer about what `question` asks, signed by `key`.
-fn answer(
-    question: &Question,
-    says: Says,
-    key: &KeyPair,
-    certs: Vec<CertificateDer<'_>>,
-) -> Vec<u8> {
+fn answer(question: &Question, says: Says, key: &KeyPair, certs: &[CertificateDer<'_>]) -> Vec<u8> {
     let single = SingleResponse {
         cert_id: question.id.clone(),
         cert_status: says.status,
@@ -121,12 +117,12 @@ fn a_question_can_be_read_by_others() {
 fn the_authority_itself_answers() {
     let ca = authority("ca");
     let question = Question::new(&[7], &ca.issuer).unwrap();
-    let der = answer(&question, Says::good(), ca.signer.key(), Vec::new());
+    let der = answer(&question, Says::good(), ca.signer.key(), &[]);
     let expect =
         Answer { status: Status::Good, this_update: NOW - 100, next_update: Some(NOW + 100) };
     assert_eq!(read(&question, &der), Ok(expect));
     let unknown = Says { status: CertStatus::unknown(), ..Says::good() };
-    let der = answer(&question, unknown, ca.signer.key(), Vec::new());
+    let der = answer(&question, unknown, ca.signer.key(), &[]);
     assert_eq!(read(&question, &der).unwrap().status, Status::Unknown);
 }
 
@@ -139,16 +135,16 @@ fn answers_that_do_not_count() {
         let error = read(&question, der).unwrap_err();
         assert!(error.contains(expect), "{error}");
     };
-    let good = answer(&question, Says::good(), key, Vec::new());
-    refused(&answer(&question, Says::good(), other.signer.key(), Vec::new()), "nobody who may");
+    let good = answer(&question, Says::good(), key, &[]);
+    refused(&answer(&question, Says::good(), other.signer.key(), &[]), "nobody who may");
     let about_another = Question::new(&[8], &ca.issuer).unwrap();
-    refused(&answer(&about_another, Says::good(), key, Vec::new()), "another certificate");
+    refused(&answer(&about_another, Says::good(), key, &[]), "another certificate");
     let stale = Says { next_update: Some(NOW - 1), ..Says::good() };
-    refused(&answer(&question, stale, key, Vec::new()), "stale");
+    refused(&answer(&question, stale, key, &[]), "stale");
     let endless = Says { next_update: None, this_update: NOW - 601, ..Says::good() };
-    refused(&answer(&question, endless, key, Vec::new()), "stale");
+    refused(&answer(&question, endless, key, &[]), "stale");
     let early = Says { this_update: NOW + 301, ..Says::good() };
-    refused(&answer(&question, early, key, Vec::new()), "future");
+    refused(&answer(&question, early, key, &[]), "future");
     refused(&good[..good.len() - 1], "no OCSP response");
     let later =
         OcspResponse { response_status: OcspResponseStatus::TryLater, response_bytes: None };
@@ -178,7 +174,7 @@ fn whom_the_authority_gave_the_right_answers_too() {
         (delegate(None, &ca.signer), false),
         (delegate(may, &authority("ca").signer), false),
     ] {
-        let der = answer(&question, Says::good(), &key, vec![certificate]);
+        let der = answer(&question, Says::good(), &key, &[certificate]);
         assert_eq!(read(&question, &der).is_ok(), good);
     }
 }
