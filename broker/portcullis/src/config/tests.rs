@@ -275,7 +275,8 @@ conections = 5
              unix",
             "p.toml:8: listeners.name: \"mqtt\": is the name of an earlier listener",
             "p.toml:10: listeners.colour: unknown: is not a key of this table, allowed: name, \
-             bind, transport, path, origins, mode, chain, allow, deny, connections, proxy_protocol",
+             bind, transport, path, origins, mode, chain, allow, deny, connections, \
+             proxy_protocol, tls",
             "p.toml:12: listeners.name: \"a b\": is not a name, allowed: 1 to 64 of letters, \
              digits, '-' and '_'",
             "p.toml:13: listeners.bind: \"127.0.0.1:1884\": is the address of an earlier listener",
