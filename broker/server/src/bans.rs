@@ -179,13 +179,13 @@ impl Core {
 
     /// Ends the connections of all who are banned.
     fn evict_banned(&self) -> u64 {
-        let is_banned = |state: &State| {
-            state.connection.is_some()
-                && self.bans.find_client(&state.facts.authenticated).is_some()
+        let client = |state: &State| {
+            state.connection.is_some().then(|| Arc::clone(&state.facts.authenticated))
         };
         let mut gone = 0;
         for handle in self.sessions.all() {
-            let banned = is_banned(&handle.state.lock());
+            let client = client(&handle.state.lock());
+            let banned = client.is_some_and(|client| self.bans.find_client(&client).is_some());
             // DISCONNECT has no code for a ban.
             gone += u64::from(banned && handle.close(ReasonCode::AdministrativeAction));
         }

@@ -106,7 +106,6 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    /// The code for CONNACK; `None` = close without a word.
     /// The decision that refused, where the chain did.
     fn decision(&self) -> Option<DecisionId> {
         match self {
@@ -115,6 +114,7 @@ impl Refused {
         }
     }
 
+    /// The code for CONNACK; `None` = close without a word.
     fn reason_code(&self) -> Option<ReasonCode> {
         match self {
             Self::Approach(_) | Self::WebSocket(_) => None,
