@@ -105,6 +105,8 @@ ldap = ["corp"]
 cache_control = true
 broker = ["publish"]
 publish_topics = ["alarm"]
+[limits]
+deadline = "10s"
 "#;
 
 const SOURCES: &str = r#"
