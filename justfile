@@ -10,7 +10,7 @@ check:
     cargo fmt --manifest-path plugins/Cargo.toml --all --check
     cargo clippy --release --locked --workspace --all-targets -- -D warnings
     cargo deny check
-    cargo test --release --locked --workspace --test it -- tidy:: compliance::
+    cargo test --release --locked --workspace --exclude portcullis-benches --test it -- tidy:: compliance::
 
 # Everything: unit, integration, hostile guests, foreign clients; installs what is missing
 test:
@@ -48,9 +48,9 @@ docs:
 proof:
     #!/usr/bin/env bash
     set -euo pipefail
-    cargo build --release --locked --workspace
-    PORTCULLIS_PROOF=1 cargo test --release --locked --workspace --test it -- program:: retained_scale::
-    PORTCULLIS_PROOF=1 cargo test --release --locked --workspace --lib -- --nocapture figures_of_many_topics
+    cargo test --release --locked --workspace --exclude portcullis-benches --no-run
+    PORTCULLIS_PROOF=1 cargo test --release --locked --workspace --exclude portcullis-benches --test it -- program:: retained_scale::
+    PORTCULLIS_PROOF=1 cargo test --release --locked --workspace --exclude portcullis-benches --lib -- --nocapture figures_of_many_topics
     PORTCULLIS_PROOF=1 cargo test --release --locked -p store -- --nocapture
     for target in tests/fuzz/fuzz_targets/*.rs; do
         just fuzz "$(basename "$target" .rs)" 300

@@ -303,7 +303,7 @@ async fn a_certificate_is_required_optional_or_not_asked_for() {
     }
 }
 
-/// A browser's way in is no way around.
+/// N11: client certificates are not verified on wss (mosquitto 1.5.4). A browser's way in is no way around.
 #[tokio::test]
 async fn a_certificate_is_required_over_websocket_too() {
     let root = Authority::root("root");
@@ -327,6 +327,7 @@ async fn a_certificate_is_required_over_websocket_too() {
     }
 }
 
+/// N38: a resumed session of TLS is not measured by revocation lists.
 #[tokio::test]
 async fn sessions_are_resumed_until_something_changes() {
     let root = Authority::root("root");
@@ -412,7 +413,8 @@ async fn an_authority_that_is_taken_away_takes_its_clients_with_it() {
     stays.quiet().await;
 }
 
-/// Each bad file keeps what was good, is told in a gauge, and drops nobody.
+/// N35: a malformed revocation list ends the reader (RUSTSEC-2026-0104). Each bad file keeps what was good, is
+/// told in a gauge, and drops nobody.
 #[tokio::test]
 async fn a_bad_file_keeps_the_old_one() {
     let root = Authority::root("root");
@@ -427,7 +429,7 @@ async fn a_bad_file_keeps_the_old_one() {
         names: &["localhost"],
         is_over: true,
         serial: 8,
-        responder: None,
+        ..Wish::default()
     };
     let over = root.certify(&over);
     let other_key = root.server().key;
@@ -500,7 +502,8 @@ async fn a_key_that_others_can_read_is_no_start() {
     assert!(sentence.contains("chmod 640"), "{sentence}");
 }
 
-/// What no client says: the broker lives, and serves the next one.
+/// N36: a malformed ClientHello ends the server (RUSTSEC-2024-0399). What no client says: the broker lives, and
+/// serves the next one.
 #[tokio::test]
 async fn garbage_instead_of_a_client_hello() {
     let root = Authority::root("root");

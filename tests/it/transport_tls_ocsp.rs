@@ -192,12 +192,11 @@ async fn a_responder_that_a_certificate_names_is_asked_only_if_it_may_be() {
     }
 }
 
-/// A list that is published: nobody comes in before it is there, and who is on the next one goes.
-#[tokio::test]
-async fn a_list_at_a_url_is_fetched_again_and_again() {
-    let root = Authority::root("root");
-    let files = Files::new(&root.server(), root.pem());
+/// A server of lists: what is published, and where.
+async fn publish() -> (watch::Sender<Vec<u8>>, String, Arc<AtomicU64>) {
     let (published, list) = watch::channel(Vec::new());
+    let asked = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&asked);
     let bind = SocketAddr::from(([127, 0, 0, 1], 0));
     let listener = TcpListener::bind(bind).await.expect("a port");
     let url = format!("http://{}/ca.crl", listener.local_addr().expect("an address"));
@@ -207,8 +206,18 @@ async fn a_list_at_a_url_is_fetched_again_and_again() {
             let _ = stream.read(&mut [0; 1024]).await;
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", list.len());
             let _ = stream.write_all(&[head.as_bytes(), &list].concat()).await;
+            count.fetch_add(1, Ordering::AcqRel);
         }
     });
+    (published, url, asked)
+}
+
+/// A list that is published: nobody comes in before it is there, and who is on the next one goes.
+#[tokio::test]
+async fn a_list_at_a_url_is_fetched_again_and_again() {
+    let root = Authority::root("root");
+    let files = Files::new(&root.server(), root.pem());
+    let (published, url, _) = publish().await;
     let crl = vec![CrlSource::Url(url)];
     let crl_refresh = Duration::from_secs(1);
     let cache = Some(files.path("cache"));
@@ -226,6 +235,45 @@ async fn a_list_at_a_url_is_fetched_again_and_again() {
     // What was fetched outlives the process.
     let broker = start(tls).await;
     assert_eq!(broker.broker.tls()[0].revoked, 2);
+}
+
+/// Nobody configured the list: the certificate names it, where that is permitted.
+#[tokio::test]
+async fn a_list_at_a_distribution_point_is_fetched_when_somebody_names_it() {
+    let root = Authority::root("root");
+    let files = Files::new(&root.server(), root.pem());
+    let (published, url, asked) = publish().await;
+    let (elsewhere, other, asked_elsewhere) = publish().await;
+    for list in [&published, &elsewhere] {
+        list.send_replace(root.list_der([8], Until::Later));
+    }
+    let client = |serial, url: &str| {
+        let names = &["a"];
+        root.certify(&Wish { common_names: names, serial, list_at: Some(url), ..Wish::default() })
+    };
+    let crl_points = vec![url.trim_end_matches("ca.crl").to_owned()];
+    let (crl_refresh, cache) = (Duration::from_secs(1), Some(files.path("cache")));
+    let tls = TlsConfig { crl_points, crl_refresh, cache, ..files.mutual() };
+    let broker = start(tls.clone()).await;
+    assert!(!enters(&broker, &root, &client(9, &other)).await, "not permitted");
+    assert!(!enters(&broker, &root, &root.client("a", 9)).await, "it names none");
+    assert_eq!(asked.load(Ordering::Acquire) + asked_elsewhere.load(Ordering::Acquire), 0);
+    assert!(!enters(&broker, &root, &client(9, &url)).await, "the first one comes too early");
+    broker.until(|broker| broker.tls()[0].revoked == 1).await;
+    assert!(enters(&broker, &root, &client(9, &url)).await);
+    assert!(!enters(&broker, &root, &client(8, &url)).await, "revoked");
+    // One that its authority did not sign counts for nobody, and takes nothing away.
+    published.send_replace(Authority::root("root").list_der([9], Until::Later));
+    let before = asked.load(Ordering::Acquire);
+    broker.until(|_| asked.load(Ordering::Acquire) > before + 2).await;
+    assert!(enters(&broker, &root, &client(9, &url)).await);
+    published.send_replace(root.list_der([8, 10], Until::Later));
+    broker.until(|broker| broker.tls()[0].revoked == 2).await;
+    assert!(enters(&broker, &root, &client(9, &url)).await);
+    broker.stop().await;
+    // The next process knows it without being told.
+    let broker = start(tls).await;
+    assert!(enters(&broker, &root, &client(9, &url)).await);
 }
 
 /// What clients are handed with our certificate, and that it outlives the process.

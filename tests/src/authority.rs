@@ -10,9 +10,9 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
-    RevokedCertParams, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
+    CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use rustls::{
     ClientConfig, RootCertStore,
@@ -55,6 +55,8 @@ pub struct Wish<'a> {
     pub is_over: bool,
     /// Where to ask about it.
     pub responder: Option<&'a str>,
+    /// Where a list about it is.
+    pub list_at: Option<&'a str>,
 }
 
 /// Whether a list is fresh.
@@ -143,6 +145,8 @@ impl Authority {
             let oid = [1, 3, 6, 1, 5, 5, 7, 1, 1];
             params.custom_extensions.push(CustomExtension::from_oid_content(&oid, access(url)));
         }
+        let list_at = wish.list_at.map(|url| CrlDistributionPoint { uris: vec![url.to_owned()] });
+        params.crl_distribution_points = list_at.into_iter().collect();
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         let between = &self.chain[..self.chain.len() - 1];

@@ -69,5 +69,5 @@ pub use session::QueueFull;
 pub use sys::SysConfig;
 pub use tls::{
     CRL_REFRESH, CertificateFiles, ClientAuth, CrlSource, Fault, IdentityFrom, OcspPolicy,
-    TlsConfig, TlsStatus, TlsVersion, check_tls, cipher_suites, groups,
+    TlsConfig, TlsStatus, TlsVersion, certificate_ends, check_tls, cipher_suites, groups,
 };

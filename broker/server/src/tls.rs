@@ -18,6 +18,7 @@ mod keep;
 mod live;
 mod loaded;
 mod ocsp;
+mod points;
 mod policy;
 mod revocation;
 mod served;
@@ -28,7 +29,7 @@ mod trust;
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -41,10 +42,13 @@ use rustls::pki_types::UnixTime;
 use tokio::sync::Notify;
 
 use self::{
+    certificate::Unreadable,
     clients::Clients,
+    files::PEM_BYTES_MAX,
     live::Live,
     loaded::{Fetched, Loaded, load},
     ocsp::NotGood,
+    points::Points,
     staples::{Staples, name_of_list},
 };
 pub use self::{
@@ -112,7 +116,7 @@ pub struct TlsStatus {
 pub fn check_tls(config: &TlsConfig) -> Vec<Fault> {
     let config = Arc::new(config.clone());
     let now = unix_now();
-    let (loaded, mut faults) = load(&config, MQTT, None, (&Fetched::new(), now));
+    let (loaded, mut faults) = load(&config, MQTT, None, (&Fetched::default(), now));
     let Some(loaded) = loaded else { return faults };
     faults.extend(loaded.untimely(now));
     if config.stapling {
@@ -129,6 +133,22 @@ pub fn check_tls(config: &TlsConfig) -> Vec<Fault> {
     faults
 }
 
+/// When the first certificate of each chain that a listener shows is over, seconds since 1970, or why
+/// that is not known. Reads certificates only, never keys.
+pub fn certificate_ends(config: &TlsConfig) -> Vec<(PathBuf, Result<u64, String>)> {
+    let end = |file: &Path| -> Result<u64, String> {
+        let sentence = |fault: Fault| fault.sentence;
+        let bytes = files::read("cert", file, PEM_BYTES_MAX).map_err(sentence)?;
+        let chain = files::certificates("cert", file, &bytes).map_err(sentence)?;
+        let ends = chain.iter().map(|der| Ok(certificate::validity(&certificate::read(der)?).1));
+        let ends: Result<Vec<u64>, Unreadable> = ends.collect();
+        let first = ends.map_err(|why| why.to_string())?.into_iter().min();
+        first.ok_or_else(|| "has no certificate".to_owned())
+    };
+    let files = config.certificates.iter().map(|files| &files.cert);
+    files.map(|file| (file.clone(), end(file))).collect()
+}
+
 impl Tls {
     /// Reads everything; blocks. There is no start with something that cannot be read.
     pub(crate) fn load(
@@ -139,9 +159,9 @@ impl Tls {
         let alpn = if over_http { HTTP } else { MQTT };
         let mut fetched = kept_lists(config);
         let (mut loaded, mut faults) = load(config, alpn, None, (&fetched, unix_now()));
-        if !faults.is_empty() && !fetched.is_empty() {
+        if !faults.is_empty() && !fetched.lists.is_empty() {
             // What an earlier process fetched is fetched again; until then it refuses.
-            fetched.clear();
+            fetched.lists.clear();
             (loaded, faults) = load(config, alpn, None, (&fetched, unix_now()));
         }
         let Some(loaded) = loaded.filter(|_| faults.is_empty()) else { return Err(faults) };
@@ -259,9 +279,12 @@ fn kept_lists(config: &TlsConfig) -> Fetched {
         CrlSource::Url(url) => Some(url),
         CrlSource::File(_) => None,
     });
-    let Some(folder) = &config.cache else { return Fetched::new() };
+    let points = Arc::new(Points::kept(config));
+    let Some(folder) = &config.cache else { return Fetched { points, ..Fetched::default() } };
     let read = |url: &String| std::fs::read(folder.join(name_of_list(url))).ok();
-    urls.filter_map(|url| Some((url.clone(), Arc::from(read(url)?)))).collect()
+    let urls = urls.cloned().chain(points.of(config));
+    let lists = urls.filter_map(|url| Some((url.clone(), Arc::from(read(&url)?)))).collect();
+    Fetched { lists, points }
 }
 
 /// For the fuzz targets.

@@ -2,6 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
+use portcullis_tests::{Authority, Wish};
 use serde_json::Value;
 
 use super::{
@@ -105,6 +106,25 @@ async fn a_configuration_is_judged() {
     }
     assert_eq!(check(&bad, "durability").0, "warn");
     assert!(!ended.stdout.contains("hush"), "secrets are not shown");
+
+    // What is shown to clients, the end of each chain.
+    let authority = Authority::root("root");
+    let wish = |is_over| Wish { names: &["localhost"], serial: 1, is_over, ..Wish::default() };
+    let mut listeners = String::new();
+    for (name, is_over) in [("good", false), ("over", true)] {
+        let held = authority.certify(&wish(is_over));
+        folder.write(&format!("{name}.pem"), &held.chain);
+        folder.write(&format!("{name}.key"), &held.key);
+        listeners += &format!(
+            "[[listeners]]\nname = \"{name}\"\nbind = \"127.0.0.1:0\"\ntransport = \"tls\"\n\
+             [listeners.tls]\ncert = \"{name}.pem\"\nkey = \"{name}.key\"\n"
+        );
+    }
+    folder.configure(&listeners);
+    let ended = doctor(&folder, &["--json"]).await.expect_code(1);
+    let (verdict, seen) = check(&report(&ended), "tls-certificates");
+    assert!(verdict == "fail" && seen.contains("over.pem has expired"), "{seen}");
+    assert!(seen.contains("good.pem is good for "), "{seen}");
 
     // Too broken to look further, or not there.
     folder.write("portcullis.toml", "data_dir = 1\n");

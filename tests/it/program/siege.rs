@@ -21,9 +21,13 @@ fn of_issue<T>(proven: T, sample: T) -> T {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_byte_a_second_before_connect() {
     let deadline = Duration::from_secs(of_issue(5, 2));
-    let siege = Siege::start(&format!("connect_timeout = {}\n", deadline.as_secs())).await;
+    let seconds = deadline.as_secs();
+    let siege = Siege::start(&format!(
+        "connect_timeout = {seconds}\nhandshake_timeout = {seconds}\nhandshakes_waiting = 10000\n"
+    ))
+    .await;
     let count = of_issue(5_000, 200);
-    for way in [Way::Tcp, Way::WebSocket, Way::Proxy] {
+    for way in [Way::Tcp, Way::WebSocket, Way::Proxy, Way::Handshake, Way::Tls] {
         let stayed = siege.strangers(count, way, until_closed).await;
         let (shortest, longest) = (stayed.iter().min(), stayed.iter().max());
         println!("{way:?}: {count} sockets stayed for {shortest:?} to {longest:?}");

@@ -39,6 +39,7 @@ pub(super) fn read(mut table: Table<'_>, folder: &Path) -> Option<TlsConfig> {
         client_auth,
         client_ca,
         crl,
+        crl_points: read_points(&table, client_auth),
         crl_refresh: Duration::from_millis(refresh),
         ocsp,
         ocsp_url,
@@ -92,6 +93,16 @@ fn read_crl(table: &Table<'_>, folder: &Path, client_auth: ClientAuth) -> Vec<Cr
         }
     };
     lists.into_iter().map(source).collect()
+}
+
+fn read_points(table: &Table<'_>, client_auth: ClientAuth) -> Vec<String> {
+    let points = table.strings("crl_points").unwrap_or_default();
+    if let (Some(first), ClientAuth::None) = (points.first(), client_auth) {
+        let what = "clients show no certificate, allowed: only with client_ca";
+        table.refuse("crl_points", &first.span, what.to_owned());
+    }
+    points.iter().for_each(|prefix| check_url(table, "crl_points", prefix));
+    points.into_iter().map(|prefix| prefix.value).collect()
 }
 
 type Ocsp = (OcspPolicy, Option<String>, Vec<String>);

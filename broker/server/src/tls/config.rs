@@ -17,7 +17,10 @@ pub struct TlsConfig {
     pub client_ca: Option<PathBuf>,
     /// Revocation lists; empty = none are looked at.
     pub crl: Vec<CrlSource>,
-    /// How often those at a URL are fetched.
+    /// What URLs of distribution points that certificates of clients name must begin with; empty = none
+    /// is fetched.
+    pub crl_points: Vec<String>,
+    /// How often lists at a URL are fetched.
     pub crl_refresh: Duration,
     /// Whether the responder of a client's authority is asked.
     pub ocsp: OcspPolicy,
@@ -47,6 +50,7 @@ impl TlsConfig {
             client_auth: ClientAuth::None,
             client_ca: None,
             crl: Vec::new(),
+            crl_points: Vec::new(),
             crl_refresh: CRL_REFRESH,
             ocsp: OcspPolicy::Off,
             ocsp_url: None,

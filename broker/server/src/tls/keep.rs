@@ -3,6 +3,7 @@
 //! Two loops for each listener, so that an authority that does not answer holds up no file; everything that reads, parses or computes runs on a thread that may take its time.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -17,6 +18,7 @@ use super::{
     files::{CRL_BYTES_MAX, folders},
     loaded::check_lists,
     staples::{name_of_list, write},
+    trust::Trust,
 };
 use crate::broker::{Core, unix_now};
 
@@ -130,13 +132,16 @@ async fn ask_about_peers(tls: &Arc<Tls>) {
 #[derive(Default)]
 struct Lists {
     due: Vec<(String, Instant)>,
+    /// Distribution points that the next process will know.
+    kept: Vec<String>,
 }
 
 impl Lists {
     /// Fetches what is due; whether something came.
     async fn refresh(&mut self, tls: &Tls) -> bool {
         let config = tls.config.load_full();
-        let urls: Vec<_> = urls(&config).cloned().collect();
+        let points = tls.fetched.lock().points.of(&config);
+        let urls: BTreeSet<_> = urls(&config).cloned().chain(points.iter().cloned()).collect();
         self.due.retain(|(url, _)| urls.contains(url));
         let mut came = false;
         for url in urls {
@@ -144,9 +149,11 @@ impl Lists {
             if self.due.iter().any(|(known, at)| *known == url && *at > now) {
                 continue;
             }
-            let next = match fetch_list(&url, &config).await {
+            let trust = points.contains(&url).then(|| tls.current().trust.clone()).flatten();
+            let next = match fetch_list(&url, &config, trust).await {
                 Ok(list) => {
-                    let before = tls.fetched.lock().insert(url.clone(), Arc::clone(&list));
+                    let mut fetched = tls.fetched.lock();
+                    let before = fetched.lists.insert(url.clone(), Arc::clone(&list));
                     came |= before.is_none_or(|before| before != list);
                     config.crl_refresh
                 }
@@ -164,7 +171,15 @@ impl Lists {
             self.due.retain(|(known, _)| *known != url);
             self.due.push((url, now + next));
         }
+        self.keep_points(tls, &config, points);
         came
+    }
+
+    fn keep_points(&mut self, tls: &Tls, config: &TlsConfig, points: Vec<String>) {
+        if let (Some(folder), true) = (&config.cache, points != self.kept) {
+            tls.fetched.lock().points.keep(config, folder);
+            self.kept = points;
+        }
     }
 }
 
@@ -175,14 +190,20 @@ fn urls(config: &TlsConfig) -> impl Iterator<Item = &String> {
     })
 }
 
-async fn fetch_list(url: &str, config: &TlsConfig) -> Result<Arc<[u8]>, String> {
+/// With `trust` it counts only if one of its authorities signed it: whoever answers at a place that nobody
+/// configured takes nothing away from what was good.
+async fn fetch_list(
+    url: &str,
+    config: &TlsConfig,
+    trust: Option<Arc<Trust>>,
+) -> Result<Arc<[u8]>, String> {
     let bytes_max = usize::try_from(CRL_BYTES_MAX).unwrap_or(usize::MAX);
     let list = fetch(Ask { url, question: None, bytes_max, timeout: LIST_WITHIN }).await?;
     let list: Arc<[u8]> = Arc::from(list);
     let (folder, url, bytes) = (config.cache.clone(), url.to_owned(), Arc::clone(&list));
     let checked = tokio::task::spawn_blocking(move || {
         // Only what can be read takes the place of what was good.
-        check_lists(Path::new(&url), &bytes)?;
+        check_lists(Path::new(&url), &bytes, trust.as_deref())?;
         if let Some(folder) = folder {
             write(&folder, &name_of_list(&url), &bytes);
         }

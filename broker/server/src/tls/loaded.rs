@@ -12,6 +12,7 @@ use std::{
 use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs::Ticketer},
+    pki_types::SignatureVerificationAlgorithm,
     server::{NoServerSessionStorage, WebPkiClientVerifier},
 };
 
@@ -21,6 +22,7 @@ use super::{
     certificate,
     crl::Unproven,
     files::{self, AUTHORITIES_BYTES_MAX, CRL_BYTES_MAX, Fault},
+    points::Points,
     policy,
     revocation::Revocation,
     served::Certificates,
@@ -28,8 +30,14 @@ use super::{
     trust::Trust,
 };
 
-/// Lists that were fetched, by URL.
-pub(super) type Fetched = HashMap<String, Arc<[u8]>>;
+/// What was fetched, and what is to be.
+#[derive(Clone, Default)]
+pub(super) struct Fetched {
+    /// Lists, by URL.
+    pub(super) lists: HashMap<String, Arc<[u8]>>,
+    /// Where certificates say that there are lists about them.
+    pub(super) points: Arc<Points>,
+}
 
 /// What a listener serves with.
 pub(super) struct Loaded {
@@ -137,13 +145,16 @@ fn load_trust(
     let authorities = files::read("client_ca", file, AUTHORITIES_BYTES_MAX);
     let authorities = authorities.map_err(|fault| faults.push(fault))?;
     let lists = read_lists(config, fetched, faults)?;
+    let published = lists_at_points(config, fetched);
     let hashes = lists.iter().map(|(_, bytes)| sha256(bytes));
+    let hashes = hashes.chain(published.iter().map(|(_, bytes)| sha256(bytes)));
     let hashes: Vec<_> = std::iter::once(sha256(&authorities)).chain(hashes).collect();
     let fingerprint = sha256(&hashes.concat());
     if let Some(before) = before
         && before.trust_fingerprint == fingerprint
         && before.config.client_auth == config.client_auth
         && before.config.crl == config.crl
+        && before.config.crl_points == config.crl_points
     {
         // Long lists are not parsed again because somebody looked at them.
         return Ok((before.trust.clone(), fingerprint));
@@ -152,24 +163,28 @@ fn load_trust(
         Authorities::new(&all).map_err(|error| Fault::new("client_ca", file, error))
     });
     let authorities = authorities.map_err(|fault| faults.push(fault))?;
-    let mut revocation = match config.crl.is_empty() {
+    let mut revocation = match config.crl.is_empty() && config.crl_points.is_empty() {
         true => Revocation::default(),
         false => Revocation::wanted(),
     };
     let before = faults.len();
-    for (name, bytes) in &lists {
+    let algorithms = provider.signature_verification_algorithms.all;
+    let mut add = |(name, bytes): &Read<'_>| {
         // A reader that panics must not take the broker with it.
         let added = catch_unwind(AssertUnwindSafe(|| {
-            add_lists(name, bytes, &authorities, provider, &mut revocation)
+            add_lists(name, bytes, &authorities, algorithms, &mut revocation)
         }));
-        let added = added.unwrap_or_else(|_| Err(Fault::new("crl", name, "cannot be parsed")));
-        faults.extend(added.err());
-    }
+        added.unwrap_or_else(|_| Err(Fault::new("crl", name, "cannot be parsed")))
+    };
+    faults.extend(lists.iter().filter_map(|list| add(list).err()));
     if faults.len() > before {
         return Err(());
     }
+    // Nobody configured these: a bad one leaves those without a list whom it is about, and no one else.
+    faults.extend(published.iter().filter_map(|list| add(list).err()));
     let is_mandatory = config.client_auth == ClientAuth::Required;
-    let trust = Trust::new(authorities, revocation, provider, is_mandatory);
+    let points = (Arc::clone(&fetched.points), config.crl_points.clone());
+    let trust = Trust::new(authorities, revocation, provider, is_mandatory, points);
     Ok((Some(Arc::new(trust)), fingerprint))
 }
 
@@ -191,7 +206,7 @@ fn read_lists<'a>(
                 Err(fault) => faults.push(fault),
             },
             CrlSource::Url(url) => {
-                let found = fetched.get(url);
+                let found = fetched.lists.get(url);
                 lists.extend(found.map(|bytes| (Path::new(url.as_str()), Arc::clone(bytes))));
             }
         }
@@ -199,9 +214,23 @@ fn read_lists<'a>(
     if faults.len() > before { Err(()) } else { Ok(lists) }
 }
 
-/// Whether bytes are lists, whoever signed them.
-pub(super) fn check_lists(name: &Path, bytes: &[u8]) -> Result<(), String> {
+/// Those that came from distribution points, in an order that does not change.
+fn lists_at_points<'a>(config: &TlsConfig, fetched: &'a Fetched) -> Vec<Read<'a>> {
+    let points = fetched.points.of(config);
+    let found = points.iter().filter_map(|url| fetched.lists.get_key_value(url));
+    found.map(|(url, bytes)| (Path::new(url.as_str()), Arc::clone(bytes))).collect()
+}
+
+/// Whether bytes are lists, and of authorities of `trust` if there is one.
+pub(super) fn check_lists(name: &Path, bytes: &[u8], trust: Option<&Trust>) -> Result<(), String> {
     let read = || -> Result<(), Fault> {
+        if let Some(trust) = trust {
+            let mut counted = Revocation::default();
+            add_lists(name, bytes, &trust.authorities, trust.algorithms.all, &mut counted)?;
+            if counted.is_empty() {
+                return Err(Fault::new("crl", name, "is of no authority in client_ca"));
+            }
+        }
         for der in files::lists(name, bytes)? {
             Unproven::read(&der).map_err(|error| Fault::new("crl", name, error))?;
         }
@@ -216,10 +245,9 @@ fn add_lists(
     name: &Path,
     bytes: &[u8],
     authorities: &Authorities,
-    provider: &CryptoProvider,
+    algorithms: &[&dyn SignatureVerificationAlgorithm],
     revocation: &mut Revocation,
 ) -> Result<(), Fault> {
-    let algorithms = provider.signature_verification_algorithms.all;
     for der in files::lists(name, bytes)? {
         let list = Unproven::read(&der).map_err(|error| Fault::new("crl", name, error))?;
         let of_name = authorities.signers.iter().filter(|s| s.name == list.crl.issuer);

@@ -85,6 +85,11 @@ impl Revocation {
         self.lists.values().flatten().map(|list| list.next_update).min()
     }
 
+    /// Whether no list counts.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lists.is_empty()
+    }
+
     /// Revoked certificates, of all lists.
     pub(super) fn len(&self) -> usize {
         self.lists.values().flatten().map(|list| list.len()).sum()

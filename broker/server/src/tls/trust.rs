@@ -25,6 +25,7 @@ use super::{
     authorities::Authorities,
     certificate,
     crl::Serial,
+    points::Points,
     revocation::{Distrusted, Revocation},
     signature::{AuthorityId, sha256},
 };
@@ -61,8 +62,10 @@ pub(super) struct Issuer {
 pub(super) struct Trust {
     pub(super) authorities: Authorities,
     pub(super) revocation: Revocation,
-    algorithms: WebPkiSupportedAlgorithms,
+    pub(super) algorithms: WebPkiSupportedAlgorithms,
     is_mandatory: bool,
+    /// Where lists are fetched from, and what of it is permitted.
+    points: (Arc<Points>, Vec<String>),
     lately: Mutex<Lately>,
 }
 
@@ -86,9 +89,11 @@ impl Trust {
         revocation: Revocation,
         provider: &CryptoProvider,
         is_mandatory: bool,
+        points: (Arc<Points>, Vec<String>),
     ) -> Self {
         let algorithms = provider.signature_verification_algorithms;
-        Self { authorities, revocation, algorithms, is_mandatory, lately: Mutex::default() }
+        let lately = Mutex::default();
+        Self { authorities, revocation, algorithms, is_mandatory, points, lately }
     }
 
     /// Judges a chain as a client shows it, its own certificate first.
@@ -100,12 +105,23 @@ impl Trust {
         let fingerprint = fingerprint(chain);
         let known = self.lately.lock().get(&fingerprint, now.as_secs());
         if let Some(proven) = known {
-            let revocation = self.revocation.check(&proven.path, now.as_secs());
+            let revocation = self.check_revocation(&proven.path, now.as_secs());
             return revocation.map(|()| proven).map_err(NotTrusted::Revocation);
         }
         let proven = Arc::new(self.prove(chain, now)?);
         self.lately.lock().put(fingerprint, &proven);
         Ok(proven)
+    }
+
+    /// What lists say of a chain whose signatures are good. Where none says anything, those that its
+    /// certificates name are fetched: who comes again finds them.
+    fn check_revocation(&self, path: &[Issued], now: u64) -> Result<(), Distrusted> {
+        let checked = self.revocation.check(path, now);
+        if checked == Err(Distrusted::Unknown) {
+            let (points, permitted) = &self.points;
+            path.iter().for_each(|issued| points.learn(permitted, &issued.points));
+        }
+        checked
     }
 
     fn prove(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<Proven, NotTrusted> {
@@ -118,7 +134,7 @@ impl Trust {
         let distrust = Mutex::new(None);
         let judge_path = |path: &VerifiedPath<'_>| {
             let issued = issued(path).map_err(|_| webpki::Error::BadDer)?;
-            self.revocation.check(&issued, now.as_secs()).map_err(|distrusted| {
+            self.check_revocation(&issued, now.as_secs()).map_err(|distrusted| {
                 let error = distrusted.as_webpki();
                 *distrust.lock() = Some(distrusted);
                 error

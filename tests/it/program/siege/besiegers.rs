@@ -2,15 +2,17 @@
 
 use std::{
     future::Future,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr},
     pin::pin,
     time::{Duration, Instant},
 };
 
 use codec::{Packet, ProtocolVersion::V5, ReasonCode};
-use portcullis_tests::{Client, packets};
+use portcullis_tests::{Authority, Client, forgetful, packets};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::task::JoinSet;
+use rustls::pki_types::ServerName;
+use tokio::{net::TcpSocket, task::JoinSet};
+use tokio_rustls::TlsConnector;
 
 use super::super::{
     folder::{ALICE, Folder, guest},
@@ -33,7 +35,9 @@ const GATE: &str = "[config]\nusers = { alice = \"open sesame\" }\nanswer = \"ru
 const LISTENERS: &str = "[[listeners]]\nname = \"mqtt\"\nbind = \"127.0.0.1:0\"\n\
                          [[listeners]]\nname = \"ws\"\nbind = \"127.0.0.1:0\"\ntransport = \"ws\"\n\
                          [[listeners]]\nname = \"lb\"\nbind = \"127.0.0.1:0\"\n\
-                         [listeners.proxy_protocol]\ntrusted = [\"127.0.0.0/8\"]\n";
+                         [listeners.proxy_protocol]\ntrusted = [\"127.0.0.0/8\"]\n\
+                         [[listeners]]\nname = \"tls\"\nbind = \"127.0.0.1:0\"\ntransport = \"tls\"\n\
+                         [listeners.tls]\ncert = \"server.pem\"\nkey = \"server.key\"\n";
 
 /// How somebody comes.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +45,10 @@ pub(super) enum Way {
     Tcp,
     WebSocket,
     Proxy,
+    /// Before the handshake is done.
+    Handshake,
+    /// Behind it.
+    Tls,
 }
 
 impl Way {
@@ -49,15 +57,19 @@ impl Way {
             Self::Tcp => "mqtt",
             Self::WebSocket => "ws",
             Self::Proxy => "lb",
+            Self::Handshake | Self::Tls => "tls",
         }
     }
 
     /// What is said first there, and is long enough for nobody to see its end at a byte a second.
     fn opening(self) -> &'static [u8] {
         match self {
-            Self::Tcp => b"\x10\xFF\x7F\x00\x04MQTT\x05\x02\x00\x3C\x00\x01\x00aaaaaaaaaaaaaaa",
+            Self::Tcp | Self::Tls => {
+                b"\x10\xFF\x7F\x00\x04MQTT\x05\x02\x00\x3C\x00\x01\x00aaaaaaaaaaaaaaa"
+            }
             Self::WebSocket => b"GET /mqtt HTTP/1.1\r\nHost: broker\r\n",
             Self::Proxy => b"PROXY TCP4 203.0.113.7 192.0.2.1 1000 1883",
+            Self::Handshake => b"\x16\x03\x01\x01\x00\x01\x00\x00\xFC\x03\x03abcdefghijklmnopqrst",
         }
     }
 }
@@ -82,31 +94,32 @@ pub(super) async fn until_closed(mut client: Client, way: Way) -> Duration {
 pub(super) struct Siege {
     pub(super) program: Program,
     good: RoundTrips,
+    connector: TlsConnector,
     _folder: Folder,
 }
 
 impl Siege {
     /// With further lines of `[limits]`.
     pub(super) async fn start(limits: &str) -> Self {
-        let folder = folder(limits);
+        let (folder, connector) = folder(limits);
         let program = Program::start(&folder.config()).await;
-        Self::with(program, folder).await
+        Self::with(program, folder, connector).await
     }
 
     /// With no more open files than this.
     pub(super) async fn start_with_descriptors(most: u32) -> Self {
-        let folder = folder("");
+        let (folder, connector) = folder("");
         let program = Program::start_with_descriptors(&folder.config(), most).await;
-        Self::with(program, folder).await
+        Self::with(program, folder, connector).await
     }
 
-    async fn with(program: Program, folder: Folder) -> Self {
+    async fn with(program: Program, folder: Folder, connector: TlsConnector) -> Self {
         // Thousands of sockets are ours too.
         let before = getrlimit(Resource::Nofile);
         let raised = Rlimit { current: before.maximum, maximum: before.maximum };
         setrlimit(Resource::Nofile, raised).expect("the soft limit can be raised to the hard one");
         let good = RoundTrips::start(program.mqtt(), login("good", ALICE)).await;
-        Self { program, good, _folder: folder }
+        Self { program, good, connector, _folder: folder }
     }
 
     /// What `count` strangers at once make of their connections, each from one of many addresses.
@@ -122,10 +135,22 @@ impl Siege {
         let address = self.program.listener(way.listener());
         let mut strangers = JoinSet::new();
         for number in 0..count {
-            let client = Client::open_from(source(number), address, V5).await;
+            let client = match way {
+                Way::Tls => self.behind_a_handshake(source(number), address).await,
+                _ => Client::open_from(source(number), address, V5).await,
+            };
             strangers.spawn(deed(client, way));
         }
         strangers.join_all().await
+    }
+
+    async fn behind_a_handshake(&self, source: Ipv4Addr, address: SocketAddr) -> Client {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((source, 0).into()).expect("every address of 127.0.0.0/8 is there");
+        let stream = socket.connect(address).await.expect("the listener accepts");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let stream = self.connector.connect(name, stream).await.expect("a handshake");
+        Client::over(stream, V5)
     }
 
     /// The most memory that the program had while something was done.
@@ -203,13 +228,17 @@ impl Siege {
     }
 }
 
-fn folder(limits: &str) -> Folder {
+fn folder(limits: &str) -> (Folder, TlsConnector) {
     let folder = Folder::new();
+    let authority = Authority::root("root");
+    let server = authority.server();
+    folder.write("server.pem", &server.chain);
+    folder.write("server.key", &server.key);
     folder.install_with("gate", &guest("good"), GATE);
     // One client identifier that comes back often is not what is looked at.
     let flapping = "[limits.flapping]\nconnects = 100\nwindow = 1\nban = 1\n";
     folder.configure(&format!("{LISTENERS}[limits]\n{limits}{flapping}"));
-    folder
+    (folder, forgetful(&authority, None))
 }
 
 /// One of many addresses of this machine.

@@ -1,20 +1,20 @@
 //! A configuration and the files that it leads to.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::Read,
     net::SocketAddr,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use rustix::fs::{statfs, statvfs};
 use store::Durability;
 use toml::{Table, Value};
 
-use super::super::facts::{Configured, Disk, Listener, Parts, Plugin, TextFile};
+use super::super::facts::{Certificate, Configured, Disk, Listener, Parts, Plugin, TextFile};
 use crate::{check, config::Config, from_here::from_here};
 
 /// What a configuration says of how to reach the running broker.
@@ -77,7 +77,7 @@ async fn look_further(config: &Config, raw: &Table) -> Parts {
         trusted_keys: lists("trusted_keys"),
         passwords: named("password"),
         rules: named("acl"),
-        certificates: Vec::new(),
+        certificates: certificates(config),
         plugins,
     }
 }
@@ -103,6 +103,16 @@ fn listener(table: &Table) -> Listener {
         trusted: trusted.filter_map(range).collect(),
         any_origin: !table.contains_key("origins"),
     }
+}
+
+/// Those that listeners show, each file once.
+fn certificates(config: &Config) -> Vec<Certificate> {
+    let tls = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    let ends: BTreeMap<_, _> = tls.flat_map(|tls| server::certificate_ends(tls)).collect();
+    let at = |end: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(end);
+    let certificate =
+        |(path, end): (_, Result<u64, _>)| Certificate { path, not_after: end.map(at) };
+    ends.into_iter().map(certificate).collect()
 }
 
 fn mighty_roles(raw: &Table) -> Vec<String> {
