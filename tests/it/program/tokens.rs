@@ -179,11 +179,9 @@ async fn a_connection_ends_with_its_token_or_proves_itself_again() {
 /// Tries until somebody is let in; how long that took.
 async fn until_let_in(program: &Program, name: &str, token: &str) -> Duration {
     let began = Instant::now();
-    eventually("a good token is good again", async || {
-        match code(program, name, token).await {
-            ReasonCode::Success => Ok(()),
-            code => Err(format!("{code:?}")),
-        }
+    eventually("a good token is good again", async || match code(program, name, token).await {
+        ReasonCode::Success => Ok(()),
+        code => Err(format!("{code:?}")),
     })
     .await;
     began.elapsed()

@@ -61,7 +61,8 @@ fn allow(more: Value) -> Says {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_web_service_decides() {
     let (service, _folder, program) = started().await;
-    let rule = json!({"permission": "allow", "action": "publish", "topic": "telemetry/${clientid}/#"});
+    let rule =
+        json!({"permission": "allow", "action": "publish", "topic": "telemetry/${clientid}/#"});
     service.says(LOGIN, allow(json!({"acl": [rule], "client_attrs": {"tenant": "north"}})));
     let mut pump = enter(program.mqtt(), login("pump-7", PUMP)).await;
     let [Request { head, body }] = &service.asked()[..] else { panic!("it was asked once") };
@@ -122,7 +123,10 @@ fn odd_replies() -> Vec<(&'static str, Says)> {
     vec![
         ("201", Says::reply("201 Created", json, allow)),
         ("204", raw("HTTP/1.1 204 No Content\r\n\r\n")),
-        ("302", raw("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n")),
+        (
+            "302",
+            raw("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"),
+        ),
         ("401", Says::reply("401 Unauthorized", json, allow)),
         ("500", Says::reply("500 Sorry", json, allow)),
         ("text", Says::reply("200 OK", "text/html", allow)),
@@ -131,7 +135,10 @@ fn odd_replies() -> Vec<(&'static str, Says)> {
         ("another word", Says::reply("200 OK", json, "{\"result\":\"yes\"}")),
         ("two words", Says::reply("200 OK", json, "{\"result\":\"deny\",\"result\":\"allow\"}")),
         ("an unknown key", Says::reply("200 OK", json, "{\"result\":\"allow\",\"acls\":[]}")),
-        ("cut", raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{")),
+        (
+            "cut",
+            raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{"),
+        ),
         ("no HTTP", raw("allow\r\n\r\n")),
         ("nothing", raw("")),
         ("large", Says::reply("200 OK", json, &format!("{allow}{}", " ".repeat(1 << 20)))),

@@ -187,9 +187,9 @@ impl VerifierSettings {
         let claims: Value = insecure_decode_claims(token).map_err(|error| because(&error))?;
         let is_one_of = |claim: &Value, known: &[String]| match claim {
             Value::String(text) => known.contains(text),
-            Value::Array(list) => {
-                list.iter().any(|item| item.as_str().is_some_and(|it| known.iter().any(|k| k == it)))
-            }
+            Value::Array(list) => list
+                .iter()
+                .any(|item| item.as_str().is_some_and(|it| known.iter().any(|k| k == it))),
             _ => false,
         };
         if !is_one_of(&claims["iss"], std::slice::from_ref(&self.issuer)) {

@@ -834,9 +834,8 @@ fn secrets_are_read_and_never_shown() {
 
 #[test]
 fn a_secret_with_a_user_is_for_basic_authentication() {
-    let with = |user: &str| {
-        format!("{SMALL}[secrets.web]\nvalue = \"open sesame\"\nuser = \"{user}\"\n")
-    };
+    let with =
+        |user: &str| format!("{SMALL}[secrets.web]\nvalue = \"open sesame\"\nuser = \"{user}\"\n");
     let expected = plugin_host::Secret::new(b"QWxhZGRpbjpvcGVuIHNlc2FtZQ==".to_vec());
     assert_eq!(parse(&with("Aladdin")).unwrap().sources.secrets["web"], expected);
     refused(
