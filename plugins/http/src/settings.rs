@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_plugin::{Error, Rule};
+use portcullis_plugin::{Error, Rule, host::http_client};
 use rules::ConfiguredRule;
 use serde::Deserialize;
 use serde_json::Value;
@@ -36,6 +36,9 @@ pub(crate) struct Settings {
 pub(crate) struct Question {
     /// Address, with variables in its path and query.
     pub(crate) url: String,
+    /// Whether it may be `http:` over the network.
+    #[serde(default)]
+    pub(crate) allow_plain: bool,
     /// POST or GET.
     #[serde(default)]
     pub(crate) method: Method,
@@ -165,6 +168,11 @@ impl Question {
         let wrong = |key: &str, what: &str| wrong(&format!("{table}.{key}"), what);
         let url = Template::parse(&self.url, known).map_err(|what| wrong("url", &what))?;
         check_url(&self.url, &url).map_err(|what| wrong("url", what))?;
+        if !http_client::is_protected(&self.url) && !self.allow_plain {
+            let what = "it would be asked in the clear over the network; allowed: https:, http: to \
+                        this machine, others with allow_plain = true";
+            return Err(wrong("url", what));
+        }
         if !(10..=30_000).contains(&self.timeout_ms) {
             return Err(wrong("timeout_ms", "allowed: 10 to 30000"));
         }

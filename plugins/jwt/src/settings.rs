@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_plugin::Error;
+use portcullis_plugin::{Error, host::http_client};
 use rules::ConfiguredRule;
 use serde::Deserialize;
 use serde_json::Value;
@@ -67,6 +67,9 @@ pub(crate) struct Introspection {
     pub(crate) url: String,
     /// One of these a token must be meant for; an empty list leaves that to the issuer.
     pub(crate) audience: Vec<String>,
+    /// Whether it may be `http:` over the network.
+    #[serde(default)]
+    pub(crate) allow_plain: bool,
     /// Who must have issued it.
     pub(crate) issuer: Option<String>,
     /// How the broker proves who it is.
@@ -206,6 +209,11 @@ impl Introspection {
     fn check(&self) -> Result<(), Error> {
         if !self.url.starts_with("https://") && !self.url.starts_with("http://") {
             return Err(wrong("introspection.url", "allowed: https:, or http:"));
+        }
+        if !http_client::is_protected(&self.url) && !self.allow_plain {
+            let what = "tokens would cross the network in the clear; allowed: https:, http: to \
+                        this machine, others with allow_plain = true";
+            return Err(wrong("introspection.url", what));
         }
         if self.authorization.secret.is_empty() {
             return Err(wrong("introspection.authorization.secret", "names no secret"));

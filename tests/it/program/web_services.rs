@@ -36,7 +36,11 @@ async fn started() -> (WebService, Folder, Program) {
     };
     let secret = "file:/etc/portcullis/secrets/webhook";
     folder.configure_more(&sources.replace(secret, "hush-hush-webhook"));
-    folder.configure_more("[limits.login_backoff]\nfree_failures = 100\n");
+    // Here some fail, and come back, more often than anybody should.
+    folder.configure_more(
+        "[limits.login_backoff]\nfirst_delay = \"1ms\"\ndelay_max = \"1ms\"\n\
+         [limits.flapping]\nconnects = 100\nwindow = \"1s\"\n",
+    );
     let url = format!("http://{}", service.address);
     let manifest = manifest.replace("https://auth.example", &url);
     folder.install_with("http", &bundled("http"), &manifest);

@@ -47,7 +47,8 @@ fn no_value_leaves_the_path() {
 #[test]
 fn headers_are_the_operators_and_secrets_are_named() {
     let config = json!({"url": "https://a.example/", "body": {}, "headers": {
-        "Content-Type": "application/vnd.x+json", "Authorization": {"prefix": "Bearer ", "secret": "s"}
+        "Content-Type": "application/vnd.x+json",
+        "Authorization": {"prefix": "Bearer ", "secret": "s"}
     }});
     let request = asked(config, "x").unwrap();
     let text = |value: &str| HeaderValue::Text(value.to_owned());

@@ -43,6 +43,8 @@ fn all_three_questions() {
     open(config).unwrap();
     let get = json!({"method": "GET", "body": null, "url": "https://a.example/${username}?q=1"});
     open(json!({"authenticate": with(get)})).unwrap();
+    let plain = json!({"url": "http://auth.example/", "allow_plain": true});
+    open(json!({"authenticate": with(plain)})).unwrap();
 }
 
 #[test]
@@ -52,6 +54,7 @@ fn mistakes_are_told() {
     fails(json!({"unknown": 1}), "unknown");
     for (more, what) in [
         (json!({"url": "auth.example"}), "allowed: https:"),
+        (json!({"url": "http://auth.example/x"}), "in the clear"),
         (json!({"url": "https://${username}/x"}), "for its path"),
         (json!({"url": "https://auth.example${username}/x"}), "for its path"),
         (json!({"url": "https://auth.example/#x"}), "fragment"),

@@ -76,6 +76,7 @@ fn introspection_says_for_whom_tokens_are() {
     for (more, what) in [
         (json!({"audience": null}), "audience"),
         (json!({"url": "idp.example"}), "allowed: https:"),
+        (json!({"url": "http://idp.example/"}), "in the clear"),
         (json!({"authorization": {"prefix": "", "secret": ""}}), "names no secret"),
         (json!({"valid_seconds_max": 0}), "1 to 86400"),
         (json!({"timeout_ms": 5}), "10 to 30000"),
@@ -84,4 +85,6 @@ fn introspection_says_for_whom_tokens_are() {
         fails(introspection(more), what);
     }
     settings(introspection(json!({}))).check().unwrap();
+    let plain = json!({"url": "http://idp.example/", "allow_plain": true});
+    settings(introspection(plain)).check().unwrap();
 }
