@@ -201,7 +201,9 @@ impl<H: TokenHost> Gate<H> {
         };
         let claims = Claims(claims);
         let end = match claims.time("exp") {
-            Ok(Some(end)) => end,
+            Ok(Some(end)) if end > self.host.now_unix() => end,
+            // Within the leeway of the verifier; but the connection would end at once.
+            Ok(Some(_)) => return Ok(Judged::Refused("it has expired".to_owned())),
             Ok(None) => return Ok(Judged::Refused("it has no end".to_owned())),
             Err(why) => return Ok(Judged::Refused(why)),
         };

@@ -74,12 +74,13 @@ async fn a_web_service_decides() {
     assert!(head.contains("authorization: Bearer hush-hush-webhook\r\n"), "{head}");
     let sent = json!({"clientid": "pump-7", "username": "pump", "password": "open sesame"});
     assert_eq!(*body, sent);
-    assert_eq!(pump.publish("telemetry/pump-7/x", "x").await, ReasonCode::Success);
+    let told = pump.publish("telemetry/pump-7/x", "x").await;
+    assert_eq!(told, ReasonCode::NoMatchingSubscribers);
     assert_eq!(pump.publish("telemetry/pump-8/x", "x").await, ReasonCode::NotAuthorized);
     assert_eq!(service.asked().len(), 0, "rules need no question");
 
     for (result, topic, expected) in [
-        ("allow", "commands/a", ReasonCode::Success),
+        ("allow", "commands/a", ReasonCode::NoMatchingSubscribers),
         ("deny", "commands/b", ReasonCode::NotAuthorized),
         ("ignore", "commands/c", ReasonCode::NotAuthorized),
     ] {

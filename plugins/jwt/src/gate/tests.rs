@@ -152,6 +152,7 @@ fn claims_that_are_odd_refuse() {
     for (claims, what) in [
         (json!({"exp": 2_000}), "claim sub names nobody"),
         (json!({"sub": "alice"}), "no end"),
+        (json!({"sub": "alice", "exp": 1_000}), "it has expired"),
         (json!({"sub": "alice", "exp": "2000"}), "claim exp"),
         (json!({"sub": "alice", "exp": 2_000, "groups": 7}), "claim groups"),
         (json!({"sub": "alice", "exp": 2_000, "acl": 7}), "claim acl"),
