@@ -42,7 +42,9 @@ mod signals;
 mod signatures;
 mod swap_storm;
 mod tls;
+mod tokens;
 mod traffic;
+mod web_services;
 
 /// Whether the figures of the issue are wanted instead of the sample that every run can afford:
 /// `PORTCULLIS_PROOF=1`.

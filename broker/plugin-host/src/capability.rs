@@ -140,7 +140,9 @@ const NEEDS_GRANT: [NeedsGrant; 10] = [
 /// Why a plugin with these imports waits for its operator; `None` = it has all it asks for.
 pub(crate) fn missing_grant(imports: &[String], manifest: &Manifest) -> Option<String> {
     let missing = NEEDS_GRANT.iter().filter(|needs| {
-        imports.iter().any(|import| import == needs.interface) && !(needs.is_granted)(manifest)
+        let is_answered =
+            (needs.is_granted)(manifest) || manifest.grants.withheld.contains(&needs.interface);
+        imports.iter().any(|import| import == needs.interface) && !is_answered
     });
     let missing: Vec<String> = missing.map(sentence).collect();
     (!missing.is_empty()).then(|| missing.join("; "))

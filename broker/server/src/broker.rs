@@ -19,7 +19,7 @@ use limits::{Ban, ConnectionRate, Flapping, LoginBackoff, NewBan};
 use parking_lot::Mutex;
 use session::Fanout;
 use store::{Recovered, Store, Ticket};
-use telemetry::Metrics;
+use telemetry::{Metrics, shown_username};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
@@ -489,7 +489,7 @@ fn info(handle: &SessionHandle) -> ClientInfo {
         principal: Arc::clone(&handle.principal),
         authenticated_by: Arc::clone(&identity.authenticated_by),
         groups: identity.groups.clone(),
-        username: facts.username.clone(),
+        username: facts.username.as_deref().map(|name| shown_username(name).to_owned()),
         listener: Arc::clone(&facts.listener),
         remote: Some(facts.remote),
         protocol: protocol_name(facts.protocol),

@@ -19,6 +19,7 @@ mod metrics;
 mod plugin_metrics;
 mod snapshot;
 mod throttle;
+mod token;
 
 pub use catalogue::{Described, Kind};
 pub use escaped::{Escaped, EscapedDisplay};
@@ -26,3 +27,4 @@ pub use label::{ByLabel, ByPacketType, ByQoS};
 pub use metrics::Metrics;
 pub use plugin_metrics::PluginMetrics;
 pub use snapshot::{LabelsOf, Snapshot};
+pub use token::shown_username;

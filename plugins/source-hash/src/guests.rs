@@ -44,6 +44,8 @@ pub const GUESTS: &[Guest] = &[
     plugin("acl-file", "plugins/acl-file", "plugins/prebuilt/acl-file.wasm"),
     plugin("allow-loopback", "plugins/allow-loopback", "plugins/prebuilt/allow-loopback.wasm"),
     plugin("deny-all", "plugins/deny-all", "plugins/prebuilt/deny-all.wasm"),
+    plugin("http", "plugins/http", "plugins/prebuilt/http.wasm"),
+    plugin("jwt", "plugins/jwt", "plugins/prebuilt/jwt.wasm"),
     plugin("password-file", "plugins/password-file", "plugins/prebuilt/password-file.wasm"),
     plugin("good", "tests/guests/good", "tests/guests/prebuilt/good.wasm"),
     plugin("hostile", "tests/guests/hostile", "tests/guests/prebuilt/hostile.wasm"),

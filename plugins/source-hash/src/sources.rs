@@ -35,8 +35,15 @@ pub fn hash(root: &Path, guest: &Guest) -> io::Result<String> {
 pub fn files(root: &Path, guest: &Guest) -> io::Result<BTreeMap<String, PathBuf>> {
     let mut files = BTreeMap::new();
     let shared = ["plugins/Cargo.lock", "plugins/componentize/src", "wit"];
-    let of_crates =
-        ["plugins/Cargo.toml", "plugins/build", "plugin-sdk/Cargo.toml", "plugin-sdk/src"];
+    // What some share counts for all of them.
+    let of_crates = [
+        "plugins/Cargo.toml",
+        "plugins/build",
+        "plugins/rules/Cargo.toml",
+        "plugins/rules/src",
+        "plugin-sdk/Cargo.toml",
+        "plugin-sdk/src",
+    ];
     for name in shared {
         collect(root, name, &mut files)?;
     }

@@ -1,10 +1,13 @@
 //! Servers that we did not write, one for each test that needs one: in a folder of their own, on free
 //! ports of the loopback, stopped when the test ends.
 
+mod oidc_provider;
 mod openldap;
 mod postgres;
+mod web_service;
 
 use std::{
+    fs,
     net::TcpListener,
     os::unix::fs::chown,
     path::{Path, PathBuf},
@@ -14,7 +17,12 @@ use std::{
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::Value;
 
-pub(super) use self::{openldap::OpenLdap, postgres::Postgres};
+pub(super) use self::{
+    oidc_provider::OidcProvider,
+    openldap::OpenLdap,
+    postgres::Postgres,
+    web_service::{Asked as Request, Says, WebService},
+};
 use super::{
     folder::{Folder, guest},
     knock::login,
@@ -78,6 +86,13 @@ fn run(mut command: Command) {
         panic!("{:?}: {error}; tests/setup installs what is missing", command.get_program())
     });
     assert!(output.status.success(), "{command:?}: {output:?}");
+}
+
+/// The configurations on a page of the documentation, in order.
+pub(super) fn documented(page: &str) -> Vec<String> {
+    let page = fs::read_to_string(root().join("docs").join(page)).expect("a page");
+    let blocks = page.split("```toml\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap_or_default().to_owned()).collect()
 }
 
 /// Ends with a signal that needs no patience.

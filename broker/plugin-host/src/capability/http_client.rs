@@ -41,6 +41,8 @@ const URL_BYTES_MAX: usize = 8 << 10;
 const REDIRECTS_MAX: usize = 5;
 /// Requests of one plugin at once, all generations together.
 const IN_FLIGHT_MAX: usize = 16;
+/// Left of a call for its answer, when a response is waited for.
+const REST: Duration = Duration::from_millis(50);
 
 /// Set by the host, or about the connection, which is the host's.
 const NOT_FOR_GUESTS: [&str; 12] = [
@@ -89,9 +91,11 @@ impl Host for State {
     async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, Error>> {
         self.meter.before_wait()?;
         let deadline = Instant::from_std(self.meter.deadline());
+        // The plugin is told in time to say what happened, instead of being stopped.
+        let latest = deadline.checked_sub(REST).unwrap_or(deadline);
         let wanted = request.timeout_ms.map(|ms| Duration::from_millis(ms.into()));
         let own = wanted.and_then(|wanted| Instant::now().checked_add(wanted));
-        let until = own.map_or(deadline, |own| own.min(deadline));
+        let until = own.map_or(latest, |own| own.min(latest));
         let lent = Arc::clone(&self.lent);
         match tokio::time::timeout_at(until, send(&lent, request)).await {
             Ok(answer) => Ok(answer),
@@ -117,7 +121,7 @@ async fn send(lent: &Lent, request: Request) -> Result<Response, Error> {
         let incoming = exchange(&clients.tls, &addresses, outgoing.clone()).await;
         let incoming = incoming.map_err(|failed| match failed {
             Failed::TooLarge(text) => Error::TooLarge(text),
-            Failed::Connection(text) => Error::Connection(text),
+            Failed::Unreached(text) | Failed::Connection(text) => Error::Connection(text),
         })?;
         match redirect(&outgoing, &incoming, &secret)? {
             Some(next) => outgoing = next,

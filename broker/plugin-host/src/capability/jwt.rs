@@ -8,7 +8,11 @@ mod remote;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use jsonwebtoken::{DecodingKey, Header, Validation, decode, decode_header, errors::ErrorKind};
+use jsonwebtoken::{
+    DecodingKey, Header, Validation, dangerous::insecure_decode_claims, decode, decode_header,
+    errors::ErrorKind, get_current_timestamp,
+};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use self::{
@@ -129,12 +133,13 @@ impl Verifier {
         match keys {
             Keys::Given(keys) => settings.judge(token, &header, find(keys, &header)?),
             Keys::Fetched(remote) => {
+                settings.glance(token)?;
                 let keys = remote.current(until).await.map_err(Error::Unavailable)?;
                 if let Ok(key) = find(&keys, &header) {
                     return settings.judge(token, &header, key);
                 }
                 // It may be signed with a key that is newer than what was fetched.
-                let keys = remote.newer(until).await.unwrap_or(keys);
+                let keys = remote.newer(until).await.map_err(Error::Unavailable)?;
                 settings.judge(token, &header, find(&keys, &header)?)
             }
         }
@@ -168,11 +173,35 @@ impl VerifierSettings {
         rules.set_required_spec_claims(&["exp", "iss", "aud"]);
         rules.set_issuer(&[&self.issuer]);
         rules.set_audience(&self.audience);
-        let data = decode::<serde_json::Value>(token, &key.key, &rules);
+        let data = decode::<Value>(token, &key.key, &rules);
         let claims = data.map_err(|error| because(&error))?.claims;
         match claims {
-            serde_json::Value::Object(_) => Ok(claims.to_string()),
+            Value::Object(_) => Ok(claims.to_string()),
             _ => Err(refused("its claims are no object")),
+        }
+    }
+
+    /// Refuses what [`Self::judge`] would refuse whatever the key: nobody is asked for keys because
+    /// of a token that could not hold. Says nothing for it: its signature was not looked at.
+    fn glance(&self, token: &str) -> Result<(), Error> {
+        let claims: Value = insecure_decode_claims(token).map_err(|error| because(&error))?;
+        let is_one_of = |claim: &Value, known: &[String]| match claim {
+            Value::String(text) => known.contains(text),
+            Value::Array(list) => list
+                .iter()
+                .any(|item| item.as_str().is_some_and(|it| known.iter().any(|k| k == it))),
+            _ => false,
+        };
+        if !is_one_of(&claims["iss"], std::slice::from_ref(&self.issuer)) {
+            return Err(refused("it is of another issuer"));
+        }
+        if !is_one_of(&claims["aud"], &self.audience) {
+            return Err(refused("it is for another audience"));
+        }
+        let latest = get_current_timestamp().saturating_sub(self.leeway.as_secs());
+        match claims["exp"].as_u64() {
+            Some(end) if end < latest => Err(refused("it has expired")),
+            _ => Ok(()),
         }
     }
 }

@@ -37,6 +37,9 @@ pub(crate) struct Grants {
     pub(crate) broker: Vec<BrokerFunction>,
     /// Where it may publish.
     pub(crate) publish_topics: Vec<TopicFilter>,
+    /// Interfaces of which the operator said that nothing is lent: an empty list. The plugin may
+    /// import them, and finds nothing there.
+    pub(crate) withheld: Vec<&'static str>,
 }
 
 /// A function of interface `broker`.
@@ -111,7 +114,14 @@ impl Source<'_> {
         let topics_at = raw.publish_topics.as_ref().map_or(0, |list| list.span().start);
         let broker_at = raw.broker.as_ref().map_or(0, |list| list.span().start);
         let private_at = raw.http_private.as_ref().map_or(0, |flag| flag.span().start);
+        let lists =
+            [("jwt", &raw.jwt), ("http-client", &raw.http), ("sql", &raw.sql), ("ldap", &raw.ldap)];
+        let is_empty =
+            |list: &&Option<List>| list.as_ref().is_some_and(|it| it.get_ref().is_empty());
+        let withheld = lists.into_iter().filter(|(_, list)| is_empty(list)).map(|(name, _)| name);
+        let withheld = withheld.collect();
         let grants = Grants {
+            withheld,
             secrets: self.names("secrets", raw.secrets)?,
             reveal: self.names("reveal", raw.reveal)?,
             keys: self.names("keys", raw.keys)?,

@@ -125,6 +125,17 @@ publish_topics = ["plant/+/alarm"]
 }
 
 #[test]
+fn an_empty_list_is_an_answer_and_lends_nothing() {
+    let imports: Vec<String> = ["jwt", "http-client", "log"].map(str::to_owned).to_vec();
+    let missing = |text: &str| crate::capability::missing_grant(&imports, &parse(text).unwrap());
+    let sentence = missing("[grants]\njwt = [\"idp\"]\n").unwrap();
+    assert!(sentence.contains("http-client") && !sentence.contains("jwt"), "{sentence}");
+    assert_eq!(missing("[grants]\njwt = [\"idp\"]\nhttp = []\n"), None);
+    assert_eq!(missing("[grants]\njwt = []\nhttp = [\"https://idp.example/\"]\n"), None);
+    assert!(parse("[grants]\nhttp = []\n").unwrap().grants.http.is_empty());
+}
+
+#[test]
 fn errors_of_grants_name_line_key_value_and_what_is_allowed() {
     let refuses = |text: &str, expected: &str| refuses(&format!("[grants]\n{text}"), expected);
     refuses("https = []", "m.toml:2: unknown field `https`, expected one of `secrets`, ");

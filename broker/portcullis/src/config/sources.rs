@@ -60,7 +60,7 @@ fn each<T>(
 }
 
 fn read_secret(table: &mut Table<'_>) -> Option<Secret> {
-    let value = table.secret("value");
+    let (value, user) = (table.secret("value"), table.string("user"));
     if !table.has("value") {
         table.refuse_missing("value", "the secret is needed: \"file:PATH\" or \"${env:NAME}\"");
     }
@@ -69,7 +69,18 @@ fn read_secret(table: &mut Table<'_>) -> Option<Secret> {
         table.refuse_secret("value", &value.span, "is empty".to_owned());
         return None;
     }
-    Some(Secret::new(into_bytes(value.value)))
+    let secret = Zeroizing::new(into_bytes(value.value));
+    match user {
+        None => Some(Secret::new(secret.to_vec())),
+        Some(user) if user.value.contains(':') => {
+            table.refuse("user", &user.span, "has a colon, which no user of HTTP has".to_owned());
+            None
+        }
+        Some(user) => {
+            let both = Zeroizing::new([user.value.as_bytes(), b":", &secret].concat());
+            Some(Secret::new(STANDARD.encode(&both).into_bytes()))
+        }
+    }
 }
 
 /// The words of `[keys.NAME] algorithm`.

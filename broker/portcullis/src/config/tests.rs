@@ -833,6 +833,18 @@ fn secrets_are_read_and_never_shown() {
 }
 
 #[test]
+fn a_secret_with_a_user_is_for_basic_authentication() {
+    let with =
+        |user: &str| format!("{SMALL}[secrets.web]\nvalue = \"open sesame\"\nuser = \"{user}\"\n");
+    let expected = plugin_host::Secret::new(b"QWxhZGRpbjpvcGVuIHNlc2FtZQ==".to_vec());
+    assert_eq!(parse(&with("Aladdin")).unwrap().sources.secrets["web"], expected);
+    refused(
+        &with("Ala:ddin"),
+        &["p.toml:9: secrets.web.user: \"Ala:ddin\": has a colon, which no user of HTTP has"],
+    );
+}
+
+#[test]
 fn keys_have_numbers_and_32_bytes() {
     let key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
     let text = format!(

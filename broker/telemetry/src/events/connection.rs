@@ -7,7 +7,7 @@ use std::{fmt::Display, net::SocketAddr};
 use codec::ReasonCode;
 
 use super::or_dash;
-use crate::{Escaped, EscapedDisplay, Metrics};
+use crate::{Escaped, EscapedDisplay, Metrics, shown_username};
 
 /// A CONNECT was accepted. Level debug: a line for each would be a third of what a CONNECT costs;
 /// the metrics count them and the admin API shows who is there.
@@ -109,7 +109,7 @@ impl ConnectRefused<'_> {
         tracing::warn!(
             event = "connect_refused",
             client_id = %or_dash(self.client_id),
-            username = %or_dash(self.username),
+            username = %or_dash(self.username.map(shown_username)),
             listener = self.listener,
             remote = %self.remote,
             reason = self.reason.name(),

@@ -47,21 +47,28 @@ pub(crate) struct Incoming {
 pub(crate) enum Failed {
     /// Response larger than it may be.
     TooLarge(String),
+    /// There was no connection, so nothing was asked.
+    Unreached(String),
     /// Everything else.
     Connection(String),
 }
 
 impl Failed {
     fn connection(what: &str, error: &dyn std::error::Error) -> Self {
-        let mut text = format!("{what}: {error}");
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        Self::Connection(text)
+        Self::Connection(chain(what, error))
     }
+}
+
+/// An error and what caused it, in a line.
+fn chain(what: &str, error: &dyn std::error::Error) -> String {
+    let mut text = format!("{what}: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 /// Sends to the first of `addresses` that takes a connection.
@@ -84,11 +91,11 @@ pub(crate) async fn exchange(
 }
 
 async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, Failed> {
-    let mut last = Failed::Connection("the name has no address".to_owned());
+    let mut last = Failed::Unreached("the name has no address".to_owned());
     for address in addresses {
         match TcpStream::connect(address).await {
             Ok(stream) => return Ok(stream),
-            Err(error) => last = Failed::connection("no connection", &error),
+            Err(error) => last = Failed::Unreached(chain("no connection", &error)),
         }
     }
     Err(last)

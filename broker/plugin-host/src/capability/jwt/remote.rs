@@ -2,7 +2,8 @@
 //!
 //! Tokens come from strangers, requests go to the issuer: no number of tokens, whatever keys they
 //! name, makes more than one request at a time and more than one in [`Pace::apart`]. While the issuer
-//! does not answer, the last set is good until it is too old.
+//! does not answer, the last set is good until it is too old. Where nothing could be asked, because
+//! there was no connection, the next try comes sooner: an issuer that is back is found at once.
 
 use std::{
     sync::Arc,
@@ -16,7 +17,10 @@ use hyper::{
 };
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use parking_lot::Mutex;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 use url::Url;
 
 use super::{
@@ -32,21 +36,24 @@ const SET_BYTES_MAX: usize = 256 << 10;
 const REDIRECTS_MAX: usize = 3;
 /// Left of a call for its answer, when keys are waited for.
 const REST: Duration = Duration::from_millis(50);
+/// Tokens with unknown keys that wait for a fetch: the others do not have to, and calls of the plugin
+/// are left for those whose keys are known.
+const WAITING_MAX: usize = 16;
 
 /// How often, and how long.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     /// Between two requests, whatever for.
     pub(super) apart: Duration,
-    /// The same while there are no keys at all.
+    /// The same while there are no keys at all, and after a try that found no connection.
     pub(super) first_apart: Duration,
     /// For one fetch with its redirects.
     pub(super) at_most: Duration,
 }
 
 const PACE: Pace = Pace {
-    apart: Duration::from_secs(30),
-    first_apart: Duration::from_secs(5),
+    apart: Duration::from_secs(10),
+    first_apart: Duration::from_secs(1),
     at_most: Duration::from_secs(5),
 };
 
@@ -60,6 +67,7 @@ struct Issuer {
     refresh: Duration,
     stale_max: Duration,
     pace: Pace,
+    waiting: Semaphore,
     fetched: Mutex<Fetched>,
 }
 
@@ -70,6 +78,8 @@ struct Fetched {
     tried: Option<Moment>,
     /// Whether the last try failed: said once.
     failed: bool,
+    /// Whether the last try found no connection, so that nothing was asked.
+    unreached: bool,
     /// Closed when the fetch in progress is over.
     in_progress: Option<watch::Receiver<()>>,
 }
@@ -102,8 +112,16 @@ impl Remote {
             None => Tls::offering(protocols),
         };
         let KeyUrl { refresh, stale_max, .. } = *source;
-        let fetched = Mutex::default();
-        Ok(Self(Arc::new(Issuer { url, tls, algorithms, refresh, stale_max, pace, fetched })))
+        Ok(Self(Arc::new(Issuer {
+            url,
+            tls,
+            algorithms,
+            refresh,
+            stale_max,
+            pace,
+            waiting: Semaphore::new(WAITING_MAX),
+            fetched: Mutex::default(),
+        })))
     }
 
     /// Keys that may be used; the error is a sentence.
@@ -127,11 +145,22 @@ impl Remote {
         }
     }
 
-    /// What is there after one more fetch, if it is time for one.
-    pub(super) async fn newer(&self, until: Instant) -> Option<Arc<[Key]>> {
-        let fetching = self.fetch(self.0.pace.apart)?;
-        wait(Some(fetching), until).await;
-        self.0.fetched.lock().keys.as_ref().map(|(keys, _)| Arc::clone(keys))
+    /// What is there after one more fetch, if it is time for one. The error is a sentence: there may
+    /// be newer keys than are known.
+    pub(super) async fn newer(&self, until: Instant) -> Result<Arc<[Key]>, String> {
+        if let Some(fetching) = self.fetch(self.0.pace.apart)
+            && let Ok(_place) = self.0.waiting.try_acquire()
+        {
+            wait(Some(fetching), until).await;
+        }
+        let fetched = self.0.fetched.lock();
+        match &fetched.keys {
+            _ if fetched.in_progress.is_some() => {
+                Err("its key is not known, and newer ones are being fetched".to_owned())
+            }
+            Some((keys, _)) if !fetched.failed => Ok(Arc::clone(keys)),
+            _ => Err("its key is not known, and newer ones cannot be had".to_owned()),
+        }
     }
 
     /// The fetch in progress, or a new one if the last began long enough ago. It goes on if nobody
@@ -141,6 +170,7 @@ impl Remote {
         if let Some(in_progress) = &fetched.in_progress {
             return Some(in_progress.clone());
         }
+        let apart = if fetched.unreached { self.0.pace.first_apart.min(apart) } else { apart };
         if fetched.tried.is_some_and(|tried| tried.elapsed() < apart) {
             return None;
         }
@@ -150,7 +180,7 @@ impl Remote {
         let issuer = Arc::clone(&self.0);
         tokio::spawn(async move {
             let keys = tokio::time::timeout(issuer.pace.at_most, issuer.ask()).await;
-            issuer.take(keys.unwrap_or_else(|_| Err("it does not answer in time".to_owned())));
+            issuer.take(keys.unwrap_or_else(|_| Err(no_set("it does not answer in time"))));
             drop(done);
         });
         Some(in_progress)
@@ -170,9 +200,10 @@ impl Issuer {
         self.fetched.lock().keys.as_ref().map(|(_, since)| since.elapsed())
     }
 
-    fn take(&self, keys: Result<Vec<Key>, String>) {
+    fn take(&self, keys: Result<Vec<Key>, NoSet>) {
         let mut fetched = self.fetched.lock();
         fetched.in_progress = None;
+        fetched.unreached = matches!(keys, Err(NoSet::Unreached(_)));
         let (failed, url) = (fetched.failed, self.url.as_str());
         match keys {
             Ok(keys) => {
@@ -183,7 +214,7 @@ impl Issuer {
                     tracing::info!(event = "key_set_fetched", url, "a JWK set is there again");
                 }
             }
-            Err(error) => {
+            Err(NoSet::Unreached(error) | NoSet::Other(error)) => {
                 fetched.failed = true;
                 drop(fetched);
                 if !failed {
@@ -193,35 +224,49 @@ impl Issuer {
         }
     }
 
-    async fn ask(&self) -> Result<Vec<Key>, String> {
+    async fn ask(&self) -> Result<Vec<Key>, NoSet> {
         let mut url = self.url.clone();
         for _ in 0..=REDIRECTS_MAX {
             let host = url.host_str().unwrap_or_default().to_owned();
             let host = host.trim_start_matches('[').trim_end_matches(']');
             let port = url.port_or_known_default().unwrap_or(443);
             let found = tokio::net::lookup_host((host, port)).await;
-            let addresses: Vec<_> = found.map_err(|error| format!("{host}: {error}"))?.collect();
+            let addresses: Vec<_> =
+                found.map_err(|error| NoSet::Unreached(format!("{host}: {error}")))?.collect();
             let incoming = exchange(&self.tls, &addresses, request(url.clone())).await;
             let incoming = incoming.map_err(|failed| match failed {
-                Failed::TooLarge(text) | Failed::Connection(text) => text,
+                Failed::Unreached(text) => NoSet::Unreached(text),
+                Failed::TooLarge(text) | Failed::Connection(text) => NoSet::Other(text),
             })?;
             if incoming.status == StatusCode::OK {
-                let text = std::str::from_utf8(&incoming.body).map_err(|it| it.to_string())?;
-                return key_set(text, &self.algorithms, Set::Fetched);
+                let text = std::str::from_utf8(&incoming.body).map_err(no_set)?;
+                return key_set(text, &self.algorithms, Set::Fetched).map_err(NoSet::Other);
             }
             let location =
                 incoming.headers.get(LOCATION).filter(|_| incoming.status.is_redirection());
             let Some(location) = location else {
-                return Err(format!("it answers {}", incoming.status));
+                return Err(no_set(format!("it answers {}", incoming.status)));
             };
             let next = location.to_str().ok().and_then(|location| url.join(location).ok());
-            url = next.ok_or("it redirects to what is no URL")?;
+            url = next.ok_or_else(|| no_set("it redirects to what is no URL"))?;
             if url.origin() != self.url.origin() {
-                return Err("it redirects to another server".to_owned());
+                return Err(no_set("it redirects to another server"));
             }
         }
-        Err(format!("it redirects more than {REDIRECTS_MAX} times"))
+        Err(no_set(format!("it redirects more than {REDIRECTS_MAX} times")))
     }
+}
+
+/// Why there is no set, in a sentence.
+enum NoSet {
+    /// There was no connection.
+    Unreached(String),
+    /// Everything else.
+    Other(String),
+}
+
+fn no_set(what: impl ToString) -> NoSet {
+    NoSet::Other(what.to_string())
 }
 
 fn request(url: Url) -> Outgoing {

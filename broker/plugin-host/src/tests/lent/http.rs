@@ -232,7 +232,7 @@ async fn the_deadline_of_the_call_ends_a_request() {
     let url = server.url("/never");
     let manifest = GRANTS.replace("http://127.0.0.1:1/", &server.url("/"));
     let lent = Lent::with(&format!("{manifest}[limits]\ndeadline = \"200 ms\"\n"), None).await;
-    lent.check("http", &format!("GET\n{url}\n60000"), "failed: deadline").await;
+    lent.check("http", &format!("GET\n{url}\n60000"), "Timeout").await;
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpListener,
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -39,15 +39,34 @@ struct Idp {
     asked: Arc<AtomicUsize>,
     /// Head without its end, and body; `None` = nothing at all.
     says: Arc<Mutex<Option<(String, String)>>>,
+    serving: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl Idp {
     async fn start(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let idp = Self { address, asked: Arc::default(), says: Arc::default() };
-        let serving = idp.clone();
-        tokio::spawn(async move {
+        let (asked, says, serving) = (Arc::default(), Arc::default(), Arc::default());
+        let idp = Self { address, asked, says, serving };
+        idp.serve(listener, tls);
+        idp
+    }
+
+    /// Nobody listens any more.
+    async fn stop(&self) {
+        let serving = self.serving.lock().take().unwrap();
+        serving.abort();
+        let _ = serving.await;
+    }
+
+    /// After [`Self::stop`].
+    async fn start_again(&self) {
+        self.serve(TcpListener::bind(self.address).await.unwrap(), None);
+    }
+
+    fn serve(&self, listener: TcpListener, tls: Option<TlsAcceptor>) {
+        let serving = self.clone();
+        let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (idp, tls) = (serving.clone(), tls.clone());
                 tokio::spawn(async move {
@@ -62,7 +81,7 @@ impl Idp {
                 });
             }
         });
-        idp
+        *self.serving.lock() = Some(task);
     }
 
     async fn with(keys: &[Value]) -> Self {
@@ -192,6 +211,72 @@ async fn a_new_key_is_found_when_it_is_needed() {
     assert!(verify(&verifier, &by("new")).await.is_ok());
     assert_eq!(idp.asked(), 2);
     refused(&verify(&verifier, &by("old")).await);
+}
+
+#[tokio::test]
+async fn a_token_that_could_not_hold_asks_nobody() {
+    let idp = Idp::with(&[rsa("a")]).await;
+    let verifier = verifier(&idp.url(), EAGER);
+    for (claim, value) in [("iss", json!("other")), ("aud", json!(["other"])), ("exp", json!(1))] {
+        let mut claims = claims(60);
+        claims[claim] = value;
+        let header = Header { kid: Some("none".to_owned()), ..Header::new(Algorithm::RS256) };
+        refused(&verify(&verifier, &signed(&header, &claims)).await);
+    }
+    assert_eq!(idp.asked(), 0);
+    let mut claims = claims(60);
+    claims["aud"] = json!(["other", "broker"]);
+    let header = Header { kid: Some("a".to_owned()), ..Header::new(Algorithm::RS256) };
+    assert!(verify(&verifier, &signed(&header, &claims)).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_refused_only_after_newer_ones_were_seen() {
+    let idp = Idp::with(&[rsa("old")]).await;
+    let verifier = verifier(&idp.url(), EAGER);
+    assert!(verify(&verifier, &by("old")).await.is_ok());
+    idp.says("500 Sorry", "");
+    unavailable(&verify(&verifier, &by("new")).await);
+    assert!(verify(&verifier, &by("old")).await.is_ok());
+    idp.publish(&[rsa("old"), rsa("new")]);
+    assert!(verify(&verifier, &by("new")).await.is_ok());
+    refused(&verify(&verifier, &by("none")).await);
+    // It stands still: some wait, the others are not kept.
+    *idp.says.lock() = None;
+    let mut tokens = JoinSet::new();
+    for _ in 0..WAITING_MAX + 1 {
+        let verifier = Arc::clone(&verifier);
+        tokens.spawn(async move { verify(&verifier, &by("newest")).await });
+    }
+    unavailable(&tokens.join_next().await.unwrap().unwrap());
+    assert_eq!(tokens.len(), WAITING_MAX);
+    assert!(verify(&verifier, &by("new")).await.is_ok(), "nor is who has a known key");
+}
+
+#[tokio::test]
+async fn an_issuer_that_was_not_reached_is_found_when_it_is_back() {
+    let idp = Idp::with(&[rsa("old")]).await;
+    let pace = Pace { first_apart: Duration::ZERO, ..TEST };
+    let verifier = verifier(&idp.url(), pace);
+    assert!(verify(&verifier, &by("old")).await.is_ok());
+    // What was asked, whatever came of it, is not asked again for a while.
+    verifier_tried_long_ago(&verifier);
+    idp.says("500 Sorry", "");
+    unavailable(&verify(&verifier, &by("new")).await);
+    idp.publish(&[rsa("new")]);
+    unavailable(&verify(&verifier, &by("new")).await);
+    verifier_tried_long_ago(&verifier);
+    idp.stop().await;
+    unavailable(&verify(&verifier, &by("new")).await);
+    idp.start_again().await;
+    assert!(verify(&verifier, &by("new")).await.is_ok());
+}
+
+/// As if the last request had been made long ago.
+fn verifier_tried_long_ago(verifier: &Verifier) {
+    let Keys::Fetched(remote) = &verifier.0.keys else { panic!("its keys are given") };
+    let mut fetched = remote.0.fetched.lock();
+    fetched.tried = fetched.tried.and_then(|tried| tried.checked_sub(2 * TEST.apart));
 }
 
 #[tokio::test]
