@@ -153,6 +153,9 @@ impl Gate {
         if principal.contains(['+', '#', '/', '*']) {
             return Err("the principal has one of + # / *".to_owned());
         }
+        if principal.trim() != principal {
+            return Err("the principal has white space around it".to_owned());
+        }
         Ok(principal)
     }
 

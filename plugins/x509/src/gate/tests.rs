@@ -75,6 +75,8 @@ fn names_that_are_nobody_s() {
         ("CN=a,CN=b", "more than one"),
         ("CN=a+CN=a", "more than one"),
         ("CN=#", "hexadecimal"),
+        ("CN=\\ a", "white space"),
+        ("CN=\\ ", "white space"),
         ("CN=\\#", "one of + # / *"),
         ("CN=a\\+b", "one of + # / *"),
         ("CN=a/b", "one of + # / *"),
