@@ -427,7 +427,7 @@ async fn a_bad_file_keeps_the_old_one() {
         names: &["localhost"],
         is_over: true,
         serial: 8,
-        responder: None,
+        ..Wish::default()
     };
     let over = root.certify(&over);
     let other_key = root.server().key;

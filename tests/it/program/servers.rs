@@ -3,6 +3,7 @@
 
 mod openldap;
 mod postgres;
+mod relay;
 
 use std::{
     net::TcpListener,
@@ -14,7 +15,7 @@ use std::{
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::Value;
 
-pub(super) use self::{openldap::OpenLdap, postgres::Postgres};
+pub(super) use self::{openldap::OpenLdap, postgres::Postgres, relay::Relay};
 use super::{
     folder::{Folder, guest},
     knock::login,
