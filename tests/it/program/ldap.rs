@@ -14,7 +14,7 @@ use super::{
     documented::documented,
     eventually::eventually,
     folder::{Folder, bundled},
-    knock::{enter, knock, login},
+    knock::{enter, knock, login, publish},
     process::Program,
     servers::{OpenLdap, Relay},
 };
@@ -56,7 +56,7 @@ async fn code(program: &Program, user: &str, password: &str) -> ReasonCode {
 /// Topics, and whether they may be published to.
 async fn may_publish(client: &mut Client, cases: &[(&str, ReasonCode)]) {
     for (topic, expected) in cases {
-        assert_eq!(client.publish(topic, "x").await, *expected, "{} to {topic}", client.name);
+        assert_eq!(publish(client, topic).await, *expected, "{} to {topic}", client.name);
     }
 }
 
@@ -200,19 +200,29 @@ async fn membership_of_other_groups_is_none() {
 async fn what_the_directory_takes_away_is_gone() {
     let mut server = OpenLdap::start_with(&entries()).await;
     let (_folder, program) = started(&server.plain(), &manifest("ttl_seconds = 1\n")).await;
+    let other = (people::STRANGE[0], "strange");
+    let mut other = enter(program.mqtt(), login("other", other)).await;
+    let mut watching = enter(program.mqtt(), login("watching", ANN)).await;
+    watching.subscribe("plant/#", QoS::AtMostOnce).await;
+    assert_eq!(publish(&mut other, "plant/a").await, GOOD);
+    watching.take("plant/a", "x").await;
     let mut ann = enter(program.mqtt(), login("a", ANN)).await;
-    ann.subscribe("plant/#", QoS::AtLeastOnce).await;
     may_publish(&mut ann, &[("plant/a", GOOD)]).await;
-    ann.take("plant/a", "x").await;
     server.change(people::ANN_IS_NO_OPERATOR).await;
     // While the directory is away nothing is permitted; that is another matter.
     eventually("the group is gone", async || {
-        let codes = (ann.publish("plant/a", "x").await, ann.publish("users/ann/x", "x").await);
+        let codes = (publish(&mut ann, "plant/a").await, publish(&mut ann, "users/ann/x").await);
         if codes == (DENIED, GOOD) { Ok(()) } else { Err(format!("{codes:?}")) }
     })
     .await;
+    eventually("nothing comes any more", async || {
+        let code = publish(&mut other, "plant/b").await;
+        let came = watching.drain().await;
+        if code == GOOD && came.is_empty() { Ok(()) } else { Err(format!("{code:?} {came:?}")) }
+    })
+    .await;
     server.change(people::ANN_IS_GONE).await;
-    eventually("ann is gone", async || match ann.publish("users/ann/x", "x").await {
+    eventually("ann is gone", async || match publish(&mut ann, "users/ann/x").await {
         DENIED => Ok(()),
         other => Err(format!("{other:?}")),
     })

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{
     documented::documented,
     folder::{Folder, bundled},
+    knock::publish,
     process::Program,
     servers::OpenLdap,
     x509::{device, folder, knock, listener},
@@ -66,6 +67,7 @@ order = 60
 control = "required"
 [grants]
 jwt = ["idp"]
+http = ["https://idp.example/"]
 [config]
 verifiers = ["idp"]
 from = ["PLACE"]
@@ -170,8 +172,8 @@ async fn certificate_token_and_directory() {
     let (code, mut press) = chain.knock("press-1", None, token("press-1")).await;
     assert_eq!(code, GOOD);
     // The token permits to publish, the directory to subscribe, and nobody anything else.
-    assert_eq!(press.publish("devices/press-1/state", "x").await, GOOD);
-    assert_eq!(press.publish("plant/a", "x").await, DENIED);
+    assert_eq!(publish(&mut press, "devices/press-1/state").await, GOOD);
+    assert_eq!(publish(&mut press, "plant/a").await, DENIED);
     press.subscribe("plant/#", QoS::AtLeastOnce).await;
 
     let decision = chain.decision("press-1").await;
@@ -189,14 +191,14 @@ async fn certificate_token_and_directory() {
     // Out of service: the directory's deny outweighs the token's allow.
     let (code, mut retired) = chain.knock("press-2", None, token("press-2")).await;
     assert_eq!(code, GOOD);
-    assert_eq!(retired.publish("devices/press-2/state", "x").await, DENIED);
+    assert_eq!(publish(&mut retired, "devices/press-2/state").await, DENIED);
     let (allowed, words) = chain.words("press-2", "publish", "devices/press-2/state").await;
     assert!(!allowed && words.contains(&json!(["ldap-groups", "deny"])), "{words:?}");
     assert!(words.contains(&json!(["jwt", "allow"])), "{words:?}");
     // Unknown to the directory: nothing at all.
     let (code, mut unknown) = chain.knock("press-3", None, token("press-3")).await;
     assert_eq!(code, GOOD);
-    assert_eq!(unknown.publish("devices/press-3/state", "x").await, DENIED);
+    assert_eq!(publish(&mut unknown, "devices/press-3/state").await, DENIED);
 
     // The token of another, none, and one that was tampered with.
     let tampered = token("press-1").replace('.', ".A");
@@ -221,6 +223,9 @@ async fn certificate_token_and_directory() {
     }
     // Without the directory nobody knows what it may do.
     server.stop();
+    let everybody = json!({ "everybody": true });
+    let api = chain.program.api();
+    api.post_json("/api/v1/permissions/invalidate", &everybody).await.expect(204);
     let (code, _) = chain.knock("press-3", None, token("press-3")).await;
     assert_eq!(code, ReasonCode::ServerUnavailable);
     server.start_again().await;
@@ -239,7 +244,7 @@ async fn something_it_has_was_given_and_knows() {
     let all = (Some(token("press-1")), "press-1's own");
     let (code, mut press) = chain.knock("press-1", all.0, all.1).await;
     assert_eq!(code, GOOD);
-    assert_eq!(press.publish("devices/press-1/state", "x").await, GOOD);
+    assert_eq!(publish(&mut press, "devices/press-1/state").await, GOOD);
     press.subscribe("plant/#", QoS::AtLeastOnce).await;
     let said = walk(&chain.decision("press-1").await, "authenticator");
     assert_eq!(json!(said[..3]), json!([["x509", "allow"], ["jwt", "allow"], ["ldap", "allow"]]));
