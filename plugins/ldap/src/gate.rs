@@ -28,7 +28,7 @@ pub(crate) trait LdapHost {
         value: &[u8],
     ) -> Result<bool, LdapError>;
     /// What there is.
-    fn search(&self, source: &str, search: Search<'_>) -> Result<Vec<Entry>, LdapError>;
+    fn search(&self, source: &str, search: Search<'_>) -> Found;
     /// Tells the operator.
     fn warn(&self, text: &str);
 }
@@ -39,6 +39,9 @@ pub(crate) struct Gate<H> {
     host: H,
     settings: Settings,
 }
+
+/// What a search finds.
+type Found = Result<Vec<Entry>, LdapError>;
 
 /// In the grant: what the user was found by. Whoever has it came in through this plugin.
 pub(crate) const USER_ATTRIBUTE: &str = "ldap-user";
@@ -57,19 +60,28 @@ impl<H: LdapHost> Gate<H> {
     /// What to change in the configuration.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let nobody = "portcullis-self-test";
-        let users = self.search_users(nobody).map(drop);
-        let groups = || match &self.settings.groups {
-            Some(Groups::Search { .. }) => self.search_groups(nobody, &self.settings.decoy),
-            _ => Ok(Vec::new()),
-        };
-        match users.and_then(|()| groups().map(drop)) {
-            Ok(()) => Ok(()),
+        let Settings { base, decoy, groups, .. } = &self.settings;
+        if self.is_understood(base, self.search_users(nobody))?
+            && let Some(Groups::Search { base, .. }) = groups
+        {
+            self.is_understood(base, self.search_groups(nobody, decoy))?;
+        }
+        Ok(())
+    }
+
+    /// False = the directory is not there to say.
+    fn is_understood(&self, base: &str, found: Found) -> Result<bool, Error> {
+        match found {
+            Ok(_) => Ok(true),
             Err(error @ (LdapError::Unavailable(_) | LdapError::Timeout)) => {
                 let text = account::sentence(&error);
                 self.host.warn(&format!("{text}: nobody gets in by it until it does"));
-                Ok(())
+                Ok(false)
             }
-            Err(error) => Err(Error::misconfigured(account::sentence(&error))),
+            Err(error) => {
+                let text = account::sentence(&error);
+                Err(Error::misconfigured(format!("searching below {base:?}: {text}")))
+            }
         }
     }
 
@@ -193,7 +205,7 @@ impl<H: LdapHost> Gate<H> {
         Ok(exact.map_err(|why| self.host.warn(&why)).ok())
     }
 
-    fn search_users(&self, user: &str) -> Result<Vec<Entry>, LdapError> {
+    fn search_users(&self, user: &str) -> Found {
         let Settings { source, base, scope, filter, principal, groups, .. } = &self.settings;
         let mut attributes = vec![principal.as_str()];
         if let Some(Groups::MemberOf { attribute, .. }) = groups {
@@ -241,7 +253,7 @@ impl<H: LdapHost> Gate<H> {
         Ok(groups)
     }
 
-    fn search_groups(&self, user: &str, dn: &str) -> Result<Vec<Entry>, LdapError> {
+    fn search_groups(&self, user: &str, dn: &str) -> Found {
         let Some(Groups::Search { base, scope, filter, name }) = &self.settings.groups else {
             return Ok(Vec::new());
         };
