@@ -16,6 +16,7 @@ mod authorizer;
 #[doc(hidden)]
 pub mod bindings;
 mod connection;
+mod distinguished_name;
 mod enhanced_authenticator;
 mod error;
 mod events;
@@ -28,7 +29,10 @@ mod plugin;
 pub mod reason_code;
 mod state_transfer;
 mod timer;
+pub mod topic_filter;
 mod transform;
+#[cfg(feature = "serde")]
+mod written_rule;
 
 pub use admin_authenticator::{AdminAuthenticator, AdminGrant, AdminOutcome, Login};
 pub use authenticator::{Authenticator, ClientLimits, Credentials, Denial, Grant, Outcome, Will};
@@ -38,6 +42,7 @@ pub use authorizer::{
 #[doc(hidden)]
 pub use bindings::plugin::hook::Info;
 pub use connection::{Attribute, Connection, PeerCertificate, ProtocolVersion, Qos, TlsSession};
+pub use distinguished_name::{DistinguishedName, NamePart, caseless};
 pub use enhanced_authenticator::{
     Challenge, Continuation, EnhancedAuthenticator, Opening, Step, Success,
 };

@@ -13,6 +13,7 @@ mod databases;
 mod decisions;
 mod directories;
 mod doctor;
+mod documented;
 mod durability;
 mod eventually;
 mod fail_closed;
@@ -24,6 +25,7 @@ mod hot_reload;
 mod http;
 mod knock;
 mod languages;
+mod ldap;
 mod listeners;
 mod message_hooks;
 mod mosquitto;
@@ -41,10 +43,12 @@ mod siege;
 mod signals;
 mod signatures;
 mod swap_storm;
+mod three_links;
 mod tls;
 mod tokens;
 mod traffic;
 mod web_services;
+mod x509;
 
 /// Whether the figures of the issue are wanted instead of the sample that every run can afford:
 /// `PORTCULLIS_PROOF=1`.

@@ -12,7 +12,7 @@ use std::{
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
     CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
-    KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
+    KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd, string::Ia5String,
 };
 use rustls::{
     ClientConfig, RootCertStore,
@@ -47,8 +47,12 @@ pub struct Holder {
 pub struct Wish<'a> {
     /// Common Names.
     pub common_names: &'a [&'a str],
+    /// Organizational Unit.
+    pub unit: Option<&'a str>,
     /// Alternative names.
     pub names: &'a [&'a str],
+    /// Alternative names that are URIs.
+    pub uris: &'a [&'a str],
     /// Serial number.
     pub serial: u64,
     /// Ends in the year 2000.
@@ -135,6 +139,11 @@ impl Authority {
     /// A certificate for a server or a client.
     pub fn certify(&self, wish: &Wish<'_>) -> Holder {
         let mut params = params(wish.common_names, wish.names);
+        if let Some(unit) = wish.unit {
+            params.distinguished_name.push(DnType::OrganizationalUnitName, unit);
+        }
+        let uris = wish.uris.iter().map(|uri| Ia5String::try_from(*uri).expect("ASCII"));
+        params.subject_alt_names.extend(uris.map(SanType::URI));
         params.serial_number = Some(SerialNumber::from(wish.serial));
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];

@@ -5,6 +5,7 @@ mod oidc_provider;
 mod openldap;
 mod postgres;
 mod web_service;
+mod relay;
 
 use std::{
     fs,
@@ -21,6 +22,7 @@ pub(super) use self::{
     oidc_provider::OidcProvider,
     openldap::OpenLdap,
     postgres::Postgres,
+    relay::Relay,
     web_service::{Asked as Request, Says, WebService},
 };
 use super::{

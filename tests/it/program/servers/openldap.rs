@@ -68,10 +68,15 @@ sn: B
 impl OpenLdap {
     /// With 1,200 people, who are readable for the broker alone.
     pub(crate) async fn start() -> Self {
+        Self::start_with(&entries(1_200)).await
+    }
+
+    /// With these entries (LDIF), which are readable for the broker alone.
+    pub(crate) async fn start_with(entries: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let at = |name: &str| folder.path().join(name);
         fs::create_dir(at("data")).expect("a folder");
-        fs::write(at("entries.ldif"), entries(1_200)).expect("a file");
+        fs::write(at("entries.ldif"), entries).expect("a file");
         fs::write(at("slapd.conf"), configuration(folder.path())).expect("a file");
         let mut load = Command::new("/usr/sbin/slapadd");
         load.arg("-q").arg("-f").arg(at("slapd.conf")).arg("-l").arg(at("entries.ldif"));
@@ -126,6 +131,17 @@ impl OpenLdap {
         .await;
     }
 
+    /// Changes entries (LDIF) while it is away for a moment.
+    pub(crate) async fn change(&mut self, changes: &str) {
+        self.stop();
+        let at = |name: &str| self.folder.path().join(name);
+        fs::write(at("changes.ldif"), changes).expect("a file");
+        let mut modify = Command::new("/usr/sbin/slapmodify");
+        modify.arg("-f").arg(at("slapd.conf")).arg("-l").arg(at("changes.ldif"));
+        run(modify);
+        self.start_again().await;
+    }
+
     /// After [`Self::stop`].
     pub(crate) async fn start_again(&mut self) {
         self.child = serve(self.folder.path(), self.port, self.tls_port);
@@ -146,6 +162,7 @@ include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
+moduleload memberof
 pidfile {folder}/slapd.pid
 TLSCACertificateFile {authority}
 TLSCertificateFile {certificate}
@@ -155,7 +172,7 @@ database mdb
 suffix dc=example
 directory {folder}/data
 dbnosync
-access to attrs=userPassword by anonymous auth by * none
+access to attrs=userPassword by dn.exact=cn=broker,dc=example compare by anonymous auth by * none
 access to * by dn.exact=cn=broker,dc=example read by anonymous auth by * none
 "
     )
