@@ -6,7 +6,9 @@
 //! connection goes back only when nothing is left over on it.
 
 mod address;
+mod mysql;
 mod postgres;
+mod remote;
 mod sqlite;
 mod statement;
 
@@ -14,7 +16,9 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use self::{address::Address, postgres::Postgres, sqlite::Sqlite};
+use self::{
+    address::Address, mysql::MySql, postgres::Postgres, sqlite::Sqlite, statement::Dialect,
+};
 use super::Lent;
 use crate::{
     bindings::portcullis::plugin::sql::{Error, Host, Rows, Value},
@@ -33,7 +37,7 @@ const VALUE_BYTES: usize = 16;
 /// What `[sql.NAME]` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SqlSettings {
-    /// `postgres://USER@HOST:PORT/DATABASE`, or `sqlite:PATH`.
+    /// `postgres://USER@HOST:PORT/DATABASE`, the same with `mysql:`, or `sqlite:PATH`.
     pub url: String,
     /// The password of the user.
     pub password: Option<Secret>,
@@ -62,6 +66,7 @@ struct Ready {
 
 enum Database {
     Postgres(Postgres),
+    MySql(MySql),
     Sqlite(Sqlite),
 }
 
@@ -81,9 +86,8 @@ impl SqlSource {
     /// Reads the settings; connects nowhere. The error is a sentence.
     pub fn new(settings: SqlSettings) -> Result<Self, String> {
         let database = match Address::parse(&settings.url)? {
-            Address::Postgres(server) => {
-                Database::Postgres(Postgres::new(server, settings.clone())?)
-            }
+            Address::Postgres(server) => Database::Postgres(Postgres::new(server, &settings)?),
+            Address::MySql(server) => Database::MySql(MySql::new(server, &settings)?),
             Address::Sqlite(path) => Database::Sqlite(Sqlite::new(path, &settings)?),
         };
         Ok(Self(Arc::new(Ready { settings, database })))
@@ -91,8 +95,9 @@ impl SqlSource {
 
     async fn run(&self, question: Question, until: Instant) -> Result<Answer, Error> {
         let dialect = match &self.0.database {
-            Database::Postgres(_) => statement::Dialect::Postgres,
-            Database::Sqlite(_) => statement::Dialect::Sqlite,
+            Database::Postgres(_) => Dialect::Postgres,
+            Database::MySql(_) => Dialect::MySql,
+            Database::Sqlite(_) => Dialect::Sqlite,
         };
         let (text, parameters) = (&question.statement, &question.parameters);
         if text.len() > STATEMENT_BYTES_MAX {
@@ -108,6 +113,7 @@ impl SqlSource {
             Question { statement, read_only: read_only || question.read_only, ..question };
         match &self.0.database {
             Database::Postgres(postgres) => postgres.run(question, until).await,
+            Database::MySql(mysql) => mysql.run(question, until).await,
             Database::Sqlite(sqlite) => sqlite.run(question, until).await,
         }
     }
