@@ -197,8 +197,32 @@ fn one_salted_hash() {
         verifies(stored, PASSWORD);
         no_cut_is_accepted(stored);
     }
-    malformed("$salted-sha256$middle$MDEyMzQ1Njc4OWFiY2RlZg$j97FnIGc8CAcMPPA53TDJOFeYZ4BzqOBpemyTkgmPnw");
-    malformed("$salted-sha512$prefix$MDEyMzQ1Njc4OWFiY2RlZg$j97FnIGc8CAcMPPA53TDJOFeYZ4BzqOBpemyTkgmPnw");
+    malformed(
+        "$salted-sha256$middle$MDEyMzQ1Njc4OWFiY2RlZg$j97FnIGc8CAcMPPA53TDJOFeYZ4BzqOBpemyTkgmPnw",
+    );
+    malformed(
+        "$salted-sha512$prefix$MDEyMzQ1Njc4OWFiY2RlZg$j97FnIGc8CAcMPPA53TDJOFeYZ4BzqOBpemyTkgmPnw",
+    );
+}
+
+/// Computed with Python's hashlib: what the libraries here agree on among themselves could be wrong.
+#[test]
+fn hashes_of_others() {
+    for stored in [
+        "$scrypt$ln=4,r=8,p=1$MDEyMzQ1Njc4OWFiY2RlZg$OAkZqUBelG6VIYdTJfYSENL5Om\
+             ZRxMa3GwXn5oFliTg",
+        "$pbkdf2-sha256$i=1000$MDEyMzQ1Njc4OWFiY2RlZg$cBg8D2DungRB9k76szThf5ehf\
+             yBz991ay6PT8Srwk4M",
+        "$pbkdf2-sha512$i=1000$MDEyMzQ1Njc4OWFiY2RlZg$OM0FAoIqCVK1sWtxDiffVlBej\
+             tLa+ks4TP71JiecwuSZCG8iLbnlIEPOMoVX+i2B2wkSxjQ8CRGR9OkNGuIPMQ",
+        "$6$dHdlbHZlIGJ5dGVz$YYM06ssfmQH9NV69YjPqpNXGPKzgBzqazj7DavYb1aEG8UUkAT\
+             oyJ8azRLUtfRmNtHCy4Ojw0B8kg4wPIp/p0Q==",
+        "$7$101$dHdlbHZlIGJ5dGVz$lJ52z3hAwLa+BDIdLIO25mhVx/bPzos30D17l1I/0/AQEY\
+             6bVa1h0/ImFT6/pPb+TCKv/rkojQi5RPb9cZtUTA==",
+    ] {
+        verifies(stored, PASSWORD);
+        no_cut_is_accepted(stored);
+    }
 }
 
 /// As Mosquitto 2.1 writes it by default: its parameters are under the caps.

@@ -140,9 +140,7 @@ impl<'a> Scanner<'a> {
             }
             '?' => self.placeholder(),
             '$' if postgres => self.dollar_quoted(),
-            '$' | ':' | '@' | '#' if sqlite => {
-                Err(format!("{next:?} is no parameter, allowed: ?"))
-            }
+            '$' | ':' | '@' | '#' if sqlite => Err(format!("{next:?} is no parameter, allowed: ?")),
             _ => {
                 self.copy(next.len_utf8());
                 Ok(())

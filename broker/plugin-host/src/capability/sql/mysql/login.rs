@@ -3,10 +3,7 @@
 use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use zeroize::Zeroizing;
 
-use super::{
-    fields::Fields,
-    wire::Wire,
-};
+use super::{fields::Fields, wire::Wire};
 use crate::capability::sql::{
     address::At,
     remote::{Failed, Target},
