@@ -172,6 +172,7 @@ impl<H: Host> Login<H> {
             let own = about(&rows, values.first())?;
             return own.into_iter().map(|row| row.needed_text("name").map(str::to_owned)).collect();
         }
+        rows.check_about(values.first())?;
         rows.iter().map(|row| row.only_text().map(str::to_owned)).collect()
     }
 }

@@ -92,6 +92,7 @@ impl<H: Host> Permissions<H> {
             return ese::rules(about(&rows, values.first())?);
         }
         rules::check_columns(&rows)?;
+        rows.check_about(values.first())?;
         rows.iter().map(rules::read).collect()
     }
 

@@ -51,6 +51,20 @@ impl Rows {
         Ok(())
     }
 
+    /// Where a row says whom it is about, that must be this name: databases find `Alice` where
+    /// `alice` is meant. What was meant with such a row is not known, so it is not passed over.
+    pub(crate) fn check_about(&self, name: Option<&String>) -> Result<(), Error> {
+        if !self.columns.iter().any(|column| column == "username") {
+            return Ok(());
+        }
+        for row in self.iter() {
+            if Some(row.needed_text("username")?) != name.map(String::as_str) {
+                return Err(self.wrong("has a row about another user, whose name is alike"));
+            }
+        }
+        Ok(())
+    }
+
     fn wrong(&self, why: &str) -> Error {
         Error::misconfigured(format!("{}: the answer {why}", self.what))
     }
@@ -122,12 +136,13 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The only value of the row, a text.
+    /// The only value of the row beside whom it is about, a text.
     pub(crate) fn only_text(&self) -> Result<&'a str, Error> {
-        match self.columns {
-            [column] => self.needed_text(column),
+        let mut others = self.columns.iter().filter(|column| *column != "username");
+        match (others.next(), others.next()) {
+            (Some(column), None) => self.needed_text(column),
             _ => Err(Error::misconfigured(format!(
-                "{}: the answer has {} columns, wanted one",
+                "{}: the answer has {} columns, wanted one, and username perhaps",
                 self.what,
                 self.columns.len()
             ))),

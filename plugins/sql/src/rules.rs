@@ -5,7 +5,7 @@ use portcullis_plugin::{Activity, Condition, Effect, Error, QosSet, Rule};
 use crate::rows::{Flag, Row, Rows};
 
 pub(crate) fn check_columns(rows: &Rows) -> Result<(), Error> {
-    rows.check_columns(&["activity", "topic"], &["effect", "qos", "retain", "shared"])
+    rows.check_columns(&["activity", "topic"], &["username", "effect", "qos", "retain", "shared"])
 }
 
 /// # Errors

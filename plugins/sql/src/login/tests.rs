@@ -132,6 +132,10 @@ fn what_is_not_understood_is_an_error() {
     let more = ("authentication", rows(&["username", "password_hash", "admin"], &[]));
     let login = self::login("", &[more]);
     assert!(said(login.check()).contains("has the column \\\"admin\\\""));
+    // Nor are those of somebody whose name is alike.
+    let of_other = ("groups", rows(&["username", "role"], &[&[text("Alice"), text("admins")]]));
+    let login = self::login(GROUPS, &[users(&[&[text("alice"), text("plain$p")]]), of_other]);
+    assert!(said(judge(&login, "alice", "p")).contains("about another user"));
     // Groups that cannot be had are no reason to let somebody in without them.
     let login = self::login(GROUPS, &[users(&[&[text("alice"), text("plain$p")]])]);
     assert!(matches!(judge(&login, "alice", "p"), Err(Error::Unavailable(_))));

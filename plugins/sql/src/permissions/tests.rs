@@ -152,6 +152,13 @@ fn what_is_not_understood_is_an_error() {
         let said = said(answer(&permissions));
         assert!(said.contains(what), "{column}: {said}");
     }
+    // Whose rows these are, if they say so.
+    let columns = ["username", "activity", "topic"];
+    for (name, is_good) in [("principal", true), ("Principal", false), ("", false)] {
+        let found = rows(&columns, &[&[text(name), text("all"), text("t")]]);
+        let permissions = permissions(ONLY, &[("permissions", found)]);
+        assert_eq!(answer(&permissions).is_ok(), is_good, "{name}");
+    }
     let down = permissions(ONLY, &[]);
     assert!(matches!(answer(&down), Err(Error::Unavailable(_))));
 }
