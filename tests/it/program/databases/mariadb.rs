@@ -6,17 +6,17 @@ use crate::program::{
     servers::{Asked, Database, MariaDb, NO_DIRECTORY, database_password},
 };
 
-async fn asked(server: &MariaDb, more: &str) -> Asked {
+async fn broker(server: &MariaDb, more: &str) -> Asked {
     Asked::start(&[&format!("{}{more}", server.source()), NO_DIRECTORY]).await
 }
 
 #[tokio::test]
 async fn values_and_what_is_left_over() {
     let server = MariaDb::start().await;
-    let asked = self::asked(&server, "connections = 1\n").await;
+    let asked = broker(&server, "connections = 1\n").await;
     values(&asked).await;
     only_reads(&asked).await;
-    let asked = self::asked(&server, "connections = 1\nread_only = false\n").await;
+    let asked = broker(&server, "connections = 1\nread_only = false\n").await;
     leaves_nothing(&asked).await;
 }
 
@@ -80,7 +80,7 @@ async fn leaves_nothing(asked: &Asked) {
 #[tokio::test]
 async fn results_and_time_are_bounded() {
     let server = MariaDb::start().await;
-    let asked = asked(&server, "connections = 1\nstatement_timeout = \"2s\"\n").await;
+    let asked = broker(&server, "connections = 1\nstatement_timeout = \"2s\"\n").await;
     let rows = |count: u64| format!("users\nSELECT seq FROM seq_1_to_{count}");
     asked.check("sql.query", &rows(1_000), "ok: [\"seq\"] 1000 ").await;
     asked.check("sql.query", &rows(1_001), "TooLarge").await;

@@ -41,7 +41,12 @@ impl MariaDb {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         give_to_nobody(folder.path());
+        // Of its own: one that starts clears away what the others have in theirs.
+        let tmpdir = folder.path().join("tmp");
+        fs::create_dir(&tmpdir).expect("a folder");
+        give_to_nobody(&tmpdir);
         let mut command = as_nobody(Path::new("mariadb-install-db"));
+        command.arg(format!("--tmpdir={}", tmpdir.display())).env("TMPDIR", &tmpdir);
         command.args(["--no-defaults", "--auth-root-authentication-method=normal"]);
         command.args(["--skip-test-db", "--skip-name-resolve", "--innodb-log-file-size=4M"]);
         run({
@@ -130,7 +135,7 @@ fn serve(folder: &Path, port: u16) -> Child {
     command.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve"]);
     command.args(["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=16M"]);
     command.arg(format!("--port={port}")).arg(file("datadir", "data"));
-    command.arg(file("socket", "socket")).arg(file("pid-file", "pid"));
+    command.arg(file("socket", "socket")).arg(file("pid-file", "pid")).arg(file("tmpdir", "tmp"));
     command.arg(file("ssl-cert", "localhost.pem")).arg(file("ssl-key", "localhost-key.pem"));
     start(command)
 }
