@@ -137,12 +137,13 @@ const NEEDS_GRANT: [NeedsGrant; 10] = [
     },
 ];
 
-/// Why a plugin with these imports waits for its operator; `None` = it has all it asks for.
+/// Why a plugin with these imports waits for its operator; `None` = it has all it asks for, or was
+/// told that it gets nothing of it.
 pub(crate) fn missing_grant(imports: &[String], manifest: &Manifest) -> Option<String> {
     let missing = NEEDS_GRANT.iter().filter(|needs| {
-        let is_answered =
-            (needs.is_granted)(manifest) || manifest.grants.withheld.contains(&needs.interface);
-        imports.iter().any(|import| import == needs.interface) && !is_answered
+        imports.iter().any(|import| import == needs.interface)
+            && !(needs.is_granted)(manifest)
+            && !manifest.grants.declined.contains(&needs.interface)
     });
     let missing: Vec<String> = missing.map(sentence).collect();
     (!missing.is_empty()).then(|| missing.join("; "))

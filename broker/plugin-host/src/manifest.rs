@@ -138,6 +138,9 @@ impl Manifest {
             source.error(start, error.message().to_owned())
         })?;
         let defaults = Self::default();
+        let declines_files = raw.files.as_ref().is_some_and(BTreeMap::is_empty);
+        let mut grants = source.grants(raw.grants.unwrap_or_default())?;
+        grants.declined.extend(declines_files.then_some("files"));
         Ok(Self {
             enabled: raw.enabled.unwrap_or(defaults.enabled),
             order: source.order(raw.order, defaults.order)?,
@@ -146,7 +149,7 @@ impl Manifest {
             isolation: source.choice("isolation", raw.isolation, &ISOLATIONS)?,
             config: source.config(raw.config)?,
             files: source.files(raw.files)?,
-            grants: source.grants(raw.grants.unwrap_or_default())?,
+            grants,
             limits: source.limits(raw.limits.unwrap_or_default())?,
             transform: source.transform(raw.transform.unwrap_or_default())?,
             operation_topics: source.operations(raw.operations.unwrap_or_default())?,

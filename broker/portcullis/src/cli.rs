@@ -8,6 +8,7 @@ use crate::{
     doctor,
     logging::LogFormat,
     plugin::{new::Language, remote::Broker},
+    scram,
 };
 
 /// An MQTT 3.1.1 and 5.0 broker whose gate is WebAssembly.
@@ -54,15 +55,22 @@ pub(crate) enum Command {
     },
     /// Judge every layer of a broker, configured or running, and say what to mend; exit code 1 if a check fails
     Doctor(doctor::Arguments),
-    /// Write an argon2id line for USER into a password file
+    /// Write a line for USER into a password file: argon2id, or what SCRAM stores
     Passwd {
         /// Password file; made with mode 0600 when there is none
         file: PathBuf,
         /// User name
         user: String,
         /// Delete the user instead
-        #[arg(short = 'D', long)]
+        #[arg(short = 'D', long, conflicts_with = "scram")]
         delete: bool,
+        /// For the plugin scram: the method that the line is for
+        #[arg(long, value_enum, value_name = "METHOD")]
+        scram: Option<scram::Method>,
+        /// With --scram: how often a guess has to be hashed, and a client hashes its password
+        #[arg(long, requires = "scram", default_value_t = scram::ITERATIONS,
+              value_parser = clap::value_parser!(u32).range(4_096..=1_000_000))]
+        iterations: u32,
     },
     /// Make, build, check, test and install plugins
     #[command(subcommand)]

@@ -23,6 +23,7 @@ mod password_file;
 mod plugin;
 mod quickstart;
 mod run;
+mod scram;
 mod service;
 mod signals;
 mod trust;
@@ -70,7 +71,10 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         }
         Command::Check { config } => within_runtime(check::run(&config)),
         Command::Doctor(arguments) => within_runtime(doctor::run(arguments)),
-        Command::Passwd { file, user, delete } => passwd::run(&file, &user, delete),
+        Command::Passwd { file, user, delete: true, .. } => password_file::delete(&file, &user),
+        Command::Passwd { file, user, scram, iterations, .. } => {
+            passwd::run(&file, &user, scram.map(|method| (method, iterations)))
+        }
         Command::Plugin(PluginCommand::New { lang, name, dir }) => {
             plugin::new::run(lang, &name, dir.as_deref())
         }

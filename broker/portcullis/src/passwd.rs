@@ -11,20 +11,29 @@ use zeroize::Zeroizing;
 use crate::{
     failure::Failure,
     password_file::{self, PASSWORD_BYTES_MAX},
+    scram,
 };
 
-/// Sets or deletes the line of `user` in `file`.
-pub(crate) fn run(file: &Path, user: &str, delete: bool) -> Result<(), Failure> {
-    if delete {
-        return password_file::delete(file, user);
-    }
+/// Sets the line of `user` in `file`: argon2id, or what SCRAM stores with so many iterations.
+pub(crate) fn run(
+    file: &Path,
+    user: &str,
+    scram: Option<(scram::Method, u32)>,
+) -> Result<(), Failure> {
     // Before asking for a password that could not be used.
     password_file::check_user(user)?;
     let stdin = io::stdin();
     let password =
         if stdin.is_terminal() { ask_twice(user)? } else { read_line(&mut stdin.lock())? };
-    let hash = password_file::hash(&password)?;
-    password_file::set(file, user, &hash)
+    match scram {
+        None => password_file::set(file, user, &password_file::hash(&password)?, ""),
+        Some((method, iterations)) => {
+            scram::check_user(user)?;
+            let credential = scram::credential(method, iterations, &password)?;
+            // What the user has for the other method stays.
+            password_file::set(file, user, &credential, method.name())
+        }
+    }
 }
 
 fn ask_twice(user: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {

@@ -101,15 +101,17 @@ pub(crate) fn hash(password: &[u8]) -> Result<String, Failure> {
     Ok(hash.to_string())
 }
 
-/// Puts `user` with `hash` in place of every line that it had, or at the end. Makes the file if
-/// there is none.
-pub(crate) fn set(file: &Path, user: &str, hash: &str) -> Result<(), Failure> {
+/// Puts `user` with `hash` in place of every line that it had whose hash begins with `scheme`, or at
+/// the end. Makes the file if there is none.
+pub(crate) fn set(file: &Path, user: &str, hash: &str, scheme: &str) -> Result<(), Failure> {
     check_user(user)?;
+    let start = format!("{user}:{scheme}");
+    let is_replaced = |line: &[u8]| line.starts_with(start.as_bytes());
     edit(file, |old| {
         let mut new = Vec::with_capacity(old.len() + user.len() + hash.len() + 2);
         let mut written = false;
         for line in lines(old) {
-            if is_of(line, user) {
+            if is_replaced(line) {
                 if !written {
                     push_line(&mut new, format!("{user}:{hash}").as_bytes());
                 }

@@ -7,7 +7,9 @@ pub use crate::bindings::portcullis::plugin::crypto::Error;
 /// Verifies a password against a stored hash, in constant time.
 ///
 /// Formats: PHC strings `$argon2id$`, `$scrypt$`, `$pbkdf2-sha256$`, `$pbkdf2-sha512$`; bcrypt
-/// `$2a$`, `$2b$`, `$2y$`; mosquitto `$6$salt$hash` and `$7$iterations$salt$hash`.
+/// `$2a$`, `$2b$`, `$2y$`; mosquitto `$6$salt$hash` and `$7$iterations$salt$hash`;
+/// `$ese-sha512$iterations$salt$hash` as HiveMQ's Enterprise Security Extension stores it, and one
+/// SHA-2 of salt and password, `$salted-sha256$prefix$salt$hash` (or `sha512`, or `suffix`).
 ///
 /// # Errors
 /// The stored hash is not one that can be verified, or too many verifications wait already.

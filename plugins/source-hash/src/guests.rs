@@ -48,6 +48,8 @@ pub const GUESTS: &[Guest] = &[
     plugin("jwt", "plugins/jwt", "plugins/prebuilt/jwt.wasm"),
     plugin("ldap", "plugins/ldap", "plugins/prebuilt/ldap.wasm"),
     plugin("password-file", "plugins/password-file", "plugins/prebuilt/password-file.wasm"),
+    plugin("scram", "plugins/scram", "plugins/prebuilt/scram.wasm"),
+    plugin("sql", "plugins/sql", "plugins/prebuilt/sql.wasm"),
     plugin("x509", "plugins/x509", "plugins/prebuilt/x509.wasm"),
     plugin("good", "tests/guests/good", "tests/guests/prebuilt/good.wasm"),
     plugin("hostile", "tests/guests/hostile", "tests/guests/prebuilt/hostile.wasm"),

@@ -1,8 +1,10 @@
-//! Interface `sql` with PostgreSQL behind it, through the whole program.
+//! Interface `sql` with PostgreSQL behind it, through the whole program; the same with MariaDB.
+
+mod mariadb;
 
 use super::{
     eventually::eventually,
-    servers::{Asked, NO_DIRECTORY, Postgres, database_password},
+    servers::{Asked, Database, NO_DIRECTORY, Postgres, database_password},
 };
 
 async fn started(more: &str) -> (Postgres, Asked) {

@@ -2,6 +2,7 @@
 //! ports of the loopback, stopped when the test ends.
 
 mod oidc_provider;
+mod mariadb;
 mod openldap;
 mod postgres;
 mod web_service;
@@ -19,6 +20,7 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::Value;
 
 pub(super) use self::{
+    mariadb::MariaDb,
     oidc_provider::OidcProvider,
     openldap::OpenLdap,
     postgres::Postgres,
@@ -26,6 +28,7 @@ pub(super) use self::{
     web_service::{Asked as Request, Says, WebService},
 };
 use super::{
+    eventually::until,
     folder::{Folder, guest},
     knock::login,
     process::{Program, root},
@@ -103,6 +106,41 @@ fn stop(child: &mut Child, signal: Signal) {
         let _ = kill_process(Pid::from_child(child), signal);
         drop(child.wait());
     }
+}
+
+/// A server of databases, as tests of plugins need it.
+pub(super) trait Database {
+    /// `[sql.users]` for it, without TLS.
+    fn source(&self) -> String;
+    /// Whom the broker is there.
+    fn user(&self) -> &'static str;
+    /// Runs statements as the owner.
+    fn sql(&self, statements: &str);
+    /// At once, with everything that is in progress.
+    fn stop(&mut self);
+    /// After [`Self::stop`].
+    async fn start_again(&mut self);
+    /// Does not answer any more, but hangs up on nobody; or goes on.
+    async fn freeze(&self, still: bool);
+}
+
+/// With all processes that a server has made of itself.
+async fn freeze(child: &Child, still: bool) {
+    let server = child.id();
+    let children = fs::read_to_string(format!("/proc/{server}/task/{server}/children"));
+    let children = children.expect("a process has children, or none");
+    let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+    for pid in [server].into_iter().chain(children) {
+        let signal = if still { Signal::STOP } else { Signal::CONT };
+        let found = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process");
+        // A child may have ended meanwhile.
+        let _ = kill_process(found, signal);
+    }
+    until("the server stands still, or goes on", async || {
+        let status = fs::read_to_string(format!("/proc/{server}/status"));
+        status.is_ok_and(|status| status.contains("State:\tT") == still)
+    })
+    .await;
 }
 
 /// A broker whose only plugin calls the host as its clients say.

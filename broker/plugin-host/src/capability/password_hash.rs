@@ -12,7 +12,7 @@ use base64::{
         general_purpose::{STANDARD, STANDARD_NO_PAD},
     },
 };
-use sha2::{Digest, Sha256, Sha512};
+use sha2::{Digest, Sha256, Sha512, digest};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -55,8 +55,16 @@ enum Scheme {
     Pbkdf2Sha512 {
         iterations: u32,
     },
-    /// mosquitto `$6$`: one SHA-512 over password and salt.
-    SaltedSha512,
+    /// HiveMQ's Enterprise Security Extension: SHA-512 over salt and password, then over its own
+    /// result.
+    EseSha512 {
+        iterations: u32,
+    },
+    /// One hash over salt and password, as EMQX does it, or over password and salt, as EMQX and
+    /// mosquitto (`$6$`) do it.
+    Salted {
+        salt_first: bool,
+    },
 }
 
 /// Memory of one verification, in KiB: a guest names stored hashes as well as the operator does.
@@ -95,6 +103,9 @@ impl StoredHash {
             ["scrypt", fields @ ..] => scrypt(fields),
             ["pbkdf2-sha256", fields @ ..] => pbkdf2(fields, 32, pbkdf2_sha256),
             ["pbkdf2-sha512", fields @ ..] => pbkdf2(fields, 64, pbkdf2_sha512),
+            ["ese-sha512", fields @ ..] => ese_sha512(fields),
+            ["salted-sha256", fields @ ..] => salted(fields, 32),
+            ["salted-sha512", fields @ ..] => salted(fields, 64),
             ["6", fields @ ..] => mosquitto_sha512(fields),
             ["7", fields @ ..] => mosquitto_pbkdf2(fields),
             [scheme, ..] => Err(unsupported(scheme)),
@@ -109,7 +120,10 @@ impl StoredHash {
             Scheme::Scrypt { log_n, r, .. } => scrypt_kib(u32::from(*log_n), *r),
             // bcrypt's tables.
             Scheme::Bcrypt { .. } => 4,
-            Scheme::Pbkdf2Sha256 { .. } | Scheme::Pbkdf2Sha512 { .. } | Scheme::SaltedSha512 => 1,
+            Scheme::Pbkdf2Sha256 { .. }
+            | Scheme::Pbkdf2Sha512 { .. }
+            | Scheme::EseSha512 { .. }
+            | Scheme::Salted { .. } => 1,
         }
     }
 
@@ -150,13 +164,30 @@ impl StoredHash {
             Scheme::Pbkdf2Sha512 { iterations } => {
                 pbkdf2::pbkdf2_hmac::<Sha512>(password, &self.salt, *iterations, &mut found);
             }
-            Scheme::SaltedSha512 => {
-                let digest = Sha512::new().chain_update(password).chain_update(&self.salt);
-                found.copy_from_slice(&digest.finalize());
+            Scheme::EseSha512 { iterations } => {
+                let mut digest = self.salted::<Sha512>(true, password);
+                for _ in 1..*iterations {
+                    digest = Sha512::digest(digest);
+                }
+                found.copy_from_slice(&digest);
+            }
+            Scheme::Salted { salt_first } if self.hash.len() == 32 => {
+                found.copy_from_slice(&self.salted::<Sha256>(*salt_first, password));
+            }
+            Scheme::Salted { salt_first } => {
+                found.copy_from_slice(&self.salted::<Sha512>(*salt_first, password));
             }
         }
         let equal: bool = found.as_slice().ct_eq(&self.hash).into();
         Ok(equal & possible)
+    }
+
+    fn salted<D: Digest>(&self, salt_first: bool, password: &[u8]) -> digest::Output<D> {
+        let (first, then) = match salt_first {
+            true => (self.salt.as_slice(), password),
+            false => (password, self.salt.as_slice()),
+        };
+        D::new().chain_update(first).chain_update(then).finalize()
     }
 }
 
@@ -261,7 +292,33 @@ fn mosquitto_sha512(fields: &[&str]) -> Result<StoredHash, HashError> {
         return Err(malformed("mosquitto wants $6$salt$hash"));
     };
     let (salt, hash) = mosquitto_parts(salt, hash)?;
-    Ok(StoredHash { scheme: Scheme::SaltedSha512, salt, hash })
+    Ok(StoredHash { scheme: Scheme::Salted { salt_first: false }, salt, hash })
+}
+
+/// Iterations, salt and hash as the columns of HiveMQ's Enterprise Security Extension have them.
+fn ese_sha512(fields: &[&str]) -> Result<StoredHash, HashError> {
+    let [iterations, salt, hash] = fields else {
+        return Err(malformed("ese-sha512 wants $iterations$salt$hash"));
+    };
+    let iterations = number(iterations).ok_or_else(|| malformed("iterations"))?;
+    checked_iterations(iterations)?;
+    let (salt, hash) = mosquitto_parts(salt, hash)?;
+    Ok(StoredHash { scheme: Scheme::EseSha512 { iterations }, salt, hash })
+}
+
+/// One hash, which an attacker computes as fast as anything: what EMQX stores when nobody told it
+/// better.
+fn salted(fields: &[&str], hash_bytes: usize) -> Result<StoredHash, HashError> {
+    let [position, salt, hash] = fields else {
+        return Err(malformed("a salted hash wants $prefix$salt$hash or $suffix$salt$hash"));
+    };
+    let salt_first = match *position {
+        "prefix" => true,
+        "suffix" => false,
+        _ => return Err(malformed("the salt is neither prefix nor suffix")),
+    };
+    let (salt, hash) = (phc_salt(salt)?, phc_hash(hash, hash_bytes)?);
+    Ok(StoredHash { scheme: Scheme::Salted { salt_first }, salt, hash })
 }
 
 fn mosquitto_pbkdf2(fields: &[&str]) -> Result<StoredHash, HashError> {

@@ -6,7 +6,9 @@
 //! connection goes back only when nothing is left over on it.
 
 mod address;
+mod mysql;
 mod postgres;
+mod remote;
 mod sqlite;
 mod statement;
 
@@ -14,11 +16,12 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use self::{address::Address, postgres::Postgres, sqlite::Sqlite};
+use self::{
+    address::Address, mysql::MySql, postgres::Postgres, sqlite::Sqlite, statement::Dialect,
+};
 use super::Lent;
 use crate::{
     bindings::portcullis::plugin::sql::{Error, Host, Rows, Value},
-    budget::Stop,
     instance::State,
     sources::Secret,
 };
@@ -27,13 +30,15 @@ const STATEMENT_BYTES_MAX: usize = 64 << 10;
 const PARAMETERS_MAX: usize = 256;
 const ROWS_MAX: usize = 1_000;
 const RESULT_BYTES_MAX: usize = 1 << 20;
+/// What a guest has left of its time when the database has taken the rest.
+const TO_SAY_SO: Duration = Duration::from_millis(100);
 /// What a value costs beside its own bytes.
 const VALUE_BYTES: usize = 16;
 
 /// What `[sql.NAME]` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SqlSettings {
-    /// `postgres://USER@HOST:PORT/DATABASE`, or `sqlite:PATH`.
+    /// `postgres://USER@HOST:PORT/DATABASE`, the same with `mysql:`, or `sqlite:PATH`.
     pub url: String,
     /// The password of the user.
     pub password: Option<Secret>,
@@ -62,6 +67,7 @@ struct Ready {
 
 enum Database {
     Postgres(Postgres),
+    MySql(MySql),
     Sqlite(Sqlite),
 }
 
@@ -81,9 +87,8 @@ impl SqlSource {
     /// Reads the settings; connects nowhere. The error is a sentence.
     pub fn new(settings: SqlSettings) -> Result<Self, String> {
         let database = match Address::parse(&settings.url)? {
-            Address::Postgres(server) => {
-                Database::Postgres(Postgres::new(server, settings.clone())?)
-            }
+            Address::Postgres(server) => Database::Postgres(Postgres::new(server, &settings)?),
+            Address::MySql(server) => Database::MySql(MySql::new(server, &settings)?),
             Address::Sqlite(path) => Database::Sqlite(Sqlite::new(path, &settings)?),
         };
         Ok(Self(Arc::new(Ready { settings, database })))
@@ -91,8 +96,9 @@ impl SqlSource {
 
     async fn run(&self, question: Question, until: Instant) -> Result<Answer, Error> {
         let dialect = match &self.0.database {
-            Database::Postgres(_) => statement::Dialect::Postgres,
-            Database::Sqlite(_) => statement::Dialect::Sqlite,
+            Database::Postgres(_) => Dialect::Postgres,
+            Database::MySql(_) => Dialect::MySql,
+            Database::Sqlite(_) => Dialect::Sqlite,
         };
         let (text, parameters) = (&question.statement, &question.parameters);
         if text.len() > STATEMENT_BYTES_MAX {
@@ -108,6 +114,7 @@ impl SqlSource {
             Question { statement, read_only: read_only || question.read_only, ..question };
         match &self.0.database {
             Database::Postgres(postgres) => postgres.run(question, until).await,
+            Database::MySql(mysql) => mysql.run(question, until).await,
             Database::Sqlite(sqlite) => sqlite.run(question, until).await,
         }
     }
@@ -165,7 +172,8 @@ fn refused(what: &str) -> Error {
 }
 
 impl State {
-    /// Runs inside the call's deadline, which ends the guest and not only the statement.
+    /// Ends a little before the call's deadline: a database that does not answer is no fault of the
+    /// guest, and must not count as one, or clients would be kept out when the database is back.
     async fn sql(
         &mut self,
         source: &str,
@@ -186,14 +194,10 @@ impl State {
         let Some(granted) = lent.granted.sql.get(source) else {
             return Ok(Err(Error::Denied(format!("[grants] sql does not name {source:?}"))));
         };
-        let until = Instant::from_std(self.meter.deadline());
-        match tokio::time::timeout_at(until, granted.run(question, until)).await {
-            Ok(answer) => Ok(answer),
-            Err(_) => {
-                self.meter.stop(Stop::Deadline);
-                Err(wasmtime::Error::msg("the deadline passed in sql"))
-            }
-        }
+        let deadline = self.meter.deadline();
+        let until = Instant::from_std(deadline.checked_sub(TO_SAY_SO).unwrap_or(deadline));
+        let answer = tokio::time::timeout_at(until, granted.run(question, until)).await;
+        Ok(answer.unwrap_or(Err(Error::Timeout)))
     }
 }
 

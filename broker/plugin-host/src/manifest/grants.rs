@@ -37,9 +37,9 @@ pub(crate) struct Grants {
     pub(crate) broker: Vec<BrokerFunction>,
     /// Where it may publish.
     pub(crate) publish_topics: Vec<TopicFilter>,
-    /// Interfaces of which the operator said that nothing is lent: an empty list. The plugin may
-    /// import them, and finds nothing there.
-    pub(crate) withheld: Vec<&'static str>,
+    /// Interfaces whose list stands there and is empty: the plugin may import them, and is lent
+    /// nothing.
+    pub(crate) declined: Vec<&'static str>,
 }
 
 /// A function of interface `broker`.
@@ -83,6 +83,24 @@ pub(super) struct RawGrants {
 
 type List = Spanned<Vec<Spanned<String>>>;
 
+impl RawGrants {
+    /// By the names of the interfaces.
+    fn declined(&self) -> Vec<&'static str> {
+        let lists = [
+            ("secrets", &self.secrets),
+            ("keys", &self.keys),
+            ("jwt", &self.jwt),
+            ("http-client", &self.http),
+            ("sql", &self.sql),
+            ("ldap", &self.ldap),
+            ("broker", &self.broker),
+        ];
+        let is_empty = |list: &List| list.get_ref().is_empty();
+        let empty = lists.into_iter().filter(|(_, list)| list.as_ref().is_some_and(is_empty));
+        empty.map(|(interface, _)| interface).collect()
+    }
+}
+
 impl Grants {
     /// Names of keys of `[grants]` that say more than those of `other`.
     pub(crate) fn beyond(&self, other: &Self) -> Vec<&'static str> {
@@ -110,18 +128,12 @@ impl Grants {
 impl Source<'_> {
     pub(super) fn grants(&self, raw: RawGrants) -> Result<Grants, ManifestError> {
         let flag = |raw: Option<Spanned<bool>>| raw.is_some_and(Spanned::into_inner);
+        let declined = raw.declined();
         let reveal_at = raw.reveal.as_ref().map_or(0, |list| list.span().start);
         let topics_at = raw.publish_topics.as_ref().map_or(0, |list| list.span().start);
         let broker_at = raw.broker.as_ref().map_or(0, |list| list.span().start);
         let private_at = raw.http_private.as_ref().map_or(0, |flag| flag.span().start);
-        let lists =
-            [("jwt", &raw.jwt), ("http-client", &raw.http), ("sql", &raw.sql), ("ldap", &raw.ldap)];
-        let is_empty =
-            |list: &&Option<List>| list.as_ref().is_some_and(|it| it.get_ref().is_empty());
-        let withheld = lists.into_iter().filter(|(_, list)| is_empty(list)).map(|(name, _)| name);
-        let withheld = withheld.collect();
         let grants = Grants {
-            withheld,
             secrets: self.names("secrets", raw.secrets)?,
             reveal: self.names("reveal", raw.reveal)?,
             keys: self.names("keys", raw.keys)?,
@@ -140,6 +152,7 @@ impl Source<'_> {
             publish_topics: self.list("publish_topics", raw.publish_topics, |filter| {
                 TopicFilter::new(filter).map_err(|error| format!("is no Topic Filter: {error}"))
             })?,
+            declined,
         };
         if let Some(name) = grants.reveal.iter().find(|name| !grants.secrets.contains(name)) {
             let message = format!("grants.reveal: {name:?} does not stand in grants.secrets");

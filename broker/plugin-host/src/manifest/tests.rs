@@ -124,6 +124,20 @@ publish_topics = ["plant/+/alarm"]
     assert_eq!(parse("[grants]\n").unwrap().grants, Grants::default());
 }
 
+/// For a plugin that can do without.
+#[test]
+fn an_empty_list_is_an_answer() {
+    let imports = ["files", "sql", "secrets"].map(str::to_owned);
+    let missing = |text: &str| crate::capability::missing_grant(&imports, &parse(text).unwrap());
+    let all = "[files]\n[grants]\nsql = []\nsecrets = []\n";
+    assert_eq!(missing(all), None);
+    assert!(parse(all).unwrap().grants.sql.is_empty(), "nothing is lent");
+    for (line, interface) in [("[files]\n", "files"), ("sql = []\n", "sql")] {
+        let said = missing(&all.replace(line, "")).unwrap();
+        assert!(said.starts_with(&format!("imports {interface}, which")), "{said}");
+    }
+}
+
 #[test]
 fn an_empty_list_is_an_answer_and_lends_nothing() {
     let imports: Vec<String> = ["jwt", "http-client", "log"].map(str::to_owned).to_vec();

@@ -25,14 +25,29 @@ fn check(before: Option<&str>, edit: impl Fn(&Path) -> Result<(), Failure>, afte
 
 #[test]
 fn a_user_is_added_replaced_and_deleted() {
-    check(None, |file| set(file, "anna", "h"), "anna:h\n");
-    check(Some("bob:x"), |file| set(file, "anna", "h"), "bob:x\nanna:h\n");
+    check(None, |file| set(file, "anna", "h", ""), "anna:h\n");
+    check(Some("bob:x"), |file| set(file, "anna", "h", ""), "bob:x\nanna:h\n");
     check(
         Some("# people\nanna:1\nannabel:2\nanna:3\n"),
-        |file| set(file, "anna", "h"),
+        |file| set(file, "anna", "h", ""),
         "# people\nanna:h\nannabel:2\n",
     );
     check(Some("anna:1\r\nannabel:2\r\n"), |file| delete(file, "anna"), "annabel:2\n");
+}
+
+/// What somebody has for another method stays.
+#[test]
+fn a_credential_is_replaced_for_its_method_alone() {
+    check(
+        Some("anna:SCRAM-SHA-256$1\nanna:SCRAM-SHA-512$2\nann:SCRAM-SHA-256$3\n"),
+        |file| set(file, "anna", "SCRAM-SHA-256$4", "SCRAM-SHA-256$"),
+        "anna:SCRAM-SHA-256$4\nanna:SCRAM-SHA-512$2\nann:SCRAM-SHA-256$3\n",
+    );
+    check(
+        Some("anna:SCRAM-SHA-512$2\n"),
+        |file| set(file, "anna", "SCRAM-SHA-256$4", "SCRAM-SHA-256$"),
+        "anna:SCRAM-SHA-512$2\nanna:SCRAM-SHA-256$4\n",
+    );
 }
 
 #[test]
@@ -66,16 +81,16 @@ fn the_last_user_stays() {
 /// What the plugin would refuse is not written, whoever wrote it before.
 #[test]
 fn a_file_that_the_plugin_refuses_is_not_written() {
-    let add = |file: &Path| set(file, "anna", "h");
+    let add = |file: &Path| set(file, "anna", "h", "");
     refused(b"bob:x\n\ncleo:y\n", add, "passwords:2: is blank");
     refused(b"bob\n", add, "passwords:1: has no colon");
     refused(b"bob:x y\n", add, "passwords:1: has no hash, or one with white space");
     refused(b"\xef\xbb\xbfbob:x\n", add, "passwords:1: has no user");
     refused(b"bob:\xff\n", add, "passwords:1: is not UTF-8");
-    refused(b"bob:x\n", |file| set(file, &"x".repeat(4_000), &"h".repeat(95)), "4096 bytes");
+    refused(b"bob:x\n", |file| set(file, &"x".repeat(4_000), &"h".repeat(95), ""), "4096 bytes");
     // 4,096 bytes with the end: as long as a line may be.
     let longest = format!("{}:{}\n", "x".repeat(4_000), "h".repeat(94));
-    check(None, |file| set(file, &"x".repeat(4_000), &"h".repeat(94)), &longest);
+    check(None, |file| set(file, &"x".repeat(4_000), &"h".repeat(94), ""), &longest);
     // An edit that takes the fault away goes through.
     check(Some("a b :1\nbob:x\n"), |file| delete(file, "a b "), "bob:x\n");
 }
@@ -99,7 +114,7 @@ fn a_link_stays_a_link() {
     fs::write(&target, "bob:x\n").unwrap();
     let link = folder.path().join("link");
     std::os::unix::fs::symlink(&target, &link).unwrap();
-    set(&link, "anna", "h").unwrap();
+    set(&link, "anna", "h", "").unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(fs::read_to_string(&target).unwrap(), "bob:x\nanna:h\n");
 }

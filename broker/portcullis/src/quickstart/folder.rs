@@ -120,7 +120,7 @@ fn demo_password(path: &Path) -> Result<String, Failure> {
         }
     }
     let password = random_password().map_err(failed)?;
-    password_file::set(&passwords, USER, &password_file::hash(password.as_bytes())?)?;
+    password_file::set(&passwords, USER, &password_file::hash(password.as_bytes())?, "")?;
     atomic_file::replace(&known, format!("{password}\n").as_bytes()).map_err(failed)?;
     Ok(password)
 }

@@ -10,7 +10,10 @@ use std::{
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::{as_nobody, authority, certificate, free_port, give_to_nobody, run, start, stop};
+use super::{
+    Database, as_nobody, authority, certificate, free_port, freeze, give_to_nobody, run, start,
+    stop,
+};
 use crate::program::eventually::eventually;
 
 /// Of the superuser of the server, who makes the rest.
@@ -73,20 +76,6 @@ impl Postgres {
         server
     }
 
-    /// `[sql.users]` for it, without TLS.
-    pub(crate) fn source(&self) -> String {
-        format!(
-            "[sql.users]\nurl = \"postgres://app@127.0.0.1:{}/postgres\"\n\
-             password = \"{PASSWORD}\"\n",
-            self.port
-        )
-    }
-
-    /// Runs statements as the owner.
-    pub(crate) fn sql(&self, statements: &str) {
-        run(self.psql(statements));
-    }
-
     /// What the owner is told.
     pub(crate) fn ask(&self, query: &str) -> String {
         let mut command = self.psql(query);
@@ -115,16 +104,36 @@ impl Postgres {
         })
         .await;
     }
+}
 
-    /// At once, with everything that is in progress.
-    pub(crate) fn stop(&mut self) {
+impl Database for Postgres {
+    fn source(&self) -> String {
+        format!(
+            "[sql.users]\nurl = \"postgres://app@127.0.0.1:{}/postgres\"\n\
+             password = \"{PASSWORD}\"\n",
+            self.port
+        )
+    }
+
+    fn user(&self) -> &'static str {
+        "app"
+    }
+
+    fn sql(&self, statements: &str) {
+        run(self.psql(statements));
+    }
+
+    fn stop(&mut self) {
         stop(&mut self.child, Signal::QUIT);
     }
 
-    /// After [`Self::stop`].
-    pub(crate) async fn start_again(&mut self) {
+    async fn start_again(&mut self) {
         self.child = serve(self.folder.path(), self.port);
         self.until_ready().await;
+    }
+
+    async fn freeze(&self, still: bool) {
+        freeze(&self.child, still).await;
     }
 }
 

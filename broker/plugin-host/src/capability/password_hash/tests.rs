@@ -148,6 +148,90 @@ fn mosquitto() {
     malformed(&stored.replace("$101$", "$0$"));
 }
 
+/// Rows that the extension's makers published, with the passwords that they published to them.
+#[test]
+fn rows_of_hivemq() {
+    for (salt, hash, password) in [
+        (
+            "Nv6NU9XY7tvHdSGaKmNTOw==",
+            "wtUo2dri+ttHGHRpngg9uG21piWLiKSX7IaNSnU/BfN9pt+ZOLQByG/3JlPPQ7t/\
+             pl8S3tjR2+Um/DPBdAQULg==",
+            "backendpassword",
+        ),
+        (
+            "JhpW27QU9WfIaG6FJT5MkQ==",
+            "ZHg/rNJel1BHOYMEvc40ekCRUE5vVLcsPF6mk9GPDcdEmX3stm50MplaqjGb8Lxh\
+             y6rNFQZSQRSbOxmFZ8ps1Q==",
+            "clientpassword",
+        ),
+        (
+            "wxw+3diCV4bWXQHb6LLniA==",
+            "nOgr9xVnkt51Lr68KS/rAKm/LqxAt8oEki7vCerRod3qDbyMFfDBGT8obnkw+AGy\
+             gxCQDWdaA2sQnXXoAbVK6Q==",
+            "supersecurepassword",
+        ),
+    ] {
+        let stored = format!("$ese-sha512$100${salt}${hash}");
+        verifies(&stored, password.as_bytes());
+        no_cut_is_accepted(&stored);
+        let other = StoredHash::parse(&stored.replace("$100$", "$101$")).unwrap();
+        assert!(!other.verify(password.as_bytes()).unwrap());
+        too_costly(&stored.replace("$100$", "$2000001$"));
+        malformed(&stored.replace("$100$", "$0$"));
+        malformed(&stored.replace("$100$", "$-1$"));
+        malformed(&stored.replace(&format!("${salt}$"), "$c2hvcnQ=$"));
+    }
+}
+
+/// Computed with Python's hashlib.
+#[test]
+fn one_salted_hash() {
+    for stored in [
+        "$salted-sha256$prefix$MDEyMzQ1Njc4OWFiY2RlZg$j97FnIGc8CAcMPPA53TDJOFeYZ4BzqOBpemyTkgmPnw",
+        "$salted-sha256$suffix$MDEyMzQ1Njc4OWFiY2RlZg$TycnyLJ5QhE2eprQH+cZDi318lzhJ/29M/zKKptu2m4",
+        "$salted-sha512$prefix$MDEyMzQ1Njc4OWFiY2RlZg$\
+         uWKMOWy3FqzZfDPg9J7627uM1oVpc0ziH8wm3+mN/r9oQeKcXdnchV/jH9Z5Zmzt8bevnkGU6nsW6+XE9y1+TQ",
+        "$salted-sha512$suffix$MDEyMzQ1Njc4OWFiY2RlZg$\
+         uIMBRJDYyi++ydl2YpjLqJsD4FEOY4x6dYBTjdryDtlK4nDiaGfezq9n4Yt9tUKSnHDcO95zcLlVgujbGyXJFg",
+    ] {
+        verifies(stored, PASSWORD);
+        no_cut_is_accepted(stored);
+    }
+    malformed(
+        "$salted-sha256$middle$MDEyMzQ1Njc4OWFiY2RlZg$j97FnIGc8CAcMPPA53TDJOFeYZ4BzqOBpemyTkgmPnw",
+    );
+    malformed(
+        "$salted-sha512$prefix$MDEyMzQ1Njc4OWFiY2RlZg$j97FnIGc8CAcMPPA53TDJOFeYZ4BzqOBpemyTkgmPnw",
+    );
+}
+
+/// Computed with Python's hashlib: what the libraries here agree on among themselves could be wrong.
+#[test]
+fn hashes_of_others() {
+    for stored in [
+        "$scrypt$ln=4,r=8,p=1$MDEyMzQ1Njc4OWFiY2RlZg$OAkZqUBelG6VIYdTJfYSENL5Om\
+             ZRxMa3GwXn5oFliTg",
+        "$pbkdf2-sha256$i=1000$MDEyMzQ1Njc4OWFiY2RlZg$cBg8D2DungRB9k76szThf5ehf\
+             yBz991ay6PT8Srwk4M",
+        "$pbkdf2-sha512$i=1000$MDEyMzQ1Njc4OWFiY2RlZg$OM0FAoIqCVK1sWtxDiffVlBej\
+             tLa+ks4TP71JiecwuSZCG8iLbnlIEPOMoVX+i2B2wkSxjQ8CRGR9OkNGuIPMQ",
+        "$6$dHdlbHZlIGJ5dGVz$YYM06ssfmQH9NV69YjPqpNXGPKzgBzqazj7DavYb1aEG8UUkAT\
+             oyJ8azRLUtfRmNtHCy4Ojw0B8kg4wPIp/p0Q==",
+        "$7$101$dHdlbHZlIGJ5dGVz$lJ52z3hAwLa+BDIdLIO25mhVx/bPzos30D17l1I/0/AQEY\
+             6bVa1h0/ImFT6/pPb+TCKv/rkojQi5RPb9cZtUTA==",
+    ] {
+        verifies(stored, PASSWORD);
+        no_cut_is_accepted(stored);
+    }
+}
+
+/// As Mosquitto 2.1 writes it by default: its parameters are under the caps.
+#[test]
+fn argon2id_of_mosquitto() {
+    let tail = format!("{}${}", phc(SALT), phc(&[7; 32]));
+    assert!(StoredHash::parse(&format!("$argon2id$v=19$m=47104,t=1,p=1${tail}")).is_ok());
+}
+
 #[test]
 fn plain_text_and_strangers_are_not_hashes() {
     for stored in ["", "secret", "$", "$1$salt$hash", "$5$a$b", "$argon2i$v=19$m=64,t=1,p=1$a$b"] {

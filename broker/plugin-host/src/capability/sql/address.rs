@@ -1,6 +1,6 @@
 //! The URL of a database.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use url::{Host, Url};
 
@@ -9,19 +9,19 @@ use crate::capability::tls::is_loopback;
 /// What a URL names.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Address {
-    /// A server.
+    /// A server of PostgreSQL.
     Postgres(Server),
+    /// A server of MariaDB or MySQL.
+    MySql(Server),
     /// A file.
     Sqlite(PathBuf),
 }
 
-/// A PostgreSQL server, and whom to be there.
+/// A server, and whom to be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Server {
     /// Where.
-    pub(super) at: Place,
-    /// Port; of a socket, the end of its name.
-    pub(super) port: u16,
+    pub(super) at: At,
     /// User.
     pub(super) user: String,
     /// Database.
@@ -30,16 +30,19 @@ pub(super) struct Server {
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// A name or an address.
-    Host(String),
-    /// The folder of its Unix domain socket.
-    Folder(PathBuf),
+pub(super) enum At {
+    /// A name or an address, and a port.
+    Host(String, u16),
+    /// A Unix domain socket.
+    Socket(PathBuf),
 }
 
-const PORT: u16 = 5432;
+const POSTGRES_PORT: u16 = 5432;
+const MYSQL_PORT: u16 = 3306;
+const SCHEMES: [&str; 4] = ["postgres", "postgresql", "mysql", "mariadb"];
 const FORM: &str = "allowed: postgres://USER@HOST[:PORT]/DATABASE, \
-                    postgres://USER@/DATABASE?host=/FOLDER, sqlite:PATH";
+                    postgres://USER@/DATABASE?host=/FOLDER, mysql://USER@HOST[:PORT]/DATABASE, \
+                    mysql://USER@/DATABASE?socket=/PATH, sqlite:PATH";
 
 impl Address {
     /// The error is a sentence that does not show the URL.
@@ -53,13 +56,13 @@ impl Address {
             };
         }
         // Not every parser takes an empty host behind a user.
-        let local = ["postgres", "postgresql"].iter().find_map(|scheme| {
+        let local = SCHEMES.iter().find_map(|scheme| {
             let (user, rest) = text.strip_prefix(scheme)?.strip_prefix("://")?.split_once("@/")?;
             (!user.contains(['/', '@'])).then(|| format!("{scheme}://{user}@unix.invalid/{rest}"))
         });
         let url = Url::parse(local.as_deref().unwrap_or(text));
         let url = url.map_err(|error| format!("is no URL ({error}), {FORM}"))?;
-        if !matches!(url.scheme(), "postgres" | "postgresql") {
+        if !SCHEMES.contains(&url.scheme()) {
             return Err(format!("is of scheme {:?}, {FORM}", url.scheme()));
         }
         if url.password().is_some() {
@@ -74,20 +77,29 @@ impl Address {
         let database = decode(url.path().trim_start_matches('/'));
         let database = database.filter(|name| !name.is_empty() && !name.contains('/'));
         let database = database.ok_or_else(|| format!("names no database, {FORM}"))?;
-        let mut folder = None;
+        let is_postgres = url.scheme().starts_with("postgres");
+        let mut socket = None;
         for (name, value) in url.query_pairs() {
             match &*name {
-                "host" if value.starts_with('/') => folder = Some(PathBuf::from(value.as_ref())),
+                "host" if is_postgres && value.starts_with('/') => {
+                    let port = url.port().unwrap_or(POSTGRES_PORT);
+                    socket = Some(Path::new(&*value).join(format!(".s.PGSQL.{port}")));
+                }
+                "socket" if !is_postgres && value.starts_with('/') => {
+                    socket = Some(PathBuf::from(value.as_ref()));
+                }
                 _ => return Err(format!("has the parameter {name:?}, {FORM}")),
             }
         }
-        let at = match (folder, local, url.host()) {
-            (Some(folder), Some(_), _) => Place::Folder(folder),
-            (None, None, Some(Host::Ipv6(address))) => Place::Host(address.to_string()),
-            (None, None, Some(host)) => Place::Host(host.to_string()),
+        let port = url.port().unwrap_or(if is_postgres { POSTGRES_PORT } else { MYSQL_PORT });
+        let at = match (socket, local, url.host()) {
+            (Some(socket), Some(_), _) => At::Socket(socket),
+            (None, None, Some(Host::Ipv6(address))) => At::Host(address.to_string(), port),
+            (None, None, Some(host)) => At::Host(host.to_string(), port),
             _ => return Err(format!("names no host, {FORM}")),
         };
-        Ok(Self::Postgres(Server { at, port: url.port().unwrap_or(PORT), user, database }))
+        let server = Server { at, user, database };
+        Ok(if is_postgres { Self::Postgres(server) } else { Self::MySql(server) })
     }
 }
 
@@ -95,8 +107,8 @@ impl Server {
     /// Whether what is sent stays on this machine.
     pub(super) fn is_here(&self) -> bool {
         match &self.at {
-            Place::Folder(_) => true,
-            Place::Host(host) => is_loopback(host),
+            At::Socket(_) => true,
+            At::Host(host, _) => is_loopback(host),
         }
     }
 }
@@ -108,7 +120,7 @@ mod tests {
     #[track_caller]
     fn server(text: &str) -> Server {
         match Address::parse(text).unwrap() {
-            Address::Postgres(server) => server,
+            Address::Postgres(server) | Address::MySql(server) => server,
             other => panic!("{other:?}"),
         }
     }
@@ -116,15 +128,22 @@ mod tests {
     #[test]
     fn urls_of_servers_and_files() {
         let whole = server("postgres://u%40x@db.example:6000/a%20b");
-        let at = Place::Host("db.example".to_owned());
+        let at = At::Host("db.example".to_owned(), 6000);
         let (user, database) = ("u@x".to_owned(), "a b".to_owned());
-        assert_eq!(whole, Server { at, port: 6000, user, database });
+        assert_eq!(whole, Server { at, user, database });
         let six = server("postgresql://u@[::1]/d");
-        assert_eq!((&six.at, six.port), (&Place::Host("::1".to_owned()), 5432));
+        assert_eq!(six.at, At::Host("::1".to_owned(), 5432));
         assert!(six.is_here() && !whole.is_here());
         let local = server("postgres://u@/d?host=/run/postgresql");
-        assert_eq!(local.at, Place::Folder("/run/postgresql".into()));
+        assert_eq!(local.at, At::Socket("/run/postgresql/.s.PGSQL.5432".into()));
         assert!(local.is_here());
+        for scheme in ["mysql", "mariadb"] {
+            let parsed = Address::parse(&format!("{scheme}://u@db.example/d")).unwrap();
+            let Address::MySql(there) = parsed else { panic!("{parsed:?}") };
+            assert_eq!(there.at, At::Host("db.example".to_owned(), 3306));
+        }
+        let local = server("mysql://u@/d?socket=/run/mysqld/mysqld.sock");
+        assert_eq!(local.at, At::Socket("/run/mysqld/mysqld.sock".into()));
         for here in ["localhost", "127.0.0.2"] {
             assert!(server(&format!("postgres://u@{here}/d")).is_here(), "{here}");
         }
@@ -137,7 +156,10 @@ mod tests {
     fn what_is_no_url_of_a_database() {
         for (text, what) in [
             ("db", "is no URL"),
-            ("mysql://u@h/d", "\"mysql\""),
+            ("oracle://u@h/d", "\"oracle\""),
+            ("mysql://u@/d?host=/run/mysqld", "\"host\""),
+            ("postgres://u@/d?socket=/run/s", "\"socket\""),
+            ("mysql://u@h/d?socket=/run/s", "no host"),
             ("postgres://h/d", "no user"),
             ("postgres://u@h", "no database"),
             ("postgres://u@h/d/e", "no database"),

@@ -1,21 +1,10 @@
-//! PostgreSQL: connections and the transactions on them.
-//!
-//! Three turns with the server: a transaction begins, with its time limit and the settings that the
-//! scanner of statements relies on; the statement runs; the transaction ends, and the connection is
-//! cleaned of all that the statement may have left on it.
+//! PostgreSQL: a transaction, from its begin to a connection that is clean again.
 
 mod login;
 mod value;
 mod wire;
 
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::{
@@ -25,123 +14,52 @@ use postgres_protocol::{
         frontend,
     },
 };
-use tokio::time::Instant;
 
-use self::wire::{Failed, Wire};
-use super::{Answer, Question, ROWS_MAX, SqlSettings, address::Server};
-use crate::{
-    bindings::portcullis::plugin::sql::{Error, Value},
-    capability::{
-        connections::{Connections, Place},
-        tls::Tls,
-    },
-    sources::Secret,
+use self::wire::Wire;
+use super::{
+    Answer, Question, ROWS_MAX,
+    remote::{Conversation, Failed, Remote, Target},
 };
-
-/// How much longer than the server is waited than the server itself takes for a statement: it ends
-/// the statement, and the connection stays good.
-const GRACE: Duration = Duration::from_millis(200);
+use crate::bindings::portcullis::plugin::sql::{Error, Value};
 
 /// One server.
-pub(super) struct Postgres {
-    target: Target,
-    connections: Arc<Connections<Wire>>,
-    connect_timeout: Duration,
-    statement_timeout: Duration,
-    /// Whether the last connection failed: said once.
-    is_down: AtomicBool,
-}
+pub(super) type Postgres = Remote<Wire>;
 
-/// What it takes to be let in.
-struct Target {
-    server: Server,
-    password: Option<Secret>,
-    tls: Option<Tls>,
-}
-
-impl Postgres {
-    pub(super) fn new(server: Server, settings: SqlSettings) -> Result<Self, String> {
-        let encrypted = settings.tls.unwrap_or_else(|| !server.is_here());
-        if encrypted && matches!(server.at, super::address::Place::Folder(_)) {
-            return Err("a socket of this machine has no tls".to_owned());
-        }
-        let tls = match (encrypted, &settings.ca) {
-            (true, Some(pem)) => {
-                Some(Tls::trusting(pem, &[]).map_err(|what| format!("ca: {what}"))?)
-            }
-            (true, None) => Some(Tls::default()),
-            (false, Some(_)) => return Err("ca: there is no TLS to judge by it".to_owned()),
-            (false, None) => None,
-        };
-        Ok(Self {
-            target: Target { server, password: settings.password, tls },
-            connections: Connections::new(settings.connections),
-            connect_timeout: settings.connect_timeout,
-            statement_timeout: settings.statement_timeout,
-            is_down: AtomicBool::new(false),
-        })
+impl Conversation for Wire {
+    async fn connect(target: &Target) -> Result<Self, Failed> {
+        login::connect(target).await
     }
 
-    pub(super) async fn run(&self, question: Question, until: Instant) -> Result<Answer, Error> {
-        let place = self.connections.place(self.connect_timeout).await;
-        let place = place.map_err(Error::Unavailable)?;
-        let mut wire = self.begun(&place, question.read_only, until).await?;
-        let limit = self.statement_timeout + GRACE;
-        let worked = async {
-            let answer = ask(&mut wire, &question).await;
-            let ends = match &answer {
-                Ok(_) if !question.read_only => "COMMIT",
-                Ok(_) | Err(Failed::Refused { .. } | Failed::TooLarge) => "ROLLBACK",
-                Err(Failed::Broken(_)) => return answer,
-            };
-            end(&mut wire, ends).await?;
-            answer
-        };
-        let answer = tokio::time::timeout(limit, worked).await;
-        let answer = answer.map_err(|_| Error::Timeout)?;
-        // Whatever else it was, what is not idle is closed.
-        if wire.is_idle() {
-            place.park(wire);
-        }
-        answer.map_err(Error::from)
+    async fn begin(&mut self, read_only: bool, limit: Duration) -> Result<(), Failed> {
+        started(self, &begin(read_only, limit)).await
     }
 
-    /// A connection with a new transaction. One that waited may be broken; nothing was asked on it
-    /// yet, so that another can take its place.
-    async fn begun(
-        &self,
-        place: &Place<Wire>,
-        read_only: bool,
-        until: Instant,
-    ) -> Result<Wire, Error> {
-        let left = until.saturating_duration_since(Instant::now()).min(self.statement_timeout);
-        let begin = begin(read_only, left);
-        let whole = async {
-            if let Some(mut wire) = place.parked() {
-                match started(&mut wire, &begin).await {
-                    Ok(()) => return Ok(wire),
-                    Err(_) => place.close_parked(),
-                }
+    async fn ask(&mut self, question: &Question) -> Result<Answer, Failed> {
+        ask(self, question).await
+    }
+
+    async fn end(&mut self, commit: bool) -> Result<(), Failed> {
+        end(self, if commit { "COMMIT" } else { "ROLLBACK" }).await
+    }
+
+    fn is_idle(&self) -> bool {
+        self.is_idle()
+    }
+
+    fn told(failed: Failed) -> Error {
+        match failed {
+            Failed::TooLarge => Error::TooLarge,
+            Failed::Broken(_) => Error::Unavailable("the connection broke".to_owned()),
+            // Canceled, by the time limit in most cases.
+            Failed::Refused { code, .. } if code == "57014" => Error::Timeout,
+            // Connections, resources, an operator's intervention, a fault of the system.
+            Failed::Refused { code, .. }
+                if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) =>
+            {
+                Error::Unavailable(format!("the database is out of order ({code})"))
             }
-            let mut wire = login::connect(&self.target).await?;
-            started(&mut wire, &begin).await?;
-            Ok(wire)
-        };
-        let done = tokio::time::timeout(self.connect_timeout, whole).await;
-        let error = match done {
-            Ok(Ok(wire)) => {
-                self.is_down.store(false, Ordering::Relaxed);
-                return Ok(wire);
-            }
-            Ok(Err(error)) => error,
-            Err(_) => Failed::Broken("it does not answer in time".to_owned()),
-        };
-        if !self.is_down.swap(true, Ordering::Relaxed) {
-            let server = &self.target.server;
-            tracing::warn!(?server, %error, "a database of plugins is not there");
+            Failed::Refused { code, text } => Error::Statement(format!("{text} ({code})")),
         }
-        // Where the server is and what it is called are the operator's business.
-        Err(Error::Unavailable("no connection to the database".to_owned()))
     }
 }
 
@@ -247,7 +165,7 @@ impl Reading {
                 Ok(())
             }
             Message::ErrorResponse(body) => {
-                self.failed.get_or_insert_with(|| Failed::refused(&body));
+                self.failed.get_or_insert_with(|| wire::refused(&body));
                 Ok(())
             }
             Message::CopyInResponse(_) | Message::CopyOutResponse(_) => {
@@ -289,23 +207,5 @@ impl Reading {
             self.failed = Some(Failed::TooLarge);
         }
         Ok(())
-    }
-}
-
-impl From<Failed> for Error {
-    fn from(failed: Failed) -> Self {
-        match failed {
-            Failed::TooLarge => Self::TooLarge,
-            Failed::Broken(_) => Self::Unavailable("the connection broke".to_owned()),
-            // Canceled, by the time limit in most cases.
-            Failed::Refused { code, .. } if code == "57014" => Self::Timeout,
-            // Connections, resources, an operator's intervention, a fault of the system.
-            Failed::Refused { code, .. }
-                if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) =>
-            {
-                Self::Unavailable(format!("the database is out of order ({code})"))
-            }
-            Failed::Refused { code, text } => Self::Statement(format!("{text} ({code})")),
-        }
     }
 }

@@ -10,6 +10,8 @@
 pub(super) enum Dialect {
     /// PostgreSQL, with `standard_conforming_strings` on.
     Postgres,
+    /// MariaDB and MySQL, with backslashes in strings, and quotes that are strings.
+    MySql,
     /// SQLite.
     Sqlite,
 }
@@ -61,7 +63,7 @@ impl<'a> Scanner<'a> {
         while let Some(next) = self.rest.chars().next() {
             if next.is_whitespace() {
                 self.copy(next.len_utf8());
-            } else if self.rest.starts_with("--") {
+            } else if self.begins_line_comment() {
                 let ends = |c| c == '\n' || c == '\r' && self.dialect == Dialect::Postgres;
                 let end = self.rest.find(ends).unwrap_or(self.rest.len());
                 self.copy(end);
@@ -76,12 +78,34 @@ impl<'a> Scanner<'a> {
             } else if next == '\0' {
                 return Err("it has a NUL".to_owned());
             } else if let Some(word) = self.word() {
+                self.check_word(word)?;
                 first.get_or_insert(word);
             } else {
                 self.symbol(next)?;
             }
         }
         first.ok_or_else(|| "it has no word".to_owned())
+    }
+
+    fn begins_line_comment(&self) -> bool {
+        if self.dialect != Dialect::MySql {
+            return self.rest.starts_with("--");
+        }
+        // Two signs of minus, unless there is a space or nothing behind them.
+        let behind = self.rest.strip_prefix("--").map(|rest| rest.chars().next());
+        let is_comment = behind.is_some_and(|next| {
+            next.is_none_or(|next| next.is_ascii_whitespace() || next.is_ascii_control())
+        });
+        is_comment || self.rest.starts_with('#')
+    }
+
+    /// A query that writes a file on the server changes something, whatever the transaction says.
+    fn check_word(&self, word: &str) -> Result<(), String> {
+        let writes = ["OUTFILE", "DUMPFILE"].iter().any(|it| word.eq_ignore_ascii_case(it));
+        match writes && self.dialect == Dialect::MySql {
+            true => Err(format!("it has the word {word}, which writes files")),
+            false => Ok(()),
+        }
     }
 
     fn copy(&mut self, bytes: usize) {
@@ -104,20 +128,19 @@ impl<'a> Scanner<'a> {
 
     fn symbol(&mut self, next: char) -> Result<(), String> {
         let postgres = self.dialect == Dialect::Postgres;
+        let (mysql, sqlite) = (self.dialect == Dialect::MySql, self.dialect == Dialect::Sqlite);
         match next {
             '\'' if postgres && self.escapes() => self.with_escapes(),
-            '\'' | '"' => self.quoted(next, false),
+            '\'' | '"' => self.quoted(next, mysql),
             '`' if !postgres => self.quoted(next, false),
-            '[' if !postgres => {
+            '[' if sqlite => {
                 let end = self.rest.find(']').ok_or("a [ has no ]")?;
                 self.copy(end + 1);
                 Ok(())
             }
             '?' => self.placeholder(),
             '$' if postgres => self.dollar_quoted(),
-            '$' | ':' | '@' | '#' if !postgres => {
-                Err(format!("{next:?} is no parameter, allowed: ?"))
-            }
+            '$' | ':' | '@' | '#' if sqlite => Err(format!("{next:?} is no parameter, allowed: ?")),
             _ => {
                 self.copy(next.len_utf8());
                 Ok(())
@@ -161,8 +184,12 @@ impl<'a> Scanner<'a> {
         Err(format!("a {sign} has no end"))
     }
 
-    /// PostgreSQL's nest.
+    /// PostgreSQL's nest; some of MySQL's are code.
     fn comment(&mut self) -> Result<(), String> {
+        let is_code = ["/*!", "/*M!", "/*m!"].iter().any(|begin| self.rest.starts_with(begin));
+        if is_code && self.dialect == Dialect::MySql {
+            return Err("it has a comment that is code (/*!)".to_owned());
+        }
         let (mut at, mut depth) = (2, 1);
         let no_end = || "a comment has no end".to_owned();
         while depth > 0 {
@@ -199,8 +226,11 @@ impl<'a> Scanner<'a> {
             _ => {}
         }
         self.count += 1;
-        let sign = if self.dialect == Dialect::Postgres { '$' } else { '?' };
-        self.out.push_str(&format!("{sign}{}", self.count));
+        match self.dialect {
+            Dialect::Postgres => self.out.push_str(&format!("${}", self.count)),
+            Dialect::Sqlite => self.out.push_str(&format!("?{}", self.count)),
+            Dialect::MySql => self.out.push('?'),
+        }
         self.rest = rest;
         Ok(())
     }
@@ -237,7 +267,7 @@ mod tests {
         assert!(error.contains(what), "{statement}: {error}, wanted {what}");
     }
 
-    use Dialect::{Postgres, Sqlite};
+    use Dialect::{MySql, Postgres, Sqlite};
 
     #[test]
     fn question_marks_become_parameters() {
@@ -251,7 +281,10 @@ mod tests {
             1,
             " (select $1::int)  -- end?\n/* ? */",
         );
+        check(MySql, statement, 3, statement);
+        check(MySql, "SELECT 5--?, @a", 1, "SELECT 5--?, @a");
         refuses(Postgres, "SELECT ?", 0, "it has 1 ? and 0 parameters");
+        refuses(MySql, "SELECT ??", 2, "\"??\" is no parameter");
         refuses(Sqlite, "SELECT 1", 2, "it has 0 ? and 2 parameters");
     }
 
@@ -279,7 +312,15 @@ mod tests {
             check(Postgres, same, 0, same);
         }
         check(Sqlite, "SELECT [a?], `b?;`, x'00'", 0, "SELECT [a?], `b?;`, x'00'");
-        // Where the two differ, the one must not be read as the other.
+        for same in [
+            "SELECT '\\'?', \"?\\\"?\", 'it''s ?', `a\\`, `b``?`",
+            "SELECT 1 -- ?; DROP\n + 1 # ?;\n + 1",
+            "SELECT 1 /* ? /* ; ' */ + 1 --",
+            "SELECT $a, a$b, @@version",
+        ] {
+            check(MySql, same, 0, same);
+        }
+        // Where they differ, the one must not be read as the other.
         check(Sqlite, "SELECT E'\\', ?", 1, "SELECT E'\\', ?1");
         check(Sqlite, "SELECT /* /* */ ?", 1, "SELECT /* /* */ ?1");
         check(Sqlite, "SELECT 1 --\r?\n", 0, "SELECT 1 --\r?\n");
@@ -291,7 +332,7 @@ mod tests {
 
     #[test]
     fn one_statement_and_no_other_kind() {
-        for dialect in [Postgres, Sqlite] {
+        for dialect in [Postgres, MySql, Sqlite] {
             refuses(dialect, "SELECT 1; DELETE FROM t", 0, "more than one statement");
             refuses(dialect, "SELECT 1;;", 0, "more than one statement");
             refuses(dialect, "SELECT 'a''; DROP TABLE t", 0, "a ' has no end");
@@ -318,6 +359,14 @@ mod tests {
             refuses(Sqlite, &format!("SELECT {name}"), 1, "is no parameter");
         }
         refuses(Sqlite, "SELECT [a", 0, "a [ has no ]");
+        refuses(MySql, "# SELECT\nSET @a = 1", 0, "it begins \"SET\"");
+        refuses(MySql, "SELECT '\\'; DROP TABLE t", 0, "a ' has no end");
+        for code in ["/*! SELECT */ 1", "SELECT 1 /*!50000 + ? */", "SELECT /*M! 1 */ 2"] {
+            refuses(MySql, code, 0, "a comment that is code");
+        }
+        for writes in ["SELECT 1 INTO OUTFILE '/f'", "SELECT 1 into dumpfile '/f'"] {
+            refuses(MySql, writes, 0, "which writes files");
+        }
     }
 
     /// Whatever is asked: no panic, and what is accepted holds as many parameters as were given.
@@ -332,9 +381,8 @@ mod tests {
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 text.push_str(parts[(seed >> 33) as usize % parts.len()]);
             }
-            for dialect in [Postgres, Sqlite] {
+            for (dialect, sign) in [(Postgres, "$2"), (MySql, "?"), (Sqlite, "?2")] {
                 if let Ok(out) = translate(&text, 2, dialect, true) {
-                    let sign = if dialect == Postgres { "$2" } else { "?2" };
                     assert!(out.contains(sign), "{text:?} {out:?}");
                 }
             }

@@ -9,7 +9,9 @@ const TLS: [(&str, Option<bool>); 3] =
     [("auto", None), ("require", Some(true)), ("off", Some(false))];
 
 pub(super) fn read(table: &mut Table<'_>) -> Option<SqlSource> {
-    let url = table.required("url", "such as \"postgres://USER@HOST/DATABASE\" or \"sqlite:PATH\"");
+    const FORMS: &str = "such as \"postgres://USER@HOST/DATABASE\", \
+                         \"mysql://USER@HOST/DATABASE\" or \"sqlite:PATH\"";
+    let url = table.required("url", FORMS);
     let password = table.secret("password");
     let settings = SqlSettings {
         url: url?.value,

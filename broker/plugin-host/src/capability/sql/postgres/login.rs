@@ -1,7 +1,5 @@
 //! From nothing to a connection that may be asked: socket, TLS, authentication.
 
-use std::sync::Arc;
-
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::{
     authentication::{
@@ -13,18 +11,10 @@ use postgres_protocol::{
         frontend,
     },
 };
-use rustls::pki_types::ServerName;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpStream, UnixStream},
-};
-use tokio_rustls::TlsConnector;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{
-    Target,
-    wire::{Failed, Transport, Wire},
-};
-use crate::capability::{sql::address::Place, tls::Tls};
+use super::wire::{Wire, refused};
+use crate::capability::sql::remote::{Failed, Target, Transport};
 
 /// What the server shows of us in its tables.
 const APPLICATION: &str = "portcullis";
@@ -46,32 +36,13 @@ pub(super) async fn connect(target: &Target) -> Result<Wire, Failed> {
     Ok(wire)
 }
 
+/// The server says with one byte whether it knows TLS. There is no connection without it.
 async fn transport(target: &Target) -> Result<Box<dyn Transport>, Failed> {
     let broken = |error: std::io::Error| Failed::broken(&error);
-    match &target.server.at {
-        Place::Folder(folder) => {
-            let path = folder.join(format!(".s.PGSQL.{}", target.server.port));
-            Ok(Box::new(UnixStream::connect(path).await.map_err(broken)?))
-        }
-        Place::Host(host) => {
-            let stream = TcpStream::connect((host.as_str(), target.server.port)).await;
-            let stream = stream.map_err(broken)?;
-            stream.set_nodelay(true).map_err(broken)?;
-            match &target.tls {
-                Some(tls) => encrypted(stream, host, tls).await,
-                None => Ok(Box::new(stream)),
-            }
-        }
-    }
-}
-
-/// The server says with one byte whether it knows TLS. There is no connection without it.
-async fn encrypted(
-    mut stream: TcpStream,
-    host: &str,
-    tls: &Tls,
-) -> Result<Box<dyn Transport>, Failed> {
-    let broken = |error: std::io::Error| Failed::broken(&error);
+    let mut stream = target.open().await?;
+    let Some(tls) = &target.tls else {
+        return Ok(stream);
+    };
     let mut request = bytes::BytesMut::new();
     frontend::ssl_request(&mut request);
     stream.write_all(&request).await.map_err(broken)?;
@@ -80,10 +51,7 @@ async fn encrypted(
     if answer != b'S' {
         return Err(Failed::Broken("the server has no TLS, which is required".to_owned()));
     }
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| Failed::broken(&error))?;
-    let config = tls.config().await.map_err(Failed::Broken)?;
-    let stream = TlsConnector::from(Arc::clone(&config)).connect(name, stream).await;
-    Ok(Box::new(stream.map_err(broken)?))
+    target.encrypt(stream, tls).await
 }
 
 async fn authenticate(wire: &mut Wire, target: &Target) -> Result<(), Failed> {
@@ -108,7 +76,7 @@ async fn authenticate(wire: &mut Wire, target: &Target) -> Result<(), Failed> {
                 wire.flush().await?;
             }
             Message::AuthenticationSasl(body) => scram(wire, &body, password()?).await?,
-            Message::ErrorResponse(body) => return Err(Failed::refused(&body)),
+            Message::ErrorResponse(body) => return Err(refused(&body)),
             _ => {
                 let what = "the server wants a kind of login that is not known here";
                 return Err(Failed::Broken(what.to_owned()));
@@ -134,14 +102,14 @@ async fn scram(
     wire.flush().await?;
     match wire.receive().await? {
         Message::AuthenticationSaslContinue(body) => scram.update(body.data()).map_err(broken)?,
-        Message::ErrorResponse(body) => return Err(Failed::refused(&body)),
+        Message::ErrorResponse(body) => return Err(refused(&body)),
         _ => return Err(Failed::Broken("the login takes another course".to_owned())),
     }
     frontend::sasl_response(scram.message(), wire.out()).map_err(broken)?;
     wire.flush().await?;
     match wire.receive().await? {
         Message::AuthenticationSaslFinal(body) => scram.finish(body.data()).map_err(broken),
-        Message::ErrorResponse(body) => Err(Failed::refused(&body)),
+        Message::ErrorResponse(body) => Err(refused(&body)),
         _ => Err(Failed::Broken("the login takes another course".to_owned())),
     }
 }

@@ -1,26 +1,24 @@
 //! Messages to and from the server over one connection. A message that is larger than a result may
 //! be is never read: that is what bounds memory, whatever the server sends.
 
-use std::{error::Error, fmt, io};
+use std::io;
 
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::{ErrorResponseBody, Header, Message};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::capability::sql::RESULT_BYTES_MAX;
+use crate::capability::sql::{
+    RESULT_BYTES_MAX,
+    remote::{Failed, Transport},
+};
 
 /// A row with everything around it.
 const MESSAGE_BYTES_MAX: usize = RESULT_BYTES_MAX + (64 << 10);
 const HEADER_BYTES: usize = 5;
 
-/// What a connection goes over.
-pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
-
 /// One connection.
-pub(super) struct Wire {
+pub(in crate::capability::sql) struct Wire {
     transport: Box<dyn Transport>,
     received: BytesMut,
     out: BytesMut,
@@ -28,52 +26,19 @@ pub(super) struct Wire {
     status: u8,
 }
 
-/// Why there is no answer.
-#[derive(Debug)]
-pub(super) enum Failed {
-    /// The server says so, with its code (SQLSTATE).
-    Refused { code: String, text: String },
-    /// Rows or bytes.
-    TooLarge,
-    /// The connection is of no use any more.
-    Broken(String),
-}
-
-impl Failed {
-    pub(super) fn broken(error: &dyn Error) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        Self::Broken(text)
-    }
-
-    pub(super) fn refused(body: &ErrorResponseBody) -> Self {
-        let (mut code, mut text) = (String::new(), String::new());
-        let mut fields = body.fields();
-        while let Ok(Some(field)) = fields.next() {
-            let value = String::from_utf8_lossy(field.value_bytes());
-            match field.type_() {
-                b'C' => code = value.into_owned(),
-                b'M' => text = value.into_owned(),
-                _ => {}
-            }
-        }
-        Self::Refused { code, text }
-    }
-}
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused { code, text } => write!(f, "{text} ({code})"),
-            Self::TooLarge => f.write_str("the answer is too large"),
-            Self::Broken(text) => f.write_str(text),
+/// What the server says.
+pub(super) fn refused(body: &ErrorResponseBody) -> Failed {
+    let (mut code, mut text) = (String::new(), String::new());
+    let mut fields = body.fields();
+    while let Ok(Some(field)) = fields.next() {
+        let value = String::from_utf8_lossy(field.value_bytes());
+        match field.type_() {
+            b'C' => code = value.into_owned(),
+            b'M' => text = value.into_owned(),
+            _ => {}
         }
     }
+    Failed::Refused { code, text }
 }
 
 impl Wire {
@@ -134,7 +99,7 @@ impl Wire {
                     return failed.map_or(Ok(()), Err);
                 }
                 Message::ErrorResponse(body) => {
-                    failed.get_or_insert_with(|| Failed::refused(&body));
+                    failed.get_or_insert_with(|| refused(&body));
                 }
                 _ => {}
             }
