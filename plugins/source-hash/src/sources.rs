@@ -41,12 +41,14 @@ pub fn files(root: &Path, guest: &Guest) -> io::Result<BTreeMap<String, PathBuf>
         collect(root, name, &mut files)?;
     }
     match &guest.source {
-        Source::Crate { folder } => {
+        Source::Crate { folder, uses } => {
             for name in of_crates {
                 collect(root, name, &mut files)?;
             }
-            collect(root, &format!("{folder}/Cargo.toml"), &mut files)?;
-            collect(root, &format!("{folder}/src"), &mut files)?;
+            for folder in uses.iter().chain([folder]) {
+                collect(root, &format!("{folder}/Cargo.toml"), &mut files)?;
+                collect(root, &format!("{folder}/src"), &mut files)?;
+            }
         }
         Source::Text { file, .. } => collect(root, file, &mut files)?,
     }
