@@ -84,7 +84,8 @@ impl Class {
 
     /// Every key must fit, and of its names any does.
     fn is_about(&self, whom: &Whom<'_>) -> bool {
-        let fits = |names: &[String], name: &str| names.is_empty() || names.iter().any(|n| n == name);
+        let fits =
+            |names: &[String], name: &str| names.is_empty() || names.iter().any(|n| n == name);
         let in_group = |group: &String| whom.groups.contains(&group.as_str());
         fits(&self.users, whom.principal)
             && fits(&self.listeners, whom.listener)

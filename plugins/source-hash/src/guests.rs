@@ -51,6 +51,8 @@ pub const GUESTS: &[Guest] = &[
     plugin("allow-loopback", "plugins/allow-loopback", "plugins/prebuilt/allow-loopback.wasm"),
     plugin("deny-all", "plugins/deny-all", "plugins/prebuilt/deny-all.wasm"),
     plugin("password-file", "plugins/password-file", "plugins/prebuilt/password-file.wasm"),
+    plugin("quarantine", "plugins/quarantine", "plugins/prebuilt/quarantine.wasm"),
+    plugin("rate-policy", "plugins/rate-policy", "plugins/prebuilt/rate-policy.wasm"),
     plugin("good", "tests/guests/good", "tests/guests/prebuilt/good.wasm"),
     plugin("hostile", "tests/guests/hostile", "tests/guests/prebuilt/hostile.wasm"),
     plugin("meddler", "tests/guests/meddler", "tests/guests/prebuilt/meddler.wasm"),
