@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod acl;
 mod atomic_file;
 mod bans;
 mod check;
@@ -16,6 +17,7 @@ mod doctor;
 mod failure;
 mod from_here;
 mod hardening;
+mod import;
 mod logging;
 mod memory;
 mod passwd;
@@ -35,7 +37,7 @@ use clap::Parser;
 use tokio::runtime::Runtime;
 
 use self::{
-    cli::{Command, CommandLine, PluginCommand},
+    cli::{AclCommand, Command, CommandLine, PluginCommand},
     failure::Failure,
 };
 
@@ -71,6 +73,8 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Check { config } => within_runtime(check::run(&config)),
         Command::Doctor(arguments) => within_runtime(doctor::run(arguments)),
         Command::Passwd { file, user, delete } => passwd::run(&file, &user, delete),
+        Command::Acl(AclCommand::Lint { file, json }) => acl::lint(&file, json),
+        Command::Import(command) => import::run(&command),
         Command::Plugin(PluginCommand::New { lang, name, dir }) => {
             plugin::new::run(lang, &name, dir.as_deref())
         }
