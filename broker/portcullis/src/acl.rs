@@ -41,7 +41,8 @@ pub(crate) fn lint(file: &Path, json: bool) -> Result<(), Failure> {
 
 /// How many rules there are, and what is odd about them.
 fn look(content: &[u8]) -> (usize, Vec<Finding>) {
-    let refused = |line, text| (0, vec![Finding { line, kind: Kind::Refused, text, because: None }]);
+    let refused =
+        |line, text| (0, vec![Finding { line, kind: Kind::Refused, text, because: None }]);
     if content.len() > FILE_BYTES_MAX {
         return refused(1, format!("{} bytes; at most {FILE_BYTES_MAX} are read", content.len()));
     }

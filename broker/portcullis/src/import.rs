@@ -87,7 +87,9 @@ fn convert<T>(
         ImportError::Line(Note { line, text }) => {
             Failure::Refused(format!("{name}:{line}: {text}; nothing was written"))
         }
-        ImportError::Whole(text) => Failure::Refused(format!("{name}: {text}; nothing was written")),
+        ImportError::Whole(text) => {
+            Failure::Refused(format!("{name}: {text}; nothing was written"))
+        }
         ImportError::Failed(failure) => failure,
     })
 }

@@ -1,6 +1,7 @@
 //! Servers that we did not write, one for each test that needs one: in a folder of their own, on free
 //! ports of the loopback, stopped when the test ends.
 
+mod mosquitto;
 mod openldap;
 mod postgres;
 
@@ -14,7 +15,7 @@ use std::{
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::Value;
 
-pub(super) use self::{openldap::OpenLdap, postgres::Postgres};
+pub(super) use self::{mosquitto::Files as MosquittoFiles, openldap::OpenLdap, postgres::Postgres};
 use super::{
     folder::{Folder, guest},
     knock::login,

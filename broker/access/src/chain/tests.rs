@@ -76,7 +76,10 @@ fn deny_all_as_last_and_optional_link_changes_no_accepted_chain() {
 fn repeats(name: &str, control: Control) -> Link {
     let hook = Authenticates(|connection: &Connection, _: &Credentials| {
         let pairs = connection.attributes.iter().map(|(name, value)| format!("{name}={value}"));
-        Ok(Outcome::Allow(Grant { groups: vec![pairs.collect::<Vec<_>>().join(" ")], ..named("p") }))
+        Ok(Outcome::Allow(Grant {
+            groups: vec![pairs.collect::<Vec<_>>().join(" ")],
+            ..named("p")
+        }))
     });
     Link { control, ..link(name, Some(Arc::new(hook)), None) }
 }

@@ -3,8 +3,8 @@
 use std::{net::Ipv4Addr, sync::Arc};
 
 use access::{
-    Activity, Answer, ClientLimits, Condition, HoldsFor, Identity, PermissionSet, Permissions, QoSSet,
-    Refusal, Subject,
+    Activity, Answer, ClientLimits, Condition, HoldsFor, Identity, PermissionSet, Permissions,
+    QoSSet, Refusal, Subject,
 };
 use acl_rules::{Document, Effect, Rule, Selected, Who};
 

@@ -157,10 +157,9 @@ fn of_permission(permission: &Permission) -> Result<Vec<Written>, String> {
         (Some(shared), None) => vec![rule(activity, Some(Value::Boolean(shared)))],
         (Some(false), Some(_)) => vec![rule(activity, Some(Value::Boolean(false)))],
         (Some(true), Some(name)) => vec![rule(activity, Some(name.into()))],
-        (None, Some(name)) => vec![
-            rule(activity, Some(Value::Boolean(false))),
-            rule("subscribe", Some(name.into())),
-        ],
+        (None, Some(name)) => {
+            vec![rule(activity, Some(Value::Boolean(false))), rule("subscribe", Some(name.into()))]
+        }
     })
 }
 

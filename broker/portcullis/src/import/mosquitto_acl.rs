@@ -77,11 +77,7 @@ fn in_order(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
 }
 
 /// One rule, or a note why there is none.
-fn rule(
-    entry: &Entry,
-    convert: fn(&str) -> String,
-    lost: &mut Vec<Note>,
-) -> Option<Written> {
+fn rule(entry: &Entry, convert: fn(&str) -> String, lost: &mut Vec<Note>) -> Option<Written> {
     let Entry { line, access, topic } = entry;
     let (allow, activity) = match access {
         Access::Deny => (false, "all"),

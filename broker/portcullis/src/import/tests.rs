@@ -46,9 +46,10 @@ fn passwords_are_for_their_owner_alone() {
 
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    fs::write(at("credentials.xml"), include_str!(
-        "../../../../tests/it/program/migration/credentials.xml"
-    ))
+    fs::write(
+        at("credentials.xml"),
+        include_str!("../../../../tests/it/program/migration/credentials.xml"),
+    )
     .unwrap();
     run(&ImportCommand::HivemqRbac {
         file: at("credentials.xml"),

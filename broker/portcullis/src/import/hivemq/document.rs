@@ -174,10 +174,11 @@ impl<'t, 'input> Reader<'t, 'input> {
         if node.tag_name().name() != "role" {
             return Ok(Err(format!("unknown element <{}>", node.tag_name().name())));
         }
-        let id = match self.expect(node, &["id", "permissions"]).and_then(|()| self.text(node, "id")) {
-            Ok(id) => id.unwrap_or_default(),
-            Err(text) => return Ok(Err(text)),
-        };
+        let id =
+            match self.expect(node, &["id", "permissions"]).and_then(|()| self.text(node, "id")) {
+                Ok(id) => id.unwrap_or_default(),
+                Err(text) => return Ok(Err(text)),
+            };
         if id.is_empty() {
             return Err(self.refuse(node, "a role without an id; HiveMQ refuses the file"));
         }
@@ -252,12 +253,16 @@ impl<'t, 'input> Reader<'t, 'input> {
         for user in &document.users {
             if !names.insert(user.name.as_str()) {
                 let text = format!("the user {:?} stands there twice", user.name);
-                return Err(ImportError::line(user.line, format!("{text}; HiveMQ refuses the file")));
+                return Err(ImportError::line(
+                    user.line,
+                    format!("{text}; HiveMQ refuses the file"),
+                ));
             }
             // A role that was left behind gives nothing; one that never was is a mistake.
             let unknown = user.roles.iter().find(|role| !ids.contains(role.as_str()));
             if let Some(role) = unknown.filter(|_| document.lost.is_empty()) {
-                let text = format!("the user has the unknown role {role:?}; HiveMQ refuses the file");
+                let text =
+                    format!("the user has the unknown role {role:?}; HiveMQ refuses the file");
                 return Err(ImportError::line(user.line, text));
             }
         }

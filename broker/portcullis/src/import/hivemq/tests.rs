@@ -53,9 +53,7 @@ fn check(permission: &str, expected: &str) {
 
 fn user(name: &str) -> String {
     let hash = EXAMPLE.split("<password>").nth(1).unwrap().split('<').next().unwrap();
-    format!(
-        "<user><name>{name}</name><password>{hash}</password><roles><id>r</id></roles></user>"
-    )
+    format!("<user><name>{name}</name><password>{hash}</password><roles><id>r</id></roles></user>")
 }
 
 fn document_of(users: &str, permission: &str) -> String {
@@ -67,20 +65,42 @@ fn document_of(users: &str, permission: &str) -> String {
 
 #[test]
 fn every_value_has_its_key() {
-    let shared = |value: &str| format!("<topic>a</topic><shared-subscription>{value}</shared-subscription>");
+    let shared =
+        |value: &str| format!("<topic>a</topic><shared-subscription>{value}</shared-subscription>");
     let group = |value: &str| format!("{}<shared-group>g</shared-group>", shared(value));
     for (permission, expected) in [
-        ("<topic>a/${{ClientId}}/${{username}}</topic>", "allow = 'all'; topic = 'a/${clientid}/${username}'; group = 'r'"),
-        ("<topic>a</topic><activity> PUBLISH </activity><qos>ZERO_TWO</qos>", "allow = 'publish'; topic = 'a'; group = 'r'; qos = [0, 2]"),
-        ("<topic>a</topic><retain>NOT_RETAINED</retain>", "allow = 'all'; topic = 'a'; group = 'r'; retain = false"),
-        ("<topic>a</topic><activity>SUBSCRIBE</activity><retain>RETAINED</retain>", "allow = 'subscribe'; topic = 'a'; group = 'r'"),
-        ("<topic>a</topic><activity>PUBLISH</activity><shared-group>g</shared-group>", "allow = 'publish'; topic = 'a'; group = 'r'"),
+        (
+            "<topic>a/${{ClientId}}/${{username}}</topic>",
+            "allow = 'all'; topic = 'a/${clientid}/${username}'; group = 'r'",
+        ),
+        (
+            "<topic>a</topic><activity> PUBLISH </activity><qos>ZERO_TWO</qos>",
+            "allow = 'publish'; topic = 'a'; group = 'r'; qos = [0, 2]",
+        ),
+        (
+            "<topic>a</topic><retain>NOT_RETAINED</retain>",
+            "allow = 'all'; topic = 'a'; group = 'r'; retain = false",
+        ),
+        (
+            "<topic>a</topic><activity>SUBSCRIBE</activity><retain>RETAINED</retain>",
+            "allow = 'subscribe'; topic = 'a'; group = 'r'",
+        ),
+        (
+            "<topic>a</topic><activity>PUBLISH</activity><shared-group>g</shared-group>",
+            "allow = 'publish'; topic = 'a'; group = 'r'",
+        ),
         (&shared("SHARED"), "allow = 'all'; topic = 'a'; group = 'r'; shared = true"),
         (&shared("NOT_SHARED"), "allow = 'all'; topic = 'a'; group = 'r'; shared = false"),
         (&group("SHARED"), "allow = 'all'; topic = 'a'; group = 'r'; shared = 'g'"),
         (&group("NOT_SHARED"), "allow = 'all'; topic = 'a'; group = 'r'; shared = false"),
-        (&group("ALL"), "allow = 'all'; topic = 'a'; group = 'r'; shared = false | allow = 'subscribe'; topic = 'a'; group = 'r'; shared = 'g'"),
-        ("<topic>a<!-- c -->b</topic><shared-group>#</shared-group>", "allow = 'all'; topic = 'ab'; group = 'r'"),
+        (
+            &group("ALL"),
+            "allow = 'all'; topic = 'a'; group = 'r'; shared = false | allow = 'subscribe'; topic = 'a'; group = 'r'; shared = 'g'",
+        ),
+        (
+            "<topic>a<!-- c -->b</topic><shared-group>#</shared-group>",
+            "allow = 'all'; topic = 'ab'; group = 'r'",
+        ),
         ("<topic>a&quot;&amp;\\</topic>", "allow = 'all'; topic = 'a\\'&\\\\'; group = 'r'"),
     ] {
         // TOML writes a text with a quotation mark in it its own way.

@@ -13,7 +13,12 @@ use super::{
 use crate::acl::testing::permissions;
 
 /// What mosquitto says of `access` (`Read` or `Write`) to a topic, as its `mosquitto_acl_check_default` does.
-fn mosquitto(parsed: &Parsed, (user, client_id): (&str, &str), topic: &str, access: Access) -> bool {
+fn mosquitto(
+    parsed: &Parsed,
+    (user, client_id): (&str, &str),
+    topic: &str,
+    access: Access,
+) -> bool {
     let of_user = parsed.users.iter().find(|(name, _)| name.as_deref() == Some(user));
     let allows = |entry: &Entry| entry.access == access || entry.access == Access::Both;
     // The list has its denials first.
@@ -91,13 +96,30 @@ fn random_file(random: &mut fastrand::Rng) -> String {
 }
 
 const TOPICS: [&str; 14] = [
-    "a", "b", "a/b", "b/a", "a/a/b", "d1", "alice", "a/d1", "alice/d1", "xd1/a", "a/alice/b", "$x/a",
-    "$x/b/a", "c/c/c/c",
+    "a",
+    "b",
+    "a/b",
+    "b/a",
+    "a/a/b",
+    "d1",
+    "alice",
+    "a/d1",
+    "alice/d1",
+    "xd1/a",
+    "a/alice/b",
+    "$x/a",
+    "$x/b/a",
+    "c/c/c/c",
 ];
 const FILTERS: [&str; 9] = ["#", "+", "a/#", "+/b", "+/+", "d1/#", "alice/+", "$x/#", "a/+/b"];
 
 /// What the imported file permits: publish, and what comes through a subscription.
-fn ours(document: &Document, (user, client_id): (&str, &str), filter: &str, topic: &str) -> (bool, bool) {
+fn ours(
+    document: &Document,
+    (user, client_id): (&str, &str),
+    filter: &str,
+    topic: &str,
+) -> (bool, bool) {
     // A client that is refused may nothing.
     let Ok(permissions) = permissions(document, user, client_id) else { return (false, false) };
     let request = PublishRequest { topic, qos: QoS::AtLeastOnce, retain: false };
@@ -139,7 +161,10 @@ fn an_imported_file_decides_like_mosquitto() {
             }
         }
     }
-    assert!(yes > 10_000 && through_wildcards > 5_000, "{yes} {through_wildcards}: nothing was asked");
+    assert!(
+        yes > 10_000 && through_wildcards > 5_000,
+        "{yes} {through_wildcards}: nothing was asked"
+    );
 }
 
 /// Names that mosquitto calls dangerous, and those that are no level here: never more than there.
@@ -150,7 +175,9 @@ fn odd_names_get_no_more_than_from_mosquitto() {
         let text = random_file(&mut random);
         let parsed = parse(&text).unwrap();
         let document = acl_rules::parse(&convert(&text, None).unwrap().made).unwrap();
-        for client in [("alice", "a/b"), ("alice", "#"), ("+", "d1"), ("alice", "$x"), ("a/d1", "b")] {
+        for client in
+            [("alice", "a/b"), ("alice", "#"), ("+", "d1"), ("alice", "$x"), ("a/d1", "b")]
+        {
             for topic in TOPICS.into_iter().chain(["a/b/a"]) {
                 let (publish, comes) = ours(&document, client, topic, topic);
                 let theirs = |access| mosquitto(&parsed, client, topic, access);
@@ -255,8 +282,5 @@ fn quotes_and_backslashes_survive() {
 #[test]
 fn a_file_without_lines_makes_one_that_denies() {
     let document = acl_rules::parse(&convert("# nothing\n", None).unwrap().made).unwrap();
-    assert!(matches!(
-        document.select(&acl_rules::Who::default()),
-        acl_rules::Selected::DenyAll(_)
-    ));
+    assert!(matches!(document.select(&acl_rules::Who::default()), acl_rules::Selected::DenyAll(_)));
 }
