@@ -45,12 +45,12 @@ pub(crate) fn run(command: &ImportCommand) -> Result<(), Failure> {
         ImportCommand::MosquittoAcl { file, output, anonymous_as } => {
             let read = |text: &str| mosquitto_acl::convert(text, anonymous_as.as_deref());
             let imported = convert(file, read)?;
-            write_out(output.as_deref(), &imported.made, replace_public)?;
+            write_out(output.as_deref(), imported.made.as_bytes(), replace_public)?;
             told(file, &imported)
         }
         ImportCommand::MosquittoPasswd { file, output } => {
             let imported = convert(file, mosquitto_passwd::convert)?;
-            write_out(output.as_deref(), &imported.made, replace)?;
+            write_out(output.as_deref(), imported.made.as_bytes(), replace)?;
             told(file, &imported)
         }
         ImportCommand::HivemqRbac { file, acl, passwords, password_type } => {
@@ -61,8 +61,8 @@ pub(crate) fn run(command: &ImportCommand) -> Result<(), Failure> {
                 return Err(Failure::Usage("--acl and --passwords are one file".to_owned()));
             }
             let imported = convert(file, |text| hivemq::convert(text, *password_type))?;
-            write_out(Some(acl), &imported.made.acl, replace_public)?;
-            write_out(Some(passwords), &imported.made.passwords, replace)?;
+            write_out(Some(acl), imported.made.acl.as_bytes(), replace_public)?;
+            write_out(Some(passwords), imported.made.passwords.as_bytes(), replace)?;
             told(file, &imported)
         }
     }
@@ -121,15 +121,15 @@ fn refuse_existing(output: &Path) -> Result<(), Failure> {
 
 fn write_out(
     output: Option<&Path>,
-    text: &str,
+    content: &[u8],
     replace: fn(&Path, &[u8]) -> std::io::Result<()>,
 ) -> Result<(), Failure> {
     let Some(output) = output else {
-        let written = std::io::stdout().write_all(text.as_bytes());
+        let written = std::io::stdout().write_all(content);
         return written.map_err(|error| Failure::internal("writing to standard output", error));
     };
     refuse_existing(output)?;
-    replace(output, text.as_bytes()).map_err(|error| {
+    replace(output, content).map_err(|error| {
         Failure::Refused(format!("{}: cannot be written: {error}", output.display()))
     })
 }
