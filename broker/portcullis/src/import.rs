@@ -26,7 +26,7 @@ pub(crate) struct Imported<T> {
 }
 
 /// A sentence about a line of the input.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Note {
     /// From 1.
     pub(crate) line: usize,
@@ -61,8 +61,8 @@ pub(crate) fn run(command: &ImportCommand) -> Result<(), Failure> {
                 return Err(Failure::Usage("--acl and --passwords are one file".to_owned()));
             }
             let imported = convert(file, |text| hivemq::convert(text, *password_type))?;
-            write_out(Some(acl), imported.made.acl.as_bytes(), replace_public)?;
-            write_out(Some(passwords), imported.made.passwords.as_bytes(), replace)?;
+            write_out(Some(acl.as_path()), imported.made.acl.as_bytes(), replace_public)?;
+            write_out(Some(passwords.as_path()), imported.made.passwords.as_bytes(), replace)?;
             told(file, &imported)
         }
     }

@@ -168,7 +168,9 @@ fn topic(theirs: &str) -> Result<String, String> {
     let mut ours = String::new();
     let mut rest = theirs;
     while let Some((before, after)) = rest.split_once("${{") {
-        let (name, behind) = after.split_once("}}").unwrap_or((after, ""));
+        let Some((name, behind)) = after.split_once("}}") else {
+            return Err("left out: a variable is not closed by }}".to_owned());
+        };
         let variable = match name.to_lowercase().as_str() {
             "clientid" => "${clientid}",
             "username" => "${username}",

@@ -21,7 +21,7 @@ pub(crate) fn convert(text: &str) -> Result<Imported<String>, ImportError> {
     }
     let mut count: BTreeMap<&str, usize> = BTreeMap::new();
     for (_, name, _) in &users {
-        *count.entry(name).or_default() += 1;
+        *count.entry(*name).or_default() += 1;
     }
     let mut made = "# Made of a password_file of mosquitto by `portcullis import`.\n".to_owned();
     let mut written = 0;

@@ -76,7 +76,9 @@ impl File {
             line("\n[groups]".to_owned());
             for (group, users) in &self.groups {
                 let users = users.iter().cloned().map(Value::String).collect();
-                line(format!("{} = {}", Value::String(group.clone()), Value::Array(users)));
+                // Of JSON, because a key is no text of several lines.
+                let key = serde_json::Value::String(group.clone());
+                line(format!("{key} = {}", Value::Array(users)));
             }
         }
         for rule in &self.rules {

@@ -25,7 +25,7 @@ pub(crate) struct Entry {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Parsed {
     /// By user, in the order in which users first appear; none = clients without User Name.
-    pub(crate) users: Vec<(Option<String>, Vec<Entry>)>,
+    pub(crate) users: Users,
     pub(crate) patterns: Vec<Entry>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn parse(text: &str) -> Result<Parsed, ImportError> {
                 if word == "pattern" {
                     parsed.patterns.push(entry);
                 } else {
-                    list(&mut parsed.users, user.as_ref()).push(entry);
+                    push(&mut parsed.users, user.as_ref(), entry);
                 }
             }
             "user" => {
@@ -67,17 +67,13 @@ pub(crate) fn parse(text: &str) -> Result<Parsed, ImportError> {
     Ok(parsed)
 }
 
-fn list<'p>(
-    users: &'p mut Vec<(Option<String>, Vec<Entry>)>,
-    user: Option<&String>,
-) -> &'p mut Vec<Entry> {
-    let place = users.iter().position(|(found, _)| found.as_ref() == user);
-    let place = place.unwrap_or_else(|| {
-        users.push((user.cloned(), Vec::new()));
-        users.len() - 1
-    });
-    #[expect(clippy::indexing_slicing, reason = "found or pushed just now")]
-    &mut users[place].1
+type Users = Vec<(Option<String>, Vec<Entry>)>;
+
+fn push(users: &mut Users, user: Option<&String>, entry: Entry) {
+    match users.iter_mut().find(|(found, _)| found.as_ref() == user) {
+        Some((_, entries)) => entries.push(entry),
+        None => users.push((user.cloned(), vec![entry])),
+    }
 }
 
 /// The first word, parted by spaces, and what is behind the one space that ends it.
