@@ -98,7 +98,10 @@ fn what_could_be_no_bound_by_accident_is_refused() {
         (json!({ "default": {}, "class": [{ "groups": ["a"] }] }), "missing field `limits`"),
         (json!({ "default": {}, "class": [{ "users": [""], "limits": {} }] }), "name is empty"),
         (
-            json!({ "default": {}, "class": [{ "users": ["a"], "limits": { "receive_maximum": 0 } }] }),
+            json!({
+                "default": {},
+                "class": [{ "users": ["a"], "limits": { "receive_maximum": 0 } }],
+            }),
             "number 1: receive_maximum = 0: at least 1",
         ),
     ] {
