@@ -32,38 +32,86 @@ impl fmt::Display for Fault {
 /// # Errors
 /// What is wrong, and where: of several faults the first that was found.
 pub fn parse(text: &str) -> Result<Document, Fault> {
-    let document = DeTable::parse(text).map_err(|error| {
-        // The parser's own display draws the line with a marker under it: too much for one line of
-        // a log.
-        let at = error.span().map_or(0, |span| span.start);
-        Wrong::at(at, error.message().replace('\n', "; ")).fault(text)
-    })?;
-    read_document(text, document.into_inner()).map_err(|wrong| wrong.fault(text))
+    let mut read = Read::default();
+    let mut line = 0;
+    for piece in pieces(text) {
+        read.piece(piece, line).map_err(|wrong| wrong.fault(piece, line))?;
+        line += piece.matches('\n').count();
+    }
+    Ok(read.document)
 }
 
-fn read_document(text: &str, document: DeTable<'_>) -> Result<Document, Wrong> {
-    let mut read = Document::default();
-    for (key, value) in &document {
-        match key.get_ref().as_ref() {
-            "rules" => read.rules = rules(text, value)?,
-            "groups" => read.groups = groups(key, value)?,
-            "names_with_wildcards" => read.deny_wildcard_names = is_deny(key, value)?,
-            _ => return Err(value::unknown_key(key, &KEYS)),
+/// The parsed tree of a large file would not fit into a plugin's memory, that of a piece does. A
+/// piece ends where `[[rules]]` begins a line: nothing but a text of several lines could hold that
+/// and mean something else.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let whole = ["\"\"\"", "'''"].iter().any(|quotes| text.contains(quotes));
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest.take()?;
+        let tail = text.get(text.floor_char_boundary(PIECE_BYTES)..).unwrap_or_default();
+        let end = tail.find("\n[[rules]]").map(|at| text.len() - tail.len() + at + 1);
+        let (piece, behind) = text.split_at(end.filter(|_| !whole).unwrap_or(text.len()));
+        rest = Some(behind).filter(|behind| !behind.is_empty());
+        Some(piece)
+    })
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Read {
+    document: Document,
+    /// Keys of which a file has one.
+    seen: Vec<String>,
+}
+
+impl Read {
+    /// Reads a piece, which follows so many lines.
+    fn piece(&mut self, text: &str, line: usize) -> Result<(), Wrong> {
+        let table = DeTable::parse(text).map_err(|error| {
+            // The parser's own display draws the line with a marker under it: too much for one line
+            // of a log.
+            let at = error.span().map_or(0, |span| span.start);
+            Wrong::at(at, error.message().replace('\n', "; "))
+        })?;
+        for (key, value) in &table.into_inner() {
+            let name = key.get_ref().as_ref();
+            match name {
+                "rules" => self.rules((text, line), value)?,
+                "groups" => self.document.groups = groups(key, value)?,
+                "names_with_wildcards" => {
+                    self.document.deny_wildcard_names = is_deny(key, value)?;
+                }
+                _ => return Err(value::unknown_key(key, &KEYS)),
+            }
+            if name != "rules" {
+                if self.seen.iter().any(|seen| seen == name) {
+                    return Err(Wrong::at(
+                        key.span().start,
+                        format!("`{name}` stands there twice"),
+                    ));
+                }
+                self.seen.push(name.to_owned());
+            }
         }
+        Ok(())
     }
-    Ok(read)
-}
 
-fn rules(text: &str, value: &Value<'_>) -> Result<Vec<crate::Rule>, Wrong> {
-    let DeValue::Array(array) = value.get_ref() else {
-        return Err(Wrong::at(value.span().start, "`rules` are tables: write [[rules]]"));
-    };
-    if array.len() > RULES_MAX {
-        let text = format!("{} rules; at most {RULES_MAX} are allowed", array.len());
-        return Err(Wrong::at(value.span().start, text));
+    fn rules(&mut self, (text, before): (&str, usize), value: &Value<'_>) -> Result<(), Wrong> {
+        let DeValue::Array(array) = value.get_ref() else {
+            return Err(Wrong::at(value.span().start, "`rules` are tables: write [[rules]]"));
+        };
+        let rules = &mut self.document.rules;
+        if array.len() + rules.len() > RULES_MAX {
+            let text = format!("more than {RULES_MAX} rules");
+            return Err(Wrong::at(value.span().start, text));
+        }
+        let mut lines = value::Lines::of(text, before);
+        for rule in array.iter() {
+            rules.push(keys::read_rule(rule, lines.number(rule.span().start))?);
+        }
+        Ok(())
     }
-    let mut lines = value::Lines::of(text);
-    array.iter().map(|rule| keys::read_rule(rule, lines.number(rule.span().start))).collect()
 }
 
 /// `[groups]`, `name = ["user", ...]`. A group without members is one that nobody is in yet.
@@ -95,6 +143,8 @@ fn is_deny(key: &Located<'_>, value: &Value<'_>) -> Result<bool, Wrong> {
 
 /// What the contract allows in one answer.
 pub const RULES_MAX: usize = 10_000;
+/// Least length of a piece. Its tree takes about ten times as much.
+const PIECE_BYTES: usize = 128 << 10;
 const KEYS: [&str; 3] = ["rules", "groups", "names_with_wildcards"];
 
 #[cfg(test)]

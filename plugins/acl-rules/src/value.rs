@@ -26,35 +26,38 @@ impl Wrong {
         Self { offset, text: text.into() }
     }
 
-    /// With the line that it is on.
-    pub(crate) fn fault(self, text: &str) -> Fault {
-        Fault { line: Lines::of(text).number(self.offset), what: self.text }
+    /// With the line that it is on, where so many lines stand before the text.
+    pub(crate) fn fault(self, text: &str, before: usize) -> Fault {
+        Fault { line: Lines::of(text, before).number(self.offset), what: self.text }
     }
 }
 
 /// Numbers of lines, asked for from the start of a text to its end.
 pub(crate) struct Lines<'a> {
     bytes: &'a [u8],
+    first: usize,
     offset: usize,
-    number: u32,
+    number: usize,
 }
 
 impl<'a> Lines<'a> {
-    pub(crate) const fn of(text: &'a str) -> Self {
-        Self { bytes: text.as_bytes(), offset: 0, number: 1 }
+    /// Of a text behind so many lines.
+    pub(crate) const fn of(text: &'a str, before: usize) -> Self {
+        let first = before + 1;
+        Self { bytes: text.as_bytes(), first, offset: 0, number: first }
     }
 
     /// The line, from 1, of a byte. Who goes on from the one before does not count that again.
     pub(crate) fn number(&mut self, offset: usize) -> u32 {
         if offset < self.offset {
-            (self.offset, self.number) = (0, 1);
+            (self.offset, self.number) = (0, self.first);
         }
         let passed = self.bytes.get(self.offset..offset).unwrap_or_default();
         let ends = passed.iter().filter(|byte| **byte == b'\n').count();
-        // A text of more lines than that is refused for its length.
-        self.number = self.number.saturating_add(u32::try_from(ends).unwrap_or(u32::MAX));
+        self.number += ends;
         self.offset = offset;
-        self.number
+        // A text of more lines than that is refused for its length.
+        u32::try_from(self.number).unwrap_or(u32::MAX)
     }
 }
 

@@ -153,7 +153,7 @@ fn users_that_could_not_log_in_are_left_out_of_both_files() {
         assert_eq!(acl_rules::parse(&imported.made.acl).unwrap().groups["r"], ["good"], "{bad}");
         assert_eq!(imported.made.passwords.lines().count(), 2, "{bad}");
     }
-    for hash in ["plain", "c2FsdA==:aGFzaA==", "c2FsdHNhbHQ=:100:aGFzaA==", "!:100:!"] {
+    for hash in ["hunter2", "c2FsdA==:aGFzaA==", "c2FsdHNhbHQ=:100:aGFzaA==", "!:100:!"] {
         let bad = user("bad");
         let start = bad.find("<password>").unwrap() + 10;
         let end = bad.find("</password>").unwrap();
