@@ -61,6 +61,7 @@ pub use capability::{
     jwt::{KeySource, KeyUrl, Verifier, VerifierSettings},
     keys::{Aead, KeyRing},
     ldap::{LdapSettings, LdapSource},
+    password_hash::check_stored_hash,
     sql::{SqlSettings, SqlSource},
 };
 pub use cases::{Answered, Case, Cases, Question, from_hex};

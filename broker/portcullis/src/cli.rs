@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     doctor,
+    import::hivemq::PasswordType,
     logging::LogFormat,
     plugin::{new::Language, remote::Broker},
     scram,
@@ -72,9 +73,66 @@ pub(crate) enum Command {
               value_parser = clap::value_parser!(u32).range(4_096..=1_000_000))]
         iterations: u32,
     },
+    /// Look at the rules of the plugin acl-file
+    #[command(subcommand)]
+    Acl(AclCommand),
+    /// Bring users and permissions over from other brokers; exit code 1 if something was left behind
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Make, build, check, test and install plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+}
+
+/// What can be done with a file of rules.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AclCommand {
+    /// Say which rules never act, let everybody do everything, or are no rules; exit code 1 if there are any
+    Lint {
+        /// File of rules, as [files] acl of the manifest names it
+        file: PathBuf,
+        /// JSON instead of lines
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What can be brought over.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportCommand {
+    /// acl_file of mosquitto into rules of acl-file
+    MosquittoAcl {
+        /// acl_file of mosquitto.conf
+        file: PathBuf,
+        /// New file of rules [default: standard output]
+        #[arg(long, short)]
+        output: Option<PathBuf>,
+        /// Principal that gets the rules of clients without User Name [default: they are left out]
+        #[arg(long, value_name = "USER")]
+        anonymous_as: Option<String>,
+    },
+    /// password_file of mosquitto into one of the plugin password-file
+    MosquittoPasswd {
+        /// password_file of mosquitto.conf
+        file: PathBuf,
+        /// New password file [default: standard output]
+        #[arg(long, short)]
+        output: Option<PathBuf>,
+    },
+    /// credentials.xml of HiveMQ's File RBAC extension into rules and a password file
+    HivemqRbac {
+        /// credentials.xml
+        file: PathBuf,
+        /// New file of rules
+        #[arg(long)]
+        acl: PathBuf,
+        /// New password file
+        #[arg(long)]
+        passwords: PathBuf,
+        /// password-type of extension-config.xml
+        #[arg(long, value_enum, default_value_t = PasswordType::Hashed)]
+        password_type: PasswordType,
+    },
 }
 
 /// What can be done with plugins.

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod acl;
 mod atomic_file;
 mod bans;
 mod check;
@@ -16,6 +17,7 @@ mod doctor;
 mod failure;
 mod from_here;
 mod hardening;
+mod import;
 mod logging;
 mod memory;
 mod passwd;
@@ -36,7 +38,7 @@ use clap::Parser;
 use tokio::runtime::Runtime;
 
 use self::{
-    cli::{Command, CommandLine, PluginCommand},
+    cli::{AclCommand, Command, CommandLine, PluginCommand},
     failure::Failure,
 };
 
@@ -75,6 +77,8 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Passwd { file, user, scram, iterations, .. } => {
             passwd::run(&file, &user, scram.map(|method| (method, iterations)))
         }
+        Command::Acl(AclCommand::Lint { file, json }) => acl::lint(&file, json),
+        Command::Import(command) => import::run(&command),
         Command::Plugin(PluginCommand::New { lang, name, dir }) => {
             plugin::new::run(lang, &name, dir.as_deref())
         }

@@ -1,16 +1,12 @@
 //! Topic permissions from a TOML file of rules.
 //!
-//! - *Owns* the file format (`file`), the shape of a topic in it (`topic`), and which rules are
-//!   about a client (`list`).
+//! - *Owns* the way from the rules of the file (`acl-rules`) to an answer (`list`).
 //! - *Knows nothing of* topics that are published: it hands rules to the host, which compiles and
 //!   applies them.
 //! - *Invariant*: a file that cannot be understood to the last key is refused; a file without rules
 //!   denies everything (CVE-2018-12550), whatever other links say.
 
-mod file;
 mod list;
-mod topic;
-mod value;
 
 use std::str;
 
@@ -28,8 +24,9 @@ impl Plugin for AclFile {
         let content = host::files::read_whole(FILE, FILE_BYTES_MAX)?;
         let text = str::from_utf8(&content)
             .map_err(|error| Error::misconfigured(format!("acl: is not UTF-8: {error}")))?;
-        let rules = file::parse(text).map_err(|why| Error::misconfigured(format!("acl: {why}")))?;
-        Ok(Self(List::new(rules)))
+        let document =
+            acl_rules::parse(text).map_err(|why| Error::misconfigured(format!("acl: {why}")))?;
+        Ok(Self(List::new(document)))
     }
 
     fn self_test(&self) -> Result<(), Error> {

@@ -18,6 +18,8 @@ pub enum Source {
     Crate {
         /// Folder with `Cargo.toml` and `src`.
         folder: &'static str,
+        /// Folders of other crates of this repository that it uses, beside the SDK.
+        uses: &'static [&'static str],
     },
     /// A core module in the text format, which speaks the canonical ABI by hand.
     Text {
@@ -41,13 +43,27 @@ pub enum Contract {
 
 /// Every prebuilt component.
 pub const GUESTS: &[Guest] = &[
-    plugin("acl-file", "plugins/acl-file", "plugins/prebuilt/acl-file.wasm"),
+    Guest {
+        name: "acl-file",
+        source: Source::Crate { folder: "plugins/acl-file", uses: &["plugins/acl-rules"] },
+        output: "plugins/prebuilt/acl-file.wasm",
+    },
     plugin("allow-loopback", "plugins/allow-loopback", "plugins/prebuilt/allow-loopback.wasm"),
     plugin("deny-all", "plugins/deny-all", "plugins/prebuilt/deny-all.wasm"),
-    plugin("http", "plugins/http", "plugins/prebuilt/http.wasm"),
-    plugin("jwt", "plugins/jwt", "plugins/prebuilt/jwt.wasm"),
+    Guest {
+        name: "http",
+        source: Source::Crate { folder: "plugins/http", uses: &["plugins/rules"] },
+        output: "plugins/prebuilt/http.wasm",
+    },
+    Guest {
+        name: "jwt",
+        source: Source::Crate { folder: "plugins/jwt", uses: &["plugins/rules"] },
+        output: "plugins/prebuilt/jwt.wasm",
+    },
     plugin("ldap", "plugins/ldap", "plugins/prebuilt/ldap.wasm"),
     plugin("password-file", "plugins/password-file", "plugins/prebuilt/password-file.wasm"),
+    plugin("quarantine", "plugins/quarantine", "plugins/prebuilt/quarantine.wasm"),
+    plugin("rate-policy", "plugins/rate-policy", "plugins/prebuilt/rate-policy.wasm"),
     plugin("scram", "plugins/scram", "plugins/prebuilt/scram.wasm"),
     plugin("sql", "plugins/sql", "plugins/prebuilt/sql.wasm"),
     plugin("x509", "plugins/x509", "plugins/prebuilt/x509.wasm"),
@@ -95,5 +111,5 @@ pub const GUESTS: &[Guest] = &[
 ];
 
 const fn plugin(name: &'static str, folder: &'static str, output: &'static str) -> Guest {
-    Guest { name, source: Source::Crate { folder }, output }
+    Guest { name, source: Source::Crate { folder, uses: &[] }, output }
 }

@@ -35,25 +35,20 @@ pub fn hash(root: &Path, guest: &Guest) -> io::Result<String> {
 pub fn files(root: &Path, guest: &Guest) -> io::Result<BTreeMap<String, PathBuf>> {
     let mut files = BTreeMap::new();
     let shared = ["plugins/Cargo.lock", "plugins/componentize/src", "wit"];
-    // What some share counts for all of them.
-    let of_crates = [
-        "plugins/Cargo.toml",
-        "plugins/build",
-        "plugins/rules/Cargo.toml",
-        "plugins/rules/src",
-        "plugin-sdk/Cargo.toml",
-        "plugin-sdk/src",
-    ];
+    let of_crates =
+        ["plugins/Cargo.toml", "plugins/build", "plugin-sdk/Cargo.toml", "plugin-sdk/src"];
     for name in shared {
         collect(root, name, &mut files)?;
     }
     match &guest.source {
-        Source::Crate { folder } => {
+        Source::Crate { folder, uses } => {
             for name in of_crates {
                 collect(root, name, &mut files)?;
             }
-            collect(root, &format!("{folder}/Cargo.toml"), &mut files)?;
-            collect(root, &format!("{folder}/src"), &mut files)?;
+            for folder in uses.iter().chain([folder]) {
+                collect(root, &format!("{folder}/Cargo.toml"), &mut files)?;
+                collect(root, &format!("{folder}/src"), &mut files)?;
+            }
         }
         Source::Text { file, .. } => collect(root, file, &mut files)?,
     }

@@ -40,6 +40,7 @@ fn every_component_has_its_own_name_and_output() {
 fn the_files_of_a_plugin_are_its_own_the_sdk_and_the_contract() {
     let guest = &GUESTS[0];
     let files = files(&root(), guest).unwrap();
+    assert!(files.contains_key("plugins/acl-rules/src/scope.rs"), "a crate that it uses");
     for name in ["plugins/acl-file/src/lib.rs", "plugin-sdk/src/export.rs", "wit/types.wit"] {
         assert!(files.contains_key(name), "{name}");
     }

@@ -98,7 +98,7 @@ async fn a_configuration_is_judged() {
         ("listeners-public", "mqtt (tcp) listens at 0.0.0.0"),
         ("proxy-trust", "0.0.0.0/0"),
         ("open-files", "wants 10000000"),
-        ("acl-rules", "rule 1: everybody"),
+        ("acl-rules", "whoever is let in may"),
         ("allow-loopback", "gets in"),
     ] {
         let (verdict, seen) = check(&bad, id);

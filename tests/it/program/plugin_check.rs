@@ -48,6 +48,7 @@ async fn every_good_component_is_described() {
         (&of_the_box, "acl-file", &["authorizer"][..], &["config", "files", "log"][..]),
         (&of_the_box, "allow-loopback", &["authenticator"], &["config", "log"]),
         (&of_the_box, "deny-all", &["authenticator"], &["log"]),
+        (&of_the_box, "rate-policy", &["authenticator"], &["config", "log"]),
         (&of_the_box, "password-file", &["authenticator"], &["config", "crypto", "files", "log"]),
         (&guests(), "good", &["authenticator", "authorizer"], &["config", "log"]),
     ] {

@@ -3,6 +3,7 @@
 
 mod oidc_provider;
 mod mariadb;
+mod mosquitto;
 mod openldap;
 mod postgres;
 mod web_service;
@@ -21,6 +22,7 @@ use serde_json::Value;
 
 pub(super) use self::{
     mariadb::MariaDb,
+    mosquitto::Files as MosquittoFiles,
     oidc_provider::OidcProvider,
     openldap::OpenLdap,
     postgres::Postgres,

@@ -28,7 +28,7 @@ pub(crate) async fn authenticate(
             continue;
         }
         let word = match place {
-            Place::Asked(hook) => hook.authenticate(connection, credentials).await,
+            Place::Asked(hook) => hook.authenticate(&walk.seen(connection), credentials).await,
             Place::Failed(failure) => Err(failure),
             Place::Elsewhere => continue,
         };

@@ -147,7 +147,7 @@ impl Run<'_> {
                 Part::Failed(failure) => Err(failure),
                 Part::Plain(plain) => {
                     let Asking { connection, credentials, .. } = self.asking;
-                    plain.authenticate(connection, credentials).await
+                    plain.authenticate(&walk.seen(connection), credentials).await
                 }
                 Part::Step(enhanced) => match self.step(enhanced, holds).await {
                     Ok(Step::Challenge(challenge)) => {

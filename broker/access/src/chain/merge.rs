@@ -71,6 +71,16 @@ pub(super) fn merge(grants: Vec<(Arc<str>, Grant)>, now_unix: u64) -> Result<Ide
     })
 }
 
+/// What the grants say so far of who it is, as attributes for the next link: the principal that was
+/// named first, and every group once.
+pub(super) fn granted(grants: &[(Arc<str>, Grant)]) -> impl Iterator<Item = (String, String)> {
+    let principal = grants.iter().find_map(|(_, grant)| grant.principal.as_ref());
+    let groups: BTreeSet<&String> = grants.iter().flat_map(|(_, grant)| &grant.groups).collect();
+    let principal = principal.map(|name| (GRANTED_PRINCIPAL, name));
+    let granted = principal.into_iter().chain(groups.into_iter().map(|name| (GRANTED_GROUP, name)));
+    granted.map(|(attribute, name)| (attribute.to_owned(), name.clone()))
+}
+
 /// The principal, and the link that named it first.
 fn merge_principal(grants: &[(Arc<str>, Grant)]) -> Result<(Arc<str>, Arc<str>), Refusal> {
     let mut named = grants
@@ -103,6 +113,9 @@ fn merge_expiry(grants: &[(Arc<str>, Grant)], now_unix: u64) -> Result<Option<u6
     }
 }
 
+/// Attributes of a connection.
+const GRANTED_PRINCIPAL: &str = "granted-principal";
+const GRANTED_GROUP: &str = "granted-group";
 /// Longest principal in bytes: it must fit where MQTT carries a User Name.
 const PRINCIPAL_BYTES_MAX: usize = 65_535;
 /// Most rules in one grant.

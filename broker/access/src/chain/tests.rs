@@ -72,6 +72,38 @@ fn deny_all_as_last_and_optional_link_changes_no_accepted_chain() {
     );
 }
 
+/// A link that grants, as its group, what the attributes of the connection were.
+fn repeats(name: &str, control: Control) -> Link {
+    let hook = Authenticates(|connection: &Connection, _: &Credentials| {
+        let pairs = connection.attributes.iter().map(|(name, value)| format!("{name}={value}"));
+        Ok(Outcome::Allow(Grant {
+            groups: vec![pairs.collect::<Vec<_>>().join(" ")],
+            ..named("p")
+        }))
+    });
+    Link { control, ..link(name, Some(Arc::new(hook)), None) }
+}
+
+#[test]
+fn a_link_is_told_what_those_before_it_granted() {
+    let groups = |links: Vec<Link>| decide(links).result.unwrap().groups.clone();
+    let in_groups = |names: &[&str]| Grant {
+        groups: names.iter().map(|name| (*name).to_owned()).collect(),
+        ..Grant::default()
+    };
+    let (sufficient, required) = (Control::Sufficient, Control::Required);
+    assert_eq!(groups(vec![repeats("only", sufficient)]), [""]);
+    let denied = says("no", Control::Optional, deny(ReasonCode::NotAuthorized));
+    assert_eq!(groups(vec![denied, repeats("r", required)]), [""]);
+    let links = vec![
+        grants("first", required, in_groups(&["b", "a"])),
+        grants("second", required, Grant { groups: vec!["b".to_owned()], ..named("p") }),
+        repeats("third", required),
+    ];
+    let told = "granted-principal=p granted-group=a granted-group=b";
+    assert_eq!(groups(links), ["a", "b", told]);
+}
+
 #[test]
 fn a_plugin_that_only_authorizes_has_no_place_in_the_walk() {
     for control in [Control::Sufficient, Control::Optional] {

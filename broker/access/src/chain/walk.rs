@@ -13,12 +13,12 @@
 //! Beside that runs the first refusal: a required link that did not allow sets it without ending
 //! the walk, and nothing takes it back.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use codec::ReasonCode;
 
 use super::{Control, Link, OnError, merge};
-use crate::{Denial, Grant, Identity, Outcome, PluginFailure, Refusal, RefusalKind};
+use crate::{Connection, Denial, Grant, Identity, Outcome, PluginFailure, Refusal, RefusalKind};
 
 /// The state of one walk along a chain.
 #[derive(Debug, Default)]
@@ -52,6 +52,18 @@ impl Walk {
             Control::Required | Control::Requisite => !self.ended,
             Control::Sufficient | Control::Optional => !self.ended && !self.satisfied,
         }
+    }
+
+    /// The connection as the next link sees it: its attributes tell what the links before it granted,
+    /// so that one may say more of whom another one knows.
+    pub(super) fn seen<'a>(&self, connection: &'a Connection) -> Cow<'a, Connection> {
+        let mut granted = merge::granted(&self.grants).peekable();
+        if granted.peek().is_none() {
+            return Cow::Borrowed(connection);
+        }
+        let mut connection = connection.clone();
+        connection.attributes.extend(granted);
+        Cow::Owned(connection)
     }
 
     /// Takes the word of a link that was asked.

@@ -67,6 +67,19 @@ enum Scheme {
     },
 }
 
+/// Whether a password file may hold this hash: what [`StoredHash::parse`] says, as a sentence that fits
+/// behind "the hash ".
+///
+/// # Errors
+/// Why it would never verify.
+pub fn check_stored_hash(stored: &str) -> Result<(), String> {
+    StoredHash::parse(stored).map(drop).map_err(|error| match error {
+        HashError::Malformed(what) => format!("is malformed: {what}"),
+        HashError::Unsupported(what) => format!("is of a format that is not known: {what}"),
+        HashError::TooCostly(what) => format!("costs too much: {what}"),
+    })
+}
+
 /// Memory of one verification, in KiB: a guest names stored hashes as well as the operator does.
 /// How much is filled at once is the business of `password_threads`.
 pub(crate) const KIB_MAX: u32 = 64 << 10;
