@@ -16,6 +16,7 @@ mod doctor;
 mod failure;
 mod from_here;
 mod hardening;
+mod keys;
 mod logging;
 mod memory;
 mod passwd;
@@ -35,7 +36,7 @@ use clap::Parser;
 use tokio::runtime::Runtime;
 
 use self::{
-    cli::{Command, CommandLine, PluginCommand},
+    cli::{Command, CommandLine, KeysCommand, PluginCommand},
     failure::Failure,
 };
 
@@ -59,6 +60,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Quickstart { .. } => "warn",
         Command::Check { .. } | Command::Doctor(_) => "error",
         Command::Plugin(PluginCommand::Test { .. } | PluginCommand::Replay { .. }) => "warn",
+        Command::Keys(_) => "warn",
         _ => "info",
     };
     logging::start(line.log_format, line.log_level.as_deref().unwrap_or(default))?;
@@ -71,6 +73,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Check { config } => within_runtime(check::run(&config)),
         Command::Doctor(arguments) => within_runtime(doctor::run(arguments)),
         Command::Passwd { file, user, delete } => passwd::run(&file, &user, delete),
+        Command::Keys(command) => keys(command),
         Command::Plugin(PluginCommand::New { lang, name, dir }) => {
             plugin::new::run(lang, &name, dir.as_deref())
         }
@@ -91,6 +94,28 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         }
         Command::Plugin(PluginCommand::Test { file, cases, fuzz, seed }) => {
             within_runtime(plugin::test::run(&file, cases.as_deref(), fuzz.map(|n| (n, seed))))
+        }
+    }
+}
+
+fn keys(command: KeysCommand) -> Result<(), Failure> {
+    use keys::command;
+    match command {
+        KeysCommand::List { broker } => within_runtime(command::list(&broker.into())),
+        KeysCommand::Add { ring, id, value_file, broker } => {
+            within_runtime(command::add(&broker.into(), &ring, id, value_file.as_deref()))
+        }
+        KeysCommand::Rotate { ring, id, broker } => {
+            within_runtime(command::rotate(&broker.into(), &ring, id))
+        }
+        KeysCommand::Retire { ring, id, broker } => {
+            within_runtime(command::retire(&broker.into(), &ring, id))
+        }
+        KeysCommand::Derive { config, ring, device, id } => {
+            command::derive(&config, &ring, &device, id)
+        }
+        KeysCommand::Pseudonym { config, secret, topic, prefix } => {
+            command::pseudonym(&config, &secret, &topic, &prefix)
         }
     }
 }
