@@ -45,6 +45,7 @@ pub const GUESTS: &[Guest] = &[
     plugin("allow-loopback", "plugins/allow-loopback", "plugins/prebuilt/allow-loopback.wasm"),
     plugin("deny-all", "plugins/deny-all", "plugins/prebuilt/deny-all.wasm"),
     plugin("password-file", "plugins/password-file", "plugins/prebuilt/password-file.wasm"),
+    plugin("payload-crypto", "plugins/payload-crypto", "plugins/prebuilt/payload-crypto.wasm"),
     plugin("good", "tests/guests/good", "tests/guests/prebuilt/good.wasm"),
     plugin("hostile", "tests/guests/hostile", "tests/guests/prebuilt/hostile.wasm"),
     plugin("meddler", "tests/guests/meddler", "tests/guests/prebuilt/meddler.wasm"),
