@@ -29,6 +29,7 @@ mod message_hooks;
 mod mosquitto;
 mod passwd;
 mod past_flaws;
+mod payload_crypto;
 mod plugin_check;
 mod plugin_push;
 mod plugin_test;
