@@ -7,7 +7,7 @@ use crate::{
     bound::Kind,
     pseudonym::Meaning,
     replay::{self, Verdict},
-    rules::{self, Clock, Fresh, InboundWork},
+    rules::{self, Clock, Fresh, InboundWork, Seal},
     vault,
 };
 
@@ -113,7 +113,7 @@ fn open(
         return Ok(Ok(opened.payload));
     };
     // Only now that it is authentic: nobody else fills the memory, or moves what it takes for new.
-    match replay::judge(fresh, &seen_of(&rule.seal.ring, kind, name), stamp, clock)? {
+    match replay::judge(fresh, &seen_of(&rule.seal, kind, name), stamp, clock)? {
         Verdict::New => Ok(Ok(opened.payload)),
         Verdict::Replayed => Ok(Err(refused(rule, "replayed", "seen before"))),
         Verdict::Stale => Ok(Err(refused(rule, "stale", "too far from the broker's clock"))),
@@ -121,13 +121,11 @@ fn open(
 }
 
 /// Whose stamps they are: a hash, because a name may be longer than a key of the state.
-fn seen_of(ring: &str, kind: Kind, name: &str) -> String {
-    let hash = host::crypto::sha256(format!("{ring}\0{name}").as_bytes());
+fn seen_of(seal: &Seal, kind: Kind, name: &str) -> String {
+    let hash = host::crypto::sha256(format!("{}\0{name}", seal.ring).as_bytes());
     let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    match kind {
-        Kind::Will => format!("will/{hash}"),
-        Kind::Publish | Kind::Broker => format!("seen/{hash}"),
-    }
+    let (kind, stamp) = (kind == Kind::Will, seal.stamp);
+    format!("{}/{stamp:?}/{hash}", if kind { "will" } else { "seen" })
 }
 
 fn refused(rule: &rules::Inbound, metric: &str, reason: &str) -> Inbound {

@@ -61,6 +61,8 @@ pub(crate) struct Fresh {
     pub(crate) window_seconds: Option<u32>,
     /// How many stamps are remembered.
     pub(crate) remember: usize,
+    /// How long; none = for ever.
+    pub(crate) memory_seconds: Option<u32>,
 }
 
 /// Whether the broker's clock has a say.
@@ -117,10 +119,39 @@ impl Rules {
         }
     }
 
+    /// What is remembered of a name is the same for all rules of a ring: as long as the most patient one needs it.
+    pub(crate) fn share_memories(&mut self) {
+        let windows: Vec<_> = self
+            .inbound
+            .iter()
+            .filter_map(|rule| Some((rule.seal.ring.clone(), rule.fresh()?.window_seconds?)))
+            .collect();
+        for rule in &mut self.inbound {
+            let of_ring = windows.iter().filter(|(ring, _)| *ring == rule.seal.ring);
+            let longest = of_ring.map(|(_, window)| *window).max();
+            if let InboundWork::Open(Some(fresh)) | InboundWork::Verify(Some(fresh)) =
+                &mut rule.what
+            {
+                let window = longest.filter(|_| fresh.window_seconds.is_some());
+                // From one end of the window to the other, and a little for clocks that are moved.
+                fresh.memory_seconds = window.map(|it| it.saturating_mul(2).saturating_add(60));
+            }
+        }
+    }
+
     /// Every ring that a rule names.
     pub(crate) fn seals(&self) -> impl Iterator<Item = &Seal> {
         let inbound = self.inbound.iter().map(|rule| &rule.seal);
         inbound.chain(self.outbound.iter().map(|rule| &rule.seal))
+    }
+}
+
+impl Inbound {
+    fn fresh(&self) -> Option<&Fresh> {
+        match &self.what {
+            InboundWork::Open(fresh) | InboundWork::Verify(fresh) => fresh.as_ref(),
+            InboundWork::Seal => None,
+        }
     }
 }
 

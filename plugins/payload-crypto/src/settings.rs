@@ -95,6 +95,7 @@ impl Settings {
                 .map_err(|what| format!("[[config.rules]] {number}: {what}"))?;
         }
         one_kind_of_name_a_ring(&rules)?;
+        rules.share_memories();
         let pseudonyms = self.pseudonyms.map(RawPseudonyms::checked).transpose();
         let pseudonyms = pseudonyms.map_err(|what| format!("[config.pseudonyms]: {what}"))?;
         Ok((rules, pseudonyms))
@@ -202,7 +203,7 @@ impl RawRule {
             return Err(format!("remember = {remember}, allowed: {least} to {most}"));
         }
         let window_seconds = (self.stamp == Stamp::Timestamp).then_some(window);
-        Ok(Some(Fresh { window_seconds, remember }))
+        Ok(Some(Fresh { window_seconds, remember, memory_seconds: None }))
     }
 
     fn inbound(self, what: InboundWork) -> Result<Inbound, String> {

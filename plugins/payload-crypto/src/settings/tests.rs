@@ -31,7 +31,7 @@ fn every_key_arrives() {
     let seal =
         |client, client_key, stamp| Seal { ring: "devices".to_owned(), client, client_key, stamp };
     let filter = || Filter::new("plant/+/raw".to_owned()).unwrap();
-    let fresh = Fresh { window_seconds: Some(5), remember: 7 };
+    let fresh = Fresh { window_seconds: Some(5), remember: 7, memory_seconds: Some(70) };
     let expected = Inbound {
         filter: filter(),
         listeners: Some(vec!["plain".to_owned()]),
@@ -62,7 +62,7 @@ fn what_is_not_said() {
     let rules = one(json!({ "client": "client-id", "stamp": "counter" })).unwrap();
     assert!(rules.inbound[0].seal.client_key, "a key for each, where there is a name");
     assert_eq!(rules.inbound[0].reject, 0x99);
-    let fresh = Fresh { window_seconds: None, remember: 32 };
+    let fresh = Fresh { window_seconds: None, remember: 32, memory_seconds: None };
     assert_eq!(rules.inbound[0].what, InboundWork::Open(Some(fresh)));
     let rules = one(json!({ "action": "seal-outbound" })).unwrap();
     assert!(!rules.outbound[0].seal.client_key && rules.outbound[0].clear_for.is_none());
@@ -132,6 +132,26 @@ fn the_names_of_a_ring_are_of_one_kind() {
     };
     assert!(mixed("devices").unwrap_err().contains("a ring each"));
     mixed("others").unwrap();
+}
+
+/// A rule with a short window must not make those with a long one forget.
+#[test]
+fn the_rules_of_a_ring_remember_for_the_longest_window() {
+    let of = |key: &str, stamp: &str, window: Value| {
+        rule(json!({ "key": key, "client": "client-id", "stamp": stamp, "window_seconds": window }))
+    };
+    let rules = [
+        of("a", "timestamp", json!(10)),
+        of("a", "timestamp", json!(1_000)),
+        of("a", "counter", Value::Null),
+        of("b", "timestamp", json!(5)),
+    ];
+    let (rules, _) = read(json!({ "rules": rules })).unwrap();
+    let memories = rules.inbound.iter().map(|rule| match &rule.what {
+        InboundWork::Open(Some(fresh)) => fresh.memory_seconds,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(memories.collect::<Vec<_>>(), [Some(2_060), Some(2_060), None, Some(70)]);
 }
 
 #[test]
