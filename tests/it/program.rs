@@ -33,6 +33,7 @@ mod mosquitto;
 mod pages;
 mod passwd;
 mod past_flaws;
+mod payload_crypto;
 mod plugin_check;
 mod plugin_push;
 mod plugin_test;

@@ -8,7 +8,7 @@ use access::{Gate, PluginManager};
 use server::BrokerHandle;
 use telemetry::Metrics;
 
-use crate::Roles;
+use crate::{KeyManager, Roles};
 
 /// Settings of the admin API.
 #[derive(Clone, Debug)]
@@ -59,6 +59,8 @@ pub struct AdminState {
     pub broker: Arc<dyn BrokerHandle>,
     /// The plugins.
     pub plugins: Arc<dyn PluginManager>,
+    /// The key rings.
+    pub keys: Arc<dyn KeyManager>,
     /// The chains in force.
     pub gate: Arc<Gate>,
     /// The counters.

@@ -1,7 +1,7 @@
 //! Owns the admin API over HTTP: health, metrics, clients, plugins, permissions.
 //!
 //! Knows nothing of MQTT connections or Wasm: it asks a [`server::BrokerHandle`] and an
-//! [`access::PluginManager`].
+//! [`access::PluginManager`]; who has the keys of plugins answers as [`KeyManager`].
 //!
 //! Start reading at `routes.rs`: the one table from which both the router and the OpenAPI document
 //! are made.
@@ -23,6 +23,7 @@ mod decisions;
 mod error;
 mod guard;
 mod health;
+mod keys;
 mod listener;
 mod login;
 mod metrics;
@@ -40,6 +41,7 @@ mod visitors;
 pub use administrators::Roles;
 pub use config::{AdminState, Config, ReadyCheck};
 pub use error::Error;
+pub use keys::{KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};
 pub use listener::{AdminServer, start};
 
 #[cfg(test)]

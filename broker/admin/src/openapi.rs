@@ -201,6 +201,8 @@ fn parameters(route: &Route) -> Vec<Value> {
             "required": true,
             "description": match name {
                 "client_id" => "Client Identifier, percent-encoded (`/` as `%2F`)",
+                "ring" => "Name of the key ring: NAME of [keys.NAME]",
+                "key" => "Number of the key",
                 "id" => "Name of the decision: 16 hexadecimal digits",
                 _ => "Name of the plugin: letters, digits, `-` and `_`, at most 64",
             },

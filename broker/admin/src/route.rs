@@ -80,6 +80,8 @@ pub(crate) enum Permission {
     DecisionsRecording,
     BansRead,
     BansWrite,
+    KeysRead,
+    KeysWrite,
 }
 
 impl Route {
@@ -216,7 +218,8 @@ impl Access {
                 | Permission::PluginsWrite
                 | Permission::PluginsGrant
                 | Permission::PermissionsInvalidate
-                | Permission::BansWrite,
+                | Permission::BansWrite
+                | Permission::KeysWrite,
             ) => true,
             Some(
                 Permission::MetricsRead
@@ -226,7 +229,8 @@ impl Access {
                 | Permission::PermissionsRead
                 | Permission::DecisionsRead
                 | Permission::DecisionsRecording
-                | Permission::BansRead,
+                | Permission::BansRead
+                | Permission::KeysRead,
             )
             | None => false,
         }
@@ -235,7 +239,7 @@ impl Access {
 
 impl Permission {
     /// All there are.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::MetricsRead,
         Self::StatusRead,
         Self::ClientsRead,
@@ -249,6 +253,8 @@ impl Permission {
         Self::DecisionsRecording,
         Self::BansRead,
         Self::BansWrite,
+        Self::KeysRead,
+        Self::KeysWrite,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -266,6 +272,8 @@ impl Permission {
             Self::DecisionsRecording => "decisions:recording",
             Self::BansRead => "bans:read",
             Self::BansWrite => "bans:write",
+            Self::KeysRead => "keys:read",
+            Self::KeysWrite => "keys:write",
         }
     }
 }

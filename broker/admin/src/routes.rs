@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::{
     bans,
     call::{Answer, Call, Shared},
-    clients, decisions, guard, health, login, metrics,
+    clients, decisions, guard, health, keys, login, metrics,
     openapi::{self, Content, Parameters},
     permissions, plugins,
     problem::Problem,
@@ -131,6 +131,44 @@ pub(crate) static ROUTES: &[Route] = &[
         "Lifts a ban",
         |call| Box::pin(bans::lift(call)),
     )
+    .may_answer(&[404]),
+    Route::get("/api/v1/keys", Access::Needs(Permission::KeysRead), "All key rings", |call| {
+        Box::pin(keys::list(call))
+    })
+    .answers(Content::json::<keys::KeyRings>()),
+    Route::get(
+        "/api/v1/keys/{ring}",
+        Access::Needs(Permission::KeysRead),
+        "One key ring, without what is in its keys",
+        |call| Box::pin(keys::show(call)),
+    )
+    .answers(Content::json::<keys::Ring>())
+    .may_answer(&[404]),
+    Route::post(
+        "/api/v1/keys/{ring}",
+        Access::Needs(Permission::KeysWrite),
+        "Adds a key, given or made by the broker; it only opens until the ring is rotated to it",
+        |call| Box::pin(keys::add(call)),
+    )
+    .accepts(Content::json::<keys::KeyRequest>())
+    .answers(Content::json::<keys::Ring>())
+    .may_answer(&[404, 413, 415]),
+    Route::post(
+        "/api/v1/keys/{ring}/rotate",
+        Access::Needs(Permission::KeysWrite),
+        "Makes a new key, or one that only opened, the one that seals; the others go on opening",
+        |call| Box::pin(keys::rotate(call)),
+    )
+    .query(Parameters::of::<keys::RotateQuery>())
+    .answers(Content::json::<keys::Ring>())
+    .may_answer(&[404]),
+    Route::delete(
+        "/api/v1/keys/{ring}/{key}",
+        Access::Needs(Permission::KeysWrite),
+        "Retires a key: it opens no more, and is deleted",
+        |call| Box::pin(keys::retire(call)),
+    )
+    .answers(Content::json::<keys::Ring>())
     .may_answer(&[404]),
     Route::get("/api/v1/plugins", Access::Needs(Permission::PluginsRead), "All plugins", |call| {
         Box::pin(plugins::list(call))
@@ -337,7 +375,8 @@ async fn run(
 /// the log worse still.
 async fn change(route: &'static Route, call: Call) -> Answer {
     let shared = Arc::clone(&call.shared);
-    let target = call.path.first().map(|(_, value)| value.clone());
+    let target: Vec<_> = call.path.iter().map(|(_, value)| value.as_str()).collect();
+    let target = (!target.is_empty()).then(|| target.join("/"));
     let user = call.who().ok().and_then(|who| who.user.clone());
     let remote = call.parts.extensions.get::<guard::Peer>().map(|guard::Peer(address)| *address);
     let audited = tokio::spawn(async move {

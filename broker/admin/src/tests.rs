@@ -6,6 +6,7 @@ mod clients;
 mod documents;
 mod fakes;
 mod health;
+mod keys;
 mod log;
 mod logins;
 mod permissions;

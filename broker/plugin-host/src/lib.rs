@@ -59,7 +59,7 @@ mod tests;
 
 pub use capability::{
     jwt::{KeySource, KeyUrl, Verifier, VerifierSettings},
-    keys::{Aead, KeyRing},
+    keys::{Aead, KeyRing, hmac_sha256},
     ldap::{LdapSettings, LdapSource},
     password_hash::check_stored_hash,
     sql::{SqlSettings, SqlSource},

@@ -104,6 +104,18 @@ taped! {
             associated_data: Vec<u8>
         ) -> R<Vec<u8>, keys::Error>]
         [fn open(key: String, sealed: Vec<u8>, associated_data: Vec<u8>) -> R<Vec<u8>, keys::Error>]
+        [fn seal_for(
+            key: String,
+            context: String,
+            plaintext: Vec<u8>,
+            associated_data: Vec<u8>
+        ) -> R<Vec<u8>, keys::Error>]
+        [fn open_for(
+            key: String,
+            context: String,
+            sealed: Vec<u8>,
+            associated_data: Vec<u8>
+        ) -> R<Vec<u8>, keys::Error>]
     }
     jwt {
         [async fn verify(verifier: String, token: String) -> R<String, jwt::Error>]

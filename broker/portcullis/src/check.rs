@@ -12,6 +12,7 @@ use plugin_host::Manifest;
 use crate::{
     config::Config,
     failure::Failure,
+    keys,
     trust::{self, User, WRITERS},
 };
 
@@ -22,6 +23,7 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let mut names = BTreeSet::new();
     // A fault of one key hides nothing of the folders and plugins that others name.
     if let Some(config) = &config {
+        problems.extend(keys::look(&config.data_dir, &config.sources));
         names = plugin_names(config, &mut problems);
         for name in &names {
             check_plugin(config, name, &mut problems).await;

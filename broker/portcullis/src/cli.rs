@@ -82,6 +82,9 @@ pub(crate) enum Command {
     /// Make, build, check, test and install plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Show, add, rotate and retire the keys that plugins seal with; make those of devices
+    #[command(subcommand)]
+    Keys(KeysCommand),
 }
 
 /// What can be done with a file of rules.
@@ -215,6 +218,78 @@ pub(crate) enum PluginCommand {
         /// What the random questions follow from [default: a new one, printed]
         #[arg(long, requires = "fuzz")]
         seed: Option<u64>,
+    },
+}
+
+/// What can be done with key rings, `[keys.NAME]` of the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Show the rings of a running broker and the numbers of their keys
+    List {
+        /// Which broker.
+        #[command(flatten)]
+        broker: BrokerArguments,
+    },
+    /// Add a key to a managed ring; it only opens until the ring is rotated to it
+    Add {
+        /// Name of the ring
+        ring: String,
+        /// Number of the key [default: the next]
+        #[arg(long)]
+        id: Option<u32>,
+        /// File with 32 bytes in base64 [default: the broker makes a random key]
+        #[arg(long, value_name = "FILE")]
+        value_file: Option<PathBuf>,
+        /// Which broker.
+        #[command(flatten)]
+        broker: BrokerArguments,
+    },
+    /// Seal with a new key, or with one that was added, from now on; the others go on opening
+    Rotate {
+        /// Name of the ring
+        ring: String,
+        /// Number of a key that was added [default: a new one]
+        #[arg(long)]
+        id: Option<u32>,
+        /// Which broker.
+        #[command(flatten)]
+        broker: BrokerArguments,
+    },
+    /// Delete a key: what was sealed with it is not opened any more
+    Retire {
+        /// Name of the ring
+        ring: String,
+        /// Number of the key
+        id: u32,
+        /// Which broker.
+        #[command(flatten)]
+        broker: BrokerArguments,
+    },
+    /// Print the key of a device, NUMBER and 32 bytes in base64: a secret, for the device alone
+    Derive {
+        /// Configuration of the broker
+        #[arg(long, short)]
+        config: PathBuf,
+        /// Name of the ring
+        ring: String,
+        /// Name of the device, as the plugin has it: its client identifier or its principal
+        device: String,
+        /// Number of the ring's key [default: the one that seals]
+        #[arg(long)]
+        id: Option<u32>,
+    },
+    /// Print the topic that stands for another one, for a device that shall not tell it
+    Pseudonym {
+        /// Configuration of the broker
+        #[arg(long, short)]
+        config: PathBuf,
+        /// Name of the secret, [secrets.NAME]
+        secret: String,
+        /// The real topic
+        topic: String,
+        /// What pseudonyms begin with
+        #[arg(long, default_value = "p")]
+        prefix: String,
     },
 }
 

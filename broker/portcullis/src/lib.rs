@@ -18,6 +18,7 @@ mod failure;
 mod from_here;
 mod hardening;
 mod import;
+mod keys;
 mod logging;
 mod memory;
 mod passwd;
@@ -38,7 +39,7 @@ use clap::Parser;
 use tokio::runtime::Runtime;
 
 use self::{
-    cli::{AclCommand, Command, CommandLine, PluginCommand},
+    cli::{AclCommand, Command, CommandLine, KeysCommand, PluginCommand},
     failure::Failure,
 };
 
@@ -62,6 +63,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Quickstart { .. } => "warn",
         Command::Check { .. } | Command::Doctor(_) => "error",
         Command::Plugin(PluginCommand::Test { .. } | PluginCommand::Replay { .. }) => "warn",
+        Command::Keys(_) => "warn",
         _ => "info",
     };
     logging::start(line.log_format, line.log_level.as_deref().unwrap_or(default))?;
@@ -79,6 +81,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         }
         Command::Acl(AclCommand::Lint { file, json }) => acl::lint(&file, json),
         Command::Import(command) => import::run(&command),
+        Command::Keys(command) => keys(command),
         Command::Plugin(PluginCommand::New { lang, name, dir }) => {
             plugin::new::run(lang, &name, dir.as_deref())
         }
@@ -99,6 +102,28 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         }
         Command::Plugin(PluginCommand::Test { file, cases, fuzz, seed }) => {
             within_runtime(plugin::test::run(&file, cases.as_deref(), fuzz.map(|n| (n, seed))))
+        }
+    }
+}
+
+fn keys(command: KeysCommand) -> Result<(), Failure> {
+    use keys::command;
+    match command {
+        KeysCommand::List { broker } => within_runtime(command::list(&broker.into())),
+        KeysCommand::Add { ring, id, value_file, broker } => {
+            within_runtime(command::add(&broker.into(), &ring, id, value_file.as_deref()))
+        }
+        KeysCommand::Rotate { ring, id, broker } => {
+            within_runtime(command::rotate(&broker.into(), &ring, id))
+        }
+        KeysCommand::Retire { ring, id, broker } => {
+            within_runtime(command::retire(&broker.into(), &ring, id))
+        }
+        KeysCommand::Derive { config, ring, device, id } => {
+            command::derive(&config, &ring, &device, id)
+        }
+        KeysCommand::Pseudonym { config, secret, topic, prefix } => {
+            command::pseudonym(&config, &secret, &topic, &prefix)
         }
     }
 }

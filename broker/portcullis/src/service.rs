@@ -14,7 +14,7 @@ use std::{
 };
 
 use access::{BrokerForPlugins, Gate, PluginManager};
-use admin::{AdminServer, AdminState};
+use admin::{AdminServer, AdminState, KeyManager};
 use plugin_host::PluginHost;
 use server::{Broker, BrokerHandle, Kept, KeptBans, ListenerInfo};
 use store::{FileStore, Options, Store};
@@ -25,6 +25,7 @@ use crate::{
     config::{self, Chain, Config, DecisionsConfig},
     confinement,
     failure::Failure,
+    keys::Rings,
     memory, trust,
 };
 
@@ -39,6 +40,7 @@ pub(crate) struct Service {
     plugins: Arc<PluginHost>,
     admin: AdminServer,
     gate: Arc<Gate>,
+    keys: Arc<Rings>,
     /// Closed last: connections that end write to it.
     store: Option<Arc<FileStore>>,
 }
@@ -46,9 +48,11 @@ pub(crate) struct Service {
 impl Service {
     /// Starts everything. When it returns, all listeners are bound and every plugin was tried.
     /// `descriptors` = how many files may be open.
-    pub(crate) async fn start(config: Config, descriptors: u64) -> Result<Self, Failure> {
+    pub(crate) async fn start(mut config: Config, descriptors: u64) -> Result<Self, Failure> {
         make_folders(&config)?;
         trust::at_start(&config)?;
+        let keys = Arc::new(Rings::new(&config.data_dir));
+        keys.attach(&mut config.sources).map_err(Failure::Refused)?;
         let (store, kept) = open_store(&config.store).await?;
         let metrics = Metrics::new();
         let gate = Arc::new(Gate::new(since_start));
@@ -71,6 +75,7 @@ impl Service {
         let state = AdminState {
             broker: Arc::clone(&broker) as Arc<dyn BrokerHandle>,
             plugins: Arc::clone(&plugins) as Arc<dyn PluginManager>,
+            keys: Arc::clone(&keys) as Arc<dyn KeyManager>,
             gate: Arc::clone(&gate),
             metrics,
             ready_checks: Vec::new(),
@@ -78,7 +83,7 @@ impl Service {
         let admin = admin::start(admin_config(&config), state)
             .await
             .map_err(|error| Failure::Refused(sentence(&error)))?;
-        Ok(Self { config, descriptors, broker, plugins, admin, gate, store })
+        Ok(Self { config, descriptors, broker, plugins, admin, gate, keys, store })
     }
 
     /// The listeners that are bound.
@@ -99,7 +104,7 @@ impl Service {
     /// Reads the configuration file again and applies what can change while running; a faulty file
     /// changes nothing, and the error says so on one line.
     pub(crate) async fn reload(&mut self) -> Result<(), String> {
-        let new = match Config::load(&self.config.file) {
+        let mut new = match Config::load(&self.config.file) {
             Ok(new) => new,
             Err(problems) => {
                 for problem in problems.to_string().lines() {
@@ -116,6 +121,10 @@ impl Service {
                 return Err(format!("the new configuration has {count} {word}: the old one stays"));
             }
         };
+        if let Err(problem) = self.keys.attach(&mut new.sources) {
+            tracing::error!(problem, "the configuration is faulty: the old one stays");
+            return Err("a key ring cannot be used: the old configuration stays".to_owned());
+        }
         let waiting = self.config.needs_restart(&new);
         if !waiting.is_empty() {
             let keys = waiting.join(", ");

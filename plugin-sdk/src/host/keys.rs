@@ -28,3 +28,30 @@ pub fn seal(key: &str, plaintext: &[u8], associated_data: &[u8]) -> Result<Vec<u
 pub fn open(key: &str, sealed: &[u8], associated_data: &[u8]) -> Result<Vec<u8>, Error> {
     keys::open(key, sealed, associated_data)
 }
+
+/// As [`seal`], with a key of its own for each `context`, such as the name of a device: 1 to 1,024
+/// bytes.
+///
+/// # Errors
+/// There is no such key, or something is too long.
+pub fn seal_for(
+    key: &str,
+    context: &str,
+    plaintext: &[u8],
+    associated_data: &[u8],
+) -> Result<Vec<u8>, Error> {
+    keys::seal_for(key, context, plaintext, associated_data)
+}
+
+/// Decrypts what [`seal_for`] made for the same `context`, also with an older key.
+///
+/// # Errors
+/// There is no such key, or what was given is not authentic.
+pub fn open_for(
+    key: &str,
+    context: &str,
+    sealed: &[u8],
+    associated_data: &[u8],
+) -> Result<Vec<u8>, Error> {
+    keys::open_for(key, context, sealed, associated_data)
+}

@@ -62,6 +62,7 @@ pub const GUESTS: &[Guest] = &[
     },
     plugin("ldap", "plugins/ldap", "plugins/prebuilt/ldap.wasm"),
     plugin("password-file", "plugins/password-file", "plugins/prebuilt/password-file.wasm"),
+    plugin("payload-crypto", "plugins/payload-crypto", "plugins/prebuilt/payload-crypto.wasm"),
     plugin("quarantine", "plugins/quarantine", "plugins/prebuilt/quarantine.wasm"),
     plugin("rate-policy", "plugins/rate-policy", "plugins/prebuilt/rate-policy.wasm"),
     plugin("scram", "plugins/scram", "plugins/prebuilt/scram.wasm"),

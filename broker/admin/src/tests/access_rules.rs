@@ -13,7 +13,8 @@ use crate::{
 };
 
 fn path_of(route: &Route) -> String {
-    route.path.replace("{client_id}", "a").replace("{name}", "acl-file")
+    let path = route.path.replace("{client_id}", "a").replace("{name}", "acl-file");
+    path.replace("{ring}", "devices").replace("{key}", "1")
 }
 
 #[tokio::test]
@@ -55,6 +56,7 @@ async fn every_route_but_the_health_checks_needs_the_token() {
     assert_eq!(open, ["/livez", "/readyz", "/api/v1/login"]);
     assert!(fakes.asked().is_empty(), "a stranger reached a handler: {:?}", fakes.asked());
     assert!(fakes.broker.disconnected.lock().unwrap().is_empty());
+    assert!(fakes.keys.asked.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

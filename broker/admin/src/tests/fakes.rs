@@ -24,11 +24,12 @@ use server::{
 use telemetry::Metrics;
 use tokio::sync::Semaphore;
 
-use crate::AdminState;
+use crate::{AdminState, KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};
 
 pub(super) struct Fakes {
     pub(super) broker: Arc<FakeBroker>,
     pub(super) plugins: Arc<FakePlugins>,
+    pub(super) keys: Arc<FakeKeys>,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -59,6 +60,7 @@ impl Fakes {
         Self {
             broker: Arc::new(FakeBroker { clients: clients.into(), ..FakeBroker::default() }),
             plugins: Arc::default(),
+            keys: Arc::default(),
             metrics: Metrics::new(),
         }
     }
@@ -78,6 +80,7 @@ impl Fakes {
         AdminState {
             broker: self.broker.clone(),
             plugins: self.plugins.clone(),
+            keys: self.keys.clone(),
             gate: Arc::new(gate),
             metrics: self.metrics.clone(),
             ready_checks: vec![Box::new(Vec::new)],
@@ -385,5 +388,51 @@ impl PluginManager for FakePlugins {
 
     fn warnings(&self) -> Vec<String> {
         vec!["only deny-all is in the chain".to_owned()]
+    }
+}
+
+/// One ring, `devices`; each number fails in its own way.
+#[derive(Default)]
+pub(super) struct FakeKeys {
+    pub(super) asked: Mutex<Vec<String>>,
+}
+
+impl FakeKeys {
+    fn change(&self, what: String, ring: &str, id: Option<u32>) -> Result<RingInfo, KeyError> {
+        self.asked.lock().unwrap().push(what);
+        match id {
+            Some(1) => Err(KeyError::Refused("number 1 is taken".to_owned())),
+            Some(404) => Err(KeyError::UnknownKey(404)),
+            Some(500) => Err(KeyError::NotKept("the disk is full".to_owned())),
+            _ => self.ring(ring).ok_or_else(|| KeyError::UnknownRing(ring.to_owned())),
+        }
+    }
+}
+
+impl KeyManager for FakeKeys {
+    fn rings(&self) -> Vec<RingInfo> {
+        self.ring("devices").into_iter().collect()
+    }
+
+    fn ring(&self, name: &str) -> Option<RingInfo> {
+        let state = KeyState::Seals;
+        let key = KeyInfo { id: 1, state, created_unix: Some(7), retired_unix: None };
+        let (algorithm, managed) = ("aes-256-gcm", true);
+        let ring = RingInfo { name: name.to_owned(), algorithm, managed, keys: vec![key] };
+        (name == "devices").then_some(ring)
+    }
+
+    fn add(&self, ring: &str, new: &NewKey) -> Result<RingInfo, KeyError> {
+        let bytes = new.value.as_ref().map(|value| format!("{} bytes", value.len()));
+        let value = bytes.unwrap_or_else(|| "random".to_owned());
+        self.change(format!("add {ring} {:?} {value}", new.id), ring, new.id)
+    }
+
+    fn rotate(&self, ring: &str, id: Option<u32>) -> Result<RingInfo, KeyError> {
+        self.change(format!("rotate {ring} {id:?}"), ring, id)
+    }
+
+    fn retire(&self, ring: &str, id: u32) -> Result<RingInfo, KeyError> {
+        self.change(format!("retire {ring} {id}"), ring, Some(id))
     }
 }

@@ -198,6 +198,20 @@ async fn what_is_sealed_opens_only_as_it_was_sealed() {
 }
 
 #[tokio::test]
+async fn what_is_sealed_for_one_opens_for_no_other() {
+    let lent = Lent::new().await;
+    let sealed = lent.call("keys.seal-for", "box\na\nplain\ndata").await;
+    assert_eq!(&sealed[..10], "0100000002", "version and the newest key");
+    lent.check("keys.open-for", &format!("box\na\n{sealed}\ndata"), "ok: \"plain\"").await;
+    lent.check("keys.open-for", &format!("box\nb\n{sealed}\ndata"), "NotAuthentic").await;
+    lent.check("keys.open-for", &format!("box\na\n{sealed}\nother"), "NotAuthentic").await;
+    lent.check("keys.open", &format!("box\n{sealed}\ndata"), "NotAuthentic").await;
+    lent.check("keys.open-for", &format!("box\n\n{sealed}\ndata"), "Unsuitable(").await;
+    lent.check("keys.seal-for", &format!("box\n{}\nx\n", "a".repeat(1_025)), "1025 bytes").await;
+    lent.check("keys.seal-for", "none\na\nplain\ndata", "Unknown(\"none\")").await;
+}
+
+#[tokio::test]
 async fn tokens_are_judged_by_the_host() {
     let lent = Lent::new().await;
     let token = crate::capability::jwt::tests::token();

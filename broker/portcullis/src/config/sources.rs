@@ -84,12 +84,21 @@ fn read_secret(table: &mut Table<'_>) -> Option<Secret> {
 }
 
 /// The words of `[keys.NAME] algorithm`.
-const ALGORITHMS: [(&str, Aead); 2] =
-    [("aes-256-gcm", Aead::Aes256Gcm), ("chacha20-poly1305", Aead::ChaCha20Poly1305)];
+const ALGORITHMS: [(&str, Aead); 2] = [
+    (Aead::Aes256Gcm.name(), Aead::Aes256Gcm),
+    (Aead::ChaCha20Poly1305.name(), Aead::ChaCha20Poly1305),
+];
 
 fn read_keys(table: &mut Table<'_>) -> Option<KeyRing> {
     let algorithm = table.choice("algorithm", &ALGORITHMS, Aead::default());
+    let managed = table.boolean("managed", false);
     let tables = table.tables("key");
+    if managed {
+        if !tables.is_empty() {
+            table.refuse_missing("key", "the keys of a managed ring are in DATA_DIR/keys");
+        }
+        return Some(KeyRing::managed(algorithm));
+    }
     let wanted = tables.len();
     let mut keys = Vec::new();
     for key in tables {

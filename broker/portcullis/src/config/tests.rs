@@ -832,6 +832,20 @@ fn secrets_are_read_and_never_shown() {
     );
 }
 
+/// The keys of a managed ring are elsewhere.
+#[test]
+fn managed_rings_have_no_keys_here() {
+    let text = format!("{SMALL}[keys.a]\nmanaged = true\n");
+    let config = parse(&text).unwrap();
+    let ring = &config.sources.keys["a"];
+    assert!(ring.is_managed() && ring.ids().is_empty());
+    let key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+    refused(
+        &format!("{text}[[keys.a.key]]\nid = 1\nvalue = \"{key}\"\n"),
+        &["p.toml:7: keys.a.key: missing: the keys of a managed ring are in DATA_DIR/keys"],
+    );
+}
+
 #[test]
 fn a_secret_with_a_user_is_for_basic_authentication() {
     let with =

@@ -1,4 +1,5 @@
-//! `portcullis plugin list` and `plugin push`: plugins of a running broker, over its admin API.
+//! `portcullis plugin list` and `plugin push`: plugins of a running broker, over its admin API. How commands ask that API is
+//! here too.
 
 use std::{
     fs,
@@ -41,11 +42,15 @@ pub(crate) struct Broker {
     pub(crate) token_file: PathBuf,
 }
 
-/// What is pushed.
-pub(crate) struct Component {
-    wasm: Vec<u8>,
-    /// `NAME.sig` that lies beside it.
-    signature: Option<Vec<u8>>,
+/// What goes with a request.
+pub(crate) enum Content {
+    /// What is pushed.
+    Component {
+        wasm: Vec<u8>,
+        /// `NAME.sig` that lies beside it.
+        signature: Option<Vec<u8>>,
+    },
+    Json(String),
 }
 
 /// Prints a line for each plugin.
@@ -83,7 +88,7 @@ pub(crate) async fn push(
     let signature = file.with_extension("sig");
     let signature = signature.exists().then(|| read(&signature)).transpose()?;
     let path = format!("/api/v1/plugins/{name}");
-    let plugin = broker.ask("PUT", &path, Some(Component { wasm, signature })).await?;
+    let plugin = broker.ask("PUT", &path, Some(Content::Component { wasm, signature })).await?;
     println!("{}", line(&plugin));
     Ok(())
 }
@@ -108,7 +113,7 @@ fn line(plugin: &Value) -> String {
     line
 }
 
-fn strange(what: &str) -> Failure {
+pub(crate) fn strange(what: &str) -> Failure {
     Failure::Refused(format!("the answer has no {what}: is this the admin API of portcullis?"))
 }
 
@@ -118,9 +123,9 @@ impl Broker {
         &self,
         method: &str,
         path: &str,
-        component: Option<Component>,
+        content: Option<Content>,
     ) -> Result<Value, Failure> {
-        let (status, body) = self.answer(method, path, component).await?;
+        let (status, body) = self.answer(method, path, content).await?;
         let json: Option<Value> = serde_json::from_slice(&body).ok();
         match json {
             Some(json) if status.is_success() => Ok(json),
@@ -144,7 +149,7 @@ impl Broker {
         &self,
         method: &str,
         path: &str,
-        component: Option<Component>,
+        content: Option<Content>,
     ) -> Result<(StatusCode, Bytes), Failure> {
         let authority = self.authority()?;
         let token = self.token()?;
@@ -157,14 +162,20 @@ impl Broker {
         value.set_sensitive(true);
         let mut request = Request::builder().method(method).uri(path).header(HOST, &*authority);
         request = request.header(AUTHORIZATION, value);
-        let mut body = Bytes::new();
-        if let Some(Component { wasm, signature }) = component {
-            request = request.header(CONTENT_TYPE, "application/wasm");
-            if let Some(signature) = signature {
-                request = request.header(SIGNATURE, BASE64_STANDARD.encode(signature));
+        let body = match content {
+            None => Bytes::new(),
+            Some(Content::Json(text)) => {
+                request = request.header(CONTENT_TYPE, "application/json");
+                Bytes::from(text)
             }
-            body = Bytes::from(wasm);
-        }
+            Some(Content::Component { wasm, signature }) => {
+                request = request.header(CONTENT_TYPE, "application/wasm");
+                if let Some(signature) = signature {
+                    request = request.header(SIGNATURE, BASE64_STANDARD.encode(signature));
+                }
+                Bytes::from(wasm)
+            }
+        };
         let body = Full::new(body);
         let request = request.body(body).map_err(|error| at(&error))?;
         let answer = tokio::time::timeout(ANSWER_WITHIN, exchange(stream, request)).await;

@@ -25,6 +25,10 @@ pub(crate) fn call(function: &str, arguments: &[&str]) -> String {
         "keys.hmac" => hex(keys::hmac(keys::Hash::Sha256, argument(0), bytes(1))),
         "keys.seal" => hex(keys::seal(argument(0), bytes(1), bytes(2))),
         "keys.open" => text(keys::open(argument(0), &unhex(argument(1)), bytes(2))),
+        "keys.seal-for" => hex(keys::seal_for(argument(0), argument(1), bytes(2), bytes(3))),
+        "keys.open-for" => {
+            text(keys::open_for(argument(0), argument(1), &unhex(argument(2)), bytes(3)))
+        }
         "jwt.verify" => told(jwt::verify(argument(0), argument(1))),
         "metrics.add" => ok(metrics::add(argument(0), 1)),
         "metrics.set" => ok(metrics::set(argument(0), 1.5)),

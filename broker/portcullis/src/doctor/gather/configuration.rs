@@ -15,7 +15,7 @@ use store::Durability;
 use toml::{Table, Value};
 
 use super::super::facts::{Certificate, Configured, Disk, Listener, Parts, Plugin, TextFile};
-use crate::{check, config::Config, from_here::from_here};
+use crate::{check, config::Config, from_here::from_here, keys};
 
 /// What a configuration says of how to reach the running broker.
 #[derive(Debug, Default)]
@@ -31,7 +31,10 @@ const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58F6];
 
 pub(super) async fn look(file: &Path, known: &mut Known) -> Configured {
     let (config, problems) = Config::load_readable(file);
-    let faults = problems.to_string().lines().map(str::to_owned).collect();
+    let mut faults: Vec<_> = problems.to_string().lines().map(str::to_owned).collect();
+    if let Some(config) = &config {
+        faults.extend(keys::look(&config.data_dir, &config.sources));
+    }
     let raw = fs::read_to_string(file).ok().and_then(|text| text.parse::<Table>().ok());
     let parts = match (&config, raw) {
         (Some(config), Some(raw)) => {
