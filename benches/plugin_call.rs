@@ -51,7 +51,8 @@ fn open(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
     config.sources = Sources { keys, ..Sources::default() };
     let gate = Arc::new(Gate::new(|| Duration::ZERO));
     let host = runtime.block_on(PluginHost::start(config, Arc::clone(&gate)))?;
-    let admitted = gate.admit(&connection(), &credentials(), ClientIdFrom::Connect, 0);
+    let (connection, credentials) = (connection(), credentials());
+    let admitted = gate.admit(&connection, &credentials, ClientIdFrom::Connect, 0);
     let client = runtime.block_on(admitted).0.map_err(|refusal| format!("{refusal:?}"))?;
     let transform = || {
         let (hooks, publisher) = (client.hooks(), Publisher::Client(client.subject()));

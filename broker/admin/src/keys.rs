@@ -136,7 +136,7 @@ pub(crate) struct Key {
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeyRequest {
     /// Its number, larger than all before; without it the next one.
-    #[schema(minimum = 1, maximum = 4_294_967_294)]
+    #[schema(minimum = 1)]
     id: Option<u32>,
     /// 32 bytes in base64, never told again; without it the broker makes a random key.
     #[schema(value_type = Option<String>)]

@@ -25,7 +25,7 @@ const MONITOR: &str = "user monitor\ntopic #\ntopic $x/#\n";
 /// and within a level; a topic with spaces; topics with `$`.
 const FILES: [&str; 3] = [
     "# A bit of everything.\nuser alice\ntopic a/#\ntopic deny a/b\ntopic read b/+\n\
-     pattern write %u/%c/#\npattern read x%c\nuser bob\ntopic write a/+\ntopic a b/c d\n\
+     pattern write %u/%c/#\npattern read x%c\nuser bob\ntopic write a/+\ntopic readwrite a b/c d\n\
      user alice\ntopic deny a/secret/#\npattern deny d1/secret/#\n",
     "user alice\ntopic read d1/secret/x\ntopic deny +/b\npattern deny +/secret/#\n\
      pattern readwrite #\nuser d1\ntopic deny #\nuser bob\ntopic $x/+\n",
@@ -70,8 +70,9 @@ async fn import(arguments: &[&str]) -> Ended {
 
 /// What a client may write and read of each topic, by trying.
 async fn powers(address: SocketAddr, user: (&str, &str), client_id: &str) -> Vec<(bool, bool)> {
-    let monitor = USERS[3];
-    let mut monitor = enter(address, login("monitor", monitor)).await;
+    // Two connections of it: one would hear itself.
+    let mut voice = enter(address, login("voice", USERS[3])).await;
+    let mut monitor = enter(address, login("monitor", USERS[3])).await;
     for filter in ["#", "$x/#"] {
         monitor.subscribe(filter, QoS::AtMostOnce).await;
     }
@@ -96,7 +97,7 @@ async fn powers(address: SocketAddr, user: (&str, &str), client_id: &str) -> Vec
         let writes = seen.iter().any(|message| message.text() == (topic, "from the client"));
         assert_eq!(writes, !code.is_failure(), "{topic} {code:?}");
         client.drain().await;
-        monitor.publish(topic, "from the monitor").await;
+        voice.publish(topic, "from the monitor").await;
         let came = client.drain().await;
         let reads = came.iter().any(|message| message.text() == (topic, "from the monitor"));
         powers.push((writes, reads));
@@ -106,6 +107,7 @@ async fn powers(address: SocketAddr, user: (&str, &str), client_id: &str) -> Vec
     }
     client.leave().await;
     monitor.leave().await;
+    voice.leave().await;
     powers
 }
 

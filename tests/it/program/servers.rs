@@ -1,13 +1,13 @@
 //! Servers that we did not write, one for each test that needs one: in a folder of their own, on free
 //! ports of the loopback, stopped when the test ends.
 
-mod oidc_provider;
 mod mariadb;
 mod mosquitto;
+mod oidc_provider;
 mod openldap;
 mod postgres;
-mod web_service;
 mod relay;
+mod web_service;
 
 use std::{
     fs,

@@ -54,7 +54,7 @@ async fn code(program: &Program, credentials: (&str, &str)) -> ReasonCode {
     knock(program.mqtt(), login("pump-7", credentials)).await.0
 }
 
-fn allow(more: Value) -> Says {
+fn allow(more: &Value) -> Says {
     let mut reply = json!({"result": "allow"});
     for (key, value) in more.as_object().expect("an object") {
         reply[key] = value.clone();
@@ -67,7 +67,7 @@ async fn a_web_service_decides() {
     let (service, _folder, program) = started().await;
     let rule =
         json!({"permission": "allow", "action": "publish", "topic": "telemetry/${clientid}/#"});
-    service.says(LOGIN, allow(json!({"acl": [rule], "client_attrs": {"tenant": "north"}})));
+    service.says(LOGIN, allow(&json!({"acl": [rule], "client_attrs": {"tenant": "north"}})));
     let mut pump = enter(program.mqtt(), login("pump-7", PUMP)).await;
     let [Request { head, body }] = &service.asked()[..] else { panic!("it was asked once") };
     assert!(head.starts_with("POST /mqtt/login HTTP/1.1\r\n"), "{head}");
@@ -112,7 +112,7 @@ async fn a_web_service_decides() {
     assert_eq!(code(&program, ALICE).await, ReasonCode::Success, "password-file knows her");
     assert_eq!(code(&program, PUMP).await, ReasonCode::BadUserNameOrPassword);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
-    service.says(LOGIN, allow(json!({"expire_at": now + 3})));
+    service.says(LOGIN, allow(&json!({"expire_at": now + 3})));
     let (told, mut pump) = knock(program.mqtt(), login("pump-7", PUMP)).await;
     if told == ReasonCode::Success {
         pump.expect_disconnect(ReasonCode::NotAuthorized).await;
@@ -158,7 +158,7 @@ async fn what_is_no_word_lets_nobody_in() {
         // The next plugin would let her in: an error is not "ignore".
         assert_eq!(code(&program, ALICE).await, ReasonCode::ServerUnavailable, "{what}");
     }
-    service.says(LOGIN, allow(json!({})));
+    service.says(LOGIN, allow(&json!({})));
     assert_eq!(code(&program, ALICE).await, ReasonCode::Success);
 }
 
@@ -180,7 +180,7 @@ async fn a_service_that_is_away_lets_nobody_in() {
     let (mut service, _folder, program) = started().await;
     service.says(LOGIN, Says::json(&json!({"result": "ignore"})));
     let good = RoundTrips::start(program.mqtt(), login("alice", ALICE)).await;
-    service.says(LOGIN, allow(json!({})));
+    service.says(LOGIN, allow(&json!({})));
     assert_eq!(code(&program, PUMP).await, ReasonCode::Success);
 
     service.stop().await;
@@ -203,12 +203,12 @@ async fn a_service_that_is_away_lets_nobody_in() {
             assert!(away, "{code:?}");
         }
     }
-    service.says(LOGIN, allow(json!({})));
+    service.says(LOGIN, allow(&json!({})));
     until_let_in(&program, "back after it stood still").await;
 
-    service.says(LOGIN, allow(json!({})).late(Duration::from_millis(400)));
+    service.says(LOGIN, allow(&json!({})).late(Duration::from_millis(400)));
     until_let_in(&program, "a slow one").await;
-    service.says(LOGIN, allow(json!({})).late(Duration::from_secs(20)));
+    service.says(LOGIN, allow(&json!({})).late(Duration::from_secs(20)));
     assert_eq!(code(&program, PUMP).await, ReasonCode::ServerUnavailable);
     let trips = good.finish().await;
     let slowest = p99(&trips);

@@ -12,8 +12,8 @@ pub(super) fn acl(facts: &Facts) -> Option<Judgement> {
     if files.is_empty() {
         return None;
     }
-    let mend = "name a user, group or client_id, or a topic with ${username} or ${clientid} in it; portcullis acl \
-                lint FILE says more";
+    let mend = "name a user, group or client_id, or a topic with ${username} or ${clientid} in it; \
+                portcullis acl lint FILE says more";
     let mut seen = Vec::new();
     for file in files {
         let path = file.path.display();

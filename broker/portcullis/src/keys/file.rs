@@ -91,11 +91,6 @@ impl Content {
         keys.collect()
     }
 
-    /// Whether a key has or had this number.
-    pub(super) fn knows(&self, id: u32) -> bool {
-        self.keys.iter().any(|key| key.id == id) || self.retired.iter().any(|it| it.id == id)
-    }
-
     fn check(&self, algorithm: Aead) -> Result<(), String> {
         if self.version != VERSION {
             return Err(format!("it has version {}, allowed: {VERSION}", self.version));
@@ -206,7 +201,6 @@ mod tests {
         let back = read(&path, Aead::Aes256Gcm).unwrap().unwrap();
         assert!(back.keys[0].is(&[2; 32]) && back.keys[1].is(&[1; 32]));
         assert_eq!((back.next, back.retired[0].id), (4, 3));
-        assert!(back.knows(1) && back.knows(3) && !back.knows(4));
         let other = read(&path, Aead::ChaCha20Poly1305).err().unwrap();
         assert!(other.contains("the configuration says algorithm"), "{other}");
     }

@@ -158,9 +158,9 @@ fn certificate(key: &Located<'_>, value: &Value<'_>) -> Result<CertificateScope,
             "email_name" => scope.email_names = value::names(field, value)?,
             "subject" => scope.subjects = value::names(field, value)?,
             "issuer" => scope.issuers = value::names(field, value)?,
-            "serial" => scope.serials = value::each(field, value, |text| hexadecimal(text, None))?,
+            "serial" => scope.serials = value::each(field, value, |text| hexadecimal(&text, None))?,
             "sha256" => {
-                scope.sha256 = value::each(field, value, |text| hexadecimal(text, Some(64)))?;
+                scope.sha256 = value::each(field, value, |text| hexadecimal(&text, Some(64)))?;
             }
             _ => return Err(value::unknown_key(field, &CERTIFICATE_KEYS)),
         }
@@ -169,7 +169,7 @@ fn certificate(key: &Located<'_>, value: &Value<'_>) -> Result<CertificateScope,
 }
 
 /// As the contract writes it: lower case, without the colons that other tools put in.
-fn hexadecimal(text: String, digits: Option<usize>) -> Result<String, String> {
+fn hexadecimal(text: &str, digits: Option<usize>) -> Result<String, String> {
     let text = text.replace(':', "").to_ascii_lowercase();
     let length = digits.is_none_or(|digits| text.len() == digits);
     if text.is_empty() || !length || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {

@@ -46,6 +46,9 @@ async fn only_reads(asked: &Asked) {
         asked.check("sql.execute", &format!("users\n{other}"), "it begins ").await;
     }
     asked.check("sql.query", "users\nSELECT 1; DELETE FROM users", "more than one").await;
+    // What the statement does not look like.
+    let hidden = "users\nSELECT nextval(counted)";
+    asked.check("sql.query", hidden, "READ ONLY transaction (1792)").await;
     asked.check("sql.query", "users\nSELECT 1 /*! INTO @a */", "comment that is code").await;
     asked.check("sql.query", "users\nSELECT 1 INTO OUTFILE '/tmp/x'", "writes files").await;
     asked.check("sql.query", "users\nSELECT count(*) FROM users", "[[Integer(2)]]").await;

@@ -20,7 +20,7 @@ pub(super) const TIMESTAMP: u8 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) id: u32,
-    bytes: [u8; 32],
+    pub(super) bytes: [u8; 32],
 }
 
 /// What is bound to a payload.
@@ -49,7 +49,7 @@ impl Key {
         let mac =
             |key: &[u8], data: &[u8]| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data);
         let prk = mac(&[0; 32], &self.bytes);
-        let info = [b"portcullis-key-1/aes-256-gcm/", device.as_bytes(), &[1]].concat();
+        let info = [&b"portcullis-key-1/aes-256-gcm/"[..], device.as_bytes(), &[1]].concat();
         let bytes = mac(prk.as_ref(), &info).as_ref().try_into().expect("32 bytes");
         Self { id: self.id, bytes }
     }

@@ -27,6 +27,7 @@ INSERT INTO app.users VALUES
     ('alice', '$argon2id$', '1970-01-02', '1970-01-02 03:04:05.5', 1.50, true, b'1', x'00ff',
      18446744073709551615),
     ('bob', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+CREATE SEQUENCE app.counted;
 ";
 
 /// A server.

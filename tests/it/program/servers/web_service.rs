@@ -48,10 +48,8 @@ impl Says {
 
 fn reply(status: &str, content_type: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!(
-        "HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
+    let headers = format!("content-type: {content_type}\r\ncontent-length: {length}\r\n");
+    format!("HTTP/1.1 {status}\r\n{headers}\r\n{body}").into_bytes()
 }
 
 /// A request that came.

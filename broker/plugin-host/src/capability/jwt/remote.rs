@@ -265,7 +265,7 @@ enum NoSet {
     Other(String),
 }
 
-fn no_set(what: impl ToString) -> NoSet {
+fn no_set(what: impl std::fmt::Display) -> NoSet {
     NoSet::Other(what.to_string())
 }
 
