@@ -109,8 +109,8 @@ fn one_kind_of_name_a_ring(rules: &Rules) -> Result<(), String> {
         let Some(kind @ (Named::ClientId | Named::Principal)) = seal.client else { continue };
         if *kinds.entry(&seal.ring).or_insert(kind) != kind {
             return Err(format!(
-                "key = {:?}: some rules take client identifiers and some principals for the names of \
-                 one ring: give them a ring each",
+                "key = {:?}: some rules take client identifiers and some principals for the names \
+                 of one ring: give them a ring each",
                 seal.ring
             ));
         }
@@ -248,8 +248,8 @@ impl RawRule {
             (Some(RawNamed::TopicLevel), level) => {
                 let (level, topic) = (level.unwrap_or_default(), filter.as_str());
                 return Err(format!(
-                    "client = \"topic-level\" with level = {level}: allowed is one that every topic \
-                     of {topic:?} has, from 1"
+                    "client = \"topic-level\" with level = {level}: allowed is one that every \
+                     topic of {topic:?} has, from 1"
                 ));
             }
             (Some(_), Some(_)) => {

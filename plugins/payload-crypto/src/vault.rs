@@ -84,6 +84,7 @@ pub(crate) fn try_out(rules: &Rules, pseudonyms: Option<&Pseudonyms>) -> Result<
 
 fn unknown(ring: &str) -> Error {
     Error::misconfigured(format!(
-        "[[config.rules]] key = {ring:?}: add it to [grants] keys, and [keys.{ring}] to the broker's configuration"
+        "[[config.rules]] key = {ring:?}: add it to [grants] keys, and [keys.{ring}] to the \
+         broker's configuration"
     ))
 }

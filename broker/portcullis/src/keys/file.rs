@@ -137,8 +137,8 @@ pub(super) fn read(path: &Path, algorithm: Aead) -> Result<Option<Content>, Stri
     let mode = metadata.mode() & 0o7777;
     if mode & OTHERS != 0 {
         return Err(refused(format!(
-            "it has mode {mode:04o}, so others than its owner can use it: chmod 600, and rotate the \
-             ring if somebody may have read it"
+            "it has mode {mode:04o}, so others than its owner can use it: chmod 600, and rotate \
+             the ring if somebody may have read it"
         )));
     }
     if metadata.len() > FILE_BYTES_MAX {

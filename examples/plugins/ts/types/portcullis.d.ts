@@ -115,7 +115,10 @@ declare module 'portcullis:plugin/crypto@0.1.0' {
    *
    * Formats: PHC strings `$argon2id$`, `$scrypt$`, `$pbkdf2-sha256$` and `$pbkdf2-sha512$`;
    * bcrypt `$2a$`, `$2b$`, `$2y$` (a password over 72 bytes never verifies); mosquitto
-   * `$6$salt$hash` and `$7$iterations$salt$hash`.
+   * `$6$salt$hash` and `$7$iterations$salt$hash`; `$ese-sha512$iterations$salt$hash` with salt and
+   * hash as the columns of HiveMQ's Enterprise Security Extension have them; one SHA-2 of salt and
+   * password, `$salted-sha256$prefix$salt$hash` (or `sha512`, or `suffix`), in base64 without
+   * padding.
    * @throws {Error}
    */
   export function verifyPassword(stored: string, password: Uint8Array): boolean;
@@ -174,6 +177,19 @@ declare module 'portcullis:plugin/keys@0.1.0' {
    * @throws {Error}
    */
   export function open(key: string, sealed: Uint8Array, associatedData: Uint8Array): Uint8Array;
+
+  /**
+   * As `seal`, with a key of its own for each `context`, such as the name of a device: HKDF-SHA256
+   * makes it of the newest key. `context` has 1 to 1,024 bytes.
+   * @throws {Error}
+   */
+  export function sealFor(key: string, context: string, plaintext: Uint8Array, associatedData: Uint8Array): Uint8Array;
+
+  /**
+   * Decrypts what `seal-for` made for the same `context`, also with an older key.
+   * @throws {Error}
+   */
+  export function openFor(key: string, context: string, sealed: Uint8Array, associatedData: Uint8Array): Uint8Array;
 }
 
 /** JSON Web Tokens. */

@@ -27,7 +27,8 @@ pub(super) const SUBSCRIBERS: Key = Key::new(4, *b"abcdefghijklmnopqrstuvwxyz012
 
 /// The rings, and the secret of pseudonyms.
 const SOURCES: &str = "[keys.devices]\nmanaged = true\n[keys.subscribers]\n\
-                       key = [{ id = 4, value = \"YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU=\" }]\n\
+                       [[keys.subscribers.key]]\nid = 4\n\
+                       value = \"YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU=\"\n\
                        [secrets.topics]\nvalue = \"which topic is which\"\n";
 
 /// A folder with this manifest of the plugin.

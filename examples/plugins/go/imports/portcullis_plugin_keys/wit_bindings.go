@@ -217,3 +217,109 @@ func Open(key string, sealed []uint8, associatedData []uint8) witTypes.Result[[]
 	return result3
 
 }
+
+//go:wasmimport portcullis:plugin/keys@0.1.0 seal-for
+func wasm_import_seal_for(arg0 uintptr, arg1 uint32, arg2 uintptr, arg3 uint32, arg4 uintptr, arg5 uint32, arg6 uintptr, arg7 uint32, arg8 uintptr)
+
+func SealFor(key string, context string, plaintext []uint8, associatedData []uint8) witTypes.Result[[]uint8, Error] {
+	pinner := &runtime.Pinner{}
+	defer pinner.Unpin()
+
+	returnArea := uintptr(witRuntime.Allocate(pinner, (4 * 4), 4))
+	utf8 := unsafe.Pointer(unsafe.StringData(key))
+	pinner.Pin(utf8)
+	utf80 := unsafe.Pointer(unsafe.StringData(context))
+	pinner.Pin(utf80)
+	data := unsafe.Pointer(unsafe.SliceData(plaintext))
+	pinner.Pin(data)
+	data0 := unsafe.Pointer(unsafe.SliceData(associatedData))
+	pinner.Pin(data0)
+	wasm_import_seal_for(uintptr(utf8), uint32(len(key)), uintptr(utf80), uint32(len(context)), uintptr(data), uint32(len(plaintext)), uintptr(data0), uint32(len(associatedData)), returnArea)
+	var result witTypes.Result[[]uint8, Error]
+	switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))) {
+	case 0:
+		value := unsafe.Slice((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (2 * 4))))
+
+		result = witTypes.Ok[[]uint8, Error](value)
+	case 1:
+		var variant Error
+		switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4))) {
+		case 0:
+			value1 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (2 * 4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (3 * 4))))
+
+			variant = MakeErrorUnknown(value1)
+
+		case 1:
+			value2 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (2 * 4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (3 * 4))))
+
+			variant = MakeErrorUnsuitable(value2)
+
+		case 2:
+
+			variant = MakeErrorNotAuthentic()
+
+		default:
+			panic("unreachable")
+		}
+
+		result = witTypes.Err[[]uint8, Error](variant)
+	default:
+		panic("unreachable")
+	}
+	result3 := result
+	return result3
+
+}
+
+//go:wasmimport portcullis:plugin/keys@0.1.0 open-for
+func wasm_import_open_for(arg0 uintptr, arg1 uint32, arg2 uintptr, arg3 uint32, arg4 uintptr, arg5 uint32, arg6 uintptr, arg7 uint32, arg8 uintptr)
+
+func OpenFor(key string, context string, sealed []uint8, associatedData []uint8) witTypes.Result[[]uint8, Error] {
+	pinner := &runtime.Pinner{}
+	defer pinner.Unpin()
+
+	returnArea := uintptr(witRuntime.Allocate(pinner, (4 * 4), 4))
+	utf8 := unsafe.Pointer(unsafe.StringData(key))
+	pinner.Pin(utf8)
+	utf80 := unsafe.Pointer(unsafe.StringData(context))
+	pinner.Pin(utf80)
+	data := unsafe.Pointer(unsafe.SliceData(sealed))
+	pinner.Pin(data)
+	data0 := unsafe.Pointer(unsafe.SliceData(associatedData))
+	pinner.Pin(data0)
+	wasm_import_open_for(uintptr(utf8), uint32(len(key)), uintptr(utf80), uint32(len(context)), uintptr(data), uint32(len(sealed)), uintptr(data0), uint32(len(associatedData)), returnArea)
+	var result witTypes.Result[[]uint8, Error]
+	switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))) {
+	case 0:
+		value := unsafe.Slice((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (2 * 4))))
+
+		result = witTypes.Ok[[]uint8, Error](value)
+	case 1:
+		var variant Error
+		switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4))) {
+		case 0:
+			value1 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (2 * 4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (3 * 4))))
+
+			variant = MakeErrorUnknown(value1)
+
+		case 1:
+			value2 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (2 * 4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (3 * 4))))
+
+			variant = MakeErrorUnsuitable(value2)
+
+		case 2:
+
+			variant = MakeErrorNotAuthentic()
+
+		default:
+			panic("unreachable")
+		}
+
+		result = witTypes.Err[[]uint8, Error](variant)
+	default:
+		panic("unreachable")
+	}
+	result3 := result
+	return result3
+
+}
