@@ -34,15 +34,20 @@ pub(super) async fn routes(api: &Api) -> Vec<(String, String)> {
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")));
     let paths = document["paths"].as_object().expect("paths");
     let routes = paths.iter().flat_map(|(path, verbs)| {
-        let path = path.replace("{client_id}", "x").replace("{name}", "x");
-        let path = path.replace("{ring}", "x").replace("{key}", "1");
-        let path = path.replace("{id}", "0000000000000000");
-        assert!(!path.contains('{'), "a parameter that this test does not know: {path}");
+        let path = filled(path);
         let verbs = verbs.as_object().expect("verbs").keys();
         let verbs = verbs.filter(|verb| *verb != "parameters");
         verbs.map(move |verb| (verb.to_uppercase(), path.clone())).collect::<Vec<_>>()
     });
     routes.collect()
+}
+
+/// A path of the description with something for each parameter.
+pub(super) fn filled(path: &str) -> String {
+    let path = path.replace("{client_id}", "x").replace("{name}", "x").replace("{ring}", "x");
+    let path = path.replace("{key}", "1").replace("{id}", "0000000000000000");
+    assert!(!path.contains('{'), "a parameter that this test does not know: {path}");
+    path
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{
     super::{
-        admin_api::routes,
+        admin_api::{filled, routes},
         eventually::eventually,
         folder::{ALICE, Folder, guest},
         knock::{enter, login},
@@ -98,8 +98,7 @@ async fn each_role_may_what_it_names_and_nothing_else() {
 fn needed(document: &serde_json::Value) -> Vec<(String, String, String)> {
     let mut rows = Vec::new();
     for (path, verbs) in document["paths"].as_object().expect("paths") {
-        let path = path.replace("{client_id}", "x").replace("{name}", "x");
-        let path = path.replace("{id}", "0000000000000000");
+        let path = filled(path);
         for (verb, operation) in verbs.as_object().expect("verbs") {
             if let Some(permission) = operation["x-permission"].as_str() {
                 rows.push((verb.to_uppercase(), path.clone(), permission.to_owned()));

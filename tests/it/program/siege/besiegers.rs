@@ -37,7 +37,8 @@ const LISTENERS: &str = "[[listeners]]\nname = \"mqtt\"\nbind = \"127.0.0.1:0\"\
                          [[listeners]]\nname = \"lb\"\nbind = \"127.0.0.1:0\"\n\
                          [listeners.proxy_protocol]\ntrusted = [\"127.0.0.0/8\"]\n\
                          [[listeners]]\nname = \"tls\"\nbind = \"127.0.0.1:0\"\n\
-                         transport = \"tls\"\n[listeners.tls]\ncert = \"server.pem\"\nkey = \"server.key\"\n";
+                         transport = \"tls\"\n[listeners.tls]\n\
+                         cert = \"server.pem\"\nkey = \"server.key\"\n";
 
 /// How somebody comes.
 #[derive(Clone, Copy, Debug)]
