@@ -73,7 +73,7 @@ pub enum Source {
     Publish,
     /// Will Message.
     Will,
-    /// The admin API or a plugin.
+    /// The admin API.
     Api,
 }
 

@@ -595,7 +595,7 @@ typedef uint8_t exports_portcullis_plugin_inbound_transform_source_t;
 #define EXPORTS_PORTCULLIS_PLUGIN_INBOUND_TRANSFORM_SOURCE_PUBLISH 0
 // Will Message.
 #define EXPORTS_PORTCULLIS_PLUGIN_INBOUND_TRANSFORM_SOURCE_WILL 1
-// The admin API or a plugin.
+// The admin API.
 #define EXPORTS_PORTCULLIS_PLUGIN_INBOUND_TRANSFORM_SOURCE_API 2
 
 // The link's word.

@@ -1297,7 +1297,8 @@ declare module 'portcullis:plugin/broker@0.1.0' {
  * Hook: changes, refuses or swallows what clients publish, before it is stored and passed on. Called
  * for each PUBLISH, Will Message and message of the admin API whose topic the plugin claims and that
  * its publisher may publish. Several plugins work in the order of the chain, each on what the one
- * before left. The messages of one client keep their order.
+ * before left. The messages of one client keep their order. What plugins publish themselves is their
+ * own word and goes past this hook, so that no two can keep each other busy for ever.
  */
 declare module 'portcullis:plugin/inbound-transform@0.1.0' {
   import type { Client } from 'portcullis:plugin/types@0.1.0';
@@ -1321,7 +1322,7 @@ declare module 'portcullis:plugin/inbound-transform@0.1.0' {
     | 'publish'
     /** Will Message. */
     | 'will'
-    /** The admin API or a plugin. */
+    /** The admin API. */
     | 'api';
 
   /** The link's word. */

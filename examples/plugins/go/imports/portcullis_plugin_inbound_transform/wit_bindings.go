@@ -22,7 +22,7 @@ const (
 	Source_Publish uint8 = 0
 	// Will Message.
 	Source_Will uint8 = 1
-	// The admin API or a plugin.
+	// The admin API.
 	Source_Api uint8 = 2
 )
 
