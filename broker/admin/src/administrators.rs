@@ -11,7 +11,11 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-use crate::{route::Permission, token::TokenHash};
+use crate::{
+    field::{Field, Fields},
+    route::Permission,
+    token::TokenHash,
+};
 
 /// Logins that are open at once; the one that ends first gives way.
 const LOGINS_MAX: usize = 256;
@@ -22,20 +26,44 @@ pub struct Roles(BTreeMap<String, Permissions>);
 
 /// What somebody may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Permissions(BTreeSet<&'static str>);
+pub(crate) struct Permissions {
+    routes: BTreeSet<&'static str>,
+    fields: Fields,
+}
 
 impl Permissions {
     /// All there are.
     pub(crate) fn all() -> Self {
-        Self(Permission::ALL.iter().map(|permission| permission.name()).collect())
+        let routes = Permission::ALL.iter().map(|permission| permission.name()).collect();
+        Self { routes, fields: Fields::all() }
     }
 
     pub(crate) fn has(&self, permission: Permission) -> bool {
-        self.0.contains(permission.name())
+        self.routes.contains(permission.name())
+    }
+
+    /// What may be read in clear.
+    pub(crate) fn fields(&self) -> Fields {
+        self.fields
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().copied()
+        self.routes.iter().copied().chain(self.fields.names())
+    }
+
+    /// Adds what a role says: a permission, `field:NAME` or `*`.
+    fn add(&mut self, name: &str) -> Result<(), String> {
+        if name == "*" {
+            *self = Self::all();
+        } else if let Some(known) = Permission::ALL.iter().find(|known| known.name() == name) {
+            self.routes.insert(known.name());
+        } else if let Some(field) = Field::ALL.into_iter().find(|field| field.name() == name) {
+            self.fields = self.fields.with(field);
+        } else {
+            let all: Vec<_> = Self::all().names().collect();
+            return Err(format!("{name:?} is no permission, allowed: *, {}", all.join(", ")));
+        }
+        Ok(())
     }
 }
 
@@ -47,16 +75,7 @@ impl Roles {
     pub fn add(&mut self, role: &str, permissions: &[String]) -> Result<(), String> {
         let mut may = Permissions::default();
         for name in permissions {
-            if name == "*" {
-                may = Permissions::all();
-                continue;
-            }
-            let known = Permission::ALL.iter().find(|permission| permission.name() == name);
-            let Some(known) = known else {
-                let all: Vec<_> = Permission::ALL.iter().map(|known| known.name()).collect();
-                return Err(format!("{name:?} is no permission, allowed: *, {}", all.join(", ")));
-            };
-            may.0.insert(known.name());
+            may.add(name)?;
         }
         self.0.insert(role.to_owned(), may);
         Ok(())
@@ -68,7 +87,8 @@ impl Roles {
         let (mut roles, mut may) = (Vec::new(), Permissions::default());
         for (name, permissions) in known {
             roles.push(name.clone());
-            may.0.extend(&permissions.0);
+            may.routes.extend(&permissions.routes);
+            may.fields = may.fields.union(permissions.fields);
         }
         (roles, may)
     }
@@ -134,7 +154,7 @@ impl Administrators {
         (now, now_unix): (Instant, u64),
     ) -> Result<Option<Opened>, getrandom::Error> {
         let (roles, permissions) = self.roles.of(roles);
-        if permissions == Permissions::default() {
+        if permissions.routes.is_empty() {
             return Ok(None);
         }
         let granted = expires_at_unix.map(|at| Duration::from_secs(at.saturating_sub(now_unix)));

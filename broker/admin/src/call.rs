@@ -24,6 +24,7 @@ use tokio::{
 use crate::{
     AdminState,
     administrators::{Administrator, Administrators},
+    field::Fields,
     guard::Hosts,
     problem::Problem,
 };
@@ -59,6 +60,12 @@ impl Call {
     pub(crate) fn who(&self) -> Result<Arc<Administrator>, Problem> {
         let who = self.parts.extensions.get::<Arc<Administrator>>().cloned();
         who.ok_or_else(|| Problem::internal("nobody looked who asks"))
+    }
+
+    /// Which fields who asks may read in clear; none on an open route.
+    pub(crate) fn fields(&self) -> Fields {
+        let who = self.parts.extensions.get::<Arc<Administrator>>();
+        who.map(|who| who.permissions.fields()).unwrap_or_default()
     }
 
     /// A path parameter, percent-decoded.

@@ -21,6 +21,7 @@ mod clients;
 mod config;
 mod decisions;
 mod error;
+mod field;
 mod guard;
 mod health;
 mod keys;

@@ -82,6 +82,25 @@ pub(crate) enum Permission {
     BansWrite,
     KeysRead,
     KeysWrite,
+    SessionsWrite,
+    SubscriptionsRead,
+    SubscriptionsWrite,
+    RetainedRead,
+    RetainedWrite,
+    MessagesPublish,
+    EventsRead,
+    TracesRead,
+    TracesWrite,
+    AccessLogRead,
+    UsersRead,
+    UsersWrite,
+    TokensRead,
+    TokensWrite,
+    AuditRead,
+    ConfigRead,
+    ConfigWrite,
+    BackupRead,
+    BackupWrite,
 }
 
 impl Route {
@@ -219,7 +238,16 @@ impl Access {
                 | Permission::PluginsGrant
                 | Permission::PermissionsInvalidate
                 | Permission::BansWrite
-                | Permission::KeysWrite,
+                | Permission::KeysWrite
+                | Permission::SessionsWrite
+                | Permission::SubscriptionsWrite
+                | Permission::RetainedWrite
+                | Permission::MessagesPublish
+                | Permission::TracesWrite
+                | Permission::UsersWrite
+                | Permission::TokensWrite
+                | Permission::ConfigWrite
+                | Permission::BackupWrite,
             ) => true,
             Some(
                 Permission::MetricsRead
@@ -230,7 +258,17 @@ impl Access {
                 | Permission::DecisionsRead
                 | Permission::DecisionsRecording
                 | Permission::BansRead
-                | Permission::KeysRead,
+                | Permission::KeysRead
+                | Permission::SubscriptionsRead
+                | Permission::RetainedRead
+                | Permission::EventsRead
+                | Permission::TracesRead
+                | Permission::AccessLogRead
+                | Permission::UsersRead
+                | Permission::TokensRead
+                | Permission::AuditRead
+                | Permission::ConfigRead
+                | Permission::BackupRead,
             )
             | None => false,
         }
@@ -239,7 +277,7 @@ impl Access {
 
 impl Permission {
     /// All there are.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 34] = [
         Self::MetricsRead,
         Self::StatusRead,
         Self::ClientsRead,
@@ -255,6 +293,25 @@ impl Permission {
         Self::BansWrite,
         Self::KeysRead,
         Self::KeysWrite,
+        Self::SessionsWrite,
+        Self::SubscriptionsRead,
+        Self::SubscriptionsWrite,
+        Self::RetainedRead,
+        Self::RetainedWrite,
+        Self::MessagesPublish,
+        Self::EventsRead,
+        Self::TracesRead,
+        Self::TracesWrite,
+        Self::AccessLogRead,
+        Self::UsersRead,
+        Self::UsersWrite,
+        Self::TokensRead,
+        Self::TokensWrite,
+        Self::AuditRead,
+        Self::ConfigRead,
+        Self::ConfigWrite,
+        Self::BackupRead,
+        Self::BackupWrite,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -274,6 +331,25 @@ impl Permission {
             Self::BansWrite => "bans:write",
             Self::KeysRead => "keys:read",
             Self::KeysWrite => "keys:write",
+            Self::SessionsWrite => "sessions:write",
+            Self::SubscriptionsRead => "subscriptions:read",
+            Self::SubscriptionsWrite => "subscriptions:write",
+            Self::RetainedRead => "retained:read",
+            Self::RetainedWrite => "retained:write",
+            Self::MessagesPublish => "messages:publish",
+            Self::EventsRead => "events:read",
+            Self::TracesRead => "traces:read",
+            Self::TracesWrite => "traces:write",
+            Self::AccessLogRead => "access_log:read",
+            Self::UsersRead => "users:read",
+            Self::UsersWrite => "users:write",
+            Self::TokensRead => "tokens:read",
+            Self::TokensWrite => "tokens:write",
+            Self::AuditRead => "audit:read",
+            Self::ConfigRead => "config:read",
+            Self::ConfigWrite => "config:write",
+            Self::BackupRead => "backup:read",
+            Self::BackupWrite => "backup:write",
         }
     }
 }
