@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     field::{Field, Fields},
+    guard::Offered,
     route::Permission,
     token::TokenHash,
 };
@@ -94,6 +95,19 @@ impl Roles {
     }
 }
 
+/// What somebody who proved who it is may do.
+#[derive(Clone, Debug)]
+pub(crate) struct Opening {
+    /// `None` = the holder of the token of the first start.
+    pub(crate) user: Option<String>,
+    pub(crate) roles: Vec<String>,
+    pub(crate) permissions: Permissions,
+    /// When it ends at the latest, seconds since 1970.
+    pub(crate) expires_at_unix: Option<u64>,
+    /// Whether a browser will carry the token in a cookie.
+    pub(crate) cookie: bool,
+}
+
 /// Somebody who may use the API.
 #[derive(Clone, Debug)]
 pub(crate) struct Administrator {
@@ -103,6 +117,17 @@ pub(crate) struct Administrator {
     pub(crate) permissions: Permissions,
     /// When the login ends, seconds since 1970.
     pub(crate) ends_unix: Option<u64>,
+    /// What every change has to carry, on a login whose token is in a cookie.
+    pub(crate) csrf: Option<String>,
+}
+
+/// How long logins last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lasts {
+    /// At most, from its begin.
+    pub(crate) ttl: Duration,
+    /// From one request to the next.
+    pub(crate) idle: Duration,
 }
 
 /// Who may use the API now.
@@ -110,8 +135,7 @@ pub(crate) struct Administrators {
     token: TokenHash,
     holder: Arc<Administrator>,
     roles: Roles,
-    /// Longest time that a login lasts.
-    ttl: Duration,
+    lasts: Lasts,
     logins: Mutex<HashMap<TokenHash, Login>>,
 }
 
@@ -121,69 +145,96 @@ type Opened = (Zeroizing<String>, Arc<Administrator>);
 struct Login {
     who: Arc<Administrator>,
     ends: Instant,
+    used: Instant,
+}
+
+impl Login {
+    fn is_open(&self, now: Instant, idle: Duration) -> bool {
+        self.ends > now && now.saturating_duration_since(self.used) < idle
+    }
 }
 
 impl Administrators {
-    pub(crate) fn new(token: TokenHash, roles: Roles, ttl: Duration) -> Self {
+    pub(crate) fn new(token: TokenHash, roles: Roles, lasts: Lasts) -> Self {
         let holder = Administrator {
             user: None,
             roles: Vec::new(),
             permissions: Permissions::all(),
             ends_unix: None,
+            csrf: None,
         };
-        Self { token, holder: Arc::new(holder), roles, ttl, logins: Mutex::default() }
+        Self { token, holder: Arc::new(holder), roles, lasts, logins: Mutex::default() }
     }
 
-    /// Whose token this is.
-    pub(crate) fn find(&self, offered: &[u8], now: Instant) -> Option<Arc<Administrator>> {
-        if self.token.matches(offered) {
+    /// Whose token this is. Being asked for counts as use of the login.
+    pub(crate) fn find(&self, offered: Offered<'_>, now: Instant) -> Option<Arc<Administrator>> {
+        let (token, cookie) = match offered {
+            Offered::Bearer(token) => (token, false),
+            Offered::Cookie(token) => (token, true),
+        };
+        if !cookie && self.is_holder(token) {
             return Some(Arc::clone(&self.holder));
         }
-        let logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
-        // By hash: how long the search takes tells nothing of the tokens.
-        let login = logins.get(&TokenHash::of(offered)).filter(|login| login.ends > now)?;
+        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        // By hash: how long the search takes tells nothing of the tokens. What was given to a
+        // browser is good in its cookie only, where changes need more.
+        let login = logins.get_mut(&TokenHash::of(token)).filter(|login| {
+            login.is_open(now, self.lasts.idle) && login.who.csrf.is_some() == cookie
+        })?;
+        login.used = login.used.max(now);
         Some(Arc::clone(&login.who))
     }
 
-    /// Opens a login for somebody who proved who it is; `None` = none of the roles is known, or none
-    /// permits anything.
+    /// Whether this is the token of the first start.
+    pub(crate) fn is_holder(&self, token: &[u8]) -> bool {
+        self.token.matches(token)
+    }
+
+    /// Those of these roles that are known, and what they permit together.
+    pub(crate) fn permitted(&self, roles: &[String]) -> (Vec<String>, Permissions) {
+        self.roles.of(roles)
+    }
+
+    /// Opens a login for somebody who proved who it is; `None` = it would permit nothing.
     pub(crate) fn open(
         &self,
-        (user, roles): (&str, &[String]),
-        expires_at_unix: Option<u64>,
+        opening: Opening,
         (now, now_unix): (Instant, u64),
     ) -> Result<Option<Opened>, getrandom::Error> {
-        let (roles, permissions) = self.roles.of(roles);
+        let Opening { user, roles, permissions, expires_at_unix, cookie } = opening;
         if permissions.routes.is_empty() {
             return Ok(None);
         }
         let granted = expires_at_unix.map(|at| Duration::from_secs(at.saturating_sub(now_unix)));
-        let lasts = granted.unwrap_or(self.ttl).min(self.ttl);
-        let mut random = Zeroizing::new([0_u8; 32]);
-        getrandom::fill(random.as_mut_slice())?;
-        let token = Zeroizing::new(URL_SAFE_NO_PAD.encode(random.as_slice()));
-        let who = Arc::new(Administrator {
-            user: Some(user.to_owned()),
-            roles,
-            permissions,
-            ends_unix: Some(now_unix.saturating_add(lasts.as_secs())),
-        });
+        let lasts = granted.unwrap_or(self.lasts.ttl).min(self.lasts.ttl);
+        let token = random_text()?;
+        let csrf = if cookie { Some(random_text()?.as_str().to_owned()) } else { None };
+        let ends_unix = Some(now_unix.saturating_add(lasts.as_secs()));
+        let who = Arc::new(Administrator { user, roles, permissions, ends_unix, csrf });
         let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
-        logins.retain(|_, login| login.ends > now);
+        logins.retain(|_, login| login.is_open(now, self.lasts.idle));
         if logins.len() >= LOGINS_MAX {
             let first = logins.iter().min_by_key(|(_, login)| login.ends).map(|(hash, _)| *hash);
             first.and_then(|hash| logins.remove(&hash));
         }
-        let login = Login { who: Arc::clone(&who), ends: now + lasts };
+        let login = Login { who: Arc::clone(&who), ends: now + lasts, used: now };
         logins.insert(TokenHash::of(token.as_bytes()), login);
         Ok(Some((token, who)))
     }
 
     /// Ends the login of this token.
-    pub(crate) fn close(&self, offered: &[u8]) {
+    pub(crate) fn close(&self, offered: Offered<'_>) {
+        let (Offered::Bearer(token) | Offered::Cookie(token)) = offered;
         let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
-        logins.remove(&TokenHash::of(offered));
+        logins.remove(&TokenHash::of(token));
     }
+}
+
+/// 256 random bits as text.
+fn random_text() -> Result<Zeroizing<String>, getrandom::Error> {
+    let mut random = Zeroizing::new([0_u8; 32]);
+    getrandom::fill(random.as_mut_slice())?;
+    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(random.as_slice())))
 }
 
 #[cfg(test)]

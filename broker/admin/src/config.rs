@@ -30,11 +30,16 @@ pub struct Config {
     pub roles: Roles,
     /// Longest time that a login lasts.
     pub login_ttl: Duration,
+    /// Longest time between two requests of a login.
+    pub login_idle: Duration,
 }
 
 impl Config {
     /// How long a login lasts when nothing is said.
     pub const LOGIN_TTL: Duration = Duration::from_secs(8 * 3_600);
+
+    /// How long a login may rest when nothing is said.
+    pub const LOGIN_IDLE: Duration = Duration::from_secs(30 * 60);
 
     /// The defaults for these two: `/metrics` with token, loopback only.
     pub fn new(bind: SocketAddr, token_file: PathBuf) -> Self {
@@ -46,6 +51,7 @@ impl Config {
             host_names: Vec::new(),
             roles: Roles::default(),
             login_ttl: Self::LOGIN_TTL,
+            login_idle: Self::LOGIN_IDLE,
         }
     }
 }

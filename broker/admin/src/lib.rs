@@ -19,6 +19,7 @@ mod bans;
 mod call;
 mod clients;
 mod config;
+mod cookie;
 mod decisions;
 mod error;
 mod field;

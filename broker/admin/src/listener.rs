@@ -17,7 +17,7 @@ use tower::Service;
 
 use crate::{
     AdminState, Config, Error,
-    administrators::Administrators,
+    administrators::{Administrators, Lasts},
     call::Shared,
     guard::{Hosts, Peer},
     login, openapi, route, routes, token,
@@ -65,9 +65,10 @@ pub async fn start(config: Config, state: AdminState) -> Result<AdminServer, Err
     let (token, token_created) = token::load_or_create(&config.token_file)?;
     let listener = TcpListener::bind(bind).await.map_err(|source| Error::Bind { bind, source })?;
     let address = listener.local_addr().map_err(|source| Error::Bind { bind, source })?;
+    let lasts = Lasts { ttl: config.login_ttl, idle: config.login_idle };
     let shared = Shared {
         state,
-        administrators: Administrators::new(token, config.roles, config.login_ttl),
+        administrators: Administrators::new(token, config.roles, lasts),
         backoff: login::backoff(),
         metrics_open: config.metrics_open,
         hosts: Hosts::new(bind.ip(), &config.host_names),

@@ -12,6 +12,7 @@ use utoipa::{
 
 use crate::{
     call::{Answer, Call},
+    cookie,
     problem::Problem,
     route::{Access, Header, Route},
     routes::ROUTES,
@@ -98,7 +99,7 @@ pub(crate) fn document() -> Value {
     let problem = Content::json::<Problem>();
     problem.document(&mut schemas);
     let mut paths = Map::new();
-    for route in ROUTES {
+    for route in ROUTES.iter().filter(|route| !route.page) {
         let operation = operation(route, &mut schemas);
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         if let Some(path) = path.as_object_mut() {
@@ -116,7 +117,15 @@ pub(crate) fn document() -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer" } },
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer" },
+                "cookie": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": cookie::NAME,
+                    "description": COOKIE,
+                },
+            },
         },
     })
 }
@@ -127,8 +136,8 @@ fn operation(route: &Route, schemas: &mut Map<String, Value>) -> Value {
     operation.insert("summary".to_owned(), json!(route.summary));
     let security = match route.access {
         Access::Open => json!([]),
-        Access::OpenIfConfigured(_) => json!([{ "bearer": [] }, {}]),
-        Access::LoggedIn | Access::Needs(_) => json!([{ "bearer": [] }]),
+        Access::OpenIfConfigured(_) => json!([{ "bearer": [] }, { "cookie": [] }, {}]),
+        Access::LoggedIn | Access::Needs(_) => json!([{ "bearer": [] }, { "cookie": [] }]),
     };
     operation.insert("security".to_owned(), security);
     if let Some(permission) = route.access.permission() {
@@ -176,7 +185,7 @@ fn problem_response(status: u16) -> Value {
     let description = match status {
         400 => "A parameter or the body is not acceptable",
         401 => "No valid bearer token",
-        403 => "Not permitted, or the Origin header names another site",
+        403 => "Not permitted, or the request is not shown to come from a page of this host",
         404 => "There is no such thing",
         413 => "The body is larger than accepted",
         415 => "The body is not of an accepted type",
@@ -233,6 +242,9 @@ fn operation_id(route: &Route) -> String {
 fn reference(schema: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{schema}") })
 }
+
+const COOKIE: &str = "The cookie of a login with cookie = true. Whatever is not GET then needs the \
+    header X-CSRF-Token with the csrf of the login, and Origin or Sec-Fetch-Site of this host.";
 
 const DESCRIPTION: &str = "Plain HTTP on a loopback address. Every route but the two health checks \
     and the login needs a bearer token: the one that the first start wrote to \

@@ -57,6 +57,11 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "foreign_origin", "Request of another site", detail)
     }
 
+    /// A change with the cookie of a login that may not be meant by who is logged in.
+    pub(crate) fn csrf(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "csrf", "Not shown to come from our own pages", detail)
+    }
+
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Not permitted", detail)
     }

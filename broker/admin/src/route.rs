@@ -29,6 +29,9 @@ pub(crate) struct Route {
     /// Status codes of problems, beside 400, 401, 403, 421 and 503, which every route may answer.
     pub(crate) problems: &'static [u16],
     pub(crate) timeout: Duration,
+    /// Whether it is for the eyes: a stranger is sent to the page that logs in, and scripts, styles
+    /// and forms of this host work. The OpenAPI document leaves pages out.
+    pub(crate) page: bool,
     pub(crate) handler: Handler,
 }
 
@@ -122,6 +125,7 @@ impl Route {
             answer: None,
             problems: &[],
             timeout: TIMEOUT,
+            page: false,
             handler,
         }
     }
@@ -189,6 +193,11 @@ impl Route {
 
     pub(crate) const fn within(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    pub(crate) const fn page(mut self) -> Self {
+        self.page = true;
         self
     }
 

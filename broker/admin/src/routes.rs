@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{RawPathParams, Request, State, rejection::RawPathParamsRejection},
-    http::{HeaderValue, Uri, header},
+    http::{HeaderValue, StatusCode, Uri, header},
     middleware,
     response::{IntoResponse, Response},
     routing::on,
@@ -23,7 +23,7 @@ use crate::{
     openapi::{self, Content, Parameters},
     permissions, plugins,
     problem::Problem,
-    route::{Access, Permission, Route, UPLOAD_TIMEOUT},
+    route::{Access, Permission, Route, UPLOAD_TIMEOUT, Verb},
     status,
 };
 
@@ -46,7 +46,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::post(
         "/api/v1/login",
         Access::Open,
-        "Logs in through the chain [admin] chain; the token that comes back ends with the login",
+        "Logs in; the token that comes back, or the cookie, ends with the login",
         |call| Box::pin(login::log_in(call)),
     )
     .accepts(Content::json::<login::Credentials>())
@@ -325,8 +325,13 @@ pub(crate) static ROUTES: &[Route] = &[
 
 /// The router of the whole table.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    router_of(ROUTES, shared)
+}
+
+/// The router of these routes.
+pub(crate) fn router_of(routes: &'static [Route], shared: Arc<Shared>) -> Router {
     let mut router = Router::new();
-    for route in ROUTES {
+    for route in routes {
         let serve = move |State(shared): State<Arc<Shared>>,
                           path: Result<RawPathParams, RawPathParamsRejection>,
                           request: Request| run(route, shared, path, request);
@@ -346,9 +351,31 @@ async fn run(
     request: Request,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    if let Err(problem) = guard::check_access(&shared, route.access, &mut parts) {
-        return problem.into_response();
+    let mut response = match guard::check_access(&shared, route, &mut parts) {
+        Ok(()) => answer(route, shared, path, Request::from_parts(parts, body)).await,
+        Err(problem)
+            if route.page
+                && route.verb == Verb::Get
+                && problem.status == StatusCode::UNAUTHORIZED =>
+        {
+            guard::to_login(&parts.uri)
+        }
+        Err(problem) => problem.into_response(),
+    };
+    if route.page {
+        response.extensions_mut().insert(guard::IsPage);
     }
+    response
+}
+
+/// What a route says to a request that may use it.
+async fn answer(
+    route: &'static Route,
+    shared: Arc<Shared>,
+    path: Result<RawPathParams, RawPathParamsRejection>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
     let path: Vec<_> = match &path {
         Ok(path) => path.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         Err(_) => {

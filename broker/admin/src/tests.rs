@@ -3,6 +3,7 @@
 mod access_rules;
 mod bans;
 mod clients;
+mod cookies;
 mod documents;
 mod fakes;
 mod health;
@@ -27,7 +28,11 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use crate::{
-    Roles, administrators::Administrators, call::Shared, guard::Hosts, login, openapi, routes,
+    Roles,
+    administrators::{Administrators, Lasts},
+    call::Shared,
+    guard::Hosts,
+    login, openapi, routes,
     token::TokenHash,
 };
 use fakes::Fakes;
@@ -64,7 +69,8 @@ impl Reply {
 fn administrators() -> Administrators {
     let mut roles = Roles::default();
     roles.add("viewer", &["clients:read".to_owned()]).unwrap();
-    Administrators::new(TokenHash::of(TOKEN.as_bytes()), roles, Duration::from_secs(60))
+    let lasts = Lasts { ttl: Duration::from_secs(60), idle: Duration::from_secs(30) };
+    Administrators::new(TokenHash::of(TOKEN.as_bytes()), roles, lasts)
 }
 
 fn shared(fakes: &Fakes) -> Shared {

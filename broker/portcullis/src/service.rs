@@ -270,6 +270,7 @@ fn admin_config(config: &Config) -> admin::Config {
         host_names: config.admin.names.clone(),
         roles: config.admin.roles.clone(),
         login_ttl: config.admin.login_ttl,
+        login_idle: config.admin.login_idle,
     }
 }
 
