@@ -26,6 +26,7 @@ use crate::{
     administrators::{Administrator, Administrators},
     field::Fields,
     guard::Hosts,
+    overview::Samples,
     problem::Problem,
 };
 
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) uploads: Arc<Semaphore>,
     /// The OpenAPI document, which depends on nothing but the program.
     pub(crate) openapi: serde_json::Value,
+    /// The last quarter of an hour.
+    pub(crate) samples: Samples,
 }
 
 /// One request whose access rule was met.

@@ -128,7 +128,8 @@ pub(crate) async fn protect(
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     for (name, value) in SECURITY_HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
+        // Files of pages say themselves how long they are good.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     shared.state.metrics.admin_requests.of(response.status().as_str()).inc();
     response

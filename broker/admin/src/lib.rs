@@ -30,6 +30,8 @@ mod listener;
 mod login;
 mod metrics;
 mod openapi;
+mod overview;
+mod pages;
 mod permissions;
 mod plugins;
 mod problem;

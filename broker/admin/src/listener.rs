@@ -20,7 +20,9 @@ use crate::{
     administrators::{Administrators, Lasts},
     call::Shared,
     guard::{Hosts, Peer},
-    login, openapi, route, routes, token,
+    login, openapi,
+    overview::{self, Samples},
+    route, routes, token,
     visitors::{Visitor, Visitors},
 };
 
@@ -74,9 +76,12 @@ pub async fn start(config: Config, state: AdminState) -> Result<AdminServer, Err
         hosts: Hosts::new(bind.ip(), &config.host_names),
         uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
         openapi: openapi::document(),
+        samples: Samples::default(),
     };
     let (stop, stopped) = watch::channel(false);
-    let router = routes::router(Arc::new(shared));
+    let shared = Arc::new(shared);
+    tokio::spawn(overview::keep_sampling(Arc::downgrade(&shared)));
+    let router = routes::router(shared);
     let accepting = tokio::spawn(accept(listener, router, Bounds::default(), stopped));
     Ok(AdminServer { address, token_created, stop, accepting })
 }

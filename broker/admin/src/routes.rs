@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{RawPathParams, Request, State, rejection::RawPathParamsRejection},
-    http::{HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     middleware,
     response::{IntoResponse, Response},
     routing::on,
@@ -21,7 +21,7 @@ use crate::{
     call::{Answer, Call, Shared},
     clients, decisions, guard, health, keys, login, metrics,
     openapi::{self, Content, Parameters},
-    permissions, plugins,
+    overview, pages, permissions, plugins,
     problem::Problem,
     route::{Access, Permission, Route, UPLOAD_TIMEOUT, Verb},
     status,
@@ -73,6 +73,13 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(status::show(call)),
     )
     .answers(Content::json::<status::Status>()),
+    Route::get(
+        "/api/v1/overview",
+        Access::Needs(Permission::StatusRead),
+        "The last 15 minutes in samples",
+        |call| Box::pin(overview::show(call)),
+    )
+    .answers(Content::json::<overview::Overview>()),
     Route::get(
         "/api/v1/listeners",
         Access::Needs(Permission::StatusRead),
@@ -323,13 +330,16 @@ pub(crate) static ROUTES: &[Route] = &[
     .may_answer(&[404]),
 ];
 
-/// The router of the whole table.
+/// The router of the whole table, and of the pages.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
-    router_of(ROUTES, shared)
+    router_of(ROUTES.iter().chain(pages::PAGES), shared)
 }
 
 /// The router of these routes.
-pub(crate) fn router_of(routes: &'static [Route], shared: Arc<Shared>) -> Router {
+pub(crate) fn router_of(
+    routes: impl IntoIterator<Item = &'static Route>,
+    shared: Arc<Shared>,
+) -> Router {
     let mut router = Router::new();
     for route in routes {
         let serve = move |State(shared): State<Arc<Shared>>,
@@ -353,14 +363,9 @@ async fn run(
     let (mut parts, body) = request.into_parts();
     let mut response = match guard::check_access(&shared, route, &mut parts) {
         Ok(()) => answer(route, shared, path, Request::from_parts(parts, body)).await,
-        Err(problem)
-            if route.page
-                && route.verb == Verb::Get
-                && problem.status == StatusCode::UNAUTHORIZED =>
-        {
-            guard::to_login(&parts.uri)
-        }
-        Err(problem) => problem.into_response(),
+        Err(problem) if !(route.page && route.verb == Verb::Get) => problem.into_response(),
+        Err(problem) if problem.status == StatusCode::UNAUTHORIZED => guard::to_login(&parts.uri),
+        Err(problem) => pages::problem_page(&problem),
     };
     if route.page {
         response.extensions_mut().insert(guard::IsPage);
@@ -430,13 +435,23 @@ async fn change(route: &'static Route, call: Call) -> Answer {
         .unwrap_or_else(|error| Err(Problem::internal(format!("the change was lost: {error}"))))
 }
 
-async fn unknown_path(uri: Uri) -> Problem {
-    Problem::not_found(format!("there is no route {:?}", uri.path()))
+async fn unknown_path(uri: Uri, headers: HeaderMap) -> Response {
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let by_eye = accepted.is_some_and(|accepted| accepted.contains("text/html"));
+    if !by_eye || uri.path().starts_with("/api/") {
+        let what = format!("there is no route {:?}", uri.path());
+        return Problem::not_found(what).into_response();
+    }
+    let what = format!("there is no page {:?}", uri.path());
+    let mut response = pages::problem_page(&Problem::not_found(what));
+    response.extensions_mut().insert(guard::IsPage);
+    response
 }
 
 async fn method_not_allowed(uri: Uri) -> Response {
     let allowed: Vec<_> = ROUTES
         .iter()
+        .chain(pages::PAGES)
         .filter(|route| route.matches(uri.path()))
         .map(|route| route.verb.name())
         .collect();

@@ -10,6 +10,8 @@ mod health;
 mod keys;
 mod log;
 mod logins;
+mod overview;
+mod pages;
 mod permissions;
 mod plugins;
 mod problems;
@@ -32,7 +34,9 @@ use crate::{
     administrators::{Administrators, Lasts},
     call::Shared,
     guard::Hosts,
-    login, openapi, routes,
+    login, openapi,
+    overview::Samples,
+    routes,
     token::TokenHash,
 };
 use fakes::Fakes;
@@ -82,6 +86,7 @@ fn shared(fakes: &Fakes) -> Shared {
         hosts: Hosts::new([127, 0, 0, 1].into(), &["broker.example".to_owned()]),
         uploads: Arc::new(Semaphore::new(2)),
         openapi: openapi::document(),
+        samples: Samples::default(),
     }
 }
 
