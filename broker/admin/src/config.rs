@@ -18,6 +18,9 @@ pub struct Config {
     /// File of the bearer token, `DATA_DIR/admin.token`. Made with mode 0600 when it is not there;
     /// its folder must be.
     pub token_file: PathBuf,
+    /// Folder of users, roles and tokens, `DATA_DIR/admin`. Made with mode 0700 when it is not there;
+    /// its folder must be.
+    pub folder: PathBuf,
     /// Whether `/metrics` needs no token.
     pub metrics_open: bool,
     /// Whether `bind` may be an address that is not loopback. HTTP here is not encrypted: tokens
@@ -43,8 +46,10 @@ impl Config {
 
     /// The defaults for these two: `/metrics` with token, loopback only.
     pub fn new(bind: SocketAddr, token_file: PathBuf) -> Self {
+        let folder = token_file.with_file_name("admin");
         Self {
             bind,
+            folder,
             token_file,
             metrics_open: false,
             allow_remote: false,

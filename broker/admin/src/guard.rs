@@ -23,10 +23,10 @@ use telemetry::events;
 
 use crate::{
     administrators::{Administrator, Administrators},
-    call::Shared,
+    call::{Shared, unix_now},
     cookie,
     problem::Problem,
-    route::{Access, Route, Verb},
+    route::{Access, Permission, Route, Verb},
     visitors::Visitor,
 };
 
@@ -144,7 +144,7 @@ pub(crate) fn check_access(
     let open = match route.access {
         Access::Open => true,
         Access::OpenIfConfigured(_) => shared.metrics_open,
-        Access::LoggedIn | Access::Needs(_) => false,
+        Access::LoggedIn | Access::OneselfOr(_) | Access::Needs(_) => false,
     };
     if open {
         return Ok(());
@@ -156,7 +156,7 @@ pub(crate) fn check_access(
         if let Some(csrf) = who.csrf.as_deref().filter(|_| route.verb != Verb::Get) {
             cookie::check_change(csrf, &parts.headers)?;
         }
-        match route.access.permission().filter(|needed| !who.permissions.has(*needed)) {
+        match route.access.permission().filter(|needed| !may(&who, route, *needed, parts)) {
             None => Ok(who),
             Some(needed) => {
                 let needed = needed.name();
@@ -177,9 +177,20 @@ pub(crate) fn check_access(
     }
 }
 
+/// Whether somebody has a permission, or needs none because the route is about itself. Names of users
+/// need no escaping in a path; one that is escaped all the same is nobody's own.
+fn may(who: &Administrator, route: &Route, needed: Permission, parts: &Parts) -> bool {
+    let itself = || {
+        let mut segments = route.path.split('/').zip(parts.uri.path().split('/'));
+        segments.any(|(template, segment)| template == "{user}" && who.is_user(segment))
+    };
+    let oneself = matches!(route.access, Access::OneselfOr(_));
+    who.permissions.has(needed) || oneself && itself()
+}
+
 fn find(known: &Administrators, headers: &HeaderMap) -> Result<Arc<Administrator>, Problem> {
     known
-        .find(offered(headers)?, Instant::now())
+        .find(offered(headers)?, (Instant::now(), unix_now()))
         .ok_or_else(|| Problem::unauthorized("the token is not, or no more, one of this broker"))
 }
 

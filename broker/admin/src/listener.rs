@@ -19,9 +19,11 @@ use crate::{
     AdminState, Config, Error,
     administrators::{Administrators, Lasts},
     call::Shared,
+    directory::Directory,
     guard::{Hosts, Peer},
     login, openapi,
     overview::{self, Samples},
+    password::Hashing,
     route, routes, token,
     visitors::{Visitor, Visitors},
 };
@@ -67,10 +69,13 @@ pub async fn start(config: Config, state: AdminState) -> Result<AdminServer, Err
     let (token, token_created) = token::load_or_create(&config.token_file)?;
     let listener = TcpListener::bind(bind).await.map_err(|source| Error::Bind { bind, source })?;
     let address = listener.local_addr().map_err(|source| Error::Bind { bind, source })?;
+    let directory = Arc::new(Directory::open(&config.folder, config.roles)?);
     let lasts = Lasts { ttl: config.login_ttl, idle: config.login_idle };
     let shared = Shared {
         state,
-        administrators: Administrators::new(token, config.roles, lasts),
+        administrators: Administrators::new(token, Arc::clone(&directory), lasts),
+        directory,
+        hashing: Hashing::default(),
         backoff: login::backoff(),
         metrics_open: config.metrics_open,
         hosts: Hosts::new(bind.ip(), &config.host_names),

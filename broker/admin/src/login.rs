@@ -1,35 +1,33 @@
-//! `/api/v1/login`: logging in through the chain `[admin] chain` or with the token of the first start, who
-//! is logged in, and logging out.
+//! `/api/v1/login`: logging in, who is logged in, and logging out.
 //!
-//! Knows nothing of how a password is judged, and nothing of what a token permits.
+//! Knows nothing of how somebody proves who it is: `proof` does. Every refusal passes here, where it
+//! is counted and logged.
+
+mod proof;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::{Arc, PoisonError},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::Instant,
 };
 
-use access::{Login, Password, Refusal, RefusalKind};
 use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use limits::Claimant;
 use serde::{Deserialize, Serialize};
 use telemetry::events;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
+use self::proof::{Claim, Proved, Refused};
 use crate::{
-    administrators::{Administrator, Opening, Permissions},
-    call::{Answer, Call, Shared, json},
+    administrators::Administrator,
+    call::{Answer, Call, Shared, json, unix_now},
     cookie,
     guard::{self, Offered, Peer},
     problem::Problem,
 };
-
-/// Longest user name and password, in bytes.
-const TEXT_BYTES_MAX: usize = 1_024;
 
 /// Who wants to log in: user name and password, or the token of the first start for a cookie.
 #[derive(Deserialize, ToSchema)]
@@ -43,7 +41,11 @@ pub(crate) struct Credentials {
     #[serde(default)]
     #[schema(min_length = 1, max_length = 1024)]
     password: Option<String>,
-    /// In the place of both: what is in DATA_DIR/admin.token. Only with `cookie`.
+    /// One-time code, of a user who has them.
+    #[serde(default)]
+    #[schema(min_length = 6, max_length = 6)]
+    code: Option<String>,
+    /// In the place of these: what is in DATA_DIR/admin.token. Only with `cookie`.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 1024)]
     token: Option<String>,
@@ -128,69 +130,6 @@ fn give_cookie(
     Ok(())
 }
 
-/// What somebody says to be let in.
-enum Claim {
-    /// Name and password.
-    Password(Login),
-    /// The token of the first start, from here.
-    Token(Zeroizing<String>, IpAddr),
-}
-
-impl Claim {
-    fn of(credentials: Credentials, remote: IpAddr) -> Result<Self, Problem> {
-        let Credentials { username, password, token, cookie } = credentials;
-        match (username, password, token) {
-            (Some(username), Some(password), None) => {
-                let password = Password::new(password.into_bytes());
-                check("username", username.len())?;
-                check("password", password.expose().len())?;
-                Ok(Self::Password(Login { username, password, remote }))
-            }
-            (None, None, Some(token)) if cookie => {
-                let token = Zeroizing::new(token);
-                check("token", token.len())?;
-                Ok(Self::Token(token, remote))
-            }
-            (None, None, Some(_)) => {
-                Err(Problem::invalid("a token needs no login but for a cookie")
-                    .about("cookie")
-                    .allowed("true"))
-            }
-            _ => Err(Problem::invalid("the body says not who logs in")
-                .allowed("username and password, or token and cookie = true")),
-        }
-    }
-
-    fn user(&self) -> &str {
-        match self {
-            Self::Password(login) => &login.username,
-            Self::Token(..) => TOKEN_FILE,
-        }
-    }
-
-    /// Whose failures count together. The token is nobody's name.
-    fn claimant(&self) -> (IpAddr, Claimant<'_>) {
-        match self {
-            Self::Password(login) => (login.remote, Claimant::User(&login.username)),
-            Self::Token(_, remote) => (*remote, Claimant::Client(TOKEN_FILE)),
-        }
-    }
-}
-
-const TOKEN_FILE: &str = "admin.token";
-
-fn check(what: &str, bytes: usize) -> Result<(), Problem> {
-    if (1..=TEXT_BYTES_MAX).contains(&bytes) {
-        return Ok(());
-    }
-    Err(Problem::invalid(format!("the {what} has {bytes} bytes"))
-        .about(what)
-        .allowed(format!("1 to {TEXT_BYTES_MAX} bytes")))
-}
-
-/// Why a login is refused: for the log, and for who asked.
-type Refused = (String, Problem);
-
 /// The login, or why not.
 async fn judge(
     shared: &Shared,
@@ -206,11 +145,13 @@ async fn judge(
         return Err((wait.to_string(), Problem::too_many(detail)));
     }
     let proved = match claim {
-        Claim::Password(login) => by_chain(shared, login, cookie).await,
-        Claim::Token(token, _) => by_token(shared, token),
+        Claim::Password(login, code) => {
+            proof::by_password(shared, login, code.as_ref(), cookie).await
+        }
+        Claim::Token(token, _) => proof::by_token(shared, token),
     };
-    let opening = match proved {
-        Ok(opening) => opening,
+    let Proved { opening, user } = match proved {
+        Ok(proved) => proved,
         Err((decided, refused)) => {
             match decided {
                 true => drop(backoff().failed(remote, claimant, Instant::now())),
@@ -221,7 +162,15 @@ async fn judge(
     };
     backoff().succeeded(remote, claimant);
     match shared.administrators.open(opening, (Instant::now(), unix_now())) {
-        Ok(Some(opened)) => Ok(opened),
+        Ok(Some((token, who))) => {
+            // Whoever changed the user meanwhile has ended the logins that were open then.
+            if user.is_some_and(|user| !user.is_the_same(&shared.directory, &who)) {
+                shared.administrators.close(Offered::Bearer(token.as_bytes()));
+                let cause = "the user was changed meanwhile";
+                return Err((cause.to_owned(), Problem::unauthorized("the login is refused")));
+            }
+            Ok((token, who))
+        }
         Ok(None) => {
             let cause = "no role that permits anything was granted";
             Err((cause.to_owned(), Problem::forbidden(cause)))
@@ -233,48 +182,6 @@ async fn judge(
     }
 }
 
-/// Whether the refusal says anything about who asked, and why.
-type Unproved = (bool, Refused);
-
-/// Asks the chain `[admin] chain`.
-async fn by_chain(shared: &Shared, login: &Login, cookie: bool) -> Result<Opening, Unproved> {
-    if !shared.state.gate.has_admin_chain() {
-        let what = "nobody can log in: [admin] chain names no plugin";
-        return Err((false, (what.to_owned(), Problem::forbidden(what))));
-    }
-    let judged = shared.state.gate.admit_admin(login, unix_now()).await.result;
-    let identity = judged
-        .map_err(|refusal| (refusal.is_by_verdict(), (refusal.to_string(), problem(&refusal))))?;
-    let (roles, permissions) = shared.administrators.permitted(&identity.groups);
-    let user = Some((*identity.principal).to_owned());
-    let expires_at_unix = identity.expires_at_unix;
-    Ok(Opening { user, roles, permissions, expires_at_unix, cookie })
-}
-
-/// The token of the first start opens a browser's login, so that the browser never keeps the token.
-fn by_token(shared: &Shared, token: &str) -> Result<Opening, Unproved> {
-    if !shared.administrators.is_holder(token.as_bytes()) {
-        let what = "this is not the token of the first start";
-        return Err((true, (what.to_owned(), Problem::unauthorized("the login is refused"))));
-    }
-    let permissions = Permissions::all();
-    Ok(Opening { user: None, roles: Vec::new(), permissions, expires_at_unix: None, cookie: true })
-}
-
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |past| past.as_secs())
-}
-
-/// Who asked is not told which part was wrong, or what is broken.
-fn problem(refusal: &Refusal) -> Problem {
-    match refusal.kind {
-        RefusalKind::PluginFailure | RefusalKind::Busy => {
-            Problem::busy("the login could not be judged: the log says why")
-        }
-        _ => Problem::unauthorized("the login is refused"),
-    }
-}
-
 /// `GET /api/v1/login`
 pub(crate) async fn show(call: Call) -> Answer {
     call.json_answer(&WhoAmI::from(&*call.who()?))
@@ -282,7 +189,11 @@ pub(crate) async fn show(call: Call) -> Answer {
 
 /// `DELETE /api/v1/login`
 pub(crate) async fn log_out(call: Call) -> Answer {
-    if call.who()?.ends_unix.is_none() {
+    let who = call.who()?;
+    if who.token_id.is_some() {
+        return Err(Problem::forbidden("an API token ends when it is revoked"));
+    }
+    if who.ends_unix.is_none() {
         let what = "the token of the first start does not end: it is in DATA_DIR/admin.token";
         return Err(Problem::forbidden(what));
     }

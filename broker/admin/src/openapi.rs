@@ -137,7 +137,9 @@ fn operation(route: &Route, schemas: &mut Map<String, Value>) -> Value {
     let security = match route.access {
         Access::Open => json!([]),
         Access::OpenIfConfigured(_) => json!([{ "bearer": [] }, { "cookie": [] }, {}]),
-        Access::LoggedIn | Access::Needs(_) => json!([{ "bearer": [] }, { "cookie": [] }]),
+        Access::LoggedIn | Access::OneselfOr(_) | Access::Needs(_) => {
+            json!([{ "bearer": [] }, { "cookie": [] }])
+        }
     };
     operation.insert("security".to_owned(), security);
     if let Some(permission) = route.access.permission() {
@@ -187,6 +189,8 @@ fn problem_response(status: u16) -> Value {
         401 => "No valid bearer token",
         403 => "Not permitted, or the request is not shown to come from a page of this host",
         404 => "There is no such thing",
+        409 => "It does not fit what there is",
+        412 => "It is not any more what If-Match says",
         413 => "The body is larger than accepted",
         415 => "The body is not of an accepted type",
         421 => "The Host header is no name of this server",
@@ -212,7 +216,9 @@ fn parameters(route: &Route) -> Vec<Value> {
                 "client_id" => "Client Identifier, percent-encoded (`/` as `%2F`)",
                 "ring" => "Name of the key ring: NAME of [keys.NAME]",
                 "key" => "Number of the key",
-                "id" => "Name of the decision: 16 hexadecimal digits",
+                "id" => "Name of the decision, or of the token: 16 hexadecimal digits",
+                "user" => "Name of the user",
+                "role" => "Name of the role",
                 _ => "Name of the plugin: letters, digits, `-` and `_`, at most 64",
             },
             "schema": { "type": "string" },
@@ -225,7 +231,10 @@ fn parameters(route: &Route) -> Vec<Value> {
             "in": "header",
             "required": false,
             "description": description,
-            "schema": { "type": "string", "contentEncoding": "base64" },
+            "schema": match name {
+                "If-Match" => json!({ "type": "string" }),
+                _ => json!({ "type": "string", "contentEncoding": "base64" }),
+            },
         })
     });
     let in_query = in_query.into_iter().map(|parameter| json!(parameter));

@@ -96,6 +96,20 @@ impl Problem {
         )
     }
 
+    pub(crate) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", "Does not fit what there is", detail)
+    }
+
+    /// What `If-Match` speaks of is not there any more.
+    pub(crate) fn changed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "changed", "Changed meanwhile", detail)
+    }
+
+    /// Name and password are right, and a one-time code is needed as well.
+    pub(crate) fn code_needed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "code_needed", "A one-time code is needed", detail)
+    }
+
     pub(crate) fn too_large(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large", detail)
     }

@@ -62,6 +62,9 @@ pub(crate) enum Access {
     OpenIfConfigured(Permission),
     /// Everybody who has a token.
     LoggedIn,
+    /// The user of the directory that stands in the path as `{user}`, logged in, and holders of a token
+    /// with this permission.
+    OneselfOr(Permission),
     /// Holders of a token with this permission.
     Needs(Permission),
 }
@@ -235,7 +238,9 @@ impl Access {
     pub(crate) fn permission(self) -> Option<Permission> {
         match self {
             Self::Open | Self::LoggedIn => None,
-            Self::OpenIfConfigured(permission) | Self::Needs(permission) => Some(permission),
+            Self::OpenIfConfigured(permission)
+            | Self::OneselfOr(permission)
+            | Self::Needs(permission) => Some(permission),
         }
     }
 

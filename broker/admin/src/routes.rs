@@ -18,13 +18,14 @@ use tokio::time::Instant;
 
 use crate::{
     bans,
-    call::{Answer, Call, Shared},
+    call::{Answer, Call, IF_MATCH, Shared},
     clients, decisions, guard, health, keys, login, metrics,
     openapi::{self, Content, Parameters},
     overview, pages, permissions, plugins,
     problem::Problem,
+    roles,
     route::{Access, Permission, Route, UPLOAD_TIMEOUT, Verb},
-    status,
+    status, tokens, users,
 };
 
 pub(crate) static ROUTES: &[Route] = &[
@@ -59,6 +60,135 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::delete("/api/v1/login", Access::LoggedIn, "Logs out", |call| {
         Box::pin(login::log_out(call))
     }),
+    Route::get(
+        "/api/v1/users",
+        Access::Needs(Permission::UsersRead),
+        "Users that the broker keeps, page by page",
+        |call| Box::pin(users::list(call)),
+    )
+    .query(Parameters::of::<users::ListQuery>())
+    .answers(Content::json::<users::UserList>()),
+    Route::post("/api/v1/users", Access::Needs(Permission::UsersWrite), "Makes a user", |call| {
+        Box::pin(users::add(call))
+    })
+    .accepts(Content::json::<users::NewUser>())
+    .answers(Content::json::<users::UserEntry>())
+    .may_answer(&[409, 413, 415]),
+    Route::get("/api/v1/users/{user}", Access::Needs(Permission::UsersRead), "One user", |call| {
+        Box::pin(users::show(call))
+    })
+    .answers(Content::json::<users::UserEntry>())
+    .may_answer(&[404]),
+    Route::put(
+        "/api/v1/users/{user}",
+        Access::Needs(Permission::UsersWrite),
+        "Roles of a user, and whether it is kept out; ends its logins",
+        |call| Box::pin(users::update(call)),
+    )
+    .header(IF_MATCH)
+    .accepts(Content::json::<users::UserChange>())
+    .answers(Content::json::<users::UserEntry>())
+    .may_answer(&[404, 409, 412, 413, 415]),
+    Route::delete(
+        "/api/v1/users/{user}",
+        Access::Needs(Permission::UsersWrite),
+        "Removes a user, its logins and its tokens",
+        |call| Box::pin(users::remove(call)),
+    )
+    .header(IF_MATCH)
+    .may_answer(&[404, 409, 412]),
+    Route::put(
+        "/api/v1/users/{user}/password",
+        Access::OneselfOr(Permission::UsersWrite),
+        "A new password; ends the logins of the user",
+        |call| Box::pin(users::set_password(call)),
+    )
+    .accepts(Content::json::<users::NewPassword>())
+    .may_answer(&[404, 409, 413, 415, 429]),
+    Route::post(
+        "/api/v1/users/{user}/totp",
+        Access::OneselfOr(Permission::UsersWrite),
+        "A secret for one-time codes, shown once; in force with the first code",
+        |call| Box::pin(users::enrol(call)),
+    )
+    .answers(Content::json::<users::Enrolment>())
+    .may_answer(&[404, 409]),
+    Route::post(
+        "/api/v1/users/{user}/totp/confirm",
+        Access::OneselfOr(Permission::UsersWrite),
+        "The first code: from now on logins need one",
+        |call| Box::pin(users::confirm(call)),
+    )
+    .accepts(Content::json::<users::Code>())
+    .answers(Content::json::<users::UserEntry>())
+    .may_answer(&[404, 409, 413, 415]),
+    Route::delete(
+        "/api/v1/users/{user}/totp",
+        Access::Needs(Permission::UsersWrite),
+        "Takes the one-time codes of a user away; ends its logins",
+        |call| Box::pin(users::withdraw_totp(call)),
+    )
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/roles",
+        Access::Needs(Permission::UsersRead),
+        "All roles and what they permit",
+        |call| Box::pin(roles::list(call)),
+    )
+    .answers(Content::json::<roles::RoleList>()),
+    Route::post("/api/v1/roles", Access::Needs(Permission::UsersWrite), "Makes a role", |call| {
+        Box::pin(roles::add(call))
+    })
+    .accepts(Content::json::<roles::NewRole>())
+    .answers(Content::json::<roles::RoleEntry>())
+    .may_answer(&[409, 413, 415]),
+    Route::get("/api/v1/roles/{role}", Access::Needs(Permission::UsersRead), "One role", |call| {
+        Box::pin(roles::show(call))
+    })
+    .answers(Content::json::<roles::RoleEntry>())
+    .may_answer(&[404]),
+    Route::put(
+        "/api/v1/roles/{role}",
+        Access::Needs(Permission::UsersWrite),
+        "What a role permits that was made here; ends logins with it",
+        |call| Box::pin(roles::update(call)),
+    )
+    .header(IF_MATCH)
+    .accepts(Content::json::<roles::RoleChange>())
+    .answers(Content::json::<roles::RoleEntry>())
+    .may_answer(&[404, 409, 412, 413, 415]),
+    Route::delete(
+        "/api/v1/roles/{role}",
+        Access::Needs(Permission::UsersWrite),
+        "Removes a role that was made here and that no user has",
+        |call| Box::pin(roles::remove(call)),
+    )
+    .header(IF_MATCH)
+    .may_answer(&[404, 409, 412]),
+    Route::get(
+        "/api/v1/tokens",
+        Access::Needs(Permission::TokensRead),
+        "API tokens, without what they are, page by page",
+        |call| Box::pin(tokens::list(call)),
+    )
+    .query(Parameters::of::<users::ListQuery>())
+    .answers(Content::json::<tokens::TokenList>()),
+    Route::post(
+        "/api/v1/tokens",
+        Access::Needs(Permission::TokensWrite),
+        "Makes a token of whoever is logged in, and shows it this once",
+        |call| Box::pin(tokens::add(call)),
+    )
+    .accepts(Content::json::<tokens::NewToken>())
+    .answers(Content::json::<tokens::TokenMade>())
+    .may_answer(&[409, 413, 415]),
+    Route::delete(
+        "/api/v1/tokens/{id}",
+        Access::Needs(Permission::TokensWrite),
+        "Revokes a token",
+        |call| Box::pin(tokens::revoke(call)),
+    )
+    .may_answer(&[404]),
     Route::get(
         "/api/v1/openapi.json",
         Access::Needs(Permission::StatusRead),

@@ -16,6 +16,7 @@ mod permissions;
 mod plugins;
 mod problems;
 mod sockets;
+mod users;
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,9 +34,11 @@ use crate::{
     Roles,
     administrators::{Administrators, Lasts},
     call::Shared,
+    directory::Directory,
     guard::Hosts,
     login, openapi,
     overview::Samples,
+    password::Hashing,
     routes,
     token::TokenHash,
 };
@@ -70,17 +73,24 @@ impl Reply {
 }
 
 /// With the role `viewer`, which may only look at clients.
-fn administrators() -> Administrators {
+fn directory() -> Arc<Directory> {
     let mut roles = Roles::default();
     roles.add("viewer", &["clients:read".to_owned()]).unwrap();
+    Arc::new(Directory::empty(roles))
+}
+
+fn administrators(directory: &Arc<Directory>) -> Administrators {
     let lasts = Lasts { ttl: Duration::from_secs(60), idle: Duration::from_secs(30) };
-    Administrators::new(TokenHash::of(TOKEN.as_bytes()), roles, lasts)
+    Administrators::new(TokenHash::of(TOKEN.as_bytes()), Arc::clone(directory), lasts)
 }
 
 fn shared(fakes: &Fakes) -> Shared {
+    let directory = directory();
     Shared {
         state: fakes.state(),
-        administrators: administrators(),
+        administrators: administrators(&directory),
+        directory,
+        hashing: Hashing::default(),
         backoff: login::backoff(),
         metrics_open: false,
         hosts: Hosts::new([127, 0, 0, 1].into(), &["broker.example".to_owned()]),

@@ -265,6 +265,7 @@ fn admin_config(config: &Config) -> admin::Config {
     admin::Config {
         bind: config.admin.bind,
         token_file: config.data_dir.join("admin.token"),
+        folder: config.data_dir.join("admin"),
         metrics_open: config.admin.metrics_open,
         allow_remote: config.admin.allow_remote,
         host_names: config.admin.names.clone(),
