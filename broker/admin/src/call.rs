@@ -3,7 +3,10 @@
 //! Knows nothing of single routes. All reading of paths, queries and bodies goes through here, so
 //! that bounds and error answers are the same everywhere.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::SystemTime,
+};
 
 use axum::{
     body::Body,
@@ -173,6 +176,12 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Problem::internal(format!("the work was given up: {error}")))
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn announced_length(headers: &HeaderMap) -> Option<u64> {

@@ -12,6 +12,7 @@ mod logins;
 mod permissions;
 mod plugins;
 mod problems;
+mod records;
 mod sockets;
 
 use std::{sync::Arc, time::Duration};
