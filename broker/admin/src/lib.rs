@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access_log;
 mod administrators;
 mod bans;
 mod call;
@@ -26,6 +27,7 @@ mod error;
 mod field;
 mod guard;
 mod health;
+mod history;
 mod keys;
 mod listener;
 mod login;

@@ -17,9 +17,9 @@ use telemetry::events;
 use tokio::time::Instant;
 
 use crate::{
-    bans,
+    access_log, bans,
     call::{Answer, Call, IF_MATCH, Shared},
-    clients, decisions, guard, health, keys, login, metrics,
+    clients, decisions, guard, health, history, keys, login, metrics,
     openapi::{self, Content, Parameters},
     overview, pages, permissions, plugins,
     problem::Problem,
@@ -233,6 +233,13 @@ pub(crate) static ROUTES: &[Route] = &[
     )
     .answers(Content::json::<clients::Client>())
     .may_answer(&[404]),
+    Route::get(
+        "/api/v1/clients/{client_id}/history",
+        Access::Needs(Permission::ClientsRead),
+        "What happened to a client lately, connected or not, the latest first",
+        |call| Box::pin(history::show(call)),
+    )
+    .answers(Content::json::<history::ClientHistory>()),
     Route::delete(
         "/api/v1/clients/{client_id}/connection",
         Access::Needs(Permission::ClientsDisconnect),
@@ -457,6 +464,15 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(decisions::recording(call)),
     )
     .answers(Content::any_json())
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/access_log",
+        Access::Needs(Permission::AccessLogRead),
+        "Lines of the access log of one day that match, in the order of writing, page by page",
+        |call| Box::pin(access_log::search(call)),
+    )
+    .query(Parameters::of::<access_log::SearchQuery>())
+    .answers(Content::json::<access_log::AccessLines>())
     .may_answer(&[404]),
 ];
 

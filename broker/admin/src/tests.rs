@@ -15,6 +15,7 @@ mod pages;
 mod permissions;
 mod plugins;
 mod problems;
+mod records;
 mod sockets;
 mod users;
 
