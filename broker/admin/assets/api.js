@@ -8,6 +8,7 @@ export class Problem extends Error {
     super(body?.detail ?? `The broker answered with status ${status}.`);
     this.status = status;
     this.title = body?.title ?? "The request failed";
+    this.kind = body?.type;
     this.allowed = body?.allowed;
     this.parameter = body?.parameter;
   }

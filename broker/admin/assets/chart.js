@@ -5,7 +5,8 @@ import { ask } from "./api.js";
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 320;
 const HEIGHT = 96;
-const TEN_MINUTES = 180;
+// At least two minutes are drawn, at most what is kept: a quarter of an hour.
+const FEWEST = 24;
 
 const count = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const fine = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
@@ -32,7 +33,8 @@ const WORDS = {
 function ceiling(largest, unit) {
   if (unit === "level") return 10;
   if (largest <= 0) return 1;
-  const size = 10 ** Math.floor(Math.log10(largest));
+  const base = unit === "bytes" ? 2 : 10;
+  const size = base ** Math.floor(Math.log(largest) / Math.log(base));
   return [1, 2, 5, 10].map((step) => step * size).find((step) => step >= largest);
 }
 
@@ -42,7 +44,7 @@ function node(name, attributes) {
   return made;
 }
 
-function draw(figure, samples) {
+function draw(figure, samples, seconds) {
   const { unit } = figure.dataset;
   const words = WORDS[unit];
   const title = figure.querySelector("figcaption").textContent;
@@ -52,7 +54,9 @@ function draw(figure, samples) {
     values: samples.map((sample) => sample[entry.dataset.series] ?? 0),
   }));
   const top = ceiling(Math.max(...series.flatMap(({ values }) => values)), unit);
-  const x = (place) => WIDTH - ((samples.length - 1 - place) / (TEN_MINUTES - 1)) * WIDTH;
+  const drawn = Math.max(samples.length - 1, FEWEST);
+  const minutes = Math.round((drawn * seconds) / 60);
+  const x = (place) => WIDTH - ((samples.length - 1 - place) / drawn) * WIDTH;
   const y = (value) => HEIGHT - 2 - (value / top) * (HEIGHT - 6);
   const picture = node("svg", {
     viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img",
@@ -73,7 +77,7 @@ function draw(figure, samples) {
     picture.append(node("polyline", { points: points.join(" "), class: `line-${place + 1}` }));
     return `${name} now ${words(now)}, at most ${words(Math.max(...values))}`;
   });
-  picture.setAttribute("aria-label", `${title} of the last 15 minutes: ${said.join("; ")}.`);
+  picture.setAttribute("aria-label", `${title} of the last ${minutes} minutes: ${said.join("; ")}.`);
   const scale = document.createElement("span");
   scale.className = "scale";
   scale.setAttribute("aria-hidden", "true");
@@ -82,7 +86,7 @@ function draw(figure, samples) {
   times.className = "times";
   times.setAttribute("aria-hidden", "true");
   const [from, to] = [document.createElement("span"), document.createElement("span")];
-  from.textContent = "15 min ago";
+  from.textContent = `${minutes} min ago`;
   to.textContent = "now";
   times.append(from, to);
   figure.querySelector(".plot").replaceChildren(scale, picture, times);
@@ -93,7 +97,7 @@ async function update(place) {
   const overview = await ask("GET", place.dataset.charts);
   const { samples } = overview;
   if (samples.length === 0) return;
-  for (const figure of place.querySelectorAll(".chart")) draw(figure, samples);
+  for (const figure of place.querySelectorAll(".chart")) draw(figure, samples, overview.interval_seconds);
   place.dataset.drawn = String(samples.at(-1).at);
 }
 

@@ -70,7 +70,8 @@ async function send(form) {
   try {
     const body = filledIn(form);
     const where = address(url, body);
-    const answer = await ask(verb, where, JSON.stringify(body));
+    const sent = Object.keys(body).length > 0 ? JSON.stringify(body) : null;
+    const answer = await ask(verb, where, sent);
     const shown = shows && answer ? answer[shows] : undefined;
     form.reset();
     if (shown !== undefined) {

@@ -6,9 +6,11 @@ const form = document.getElementById("login");
 const problem = form.querySelector(".problem");
 
 function credentials() {
-  const { username, password, token } = form.elements;
+  const { username, password, code, token } = form.elements;
   if (token.value !== "") return { token: token.value.trim(), cookie: true };
-  return { username: username?.value ?? "", password: password?.value ?? "", cookie: true };
+  const said = { username: username?.value ?? "", password: password?.value ?? "", cookie: true };
+  if (code?.value) said.code = code.value.trim();
+  return said;
 }
 
 form.addEventListener("submit", async (event) => {
@@ -21,7 +23,12 @@ form.addEventListener("submit", async (event) => {
     location.assign(form.dataset.next);
   } catch (error) {
     if (!error.text) throw error;
-    problem.textContent = error.status === 401 ? "That is not right." : error.text;
+    const needed = error.kind === "urn:portcullis:problem:code_needed";
+    if (needed) {
+      document.getElementById("code").hidden = false;
+      form.elements.code.focus();
+    }
+    problem.textContent = error.status === 401 && !needed ? "That is not right." : error.text;
     problem.hidden = false;
   } finally {
     button.disabled = false;

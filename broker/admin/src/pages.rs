@@ -15,8 +15,10 @@ mod decisions;
 mod devices;
 mod frame;
 mod lists;
+mod people;
 mod plugins;
 mod show;
+mod watch;
 
 pub(crate) use frame::problem_page;
 
@@ -32,9 +34,9 @@ pub(crate) static PAGES: &[Route] = &[
         Box::pin(assets::show(call))
     })
     .page(),
-    Route::get("/login", Access::Open, "Log in", |call| Box::pin(seen(broker::login(call)))).page(),
+    Route::get("/login", Access::Open, "Log in", |call| Box::pin(seen(people::login(call)))).page(),
     Route::get("/account", Access::LoggedIn, "Who is logged in", |call| {
-        Box::pin(seen(broker::account(call)))
+        Box::pin(seen(people::account(call)))
     })
     .page(),
     Route::get("/", Access::Needs(Permission::StatusRead), "Overview", |call| {
@@ -79,6 +81,22 @@ pub(crate) static PAGES: &[Route] = &[
     .page(),
     Route::get("/keys", Access::Needs(Permission::KeysRead), "Keys", |call| {
         Box::pin(seen(broker::keys(call)))
+    })
+    .page(),
+    Route::get("/access-log", Access::Needs(Permission::AccessLogRead), "Access log", |call| {
+        Box::pin(list(&watch::ACCESS_LOG, call))
+    })
+    .page(),
+    Route::get("/users", Access::Needs(Permission::UsersRead), "Users", |call| {
+        Box::pin(list(&people::USER_LIST, call))
+    })
+    .page(),
+    Route::get("/roles", Access::Needs(Permission::UsersRead), "Roles", |call| {
+        Box::pin(list(&people::ROLE_LIST, call))
+    })
+    .page(),
+    Route::get("/tokens", Access::Needs(Permission::TokensRead), "Tokens", |call| {
+        Box::pin(list(&people::TOKEN_LIST, call))
     })
     .page(),
 ];

@@ -1,23 +1,18 @@
-//! Pages on the broker itself: overview, keys, the login, who is logged in.
+//! Pages on the broker itself: overview and keys.
 //!
 //! Knows nothing of MQTT; asks the API.
 
-use askama::Template;
-use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::{
     ask::Reader,
-    assets,
-    block::{Action, Block, Chart, Charts, Facts, Notice, Row, Table, Tile, Tiles},
+    block::{Action, Block, Chart, Charts, Notice, Row, Table, Tile, Tiles},
     decisions,
-    frame::{Page, html},
-    lists::{asked, query_of},
+    frame::Page,
     show::{self, Tone, rows, text},
 };
 use crate::{
     call::{Answer, Call},
-    guard,
     route::Verb,
 };
 
@@ -98,8 +93,8 @@ fn tiles(status: &Value) -> Tiles {
             Tile { label: "Broker", live: None, value: ready, href: None },
             tile("Connections", "connections", Some("/clients")),
             tile("Sessions", "sessions", Some("/clients")),
-            tile("Subscriptions", "subscriptions", None),
-            tile("Retained messages", "retained_messages", None),
+            tile("Subscriptions", "subscriptions", Some("/subscriptions")),
+            tile("Retained", "retained_messages", Some("/retained")),
             tile("Level of load", "overload_level", None),
             Tile {
                 label: "Up for",
@@ -181,50 +176,4 @@ fn ring_table(reader: &Reader, ring: &Value) -> Table {
         next: None,
         first: None,
     }
-}
-
-/// `/account`
-pub(super) async fn account(call: Call) -> Answer {
-    let reader = Reader::of(&call)?;
-    let me = reader.get("/api/v1/login", &[], &[]).await?;
-    let mut page = Page::new(&reader, "/account", "Your login");
-    page.blocks.push(Block::Facts(Facts {
-        title: String::new(),
-        facts: vec![
-            ("User", show::Cell::plain(page_user(&me))),
-            ("Roles", show::chips(&me, "roles")),
-            ("May", show::chips(&me, "permissions")),
-            ("Ends", show::time(&me, "expires_at")),
-        ],
-    }));
-    let words = ("Log out", "You are logged out.");
-    let out = Action::new(&reader, (Verb::Delete, "/api/v1/login"), &[], words);
-    page.actions.extend(out.map(|action| action.then("/login")));
-    page.answer()
-}
-
-fn page_user(me: &Value) -> String {
-    match text(me, "user") {
-        user if user.is_empty() => "holder of the admin token".to_owned(),
-        user => show::visible(&user),
-    }
-}
-
-/// The page that logs in.
-#[derive(Template)]
-#[template(path = "login.html")]
-struct LoginPage {
-    assets: &'static str,
-    /// Where to go then: a path of this host.
-    next: String,
-    /// Whether there is a chain that users log in through.
-    users: bool,
-}
-
-/// `/login`
-pub(super) async fn login(call: Call) -> Answer {
-    let next = asked(&query_of(&call)?, "next");
-    let next = if guard::is_own_path(&next) { next } else { "/".to_owned() };
-    let users = call.shared.state.gate.has_admin_chain();
-    html(StatusCode::OK, &LoginPage { assets: assets::folder(), next, users })
 }

@@ -25,7 +25,7 @@ const COLUMNS: &[lists::Column] = &[
     ("When", |row| show::time(row, "at")),
     ("About", about),
     ("Outcome", outcome),
-    ("Client", |row| devices::client(row, "client_id")),
+    ("Client", client),
     ("Principal", |row| show::code(row, "principal")),
     ("Address", |row| show::code(row, "remote")),
     ("Why", |row| show::plain(row, "reason")),
@@ -71,6 +71,17 @@ fn decision(row: &Value) -> Cell {
     show::code(row, "id").leads_to("/decisions/{id}", "id", &text(row, "id"))
 }
 
+/// Leads to the page of the client; of one that was refused, and may have none, to its decisions.
+fn client(row: &Value) -> Cell {
+    let mut cell = devices::client(row, "client_id");
+    let permitted = show::at(row, "permitted").as_bool() == Some(true);
+    if cell.href.is_some() && !permitted {
+        let id = text(row, "client_id");
+        cell.href = Some(super::ask::address("/decisions", &[], &[("client_id", &id)]));
+    }
+    cell
+}
+
 fn about(row: &Value) -> Cell {
     let word = match text(row, "about").as_str() {
         "connect" => "connect",
@@ -108,7 +119,7 @@ pub(super) async fn decision_page(call: Call) -> Answer {
         facts: vec![
             ("About", about(&decision)),
             ("When", show::time(&decision, "at")),
-            ("Client", devices::client(&decision, "client_id")),
+            ("Client", client(&decision)),
             ("Principal", show::code(&decision, "principal")),
             ("Listener", show::plain(&decision, "listener")),
             ("Address", show::code(&decision, "remote")),

@@ -11,6 +11,7 @@ use super::{
     frame::Page,
     lists::{Cursor, List, filter, find, no_inputs},
     show::{self, Cell, Tone, rows, text},
+    watch,
 };
 use crate::{
     call::{Answer, Call},
@@ -19,6 +20,7 @@ use crate::{
 
 const CLIENT: &str = "/api/v1/clients/{client_id}";
 const CONNECTION: &str = "/api/v1/clients/{client_id}/connection";
+const HISTORY: &str = "/api/v1/clients/{client_id}/history";
 const BANS: &str = "/api/v1/bans";
 const BAN: &str = "/api/v1/bans/{id}";
 const INVALIDATE: &str = "/api/v1/permissions/invalidate";
@@ -168,6 +170,9 @@ pub(super) async fn client_page(call: Call) -> Answer {
     let query = [("client_id", id.as_str()), ("limit", "20")];
     if let Some(found) = reader.get_if_any("/api/v1/decisions", &[], &query).await? {
         page.blocks.push(Block::Table(decisions::table("Recent decisions", &found)));
+    }
+    if let Some(found) = reader.get_if_any(HISTORY, &[("client_id", &id)], &[]).await? {
+        page.blocks.push(Block::Table(watch::history(&found)));
     }
     page.answer()
 }

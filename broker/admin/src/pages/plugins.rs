@@ -153,7 +153,8 @@ fn actions(reader: &Reader, plugin: &Value) -> Vec<Action> {
             "/api/v1/plugins/{name}/reload",
             ("Reload", "The plugin was loaded again."),
         ));
-        if !rows(plugin, "kept").is_empty() {
+        let live = text(plugin, "version");
+        if rows(plugin, "kept").iter().any(|kept| text(kept, "version") != live) {
             let back = button(
                 Verb::Post,
                 "/api/v1/plugins/{name}/rollback",
