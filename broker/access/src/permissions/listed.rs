@@ -171,9 +171,9 @@ mod tests {
     }
 
     fn compiled(rules: Vec<Rule>) -> Permissions {
-        let answer =
-            PermissionSet { rules, ttl_seconds: None, holds_for: HoldsFor::default() };
-        Permissions::compile(&subject("c", "p"), &[("acl".into(), Answer::Permissions(answer))]).unwrap()
+        let answer = PermissionSet { rules, ttl_seconds: None, holds_for: HoldsFor::default() };
+        Permissions::compile(&subject("c", "p"), &[("acl".into(), Answer::Permissions(answer))])
+            .unwrap()
     }
 
     #[test]
@@ -224,9 +224,8 @@ mod tests {
         permissions.explain_publish(ask("c"));
         permissions.permit_publish(ask("a")).unwrap_err();
         permissions.permit_publish(ask("b")).unwrap();
-        let used = || -> Vec<_> {
-            permissions.in_force()[0].rules.iter().map(|rule| rule.used).collect()
-        };
+        let used =
+            || -> Vec<_> { permissions.in_force()[0].rules.iter().map(|rule| rule.used).collect() };
         assert_eq!(used(), [true, true, false]);
         permissions.permit_publish(ask("c")).unwrap();
         assert_eq!(used(), [true, true, true]);
