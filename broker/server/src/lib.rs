@@ -68,8 +68,8 @@ pub use handle::{
 };
 pub use ipnet::IpNet;
 pub use resources::{
-    ApiMessage, ApiPublished, ApiRefused, ClientDetail, ClientQuery, ClientRefused, Expected,
-    Resources, RetainedInfo, RetainedPage, SubscriptionInfo, SubscriptionPage, SubscriptionPlace,
+    ApiMessage, ApiPublished, ApiRefused, ClientDetail, ClientQuery, ClientRefused, Resources,
+    RetainedInfo, RetainedPage, SubscriptionInfo, SubscriptionPage, SubscriptionPlace,
     SubscriptionQuery, TopicChild, TopicLevel, WillInfo,
 };
 pub use session::QueueFull;

@@ -208,19 +208,6 @@ pub enum ClientRefused {
     StillEnding,
 }
 
-/// A client as far as it is known before it comes.
-#[derive(Clone, Debug)]
-pub struct Expected {
-    /// Client Identifier.
-    pub client_id: String,
-    /// Principal.
-    pub principal: String,
-    /// Groups.
-    pub groups: Vec<String>,
-    /// Listener that it will come to.
-    pub listener: String,
-}
-
 /// What a broker holds.
 pub trait Resources: Send + Sync {
     /// Clients in the order of their identifiers.
