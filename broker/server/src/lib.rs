@@ -41,6 +41,7 @@ mod resources;
 mod retained;
 mod router;
 mod sessions;
+mod shown;
 mod strangers;
 mod stream;
 mod subscribe;

@@ -1,7 +1,8 @@
 //! Owns what the broker tells about itself: counters, and one log line per event.
 //!
 //! Knows nothing of sockets, HTTP or how log lines are printed. Call sites write one line,
-//! `events::Connected { .. }.emit(&metrics)`; the event decides level, words and metric.
+//! `events::Connected { .. }.emit(&metrics)`; the event decides level, words and metric, and tells
+//! observers ([`Observers`]) in the form of a [`Happening`].
 //!
 //! Start reading at [`Metrics`], then `events/`.
 //!
@@ -14,8 +15,10 @@
 mod catalogue;
 mod escaped;
 pub mod events;
+mod happening;
 mod label;
 mod metrics;
+mod observers;
 mod plugin_metrics;
 mod snapshot;
 mod throttle;
@@ -23,8 +26,10 @@ mod token;
 
 pub use catalogue::{Described, Kind};
 pub use escaped::{Escaped, EscapedDisplay};
+pub use happening::{Happening, HappeningKind, ShownCertificate};
 pub use label::{ByLabel, ByPacketType, ByQoS};
 pub use metrics::Metrics;
+pub use observers::{Interest, Observer, ObserverId, Observers};
 pub use plugin_metrics::PluginMetrics;
 pub use snapshot::{LabelsOf, Snapshot};
 pub use token::shown_username;
