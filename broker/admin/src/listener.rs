@@ -19,6 +19,7 @@ use crate::{
     AdminState, Config, Error,
     administrators::Administrators,
     call::Shared,
+    cursor::Cursors,
     guard::{Hosts, Peer},
     login, openapi, route, routes, token,
     visitors::{Visitor, Visitors},
@@ -71,6 +72,7 @@ pub async fn start(config: Config, state: AdminState) -> Result<AdminServer, Err
         backoff: login::backoff(),
         metrics_open: config.metrics_open,
         hosts: Hosts::new(bind.ip(), &config.host_names),
+        cursors: Cursors::new()?,
         uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
         openapi: openapi::document(),
     };

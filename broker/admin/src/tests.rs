@@ -6,6 +6,7 @@ mod clients;
 mod documents;
 mod fakes;
 mod health;
+mod holdings;
 mod keys;
 mod log;
 mod logins;
@@ -27,8 +28,8 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use crate::{
-    Roles, administrators::Administrators, call::Shared, guard::Hosts, login, openapi, routes,
-    token::TokenHash,
+    Roles, administrators::Administrators, call::Shared, cursor::Cursors, guard::Hosts, login,
+    openapi, routes, token::TokenHash,
 };
 use fakes::Fakes;
 
@@ -64,6 +65,16 @@ impl Reply {
 fn administrators() -> Administrators {
     let mut roles = Roles::default();
     roles.add("viewer", &["clients:read".to_owned()]).unwrap();
+    let read = [
+        "clients:read",
+        "subscriptions:read",
+        "retained:read",
+        "decisions:read",
+        "permissions:read",
+        "bans:read",
+        "events:read",
+    ];
+    roles.add("blind", &read.map(str::to_owned)).unwrap();
     Administrators::new(TokenHash::of(TOKEN.as_bytes()), roles, Duration::from_secs(60))
 }
 
@@ -74,6 +85,7 @@ fn shared(fakes: &Fakes) -> Shared {
         backoff: login::backoff(),
         metrics_open: false,
         hosts: Hosts::new([127, 0, 0, 1].into(), &["broker.example".to_owned()]),
+        cursors: Cursors::new().unwrap(),
         uploads: Arc::new(Semaphore::new(2)),
         openapi: openapi::document(),
     }
