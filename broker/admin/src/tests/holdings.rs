@@ -166,7 +166,7 @@ async fn subscribing_for_a_client() {
         })
     );
     let refused = post(&fakes, path, r#"{"filter":"closed"}"#).await.problem(422, "refused");
-    assert_eq!(refused["detail"], "Not authorized: no rule allows it");
+    assert_eq!(refused["detail"], "not_authorized: no rule allows it");
     post(&fakes, "/api/v1/clients/x/subscriptions", r#"{"filter":"t"}"#)
         .await
         .problem(404, "not_found");
@@ -232,7 +232,7 @@ async fn publishing() {
     post(&fakes, path, r#"{"topic":"t","payload_base64":"aGk=","qos":1,"retain":true}"#).await;
     post(&fakes, path, r#"{"topic":"full"}"#).await.problem(503, "busy");
     let rejected = post(&fakes, path, r#"{"topic":"rejected"}"#).await.problem(422, "refused");
-    assert_eq!(rejected["detail"], "Payload format invalid: schema: is no JSON");
+    assert_eq!(rejected["detail"], "payload_format_invalid: schema: is no JSON");
     post(&fakes, path, r#"{"topic":"large"}"#).await.problem(400, "invalid_request");
     for body in [
         r#"{"topic":"a/#"}"#,
