@@ -27,8 +27,8 @@ use tokio::{
 use crate::{
     AdminState,
     administrators::{Administrator, Administrators},
-    directory::Directory,
     cursor::Cursors,
+    directory::Directory,
     field::Fields,
     guard::Hosts,
     overview::Samples,

@@ -40,7 +40,7 @@ pub(super) static CLIENTS: List = List {
         ("Listener", |row| show::plain(row, "listener")),
         ("Address", |row| show::code(row, "remote")),
         ("MQTT", |row| show::plain(row, "protocol")),
-    ("Subscriptions", |row| show::number(row, "subscription_count")),
+        ("Subscriptions", |row| show::number(row, "subscription_count")),
         ("In flight", |row| show::number(row, "in_flight")),
         ("Queued", |row| show::number(row, "queued")),
         ("Since", |row| show::time(row, "since_unix")),
@@ -349,9 +349,7 @@ fn permissions(client: &Value) -> Option<Table> {
         let plugin = show::code(link, "plugin");
         rows(link, "rules").iter().map(move |rule| {
             let used = match show::at(rule, "covered_by").as_u64() {
-                Some(other) => {
-                    Cell::badge(format!("never: rule {other} covers it"), Tone::Warning)
-                }
+                Some(other) => Cell::badge(format!("never: rule {other} covers it"), Tone::Warning),
                 None => show::flag(rule, "used", ("yes", Tone::Good), ("not yet", Tone::Quiet)),
             };
             let activity = [("publish", "publish"), ("subscribe", "subscribe")];

@@ -222,7 +222,10 @@ pub(super) async fn topics(call: Call) -> Answer {
         title: String::new(),
         columns: vec!["Level", "Retained here", "Retained below", "Subscriptions here", "Below"],
         rows: found.iter().map(child).collect(),
-        empty: ("There is nothing below.", "Go up, or look at the retained messages and subscriptions."),
+        empty: (
+            "There is nothing below.",
+            "Go up, or look at the retained messages and subscriptions.",
+        ),
         next,
         first: (!after.is_empty()).then(|| address("/topics", &[], &[("prefix", &prefix)])),
     }));
@@ -255,8 +258,7 @@ fn child(row: &Value) -> Row {
     if count("retained_below") + count("subscriptions_below") > 0 && !topic.is_empty() {
         name.href = Some(address("/topics", &[], &[("prefix", &topic)]));
     }
-    let mut retained =
-        show::flag(row, "retained", ("retained", Tone::Good), ("none", Tone::Quiet));
+    let mut retained = show::flag(row, "retained", ("retained", Tone::Good), ("none", Tone::Quiet));
     if show::at(row, "retained").as_bool() == Some(true) {
         retained = retained.leads_to("/retained/{topic}", "topic", &topic);
     } else {

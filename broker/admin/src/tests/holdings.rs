@@ -11,13 +11,25 @@ use axum::{
 use serde_json::json;
 
 use super::{Reply, ask, fakes::Fakes, post, request, send, shared};
-use crate::routes;
+use crate::{
+    administrators::{Opening, Source},
+    routes,
+};
 
 /// Somebody whose role may look at everything but has no right to any field.
 fn blind(fakes: &Fakes) -> (Router, String) {
     let shared = shared(fakes);
     let now = (std::time::Instant::now(), 0);
-    let opened = shared.administrators.open(("b", &["blind".to_owned()]), None, now);
+    let (roles, permissions) = shared.directory.permitted(&["blind".to_owned()]);
+    let opening = Opening {
+        user: Some("b".to_owned()),
+        roles,
+        permissions,
+        expires_at_unix: None,
+        cookie: false,
+        source: Source::Chain,
+    };
+    let opened = shared.administrators.open(opening, now);
     let (token, _) = opened.unwrap().unwrap();
     (routes::router(Arc::new(shared)), token.to_string())
 }

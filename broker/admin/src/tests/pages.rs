@@ -16,7 +16,7 @@ use axum::{
 use super::{Reply, TOKEN, fakes::Fakes, request, router, send, shared};
 use crate::{
     Roles,
-    administrators::{Administrators, Lasts, Opening},
+    administrators::{Administrators, Lasts, Opening, Source},
     directory::Directory,
     pages::PAGES,
     route::Access,
@@ -57,6 +57,7 @@ fn with_permissions(fakes: &Fakes, permissions: &[&str]) -> (Router, String) {
         permissions,
         expires_at_unix: None,
         cookie: false,
+        source: Source::Chain,
     };
     let opened = administrators.open(opening, (Instant::now(), 1_700_000_000)).unwrap();
     let token = opened.unwrap().0.as_str().to_owned();
