@@ -27,6 +27,7 @@ use tokio::{
 use crate::{
     AdminState,
     administrators::{Administrator, Administrators},
+    audit::Audit,
     directory::Directory,
     field::Fields,
     guard::Hosts,
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     /// Users, roles and tokens that the broker keeps.
     pub(crate) directory: Arc<Directory>,
     pub(crate) hashing: Hashing,
+    pub(crate) audit: Audit,
     /// Failed logins.
     pub(crate) backoff: Arc<Mutex<LoginBackoff>>,
     pub(crate) metrics_open: bool,
