@@ -28,6 +28,7 @@ use crate::{
     AdminState,
     administrators::{Administrator, Administrators},
     cursor::Cursors,
+    audit::Audit,
     directory::Directory,
     field::Fields,
     guard::Hosts,
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     /// Users, roles and tokens that the broker keeps.
     pub(crate) directory: Arc<Directory>,
     pub(crate) hashing: Hashing,
+    pub(crate) audit: Audit,
     /// Failed logins.
     pub(crate) backoff: Arc<Mutex<LoginBackoff>>,
     pub(crate) metrics_open: bool,

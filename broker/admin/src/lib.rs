@@ -16,6 +16,8 @@
 
 mod access_log;
 mod administrators;
+mod audit;
+mod audits;
 mod bans;
 mod call;
 mod clients;
@@ -55,6 +57,7 @@ mod users;
 mod visitors;
 
 pub use administrators::Roles;
+pub use audit::{AuditFault, AuditReport, verify_audit};
 pub use config::{AdminState, Config, ReadyCheck};
 pub use error::Error;
 pub use keys::{KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};

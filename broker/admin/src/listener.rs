@@ -18,6 +18,7 @@ use tower::Service;
 use crate::{
     AdminState, Config, Error,
     administrators::{Administrators, Lasts},
+    audit::{self, Audit},
     call::Shared,
     cursor::Cursors,
     directory::Directory,
@@ -56,7 +57,7 @@ impl AdminServer {
 /// # Errors
 /// `bind` is not loopback and `allow_remote` or `host_names` are not set; the token file cannot be used or others
 /// can read it; the address is taken.
-pub async fn start(config: Config, state: AdminState) -> Result<AdminServer, Error> {
+pub async fn start(config: Config, mut state: AdminState) -> Result<AdminServer, Error> {
     let bind = config.bind;
     if !bind.ip().to_canonical().is_loopback() {
         if !config.allow_remote {
@@ -71,11 +72,19 @@ pub async fn start(config: Config, state: AdminState) -> Result<AdminServer, Err
     let listener = TcpListener::bind(bind).await.map_err(|source| Error::Bind { bind, source })?;
     let address = listener.local_addr().map_err(|source| Error::Bind { bind, source })?;
     let directory = Arc::new(Directory::open(&config.folder, config.roles)?);
+    let audit = Audit::open(&config.audit_folder, config.audit_keep_days, audit::now)?;
+    let log = audit.clone();
+    state.ready_checks.push(Box::new(move || log.problems()));
+    // It is also how the begin of the log gets to the disk.
+    if let Err(problem) = audit.check_writable().await {
+        tracing::error!(problem = problem.detail, "the audit log");
+    }
     let lasts = Lasts { ttl: config.login_ttl, idle: config.login_idle };
     let shared = Shared {
         state,
         administrators: Administrators::new(token, Arc::clone(&directory), lasts),
         directory,
+        audit,
         hashing: Hashing::default(),
         backoff: login::backoff(),
         metrics_open: config.metrics_open,

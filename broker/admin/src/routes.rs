@@ -17,7 +17,9 @@ use telemetry::events;
 use tokio::time::Instant;
 
 use crate::{
-    access_log, bans,
+    access_log,
+    audit::{Action, Record},
+    audits, bans,
     call::{Answer, Call, IF_MATCH, Shared},
     clients, decisions, guard, health, history, keys, login, message, metrics,
     openapi::{self, Content, Parameters},
@@ -189,6 +191,14 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(tokens::revoke(call)),
     )
     .may_answer(&[404]),
+    Route::get(
+        "/api/v1/audit",
+        Access::Needs(Permission::AuditRead),
+        "The audit log of a day, the newest lines first",
+        |call| Box::pin(audits::search(call)),
+    )
+    .query(Parameters::of::<audits::AuditQuery>())
+    .answers(Content::json::<audits::AuditPage>()),
     Route::get(
         "/api/v1/openapi.json",
         Access::Needs(Permission::StatusRead),
@@ -589,9 +599,15 @@ async fn run(
     let (mut parts, body) = request.into_parts();
     let mut response = match guard::check_access(&shared, route, &mut parts) {
         Ok(()) => answer(route, shared, path, Request::from_parts(parts, body)).await,
-        Err(problem) if !(route.page && route.verb == Verb::Get) => problem.into_response(),
+        Err(problem) if !route.page || route.verb != Verb::Get => {
+            guard::report(&shared, &parts, &problem).await;
+            problem.into_response()
+        }
         Err(problem) if problem.status == StatusCode::UNAUTHORIZED => guard::to_login(&parts.uri),
-        Err(problem) => pages::problem_page(&problem),
+        Err(problem) => {
+            guard::report(&shared, &parts, &problem).await;
+            pages::problem_page(&problem)
+        }
     };
     if route.page {
         response.extensions_mut().insert(guard::IsPage);
@@ -633,9 +649,10 @@ async fn answer(
 /// the log worse still.
 async fn change(route: &'static Route, call: Call) -> Answer {
     let shared = Arc::clone(&call.shared);
+    shared.audit.check_writable().await?;
     let target: Vec<_> = call.path.iter().map(|(_, value)| value.as_str()).collect();
     let target = (!target.is_empty()).then(|| target.join("/"));
-    let user = call.who().ok().and_then(|who| who.user.clone());
+    let who = call.who()?;
     let remote = call.parts.extensions.get::<guard::Peer>().map(|guard::Peer(address)| *address);
     let audited = tokio::spawn(async move {
         // A task of its own, so that one which panics has its line as well.
@@ -646,15 +663,26 @@ async fn change(route: &'static Route, call: Call) -> Answer {
             Ok(response) => response.status(),
             Err(problem) => problem.status,
         };
+        let route = format!("{} {}", route.verb.name(), route.path);
         events::AdminAction {
-            route: &format!("{} {}", route.verb.name(), route.path),
+            route: &route,
             target: target.as_deref(),
-            user: user.as_deref(),
+            user: who.user.as_deref(),
             remote,
             status: status.as_u16(),
         }
         .emit(&shared.state.metrics);
-        answer
+        let record = Record::new(Action::Change).who(&who).from(remote).route(&route);
+        let record = record.target(target.as_deref()).status(status.as_u16());
+        let cause = answer.as_ref().err().map(|problem| problem.detail.as_str());
+        match shared.audit.record(record.cause(cause)).await {
+            Err(_) if answer.is_ok() => {
+                let what =
+                    "the change was made, but the audit log cannot be written: the line waits";
+                Err(Problem::busy(what))
+            }
+            _ => answer,
+        }
     });
     audited
         .await

@@ -1,6 +1,8 @@
 //! The API as its callers see it: a router over fakes, and once over real sockets.
 
 mod access_rules;
+mod access_table;
+mod audits;
 mod bans;
 mod clients;
 mod cookies;
@@ -35,6 +37,7 @@ use tower::ServiceExt;
 use crate::{
     Roles,
     administrators::{Administrators, Lasts},
+    audit::Audit,
     call::Shared,
     cursor::Cursors,
     directory::Directory,
@@ -104,6 +107,7 @@ fn shared(fakes: &Fakes) -> Shared {
         administrators: administrators(&directory),
         directory,
         hashing: Hashing::default(),
+        audit: Audit::nowhere(),
         backoff: login::backoff(),
         metrics_open: false,
         hosts: Hosts::new([127, 0, 0, 1].into(), &["broker.example".to_owned()]),

@@ -82,9 +82,22 @@ pub(crate) enum Command {
     /// Make, build, check, test and install plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Look at the audit log of the admin API
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Show, add, rotate and retire the keys that plugins seal with; make those of devices
     #[command(subcommand)]
     Keys(KeysCommand),
+}
+
+/// What can be done with an audit log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Follow the chain of hashes through all its files; exit code 1 names the first line that was changed
+    Verify {
+        /// Folder of the log: DATA_DIR/audit
+        dir: PathBuf,
+    },
 }
 
 /// What can be done with a file of rules.

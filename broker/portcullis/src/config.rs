@@ -66,6 +66,8 @@ pub(crate) struct Config {
     pub(crate) plugins: Plugins,
     /// The admin API.
     pub(crate) admin: Admin,
+    /// Days that the audit log goes back.
+    pub(crate) audit_keep_days: u64,
     /// What the process gives up at its start.
     pub(crate) process: Process,
     /// What survives the process.
@@ -185,6 +187,7 @@ impl Config {
         let listeners = listeners::read(root.tables("listeners"), &root, folders);
         let admin = services::read_admin(root.table("admin"), &listeners);
         let plugins = services::read_plugins(root.table("plugins"), folder, data_dir.as_deref());
+        let audit_keep_days = services::read_audit_keep_days(root.table("audit"));
         let process = services::read_process(root.table("process"));
         let store = store::read(root.table("store"), folder, data_dir.as_deref());
         let limits = limits::read(root.table("limits"));
@@ -203,6 +206,7 @@ impl Config {
             listeners,
             plugins,
             admin,
+            audit_keep_days,
             process,
             store,
             limits,
@@ -221,6 +225,7 @@ impl Config {
             ("listeners", after.listeners != new.listeners),
             ("plugins", after.plugins != new.plugins),
             ("admin", after.admin != new.admin),
+            ("audit", after.audit_keep_days != new.audit_keep_days),
             ("process", after.process != new.process),
             ("store", after.store != new.store),
             ("access_log", after.observe.access_log != new.observe.access_log),

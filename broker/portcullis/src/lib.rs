@@ -7,6 +7,7 @@
 
 mod acl;
 mod atomic_file;
+mod audit;
 mod bans;
 mod check;
 mod cli;
@@ -39,7 +40,7 @@ use clap::Parser;
 use tokio::runtime::Runtime;
 
 use self::{
-    cli::{AclCommand, Command, CommandLine, KeysCommand, PluginCommand},
+    cli::{AclCommand, AuditCommand, Command, CommandLine, KeysCommand, PluginCommand},
     failure::Failure,
 };
 
@@ -81,6 +82,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         }
         Command::Acl(AclCommand::Lint { file, json }) => acl::lint(&file, json),
         Command::Import(command) => import::run(&command),
+        Command::Audit(AuditCommand::Verify { dir }) => audit::verify(&dir),
         Command::Keys(command) => keys(command),
         Command::Plugin(PluginCommand::New { lang, name, dir }) => {
             plugin::new::run(lang, &name, dir.as_deref())

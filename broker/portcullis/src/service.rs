@@ -8,7 +8,7 @@ use std::{
     fs::{self, DirBuilder},
     net::SocketAddr,
     os::unix::fs::DirBuilderExt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -28,6 +28,9 @@ use crate::{
     keys::Rings,
     memory, trust,
 };
+
+/// Name of the file with the token of the first start.
+const TOKEN_FILE: &str = "admin.token";
 
 /// How long connections have for their goodbye.
 const GRACE: Duration = Duration::from_secs(5);
@@ -97,6 +100,12 @@ impl Service {
     /// The address of the admin API.
     pub(crate) fn admin_address(&self) -> SocketAddr {
         self.admin.address
+    }
+
+    /// The file of the admin token, when this start made it; said once.
+    pub(crate) fn new_token_file(&mut self) -> Option<PathBuf> {
+        let created = std::mem::take(&mut self.admin.token_created);
+        created.then(|| self.config.data_dir.join(TOKEN_FILE))
     }
 
     /// The plugins.
@@ -290,8 +299,10 @@ fn names(chain: &Chain) -> Vec<String> {
 fn admin_config(config: &Config) -> admin::Config {
     admin::Config {
         bind: config.admin.bind,
-        token_file: config.data_dir.join("admin.token"),
+        token_file: config.data_dir.join(TOKEN_FILE),
         folder: config.data_dir.join("admin"),
+        audit_folder: config.data_dir.join("audit"),
+        audit_keep_days: config.audit_keep_days,
         metrics_open: config.admin.metrics_open,
         allow_remote: config.admin.allow_remote,
         host_names: config.admin.names.clone(),

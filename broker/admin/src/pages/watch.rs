@@ -71,7 +71,7 @@ pub(super) static ACCESS_LOG: List = List {
         ]
     },
     fixed: &[("limit", "100")],
-    cursor: Cursor::After,
+    cursor: Cursor::Next("after"),
     empty: (
         "No line fits.",
         "One page looks at 8 MiB: if there is a next page, go on. Otherwise choose another day, or fewer conditions.",

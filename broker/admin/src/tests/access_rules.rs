@@ -12,7 +12,7 @@ use crate::{
     routes::{self, ROUTES},
 };
 
-fn path_of(route: &Route) -> String {
+pub(super) fn path_of(route: &Route) -> String {
     let path = route.path.replace("{client_id}", "a").replace("{name}", "acl-file");
     path.replace("{ring}", "devices")
         .replace("{key}", "1")

@@ -67,6 +67,17 @@ pub(crate) struct Process {
     pub(crate) landlock: bool,
 }
 
+/// Least and most days that the audit log goes back.
+const AUDIT_KEEP_DAYS: RangeInclusive<u64> = 1..=3_650;
+
+/// Reads `[audit]`: how many days the audit log goes back.
+pub(super) fn read_audit_keep_days(table: Table<'_>) -> u64 {
+    let default = admin::Config::AUDIT_KEEP_DAYS;
+    let days = table.number("keep_days", Unit::Count, AUDIT_KEEP_DAYS, default);
+    table.finish();
+    days
+}
+
 /// Reads `[process]`.
 pub(super) fn read_process(table: Table<'_>) -> Process {
     let process = Process { landlock: table.boolean("landlock", true) };
