@@ -39,6 +39,7 @@ mod route;
 mod routes;
 mod status;
 mod token;
+mod traces;
 mod visitors;
 
 pub use administrators::Roles;

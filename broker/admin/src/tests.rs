@@ -14,6 +14,7 @@ mod plugins;
 mod problems;
 mod records;
 mod sockets;
+mod traces;
 
 use std::{sync::Arc, time::Duration};
 

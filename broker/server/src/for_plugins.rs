@@ -71,7 +71,7 @@ fn publish(core: &Arc<Core>, message: &Publication) -> Result<u32, PublishRefuse
         (message.properties.message_expiry_seconds, now),
         &mut frames,
     );
-    let mut counts = Counts::new(&core.metrics);
+    let mut counts = Counts::new(&core.metrics, None);
     if message.retain {
         let sizes = &core.live.load().limits.sizes;
         // Counted among those of the plugin, in a name that no client can have.

@@ -47,6 +47,7 @@ mod sys;
 mod tidying;
 mod timers;
 mod tls;
+mod traced;
 mod unsubscribe;
 #[doc(hidden)]
 pub mod untrusted;
