@@ -53,6 +53,7 @@ mod subscriptions;
 mod token;
 mod tokens;
 mod topics;
+mod traces;
 mod users;
 mod visitors;
 

@@ -27,7 +27,7 @@ use crate::{
     problem::Problem,
     roles,
     route::{Access, Permission, Route, UPLOAD_TIMEOUT, Verb},
-    status, subscriptions, tokens, topics, users,
+    status, subscriptions, tokens, topics, traces, users,
 };
 
 pub(crate) static ROUTES: &[Route] = &[
@@ -555,6 +555,55 @@ pub(crate) static ROUTES: &[Route] = &[
     )
     .answers(Content::any_json())
     .may_answer(&[404]),
+    Route::get("/api/v1/traces", Access::Needs(Permission::TracesRead), "All traces", |call| {
+        Box::pin(traces::list(call))
+    })
+    .answers(Content::json::<traces::TraceList>()),
+    Route::post(
+        "/api/v1/traces",
+        Access::Needs(Permission::TracesWrite),
+        "Records everything about some clients for a while: packets, plugin calls, decisions, limits",
+        |call| Box::pin(traces::add(call)),
+    )
+    .accepts(Content::json::<traces::TraceRequest>())
+    .answers(Content::json::<traces::TraceEntry>())
+    .may_answer(&[413, 415, 429]),
+    Route::get("/api/v1/traces/{id}", Access::Needs(Permission::TracesRead), "One trace", |call| {
+        Box::pin(traces::show(call))
+    })
+    .answers(Content::json::<traces::TraceEntry>())
+    .may_answer(&[404]),
+    Route::put(
+        "/api/v1/traces/{id}/stop",
+        Access::Needs(Permission::TracesWrite),
+        "Ends a trace; its records stay for 7 days",
+        |call| Box::pin(traces::stop(call)),
+    )
+    .answers(Content::json::<traces::TraceEntry>())
+    .may_answer(&[404]),
+    Route::delete(
+        "/api/v1/traces/{id}",
+        Access::Needs(Permission::TracesWrite),
+        "Ends a trace and removes its records",
+        |call| Box::pin(traces::remove(call)),
+    )
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/traces/{id}/download",
+        Access::Needs(Permission::TracesRead),
+        "The records of a trace so far, one JSON object a line",
+        |call| Box::pin(traces::download(call)),
+    )
+    .answers(Content::text(traces::NDJSON))
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/traces/{id}/live",
+        Access::Needs(Permission::TracesRead),
+        "The records of a trace as server-sent events, from the first on and until it ends",
+        |call| Box::pin(traces::live(call)),
+    )
+    .answers(Content::text(traces::EVENT_STREAM))
+    .may_answer(&[404]),
     Route::get(
         "/api/v1/access_log",
         Access::Needs(Permission::AccessLogRead),
@@ -578,6 +627,7 @@ pub(crate) fn router_of(
 ) -> Router {
     let mut router = Router::new();
     for route in routes {
+        prepare_counters(&shared, route);
         let serve = move |State(shared): State<Arc<Shared>>,
                           path: Result<RawPathParams, RawPathParamsRejection>,
                           request: Request| run(route, shared, path, request);
@@ -631,16 +681,50 @@ async fn answer(
     };
     let deadline = Instant::now() + route.timeout;
     let call = Call { shared, parts, path, body, deadline };
+    let (shared, begun) = (Arc::clone(&call.shared), Instant::now());
     let answer = if route.access.changes() {
         tokio::time::timeout_at(deadline, change(route, call)).await
     } else {
         tokio::time::timeout_at(deadline, (route.handler)(call)).await
     };
-    match answer {
+    let response = match answer {
         Ok(answer) => answer.into_response(),
         Err(_) => Problem::timed_out("the request was not finished in time")
             .allowed(format!("at most {} seconds", route.timeout.as_secs()))
             .into_response(),
+    };
+    count(&shared, route, response.status().as_u16(), begun);
+    response
+}
+
+/// Counts a request whose access rule was met; strangers are counted by status alone, see
+/// `guard.rs`.
+fn count(shared: &Shared, route: &Route, status: u16, begun: Instant) {
+    let metrics = &shared.state.metrics;
+    let of_route = [("method", route.verb.name()), ("route", route.path)];
+    metrics.admin_route_seconds.get_or_create(&of_route).observe(begun.elapsed().as_secs_f64());
+    let [method, path] = of_route;
+    let labels = [method, path, ("status", status_class(status))];
+    metrics.admin_route_requests.get_or_create(&labels).inc();
+}
+
+/// Every route is there from the start, so that a rate is known the first time.
+fn prepare_counters(shared: &Shared, route: &Route) {
+    let metrics = &shared.state.metrics;
+    let of_route = [("method", route.verb.name()), ("route", route.path)];
+    drop(metrics.admin_route_seconds.get_or_create(&of_route));
+    let [method, path] = of_route;
+    for class in ["2xx", "4xx", "5xx"] {
+        drop(metrics.admin_route_requests.get_or_create(&[method, path, ("status", class)]));
+    }
+}
+
+fn status_class(status: u16) -> &'static str {
+    match status {
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
     }
 }
 

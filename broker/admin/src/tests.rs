@@ -20,6 +20,7 @@ mod plugins;
 mod problems;
 mod records;
 mod sockets;
+mod traces;
 mod users;
 
 use std::{sync::Arc, time::Duration};

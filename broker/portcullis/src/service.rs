@@ -18,11 +18,11 @@ use admin::{AdminServer, AdminState, KeyManager};
 use plugin_host::PluginHost;
 use server::{Broker, BrokerHandle, Kept, KeptBans, ListenerInfo};
 use store::{FileStore, Options, Store};
-use telemetry::{AccessLog, History, Metrics, Records};
+use telemetry::{AccessLog, History, Metrics, Records, Traces};
 
 use crate::{
     bans,
-    config::{self, Chain, Config, DecisionsConfig, Observe},
+    config::{self, Chain, Config, DecisionsConfig},
     confinement,
     failure::Failure,
     keys::Rings,
@@ -59,7 +59,7 @@ impl Service {
         keys.attach(&mut config.sources).map_err(Failure::Refused)?;
         let (store, kept) = open_store(&config.store).await?;
         let metrics = Metrics::new();
-        let records = start_records(&config.observe, &metrics)?;
+        let records = start_records(&config, &metrics)?;
         let gate = Arc::new(Gate::new(since_start));
         keep_decisions(&gate, config.decisions);
         gate.decisions().number_from(first_decision());
@@ -187,7 +187,12 @@ impl Service {
 }
 
 /// Begins to keep what happens.
-fn start_records(observe: &Observe, metrics: &Metrics) -> Result<Records, Failure> {
+fn start_records(config: &Config, metrics: &Arc<Metrics>) -> Result<Records, Failure> {
+    let observe = &config.observe;
+    let folder = config.data_dir.join("traces");
+    Traces::open(metrics, folder.clone()).map_err(|error| {
+        Failure::Refused(format!("{}: cannot be used: {error}", folder.display()))
+    })?;
     let refused = |folder: &Path, error| {
         Failure::Refused(format!("[access_log] {}: cannot be used: {error}", folder.display()))
     };

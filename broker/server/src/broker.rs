@@ -45,6 +45,7 @@ use crate::{
     tidying,
     timers::{self, Timers},
     tls::{self, Handshakes, Tls},
+    traced::{trace_walk, traced},
 };
 
 /// Clients that ask for new permissions at once.
@@ -104,7 +105,8 @@ impl Core {
     pub(crate) async fn refresh(&self, client: &Authenticated) -> Result<Authenticated, Refusal> {
         let _slot = self.refresh_slots.acquire().await;
         let begun = Instant::now();
-        let (refreshed, _) = self.gate.refresh(client, self.now_unix()).await;
+        let (refreshed, walk) = self.gate.refresh(client, self.now_unix()).await;
+        trace_walk(&self.metrics.traces, &traced(client), &walk);
         self.metrics.permissions_seconds.observe(begun.elapsed().as_secs_f64());
         refreshed
     }
@@ -273,7 +275,8 @@ impl Broker {
         for listener in config.listeners {
             let (name, address) = (listener.name.clone(), listener.transport.place());
             let tls = load_tls(&listener).await?;
-            let (listener, socket) = listener::bind(listener, tls)
+            let counted = core.metrics.listeners.of(&name);
+            let (listener, socket) = listener::bind(listener, tls, counted)
                 .await
                 .map_err(|error| StartError::Bind { name, address, error })?;
             bound.push((Arc::new(listener), socket));

@@ -17,8 +17,9 @@ use access::{
 use codec::{ConnAck, Connect, Decoded, Packet, PacketType, ProtocolVersion, ReasonCode, decode};
 use limits::{Claimant, Suspect};
 use session::WillMessage;
-use telemetry::events::{
-    Authenticated as AuthenticatedEvent, Client, ConnectRefused, Connected, TakenOver,
+use telemetry::{
+    Direction,
+    events::{Authenticated as AuthenticatedEvent, Client, ConnectRefused, Connected, TakenOver},
 };
 use tokio::{io::AsyncReadExt, time::Sleep};
 use zeroize::Zeroize;
@@ -37,6 +38,7 @@ use crate::{
     stream::Stream,
     subscribe::judge_again,
     tls::Secured,
+    traced::{claimed, trace_connect, trace_walk},
     websocket::{self, Violation},
     will,
 };
@@ -57,6 +59,14 @@ pub(crate) struct Arrival {
     pub(crate) timeout: Duration,
     /// What TLS said about the client.
     pub(crate) secured: Option<Box<Secured>>,
+}
+
+impl Arrival {
+    /// How long ago it was accepted.
+    fn age(&self) -> Duration {
+        let begun = self.timer.deadline().checked_sub(self.timeout);
+        begun.map(|begun| begun.elapsed()).unwrap_or_default()
+    }
 }
 
 /// Why no client came of a connection.
@@ -154,6 +164,8 @@ struct First {
     connect: Box<Connect>,
     /// The client left its identifier to us [MQTT-3.1.3-6].
     assigned: bool,
+    /// Its length, fixed header included.
+    bytes: usize,
     /// Bytes behind it.
     rest: Vec<u8>,
 }
@@ -197,7 +209,7 @@ async fn handshake(mut arrival: Arrival, place: &mut Place) -> Option<Box<Connec
 async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
     let most = arrival.core.live.load().limits.sizes.packet_bytes_before_connect;
     let metrics = Arc::clone(&arrival.core.metrics);
-    let Arrival { core, stream, early, timer, timeout, .. } = arrival;
+    let Arrival { core, stream, early, timer, timeout, listener, .. } = arrival;
     // Subscribed to only when CONNECT has to be waited for.
     let shutdown = async { core.shutdown.subscribe().wait_for(|down| *down).await.is_ok() };
     let read = async {
@@ -208,6 +220,8 @@ async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
         loop {
             if let Some(first) = take_connect(&mut bytes, most)? {
                 metrics.packets_received.of(PacketType::Connect).inc();
+                let (received, of) = (Direction::Received, PacketType::Connect);
+                listener.counted.packets(received, of, 1, first.bytes as u64);
                 return Ok(first);
             }
             // It may grow to twice that.
@@ -245,7 +259,7 @@ fn take_connect(bytes: &mut Vec<u8>, most: usize) -> Result<Option<First>, Refus
             let rest = bytes.get(taken..).unwrap_or_default().to_vec();
             // They held the password.
             bytes.zeroize();
-            Ok(Some(First { connect, assigned: false, rest }))
+            Ok(Some(First { connect, assigned: false, bytes: taken, rest }))
         }
         Decoded::Packet(..) => Err(Refused::NotConnect),
         Decoded::Incomplete { .. } => Ok(None),
@@ -272,6 +286,7 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
     }
     check_connect(&first.connect, &live)?;
     first.assign_client_id();
+    trace_connect(&core, (&first.connect, first.bytes), arrival.remote.ip());
     let will = first.connect.will.as_deref().map(will::prepare).transpose();
     let will = will.map_err(Refused::WillTopic)?;
     let credentials = credentials(&mut first.connect);
@@ -290,6 +305,10 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
             let asked = (&claim, &credentials);
             let auths =
                 Auths { method, bytes: &mut first.rest, most: packet_bytes_max(&first.connect) };
+            let observe = |core: &Core, walk: &[LinkReport]| {
+                observe(core, walk);
+                trace_walk(&core.metrics.traces, &claimed(&claim), walk);
+            };
             Box::pin(exchange(arrival, asked, auths, data, observe)).await
         }
     };
@@ -526,6 +545,7 @@ async fn authenticate(
     let now = core.now_unix();
     let (result, walk) = core.gate.admit(claim, credentials, live.client_id_from, now).await;
     observe(core, &walk);
+    trace_walk(&core.metrics.traces, &claimed(claim), &walk);
     tracing::debug!(client_id = %telemetry::Escaped(&claim.client_id), ?walk, "chain asked");
     result.map_err(Refused::ByChain)
 }
@@ -650,6 +670,7 @@ impl Admitted {
             peer.attach(&self.opened.handle);
         }
         let identity = self.authenticated.identity();
+        arrival.listener.counted.accepted_seconds.observe(arrival.age().as_secs_f64());
         Connected {
             client_id: &self.opened.handle.client_id,
             principal: &identity.principal,
@@ -673,6 +694,7 @@ impl Admitted {
             remote: arrival.remote,
             timer: arrival.timer,
             keep_alive_seconds: self.keep_alive_seconds,
+            counted: Arc::clone(&arrival.listener.counted),
             rest: first.rest,
             connack: self.connack,
             again: self.again,
@@ -688,6 +710,7 @@ async fn refuse(arrival: &mut Arrival, connect: Option<&Connect>, refused: &Refu
         listener::refused(&arrival.core, &arrival.listener, arrival.remote, refusal);
         return;
     }
+    arrival.listener.counted.refused_seconds.observe(arrival.age().as_secs_f64());
     let reason = refused.reason_code();
     let secured = arrival.secured.as_deref();
     let certificate = secured.and_then(|secured| secured.session.certificate.as_deref());
@@ -714,6 +737,11 @@ async fn refuse(arrival: &mut Arrival, connect: Option<&Connect>, refused: &Refu
             let metrics = &arrival.core.metrics;
             metrics.packets_sent.of(PacketType::ConnAck).inc_by(u64::from(!connack.is_empty()));
             metrics.bytes_sent.inc_by(connack.len() as u64);
+            if !connack.is_empty() {
+                let (sent, of) = (Direction::Sent, PacketType::ConnAck);
+                arrival.listener.counted.packets(sent, of, 1, connack.len() as u64);
+                arrival.listener.counted.reason(sent, of, reason_code);
+            }
             connack
         }
         (_, None) => Vec::new(),

@@ -49,6 +49,7 @@ mod sys;
 mod tidying;
 mod timers;
 mod tls;
+mod traced;
 mod unsubscribe;
 #[doc(hidden)]
 pub mod untrusted;

@@ -12,13 +12,15 @@ use std::{
 
 use prometheus_client::{
     encoding::{EncodeMetric, text},
-    metrics::{counter::Counter, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::{Metric, Registry},
 };
 
 use crate::{
-    ByLabel, ByPacketType, ByQoS, Described, Kind, Observers, PluginMetrics, Snapshot,
+    ByLabel, ByPacketType, ByQoS, Described, Kind, Listeners, Observers, PluginMetrics, Snapshot,
+    Traces,
     events::Throttles,
+    listener_metrics::{Shown, ShownListeners},
 };
 
 /// The counters of one broker. Shared; counting needs no lock except where [`ByLabel`] says so.
@@ -88,8 +90,16 @@ pub struct Metrics {
     pub permissions_seconds: Histogram,
     /// From a swap of the chains, or permissions taken back, to the new permissions of one client.
     pub revocation_latency_seconds: Histogram,
+    /// What each listener counts.
+    pub listeners: Listeners,
+    /// Requests to the admin API, by method, route and class of status.
+    pub admin_route_requests: RouteRequests,
+    /// Seconds that requests to the admin API took, by route.
+    pub admin_route_seconds: RouteSeconds,
     /// What plugins count themselves.
     pub plugins: PluginMetrics,
+    /// What is traced.
+    pub traces: Traces,
     /// Who sees events beside the log.
     pub observers: Observers,
     pub(crate) throttles: Throttles,
@@ -135,7 +145,12 @@ impl Metrics {
             authentication_seconds: registrar.histogram(AUTHENTICATION_SECONDS),
             permissions_seconds: registrar.histogram(PERMISSIONS_SECONDS),
             revocation_latency_seconds: registrar.histogram(REVOCATION_LATENCY_SECONDS),
+            listeners: registrar.of_listeners(),
+            admin_route_requests: registrar
+                .register(ADMIN_ROUTE_REQUESTS, &["method", "route", "status"]),
+            admin_route_seconds: registrar.route_seconds(),
             plugins: registrar.of_plugins(),
+            traces: Traces::default(),
             observers: Observers::default(),
             throttles: Throttles::default(),
             registry: registrar.registry,
@@ -279,6 +294,33 @@ const REVOCATION_LATENCY_SECONDS: Named = (
      nothing is handed to it in between",
 );
 
+const LISTENER_PACKETS: Named =
+    ("listener_packets", "Control packets of a listener, by direction and type");
+const LISTENER_PACKET_BYTES: Named =
+    ("listener_packet_bytes", "Bytes of the control packets of a listener, whole packets");
+const LISTENER_REASON_CODES: Named = (
+    "listener_reason_codes",
+    "Reason Codes in the packets of a listener; of 3.1.1 those that stand for its return codes",
+);
+const CONNECT_SECONDS: Named = (
+    "connect_seconds",
+    "From the accepted socket to the CONNACK that let the client in (accepted) or to its refusal \
+     (refused), TLS and waiting for CONNECT included",
+);
+const CONNECTED_SECONDS: Named =
+    ("connected_seconds", "How long clients were connected, noted when they go");
+const ADMIN_ROUTE_REQUESTS: Named =
+    ("admin_route_requests", "Requests to the admin API, by route and class of HTTP status");
+const ADMIN_ROUTE_SECONDS: Named = (
+    "admin_route_seconds",
+    "Time that requests to the admin API took until their answer began, by route",
+);
+const PLUGIN_HOOK_SECONDS: Named = (
+    "plugin_hook_seconds",
+    "Time of the calls of a plugin, by hook and what it said, waiting for an instance included; an \
+     answer that is used again is no call",
+);
+
 const PLUGIN_COUNTER: Named =
     ("plugin_custom_counter", "Counters of plugins, under their own names");
 const PLUGIN_GAUGE: Named = ("plugin_custom_gauge", "Gauges of plugins, under their own names");
@@ -321,6 +363,33 @@ impl Registrar {
         histogram
     }
 
+    fn of_listeners(&mut self) -> Listeners {
+        let listeners = Listeners::default();
+        let by_type = ["listener", "direction", "type"];
+        let by_reason = ["listener", "direction", "type", "reason"];
+        for ((name, help), kind, labels, shown) in [
+            (LISTENER_PACKETS, Kind::Counter, &by_type[..], Shown::Packets),
+            (LISTENER_PACKET_BYTES, Kind::Counter, &by_type[..], Shown::Bytes),
+            (LISTENER_REASON_CODES, Kind::Counter, &by_reason[..], Shown::Reasons),
+            (CONNECT_SECONDS, Kind::Histogram, &["listener", "outcome"][..], Shown::ConnectSeconds),
+            (CONNECTED_SECONDS, Kind::Histogram, &["listener"][..], Shown::ConnectedSeconds),
+        ] {
+            let total = if kind == Kind::Counter { "_total" } else { "" };
+            self.describe(format!("portcullis_{name}{total}"), kind, labels, help);
+            let family = ShownListeners(shown, listeners.clone());
+            self.registry.register(format!("portcullis_{name}"), help, family);
+        }
+        listeners
+    }
+
+    fn route_seconds(&mut self) -> RouteSeconds {
+        let (name, help) = ADMIN_ROUTE_SECONDS;
+        let family = RouteSeconds::new_with_constructor(|| Histogram::new(ROUTE_BUCKETS));
+        self.describe(format!("portcullis_{name}"), Kind::Histogram, &["method", "route"], help);
+        self.registry.register(format!("portcullis_{name}"), help, family.clone());
+        family
+    }
+
     fn of_plugins(&mut self) -> PluginMetrics {
         let plugins = PluginMetrics::default();
         let labels = ["plugin", "name"];
@@ -332,10 +401,12 @@ impl Registrar {
         let counter = describe(PLUGIN_COUNTER, Kind::Counter, &labels);
         let gauge = describe(PLUGIN_GAUGE, Kind::Gauge, &labels);
         let histogram = describe(PLUGIN_HISTOGRAM, Kind::Histogram, &labels);
+        let times = describe(PLUGIN_HOOK_SECONDS, Kind::Histogram, &["plugin", "hook", "verdict"]);
         let dropped = describe(PLUGIN_DROPPED, Kind::Counter, &["plugin"]);
         self.registry.register(counter.0, counter.1, plugins.counters.clone());
         self.registry.register(gauge.0, gauge.1, plugins.gauges.clone());
         self.registry.register(histogram.0, histogram.1, plugins.histograms.clone());
+        self.registry.register(times.0, times.1, plugins.times.clone());
         self.registry.register(dropped.0, dropped.1, plugins.dropped.clone());
         plugins
     }
@@ -344,6 +415,14 @@ impl Registrar {
         self.catalogue.push(Described { name, kind, labels: labels.to_vec(), help });
     }
 }
+
+/// Requests by route and status. Both come from our tables, not from callers.
+pub type RouteRequests = Family<[(&'static str, &'static str); 3], Counter>;
+/// Seconds by route.
+pub type RouteSeconds = Family<[(&'static str, &'static str); 2], Histogram, fn() -> Histogram>;
+
+/// From an answer from memory to an upload that is compiled.
+const ROUTE_BUCKETS: [f64; 7] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];
 
 /// From a warm plugin call (microseconds) past the wall deadline of a plugin (2 s).
 const SECONDS_BUCKETS: [f64; 14] = [
