@@ -27,8 +27,8 @@ use tokio::{
 use crate::{
     AdminState,
     administrators::{Administrator, Administrators},
-    cursor::Cursors,
     audit::Audit,
+    cursor::Cursors,
     directory::Directory,
     field::Fields,
     guard::Hosts,
