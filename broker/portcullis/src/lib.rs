@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 mod acl;
+mod api;
 mod atomic_file;
 mod bans;
 mod check;
 mod cli;
 mod config;
 mod confinement;
+mod ctl;
 mod descriptors;
 mod doctor;
 mod failure;
@@ -63,7 +65,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Quickstart { .. } => "warn",
         Command::Check { .. } | Command::Doctor(_) => "error",
         Command::Plugin(PluginCommand::Test { .. } | PluginCommand::Replay { .. }) => "warn",
-        Command::Keys(_) => "warn",
+        Command::Keys(_) | Command::Ctl(_) => "warn",
         _ => "info",
     };
     logging::start(line.log_format, line.log_level.as_deref().unwrap_or(default))?;
@@ -82,6 +84,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Acl(AclCommand::Lint { file, json }) => acl::lint(&file, json),
         Command::Import(command) => import::run(&command),
         Command::Keys(command) => keys(command),
+        Command::Ctl(invocation) => within_runtime(ctl::run(invocation)),
         Command::Plugin(PluginCommand::New { lang, name, dir }) => {
             plugin::new::run(lang, &name, dir.as_deref())
         }
