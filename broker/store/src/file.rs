@@ -143,6 +143,11 @@ impl FileStore {
         Ok((store, opened.recovered))
     }
 
+    /// Whether another process has the store in this folder open now. Nothing is made where there is none.
+    pub fn is_in_use(folder: &std::path::Path) -> bool {
+        folder.is_dir() && matches!(Lock::take(folder), Err(OpenError::InUse { .. }))
+    }
+
     /// What the store holds once everything that was appended before this call is written, as of one
     /// moment. Blocks until that is so; what is appended meanwhile may be in it.
     ///
