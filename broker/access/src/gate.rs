@@ -317,7 +317,10 @@ impl Gate {
         });
         let (mut result, walk) = deciding.await;
         let decided = Decided::of(About::Connect, connection, result.as_ref().ok(), generation);
-        self.note((&making, begun, now_unix), decided, result.as_mut().err(), &walk);
+        let kept = self.note((&making, begun, now_unix), decided, result.as_mut().err(), &walk);
+        if let Ok(authenticated) = &mut result {
+            authenticated.decision = kept;
+        }
         (result, walk)
     }
 
@@ -343,6 +346,7 @@ impl Gate {
             generation,
             hooks: Arc::clone(&in_force.hooks),
             taken_back,
+            decision: None,
         })
     }
 
@@ -452,7 +456,15 @@ impl Gate {
             let permissions = with_hooks(permissions, &in_force.hooks);
             let subject = client.subject.clone();
             let hooks = Arc::clone(&in_force.hooks);
-            Authenticated { subject, permissions, usable_for, generation, hooks, taken_back }
+            Authenticated {
+                subject,
+                permissions,
+                usable_for,
+                generation,
+                hooks,
+                taken_back,
+                decision: client.decision,
+            }
         });
         (refreshed, walk)
     }

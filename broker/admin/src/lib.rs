@@ -14,29 +14,39 @@
 
 #![forbid(unsafe_code)]
 
+mod access_log;
 mod administrators;
 mod bans;
 mod call;
 mod clients;
 mod config;
+mod cookie;
 mod decisions;
+mod directory;
 mod error;
 mod field;
 mod guard;
 mod health;
+mod history;
 mod keys;
 mod listener;
 mod login;
 mod metrics;
 mod openapi;
+mod overview;
+mod pages;
+mod password;
 mod permissions;
 mod plugins;
 mod problem;
 mod process;
+mod roles;
 mod route;
 mod routes;
 mod status;
 mod token;
+mod tokens;
+mod users;
 mod visitors;
 
 pub use administrators::Roles;

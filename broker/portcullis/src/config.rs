@@ -8,6 +8,7 @@
 mod document;
 mod limits;
 mod listeners;
+mod observe;
 mod paths;
 mod problem;
 mod secrets;
@@ -36,6 +37,7 @@ use self::{
 pub(crate) use self::{
     limits::Limits,
     listeners::{Chain, Listener},
+    observe::Observe,
     paths::{NamedPath, named_paths},
     problem::{Problem, Problems},
     services::{Admin, DecisionsConfig, Plugins, Process},
@@ -75,6 +77,8 @@ pub(crate) struct Config {
     pub(crate) sys: SysConfig,
     /// Decisions that are kept, of each kind.
     pub(crate) decisions: DecisionsConfig,
+    /// What is kept of events.
+    pub(crate) observe: Observe,
     /// Secrets, keys and token verifiers for plugins.
     pub(crate) sources: Sources,
 }
@@ -212,6 +216,7 @@ impl Config {
         let limits = limits::read(root.table("limits"));
         let sys = services::read_sys(root.table("sys"));
         let decisions = services::read_decisions(root.table("decisions"));
+        let observe = observe::read(&mut root, data_dir.as_deref());
         let sources = sources::read(&mut root);
         root.finish();
         Some(Self {
@@ -229,6 +234,7 @@ impl Config {
             limits,
             sys,
             decisions,
+            observe,
             sources,
         })
     }
@@ -243,6 +249,7 @@ impl Config {
             ("admin", after.admin != new.admin),
             ("process", after.process != new.process),
             ("store", after.store != new.store),
+            ("access_log", after.observe.access_log != new.observe.access_log),
         ]
         .into_iter()
         .filter_map(|(name, differs)| differs.then_some(name))
@@ -269,6 +276,7 @@ impl Config {
             limits: new.limits,
             sys: new.sys,
             decisions: new.decisions,
+            observe: Observe { history: new.observe.history, ..self.observe.clone() },
             sources: new.sources,
             listeners,
             plugins: Plugins { chain: new.plugins.chain, ..self.plugins.clone() },

@@ -19,7 +19,11 @@ use limits::{Ban, ConnectionRate, Flapping, LoginBackoff, NewBan};
 use parking_lot::Mutex;
 use session::Fanout;
 use store::{Recovered, Store, Ticket};
-use telemetry::{Metrics, shown_username};
+use telemetry::{
+    Metrics,
+    events::{Client, SessionEnded},
+    shown_username,
+};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
@@ -148,6 +152,12 @@ impl Core {
     pub(crate) fn end_session(&self, handle: &SessionHandle) -> Ended {
         let event = || Event::SessionExpired(Arc::clone(&handle.client_id));
         self.gate.tell(EventKinds::SESSION_EXPIRED, event);
+        let client = Client {
+            id: &handle.client_id,
+            principal: Some(&handle.principal),
+            ..Client::default()
+        };
+        SessionEnded { client }.emit(&self.metrics);
         self.sessions.remove(handle);
         self.timers.disarm(handle.id);
         let routing = handle.routing.lock();

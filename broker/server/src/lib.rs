@@ -39,6 +39,7 @@ mod remember;
 mod retained;
 mod router;
 mod sessions;
+mod shown;
 mod strangers;
 mod stream;
 mod subscribe;

@@ -126,6 +126,8 @@ pub(crate) struct Opened {
     pub(crate) old_will: Option<Box<WillMessage>>,
     /// A session that ended because of Clean Start: its subscriptions must leave the router.
     pub(crate) replaced: Option<Arc<SessionHandle>>,
+    /// A connection that was open had it.
+    pub(crate) taken_over: bool,
     /// It is written down with this.
     pub(crate) ticket: Option<Ticket>,
 }
@@ -158,7 +160,8 @@ impl Sessions {
                 let (handle, ticket) = self.make(open);
                 vacant.insert(Arc::clone(&handle));
                 let (old_will, replaced) = (None, None);
-                Ok(Opened { handle, session_present: false, old_will, replaced, ticket })
+                let (session_present, taken_over) = (false, false);
+                Ok(Opened { handle, session_present, old_will, replaced, taken_over, ticket })
             }
             Entry::Occupied(mut occupied) => {
                 let old = Arc::clone(occupied.get());
@@ -166,6 +169,7 @@ impl Sessions {
                     return Err(NotOpened::Foreign);
                 }
                 let mut state = old.state.lock();
+                let taken_over = state.connection.is_some();
                 let resumes = !open.connect.clean_start && state.can_resume();
                 let old_will = state.will_at_takeover(resumes);
                 state.evict();
@@ -177,14 +181,21 @@ impl Sessions {
                     let ticket = remember(store, &old, &state);
                     drop(state);
                     let (session_present, replaced) = (true, None);
-                    return Ok(Opened { handle: old, session_present, old_will, replaced, ticket });
+                    return Ok(Opened {
+                        handle: old,
+                        session_present,
+                        old_will,
+                        replaced,
+                        taken_over,
+                        ticket,
+                    });
                 }
                 state.ended = true;
                 drop(state);
                 let (handle, ticket) = self.make(open);
                 occupied.insert(Arc::clone(&handle));
-                let replaced = Some(old);
-                Ok(Opened { handle, session_present: false, old_will, replaced, ticket })
+                let (session_present, replaced) = (false, Some(old));
+                Ok(Opened { handle, session_present, old_will, replaced, taken_over, ticket })
             }
         }
     }

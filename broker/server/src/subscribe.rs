@@ -83,15 +83,18 @@ impl Connection {
         let asked = SubscribeRequest { filter: &filter, qos: options.maximum_qos };
         let permissions = &Arc::clone(self.authenticated.permissions());
         let permit = permissions.permit_subscribe(asked).map_err(|denied| {
-            SubscribeDenied { client_id: &self.handle.client_id, filter: &text, cause: &denied }
-                .emit(&self.core.metrics);
+            let mut decision = None;
             if self.tells_denied(Instant::now()) {
                 let (gate, about) =
                     (&self.core.gate, About::Subscribe { filter: text.clone(), qos: asked.qos });
                 let why = (Some(&denied), permissions.explain_subscribe(asked));
                 let (making, at_unix) = (gate.making(), self.core.now_unix());
                 gate.note_operation(&making, &self.authenticated, about, why, at_unix);
+                decision = Some(making.id());
             }
+            let decision = decision.as_ref().map(|id| id as &dyn std::fmt::Display);
+            let (client, cause) = (self.shown(), &denied);
+            SubscribeDenied { client, filter: &text, decision, cause }.emit(&self.core.metrics);
             denied.reason_code()
         })?;
         let subscription = Subscription { filter, options, identifier };

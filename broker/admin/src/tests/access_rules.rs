@@ -14,7 +14,10 @@ use crate::{
 
 fn path_of(route: &Route) -> String {
     let path = route.path.replace("{client_id}", "a").replace("{name}", "acl-file");
-    path.replace("{ring}", "devices").replace("{key}", "1")
+    path.replace("{ring}", "devices")
+        .replace("{key}", "1")
+        .replace("{user}", "alice")
+        .replace("{role}", "viewer")
 }
 
 #[tokio::test]
@@ -65,7 +68,7 @@ async fn every_route_answers_its_token() {
     for route in ROUTES {
         let reply = ask(&fakes, route.verb.name(), &path_of(route)).await;
         assert_ne!(reply.status, StatusCode::UNAUTHORIZED, "{}", route.path);
-        assert_ne!(reply.status, StatusCode::NOT_FOUND, "{}", route.path);
+        assert!(!reply.text.contains("there is no route"), "{}", route.path);
         assert_ne!(reply.status, StatusCode::METHOD_NOT_ALLOWED, "{}", route.path);
     }
 }
