@@ -16,6 +16,7 @@
 
 mod access_log;
 mod administrators;
+mod backup;
 mod bans;
 mod call;
 mod clients;
@@ -50,6 +51,7 @@ mod users;
 mod visitors;
 
 pub use administrators::Roles;
+pub use backup::{Backup, BackupError, BackupMaker};
 pub use config::{AdminState, Config, ReadyCheck};
 pub use error::Error;
 pub use keys::{KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};

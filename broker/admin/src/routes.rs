@@ -17,7 +17,7 @@ use telemetry::events;
 use tokio::time::Instant;
 
 use crate::{
-    access_log, bans,
+    access_log, backup, bans,
     call::{Answer, Call, IF_MATCH, Shared},
     clients, decisions, guard, health, history, keys, login, metrics,
     openapi::{self, Content, Parameters},
@@ -474,6 +474,15 @@ pub(crate) static ROUTES: &[Route] = &[
     .query(Parameters::of::<access_log::SearchQuery>())
     .answers(Content::json::<access_log::AccessLines>())
     .may_answer(&[404]),
+    Route::post(
+        "/api/v1/backup",
+        Access::Needs(Permission::BackupWrite),
+        "An archive of all that the broker holds, streamed; whoever asks may read every field",
+        |call| Box::pin(backup::make(call)),
+    )
+    .query(Parameters::of::<backup::BackupQuery>())
+    .answers(Content::binary(backup::ARCHIVE))
+    .may_answer(&[429]),
 ];
 
 /// The router of the whole table, and of the pages.

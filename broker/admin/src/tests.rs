@@ -1,6 +1,7 @@
 //! The API as its callers see it: a router over fakes, and once over real sockets.
 
 mod access_rules;
+mod backup;
 mod bans;
 mod clients;
 mod cookies;

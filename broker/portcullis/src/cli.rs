@@ -81,9 +81,44 @@ pub(crate) enum Command {
     Plugin(PluginCommand),
     /// Everything that the admin API of a running broker does: look, explain, change
     Ctl(ctl::Invocation),
+    /// Look at backups, as `portcullis ctl backup` makes them
+    #[command(subcommand)]
+    Backup(BackupCommand),
+    /// Bring a backup back, for a broker that does not run; then check its configuration
+    Restore {
+        /// Backup
+        file: PathBuf,
+        /// Configuration of the broker; that of the backup is put there when there is none
+        #[arg(long, short)]
+        config: PathBuf,
+        /// Also into a data_dir that is not empty; what is replaced is moved aside
+        #[arg(long)]
+        force: bool,
+    },
+    /// Print what completes command lines in a shell, to be sourced by it
+    Completions {
+        /// Shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages, one for each command
+    Man {
+        /// Folder for them; made when it is not there
+        dir: PathBuf,
+    },
     /// Show, add, rotate and retire the keys that plugins seal with; make those of devices
     #[command(subcommand)]
     Keys(KeysCommand),
+}
+
+/// What can be done with backups.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackupCommand {
+    /// Read a backup from the first byte to the last; exit code 1 if it is not whole
+    Verify {
+        /// Backup
+        file: PathBuf,
+    },
 }
 
 /// What can be done with a file of rules.

@@ -4,6 +4,7 @@
 //! was said there, `send.rs` sends it and follows pages, `show.rs` and `column.rs` write the answer. What is more than
 //! one request has a file of its own.
 
+mod backup;
 mod column;
 mod command;
 mod commands;
@@ -38,6 +39,7 @@ enum What {
     Row(Asked),
     Overview,
     Top { every: Duration, once: bool },
+    Backup(backup::Wanted),
     Api { method: String, path: String, data: Option<String> },
 }
 
@@ -57,7 +59,8 @@ impl clap::Args for Invocation {
             .disable_help_subcommand(true)
             .subcommand(Clap::new("overview").about("Status, listeners and plugins on one page"))
             .subcommand(top())
-            .subcommand(api());
+            .subcommand(api())
+            .subcommand(backup());
         line::subcommands(line)
     }
 
@@ -77,6 +80,11 @@ impl clap::FromArgMatches for Invocation {
                 every: Duration::from_secs(below.get_one("every").copied().unwrap_or(2)),
                 once: below.get_flag("once"),
             },
+            "backup" => What::Backup(backup::Wanted {
+                out: below.get_one("out").cloned().ok_or_else(no_command)?,
+                secrets: below.get_flag("include-secrets"),
+                json: matches.get_flag("json"),
+            }),
             "api" => What::Api {
                 method: text("method").ok_or_else(no_command)?,
                 path: text("path").ok_or_else(no_command)?,
@@ -104,6 +112,16 @@ fn top() -> Clap {
         .arg(once.help("One frame as plain text"))
 }
 
+fn backup() -> Clap {
+    let out = Arg::new("out").long("out").short('o').required(true).value_name("FILE");
+    let out = out.value_parser(value_parser!(std::path::PathBuf));
+    let secrets = Arg::new("include-secrets").long("include-secrets").action(ArgAction::SetTrue);
+    Clap::new("backup")
+        .about("Backs the running broker up into a file, and reads it back to see that it is whole")
+        .arg(out.help("New file, mode 0600, as backup.tar.gz"))
+        .arg(secrets.help("Also keys, administrators, tokens and secrets of the configuration"))
+}
+
 fn api() -> Clap {
     let method = Arg::new("method").required(true).value_name("METHOD");
     let path = Arg::new("path").required(true).value_name("PATH");
@@ -123,6 +141,7 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
         What::Row(asked) => send::run(&broker, &asked, json).await,
         What::Overview => overview::run(&broker, json).await,
         What::Top { every, once } => top::run(&broker, every, once).await,
+        What::Backup(wanted) => backup::run(&broker, &wanted).await,
         What::Api { method, path, data } => {
             if !path.starts_with('/') {
                 return Err(Failure::Usage(format!("{path}: is no path, allowed: /api/v1/...")));

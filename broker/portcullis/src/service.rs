@@ -21,6 +21,7 @@ use store::{FileStore, Options, Store};
 use telemetry::{AccessLog, History, Metrics, Records};
 
 use crate::{
+    backup::Maker,
     bans,
     config::{self, Chain, Config, DecisionsConfig, Observe},
     confinement,
@@ -78,6 +79,7 @@ impl Service {
             broker: Arc::clone(&broker) as Arc<dyn BrokerHandle>,
             plugins: Arc::clone(&plugins) as Arc<dyn PluginManager>,
             keys: Arc::clone(&keys) as Arc<dyn KeyManager>,
+            backups: Arc::new(Maker::new(&config, store.clone(), Arc::clone(&keys))),
             gate: Arc::clone(&gate),
             metrics,
             records: records.clone(),

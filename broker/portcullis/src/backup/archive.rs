@@ -55,6 +55,16 @@ pub(crate) struct Summary {
     pub(super) files: Vec<Listed>,
 }
 
+impl Summary {
+    /// The same for a program; `file` is where it lies.
+    pub(crate) fn json(&self, file: &Path) -> serde_json::Value {
+        let bytes: u64 = self.files.iter().map(|file| file.bytes).sum();
+        serde_json::json!({
+            "file": file.display().to_string(), "files": self.files.len(), "bytes": bytes, "about": self.about,
+        })
+    }
+}
+
 /// Writes an archive.
 pub(super) struct Writer<W: Write> {
     tar: tar::Builder<GzEncoder<W>>,

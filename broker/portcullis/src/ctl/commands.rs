@@ -3,16 +3,24 @@
 //!
 //! Knows nothing of how commands are read and answers are shown.
 
+mod administrators;
 mod clients;
 mod decisions;
 mod general;
 mod plugins;
+mod recorded;
 
 use super::command::Command;
 
 /// All commands of one route each.
-pub(super) const ALL: &[&[Command]] =
-    &[general::COMMANDS, clients::COMMANDS, plugins::COMMANDS, decisions::COMMANDS];
+pub(super) const ALL: &[&[Command]] = &[
+    general::COMMANDS,
+    clients::COMMANDS,
+    plugins::COMMANDS,
+    decisions::COMMANDS,
+    recorded::COMMANDS,
+    administrators::COMMANDS,
+];
 
 /// What stands before verbs, and what it is about.
 pub(super) const GROUPS: &[(&str, &str)] = &[
@@ -22,6 +30,9 @@ pub(super) const GROUPS: &[(&str, &str)] = &[
     ("decisions", "What was decided, by whom and why"),
     ("permissions", "What clients may do"),
     ("keys", "Key rings of plugins, [keys.NAME]"),
+    ("users", "Users of the admin API that the broker keeps"),
+    ("roles", "What roles of such users permit"),
+    ("tokens", "Tokens for programs that use the admin API"),
     ("login", "The login that the token stands for"),
 ];
 
@@ -31,5 +42,6 @@ pub(super) const WITHOUT: &[(&str, &str, &str)] = &[
     ("GET", "/livez", "probe of a process manager"),
     ("GET", "/readyz", "probe of a load balancer; `ctl status` says the same"),
     ("POST", "/api/v1/login", "browsers log in with it; ctl uses a token"),
+    ("POST", "/api/v1/backup", "`ctl backup` looks the archive through as well"),
     ("GET", "/api/v1/openapi.json", "`ctl api GET /api/v1/openapi.json`"),
 ];

@@ -231,7 +231,7 @@ fn secrets_come_from_files() {
     check(&line, "POST /api/v1/keys/ring", Some(r#"{"value":"YWFh"}"#));
     for row in ALL.iter().copied().flatten() {
         for argument in row.arguments {
-            let secret = ["password", "secret", "value", "code"].contains(&argument.field);
+            let secret = ["password", "current", "secret", "value"].contains(&argument.field);
             let from_file = argument.kind == command::Kind::SecretFile;
             assert!(!secret || from_file, "{} --{}", row.words, argument.name);
         }
