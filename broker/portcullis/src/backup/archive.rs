@@ -168,18 +168,20 @@ pub(super) fn read(
         }
         let sha256 = summed.sum();
         match path.as_str() {
-            name::ABOUT => about = Some(understand(&content)?),
-            name::MANIFEST => manifest = Some((content, sha256)),
+            name::MANIFEST => {
+                manifest = Some((content, sha256));
+                continue;
+            }
             name::MANIFEST_SUM => {
                 check_manifest(manifest.as_ref(), &content, &files)?;
                 whole = true;
+                continue;
             }
             _ if manifest.is_some() => return Err(broken(&format!("{path} comes too late"))),
+            name::ABOUT => about = Some(understand(&content)?),
             _ => {}
         }
-        if !matches!(path.as_str(), name::MANIFEST | name::MANIFEST_SUM) {
-            files.push(Listed { path, bytes, sha256 });
-        }
+        files.push(Listed { path, bytes, sha256 });
     }
     if !whole {
         return Err(broken("ends early: it was not written to its end"));

@@ -43,7 +43,7 @@ pub(crate) async fn run(archive: &Path, config: &Path, force: bool) -> Result<()
 }
 
 /// What was done, in sentences.
-fn restore(archive: &Path, config_file: &Path, force: bool) -> Result<String, Failure> {
+pub(super) fn restore(archive: &Path, config_file: &Path, force: bool) -> Result<String, Failure> {
     let refused = |error: io::Error| Failure::Refused(format!("{}: {error}", archive.display()));
     let mut config_text = None;
     let summary = archive::read(File::open(archive).map_err(refused)?, &mut |path, content| {
