@@ -7,6 +7,7 @@ const IDLE = 15 * 60 * 1000;
 
 let touched = Date.now();
 let failed = false;
+let gone = false;
 
 /** Reads the page again. */
 export async function readAgain() {
@@ -22,6 +23,11 @@ export async function readAgain() {
   failed = false;
   if (new URL(answer.url).pathname === "/login") {
     location.assign(answer.url);
+    return;
+  }
+  if (answer.status === 404) {
+    if (!gone) toast("What this page shows is no longer there.", true);
+    gone = true;
     return;
   }
   if (!answer.ok) return;
@@ -71,7 +77,7 @@ export function start() {
   if (!seconds) return;
   setInterval(() => {
     const open = document.querySelector("dialog[open]");
-    if (document.hidden || open || Date.now() - touched > IDLE) return;
+    if (gone || document.hidden || open || Date.now() - touched > IDLE) return;
     readAgain();
   }, seconds * 1000);
 }

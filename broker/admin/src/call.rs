@@ -27,6 +27,7 @@ use tokio::{
 use crate::{
     AdminState,
     administrators::{Administrator, Administrators},
+    cursor::Cursors,
     directory::Directory,
     field::Fields,
     guard::Hosts,
@@ -47,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) backoff: Arc<Mutex<LoginBackoff>>,
     pub(crate) metrics_open: bool,
     pub(crate) hosts: Hosts,
+    /// What the next page of a list is named by.
+    pub(crate) cursors: Cursors,
     /// Uploads in progress: each may hold a whole component in memory.
     pub(crate) uploads: Arc<Semaphore>,
     /// The OpenAPI document, which depends on nothing but the program.
@@ -108,9 +111,17 @@ impl Call {
 
     /// The JSON body, at most 64 KiB; unknown fields are errors.
     pub(crate) async fn json<T: DeserializeOwned>(self) -> Result<(Arc<Shared>, T), Problem> {
+        self.json_up_to(JSON_BYTES_MAX).await
+    }
+
+    /// The same with a bound of the route's own.
+    pub(crate) async fn json_up_to<T: DeserializeOwned>(
+        self,
+        bytes_max: usize,
+    ) -> Result<(Arc<Shared>, T), Problem> {
         expect_media_type(&self.parts.headers, "application/json")?;
         let shared = Arc::clone(&self.shared);
-        let body = self.read_body(JSON_BYTES_MAX).await?;
+        let body = self.read_body(bytes_max).await?;
         let value = serde_json::from_slice(&body)
             .map_err(|error| Problem::invalid(format!("the body is not as documented: {error}")))?;
         Ok((shared, value))

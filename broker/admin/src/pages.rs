@@ -14,6 +14,7 @@ mod broker;
 mod decisions;
 mod devices;
 mod frame;
+mod holdings;
 mod lists;
 mod people;
 mod plugins;
@@ -50,6 +51,28 @@ pub(crate) static PAGES: &[Route] = &[
     Route::get("/clients/{client_id}", Access::Needs(Permission::ClientsRead), "Client", |call| {
         Box::pin(seen(devices::client_page(call)))
     })
+    .page(),
+    Route::get(
+        "/subscriptions",
+        Access::Needs(Permission::SubscriptionsRead),
+        "Subscriptions",
+        |call| Box::pin(list(&holdings::SUBSCRIPTIONS, call)),
+    )
+    .page(),
+    Route::get("/topics", Access::Needs(Permission::SubscriptionsRead), "Topics", |call| {
+        Box::pin(seen(holdings::topics(call)))
+    })
+    .page(),
+    Route::get("/retained", Access::Needs(Permission::RetainedRead), "Retained", |call| {
+        Box::pin(list(&holdings::RETAINED_LIST, call))
+    })
+    .page(),
+    Route::get(
+        "/retained/{topic}",
+        Access::Needs(Permission::RetainedRead),
+        "Retained message",
+        |call| Box::pin(seen(holdings::retained_page(call))),
+    )
     .page(),
     Route::get("/bans", Access::Needs(Permission::BansRead), "Bans", |call| {
         Box::pin(list(&devices::BAN_LIST, call))

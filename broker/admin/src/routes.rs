@@ -19,13 +19,13 @@ use tokio::time::Instant;
 use crate::{
     access_log, backup, bans,
     call::{Answer, Call, IF_MATCH, Shared},
-    clients, decisions, guard, health, history, keys, login, metrics,
+    clients, decisions, guard, health, history, keys, login, message, metrics,
     openapi::{self, Content, Parameters},
     overview, pages, permissions, plugins,
     problem::Problem,
     roles,
     route::{Access, Permission, Route, UPLOAD_TIMEOUT, Verb},
-    status, tokens, users,
+    status, subscriptions, tokens, topics, users,
 };
 
 pub(crate) static ROUTES: &[Route] = &[
@@ -228,10 +228,10 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::get(
         "/api/v1/clients/{client_id}",
         Access::Needs(Permission::ClientsRead),
-        "One client",
+        "All about one client",
         |call| Box::pin(clients::show(call)),
     )
-    .answers(Content::json::<clients::Client>())
+    .answers(Content::json::<clients::ClientDetail>())
     .may_answer(&[404]),
     Route::get(
         "/api/v1/clients/{client_id}/history",
@@ -247,6 +247,86 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(clients::disconnect(call)),
     )
     .may_answer(&[404]),
+    Route::delete(
+        "/api/v1/clients/{client_id}/session",
+        Access::Needs(Permission::SessionsWrite),
+        "Ends a session and its connection with DISCONNECT 0x98; the Will Message is published",
+        |call| Box::pin(clients::end_session(call)),
+    )
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/clients/{client_id}/explain",
+        Access::Needs(Permission::DecisionsRead),
+        "Who let a client in and why, and what it was refused last",
+        |call| Box::pin(clients::explain(call)),
+    )
+    .answers(Content::json::<clients::Explained>())
+    .may_answer(&[404]),
+    Route::post(
+        "/api/v1/clients/{client_id}/subscriptions",
+        Access::Needs(Permission::SubscriptionsWrite),
+        "Subscribes a client, by its permissions and within its limits",
+        |call| Box::pin(subscriptions::subscribe(call)),
+    )
+    .accepts(Content::json::<subscriptions::SubscribeRequest>())
+    .answers(Content::json::<subscriptions::Subscription>())
+    .may_answer(&[404, 413, 415, 422]),
+    Route::delete(
+        "/api/v1/clients/{client_id}/subscriptions",
+        Access::Needs(Permission::SubscriptionsWrite),
+        "Ends a subscription of a client",
+        |call| Box::pin(subscriptions::unsubscribe(call)),
+    )
+    .query(Parameters::of::<subscriptions::UnsubscribeQuery>())
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/subscriptions",
+        Access::Needs(Permission::SubscriptionsRead),
+        "Subscriptions of all sessions, in the order of clients and filters, page by page",
+        |call| Box::pin(subscriptions::list(call)),
+    )
+    .query(Parameters::of::<subscriptions::ListQuery>())
+    .answers(Content::json::<subscriptions::Subscriptions>()),
+    Route::get(
+        "/api/v1/topics",
+        Access::Needs(Permission::SubscriptionsRead),
+        "One level of the tree of topics: what is retained and subscribed to; needs field:topic",
+        |call| Box::pin(topics::level(call)),
+    )
+    .query(Parameters::of::<topics::LevelQuery>())
+    .answers(Content::json::<topics::Level>()),
+    Route::get(
+        "/api/v1/retained",
+        Access::Needs(Permission::RetainedRead),
+        "Retained messages, in the order of their topics, page by page",
+        |call| Box::pin(message::list_retained(call)),
+    )
+    .query(Parameters::of::<message::RetainedQuery>())
+    .answers(Content::json::<message::RetainedMessages>()),
+    Route::get(
+        "/api/v1/retained/{topic}",
+        Access::Needs(Permission::RetainedRead),
+        "One retained message, with its payload",
+        |call| Box::pin(message::show_retained(call)),
+    )
+    .answers(Content::json::<message::RetainedMessage>())
+    .may_answer(&[404]),
+    Route::delete(
+        "/api/v1/retained/{topic}",
+        Access::Needs(Permission::RetainedWrite),
+        "Forgets a retained message",
+        |call| Box::pin(message::remove_retained(call)),
+    )
+    .may_answer(&[404]),
+    Route::post(
+        "/api/v1/publish",
+        Access::Needs(Permission::MessagesPublish),
+        "Publishes a message: checked as those of clients, and worked on by inbound transforms",
+        |call| Box::pin(message::publish(call)),
+    )
+    .accepts(Content::json::<message::PublishRequest>())
+    .answers(Content::json::<message::Published>())
+    .may_answer(&[413, 415, 422]),
     Route::get(
         "/api/v1/bans",
         Access::Needs(Permission::BansRead),

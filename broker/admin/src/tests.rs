@@ -8,6 +8,7 @@ mod cookies;
 mod documents;
 mod fakes;
 mod health;
+mod holdings;
 mod keys;
 mod log;
 mod logins;
@@ -36,6 +37,7 @@ use crate::{
     Roles,
     administrators::{Administrators, Lasts},
     call::Shared,
+    cursor::Cursors,
     directory::Directory,
     guard::Hosts,
     login, openapi,
@@ -78,6 +80,16 @@ impl Reply {
 fn directory() -> Arc<Directory> {
     let mut roles = Roles::default();
     roles.add("viewer", &["clients:read".to_owned()]).unwrap();
+    let read = [
+        "clients:read",
+        "subscriptions:read",
+        "retained:read",
+        "decisions:read",
+        "permissions:read",
+        "bans:read",
+        "events:read",
+    ];
+    roles.add("blind", &read.map(str::to_owned)).unwrap();
     Arc::new(Directory::empty(roles))
 }
 
@@ -96,6 +108,7 @@ fn shared(fakes: &Fakes) -> Shared {
         backoff: login::backoff(),
         metrics_open: false,
         hosts: Hosts::new([127, 0, 0, 1].into(), &["broker.example".to_owned()]),
+        cursors: Cursors::new().unwrap(),
         uploads: Arc::new(Semaphore::new(2)),
         openapi: openapi::document(),
         samples: Samples::default(),

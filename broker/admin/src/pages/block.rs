@@ -208,6 +208,8 @@ pub(super) enum InputKind {
     /// Long text.
     Area,
     Choice(Vec<(String, String)>),
+    /// The same with numbers.
+    NumberChoice(Vec<(String, String)>),
     File,
 }
 

@@ -9,6 +9,7 @@ use super::{
     block::{Action, Block, Facts, Form, FormKind, Input, InputKind, Row, Table},
     decisions,
     frame::Page,
+    holdings,
     lists::{Cursor, List, filter, find, no_inputs},
     show::{self, Cell, Tone, rows, text},
     watch,
@@ -20,6 +21,7 @@ use crate::{
 
 const CLIENT: &str = "/api/v1/clients/{client_id}";
 const CONNECTION: &str = "/api/v1/clients/{client_id}/connection";
+const SESSION: &str = "/api/v1/clients/{client_id}/session";
 const HISTORY: &str = "/api/v1/clients/{client_id}/history";
 const BANS: &str = "/api/v1/bans";
 const BAN: &str = "/api/v1/bans/{id}";
@@ -38,17 +40,24 @@ pub(super) static CLIENTS: List = List {
         ("Listener", |row| show::plain(row, "listener")),
         ("Address", |row| show::code(row, "remote")),
         ("MQTT", |row| show::plain(row, "protocol")),
-        ("Subscriptions", subscriptions),
+        ("Subscriptions", |row| show::number(row, "subscription_count")),
         ("In flight", |row| show::number(row, "in_flight")),
         ("Queued", |row| show::number(row, "queued")),
         ("Since", |row| show::time(row, "since_unix")),
     ],
-    filters: || vec![find("prefix", "Client id begins with")],
+    filters: || {
+        vec![
+            find("prefix", "Client id begins with"),
+            find("principal", "Principal"),
+            find("address", "Address or range"),
+            filter("connected", "State", &[("true", "connected"), ("false", "away")]),
+        ]
+    },
     fixed: &[("limit", "100")],
     cursor: Cursor::After,
     empty: (
         "No client has a session that fits.",
-        "Connect one, or shorten what its id begins with. Why a client was refused stands under Decisions.",
+        "If there is a next page, go on. Otherwise ask for less; why a client was refused stands under Decisions.",
     ),
     actions: |reader, row| disconnect(reader, row).into_iter().collect(),
     forms: super::lists::no_forms,
@@ -123,10 +132,6 @@ fn state(row: &Value) -> Cell {
     show::flag(row, "connected", ("connected", Tone::Good), ("away", Tone::Quiet))
 }
 
-fn subscriptions(row: &Value) -> Cell {
-    Cell::new(show::grouped(rows(row, "subscriptions").len() as u64), show::Look::Number)
-}
-
 fn whom(row: &Value) -> Cell {
     let kinds = [
         ("client_id", "client"),
@@ -166,7 +171,9 @@ pub(super) async fn client_page(call: Call) -> Answer {
     page.actions = client_actions(&reader, &client);
     page.blocks.push(Block::Facts(connection(&client)));
     page.blocks.push(Block::Facts(session(&client)));
-    page.blocks.push(Block::Table(subscription_table(&client)));
+    page.blocks.extend(more_facts(&client).into_iter().map(Block::Facts));
+    page.blocks.push(Block::Table(subscription_table(&reader, &client)));
+    page.blocks.extend(permissions(&client).map(Block::Table));
     let query = [("client_id", id.as_str()), ("limit", "20")];
     if let Some(found) = reader.get_if_any("/api/v1/decisions", &[], &query).await? {
         page.blocks.push(Block::Table(decisions::table("Recent decisions", &found)));
@@ -180,6 +187,13 @@ pub(super) async fn client_page(call: Call) -> Answer {
 fn client_actions(reader: &Reader, client: &Value) -> Vec<Action> {
     let id = text(client, "client_id");
     let mut actions: Vec<_> = disconnect(reader, client).into_iter().collect();
+    let words = ("End session", "The session is gone.");
+    let end = Action::new(reader, (Verb::Delete, SESSION), &[("client_id", &id)], words);
+    let confirm = format!(
+        "The session of {} ends, and its connection: subscriptions and waiting messages are gone for good.",
+        show::visible(&id)
+    );
+    actions.extend(end.map(|action| action.confirmed(confirm).then("/clients")));
     let again = Action::new(
         reader,
         (Verb::Post, INVALIDATE),
@@ -230,7 +244,13 @@ fn session(client: &Value) -> Facts {
         facts: vec![
             ("In flight", show::number(client, "in_flight")),
             ("Queued", show::number(client, "queued")),
+            ("Bytes queued", show::bytes(client, "queued_bytes")),
             ("Dropped", show::number(client, "dropped")),
+            ("QoS 2 not released", show::number(client, "awaiting_release")),
+            (
+                "Survives a restart",
+                show::flag(client, "stored", ("yes", Tone::Good), ("no", Tone::Quiet)),
+            ),
             ("Expires after", show::seconds(client, "session_expiry_interval")),
             (
                 "Began with",
@@ -246,20 +266,114 @@ fn session(client: &Value) -> Facts {
     }
 }
 
-fn subscription_table(client: &Value) -> Table {
-    let found = rows(client, "subscriptions").iter();
+/// Certificate, will, bounds and attributes, where there are such.
+fn more_facts(client: &Value) -> Vec<Facts> {
+    let there = |member: &str| show::at(client, member).is_object();
+    let mut all = Vec::new();
+    if there("certificate") {
+        all.push(Facts {
+            title: "Certificate".to_owned(),
+            facts: vec![
+                ("Subject", show::code(client, "certificate.subject")),
+                ("Issuer", show::code(client, "certificate.issuer")),
+                ("Serial number", show::code(client, "certificate.serial")),
+                ("Names", show::chips(client, "certificate.names")),
+                ("Good until", show::time(client, "certificate.not_after_unix")),
+                ("SHA-256", show::code(client, "certificate.sha256")),
+            ],
+        });
+    }
+    if there("will") {
+        all.push(Facts {
+            title: "Will Message".to_owned(),
+            facts: vec![
+                ("Topic", show::code(client, "will.topic")),
+                ("Payload in base64", show::code(client, "will.payload_base64")),
+                ("QoS", show::number(client, "will.qos")),
+                ("Retained", show::plain(client, "will.retain")),
+                ("Delay", show::seconds(client, "will.delay_seconds")),
+            ],
+        });
+    }
+    let bounds: Vec<_> = BOUNDS
+        .iter()
+        .filter(|(_, member)| !show::at(client, member).is_null())
+        .map(|(name, member)| (*name, show::number(client, member)))
+        .collect();
+    if !bounds.is_empty() {
+        all.push(Facts { title: "Bounds that plugins set".to_owned(), facts: bounds });
+    }
+    all
+}
+
+const BOUNDS: &[(&str, &str)] = &[
+    ("Messages a second", "grant.messages_per_second"),
+    ("Messages at once", "grant.messages_burst"),
+    ("Bytes a second", "grant.bytes_per_second"),
+    ("Receive maximum", "grant.receive_maximum"),
+    ("In flight", "grant.in_flight_max"),
+    ("Messages queued", "grant.queue_messages_max"),
+    ("Bytes queued", "grant.queue_bytes_max"),
+    ("Bytes of a packet", "grant.packet_bytes_max"),
+    ("Keep alive in seconds", "grant.keep_alive_seconds_max"),
+    ("Subscriptions", "grant.subscriptions_max"),
+    ("Session expiry in seconds", "grant.session_expiry_seconds_max"),
+];
+
+fn subscription_table(reader: &Reader, client: &Value) -> Table {
+    let id = text(client, "client_id");
     let row = |subscription: &Value| Row {
-        cells: vec![show::code(subscription, "filter"), show::number(subscription, "qos")],
-        actions: Vec::new(),
+        cells: vec![
+            show::code(subscription, "filter"),
+            show::number(subscription, "qos"),
+            holdings::options(subscription),
+        ],
+        actions: holdings::unsubscribe(reader, &id, &text(subscription, "filter"))
+            .into_iter()
+            .collect(),
     };
     Table {
         title: "Subscriptions".to_owned(),
-        columns: vec!["Topic filter", "QoS"],
-        rows: found.map(row).collect(),
+        columns: vec!["Topic filter", "QoS", "Options"],
+        rows: rows(client, "subscriptions").iter().map(row).collect(),
         empty: ("It is subscribed to nothing.", "It only publishes, or has not subscribed yet."),
         next: None,
         first: None,
     }
+}
+
+/// The rules in force, link by link; none while it is not connected.
+fn permissions(client: &Value) -> Option<Table> {
+    let links = show::at(client, "permissions").as_array()?;
+    let rules = links.iter().flat_map(|link| {
+        let plugin = show::code(link, "plugin");
+        rows(link, "rules").iter().map(move |rule| {
+            let used = match show::at(rule, "covered_by").as_u64() {
+                Some(other) => Cell::badge(format!("never: rule {other} covers it"), Tone::Warning),
+                None => show::flag(rule, "used", ("yes", Tone::Good), ("not yet", Tone::Quiet)),
+            };
+            let activity = [("publish", "publish"), ("subscribe", "subscribe")];
+            let activity = activity.iter().filter(|(member, _)| show::at(rule, member).is_object());
+            let words = activity.map(|(_, word)| (*word).to_owned()).collect();
+            let cells = vec![
+                plugin.clone(),
+                show::number(rule, "rule"),
+                show::word(rule, "effect", &[("allow", Tone::Good), ("deny", Tone::Bad)]),
+                Cell::new("", show::Look::Chips(words)),
+                show::code(rule, "filter"),
+                used,
+            ];
+            Row { cells, actions: Vec::new() }
+        })
+    });
+    Some(Table {
+        title: "Permissions in force".to_owned(),
+        columns: vec!["From", "Rule", "Effect", "Activity", "Topic filter", "Has decided"],
+        rows: rules.collect(),
+        empty: ("No rule is about it.", "What no rule allows is denied."),
+        next: None,
+        first: None,
+    })
 }
 
 /// The filter by outcome that lists of decisions have.

@@ -15,6 +15,7 @@ use super::{
     show::{self, Cell, Tone, text},
 };
 use crate::{
+    administrators::Source,
     call::{Answer, Call},
     guard,
     route::Verb,
@@ -252,7 +253,7 @@ pub(super) async fn account(call: Call) -> Answer {
         ],
     }));
     let user = text(&me, "user");
-    if !user.is_empty() {
+    if reader.who.source == Source::Local {
         page.blocks.extend(own_forms(&user).into_iter().map(Block::Form));
     }
     let words = ("Log out", "You are logged out.");
@@ -268,7 +269,7 @@ fn name_of(me: &Value) -> String {
     }
 }
 
-/// What a user of the broker may change of himself; others are told that the broker does not know them.
+/// What a user whom the broker keeps may change of himself.
 fn own_forms(user: &str) -> Vec<Form> {
     let own = |template: &str| super::ask::address(template, &[("user", user)], &[]);
     let current = Input::new("current", "Password until now", InputKind::Password).required();
@@ -277,7 +278,7 @@ fn own_forms(user: &str) -> Vec<Form> {
     let inputs = vec![current, new.required()];
     let mut password =
         sent("Change your password", ("PUT", &own(PASSWORD)), "The password is changed.", inputs);
-    password.intro = "For users that the broker keeps. All your logins end, this one too.";
+    password.intro = "All your logins end, this one too.";
     let mut enrol = sent("Set up one-time codes", ("POST", &own(TOTP)), "", Vec::new());
     enrol.intro = "You get a secret for an authenticator app. Codes are needed once you confirmed the first one.";
     enrol.kind = FormKind::Sent {

@@ -18,6 +18,7 @@ fn path_of(route: &Route) -> String {
         .replace("{key}", "1")
         .replace("{user}", "alice")
         .replace("{role}", "viewer")
+        .replace("{topic}", "open%2Ft")
 }
 
 #[tokio::test]
@@ -59,6 +60,7 @@ async fn every_route_but_the_health_checks_needs_the_token() {
     assert_eq!(open, ["/livez", "/readyz", "/api/v1/login"]);
     assert!(fakes.asked().is_empty(), "a stranger reached a handler: {:?}", fakes.asked());
     assert!(fakes.broker.disconnected.lock().unwrap().is_empty());
+    assert!(fakes.broker.asked.lock().unwrap().is_empty());
     assert!(fakes.keys.asked.lock().unwrap().is_empty());
 }
 

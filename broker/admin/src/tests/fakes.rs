@@ -18,14 +18,15 @@ use access::{
 use codec::{ProtocolVersion, ReasonCode};
 use limits::{Ban, Bans, NewBan};
 use server::{
-    BanError, BanPage, BrokerHandle, ClientInfo, ClientPage, ListenerInfo, StoreTotals, TlsStatus,
-    Totals,
+    BanError, BanPage, BrokerHandle, ClientInfo, ListenerInfo, StoreTotals, TlsStatus, Totals,
 };
 use telemetry::{Metrics, Records};
 use tokio::sync::Semaphore;
 
 use super::{backup::FakeBackups, records::TemporaryLog};
 use crate::{AdminState, KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};
+
+mod holdings;
 
 pub(super) struct Fakes {
     pub(super) broker: Arc<FakeBroker>,
@@ -44,6 +45,8 @@ pub(super) struct FakeBroker {
     pub(super) taken_back: Mutex<Vec<String>>,
     pub(super) unbound: AtomicBool,
     pub(super) bans: Mutex<Bans>,
+    /// What was asked of what it holds.
+    pub(super) asked: Mutex<Vec<String>>,
     /// What is changed cannot be written down.
     pub(super) disk_full: AtomicBool,
 }
@@ -121,7 +124,7 @@ fn client(id: &str, connected: bool) -> ClientInfo {
         clean_start: true,
         session_expiry_interval: u32::MAX,
         since_unix: 1_700_000_000,
-        subscriptions: vec![("$share/g/t/#".to_owned(), 1)],
+        subscriptions: 1,
         in_flight: 1,
         queued: 2,
         dropped: 3,
@@ -130,21 +133,6 @@ fn client(id: &str, connected: bool) -> ClientInfo {
 }
 
 impl BrokerHandle for FakeBroker {
-    fn clients(&self, prefix: &str, after: Option<&str>, limit: usize) -> ClientPage {
-        let mut found: Vec<_> = self
-            .clients
-            .iter()
-            .filter(|(id, _)| {
-                id.starts_with(prefix) && after.is_none_or(|after| id.as_str() > after)
-            })
-            .map(|(id, connected)| client(id, *connected))
-            .collect();
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next = found.last().filter(|_| more).map(|last| last.client_id.to_string());
-        ClientPage { clients: found, next }
-    }
-
     fn client(&self, client_id: &str) -> Option<ClientInfo> {
         self.clients.get(client_id).map(|connected| client(client_id, *connected))
     }
@@ -226,7 +214,7 @@ impl BrokerHandle for FakeBroker {
 }
 
 /// May publish to and subscribe to `open/#`, but `open/secret` is denied.
-fn permissions(client_id: &str) -> Permissions {
+pub(super) fn permissions(client_id: &str) -> Permissions {
     let subject = Subject {
         identity: Arc::new(Identity {
             principal: "user".into(),

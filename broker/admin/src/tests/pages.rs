@@ -16,7 +16,8 @@ use axum::{
 use super::{Reply, TOKEN, fakes::Fakes, request, router, send, shared};
 use crate::{
     Roles,
-    administrators::{Administrators, Lasts, Opening},
+    administrators::{Administrators, Lasts, Opening, Source},
+    directory::Directory,
     pages::PAGES,
     route::Access,
     routes::{self, ROUTES},
@@ -33,6 +34,7 @@ fn paths() -> Vec<String> {
     let templates = PAGES.iter().map(|page| page.path).filter(|path| *path != "/decisions/{id}");
     let filled = templates.filter(|path| !path.starts_with("/assets/")).map(|path| {
         let path = path.replace("{client_id}", "a").replace("{name}", "acl-file");
+        let path = path.replace("{topic}", "open%2Ft");
         assert!(!path.contains('{'), "a parameter that this test does not know: {path}");
         path
     });
@@ -45,19 +47,23 @@ fn with_permissions(fakes: &Fakes, permissions: &[&str]) -> (Router, String) {
     let names: Vec<_> = permissions.iter().map(|name| (*name).to_owned()).collect();
     roles.add("some", &names).unwrap();
     let lasts = Lasts { ttl: Duration::from_secs(60), idle: Duration::from_secs(30) };
-    let administrators = Administrators::new(TokenHash::of(TOKEN.as_bytes()), roles, lasts);
-    let (roles, permissions) = administrators.permitted(&["some".to_owned()]);
+    let directory = Arc::new(Directory::empty(roles));
+    let token = TokenHash::of(TOKEN.as_bytes());
+    let administrators = Administrators::new(token, Arc::clone(&directory), lasts);
+    let (roles, permissions) = directory.permitted(&["some".to_owned()]);
     let opening = Opening {
         user: Some("<b>vera</b>".to_owned()),
         roles,
         permissions,
         expires_at_unix: None,
         cookie: false,
+        source: Source::Chain,
     };
     let opened = administrators.open(opening, (Instant::now(), 1_700_000_000)).unwrap();
     let token = opened.unwrap().0.as_str().to_owned();
     let mut shared = shared(fakes);
     shared.administrators = administrators;
+    shared.directory = directory;
     (routes::router(Arc::new(shared)), token)
 }
 
@@ -101,7 +107,7 @@ async fn strangers_are_sent_to_the_login_and_see_nothing() {
     let router = router(&fakes);
     for route in PAGES.iter().filter(|page| page.access != Access::Open) {
         let path = route.path.replace("{client_id}", "a").replace("{name}", "a");
-        let path = path.replace("{id}", "0000000000000000");
+        let path = path.replace("{id}", "0000000000000000").replace("{topic}", "t");
         let request = Request::get(&path).header(header::HOST, "localhost");
         let reply = send(&router, request.body(Body::empty()).unwrap()).await;
         assert_eq!(reply.status, StatusCode::SEE_OTHER, "{path}");
