@@ -8,6 +8,7 @@ mod admin_api;
 mod bundled;
 mod check;
 mod clients;
+mod control_center;
 mod crash;
 mod databases;
 mod decisions;

@@ -3,7 +3,10 @@
 //! Knows nothing of single routes. All reading of paths, queries and bodies goes through here, so
 //! that bounds and error answers are the same everywhere.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use axum::{
     body::Body,
@@ -24,23 +27,35 @@ use tokio::{
 use crate::{
     AdminState,
     administrators::{Administrator, Administrators},
+    cursor::Cursors,
+    directory::Directory,
     field::Fields,
     guard::Hosts,
+    overview::Samples,
+    password::Hashing,
     problem::Problem,
+    route::Header,
 };
 
 /// What all requests share.
 pub(crate) struct Shared {
     pub(crate) state: AdminState,
     pub(crate) administrators: Administrators,
+    /// Users, roles and tokens that the broker keeps.
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) hashing: Hashing,
     /// Failed logins.
     pub(crate) backoff: Arc<Mutex<LoginBackoff>>,
     pub(crate) metrics_open: bool,
     pub(crate) hosts: Hosts,
+    /// What the next page of a list is named by.
+    pub(crate) cursors: Cursors,
     /// Uploads in progress: each may hold a whole component in memory.
     pub(crate) uploads: Arc<Semaphore>,
     /// The OpenAPI document, which depends on nothing but the program.
     pub(crate) openapi: serde_json::Value,
+    /// The last quarter of an hour.
+    pub(crate) samples: Samples,
 }
 
 /// One request whose access rule was met.
@@ -68,6 +83,17 @@ impl Call {
         who.map(|who| who.permissions.fields()).unwrap_or_default()
     }
 
+    /// What the resource has to be for a change to happen.
+    pub(crate) fn expected(&self) -> Result<Expected, Problem> {
+        let mut values = self.parts.headers.get_all(header::IF_MATCH).iter();
+        match (values.next(), values.next()) {
+            (value, None) => Ok(Expected(value.cloned())),
+            (_, Some(_)) => {
+                Err(Problem::invalid("the request has two If-Match headers").about("If-Match"))
+            }
+        }
+    }
+
     /// A path parameter, percent-decoded.
     pub(crate) fn path(&self, name: &str) -> Result<String, Problem> {
         let found = self.path.iter().find(|(key, _)| key == name);
@@ -85,9 +111,17 @@ impl Call {
 
     /// The JSON body, at most 64 KiB; unknown fields are errors.
     pub(crate) async fn json<T: DeserializeOwned>(self) -> Result<(Arc<Shared>, T), Problem> {
+        self.json_up_to(JSON_BYTES_MAX).await
+    }
+
+    /// The same with a bound of the route's own.
+    pub(crate) async fn json_up_to<T: DeserializeOwned>(
+        self,
+        bytes_max: usize,
+    ) -> Result<(Arc<Shared>, T), Problem> {
         expect_media_type(&self.parts.headers, "application/json")?;
         let shared = Arc::clone(&self.shared);
-        let body = self.read_body(JSON_BYTES_MAX).await?;
+        let body = self.read_body(bytes_max).await?;
         let value = serde_json::from_slice(&body)
             .map_err(|error| Problem::invalid(format!("the body is not as documented: {error}")))?;
         Ok((shared, value))
@@ -136,6 +170,38 @@ impl Call {
     }
 }
 
+/// The header that [`Call::expected`] looks at.
+pub(crate) const IF_MATCH: Header = Header {
+    name: "If-Match",
+    description: "The ETag of the resource as it was read: it is changed only if it still is that",
+};
+
+/// The time in seconds since 1970.
+pub(crate) fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |past| past.as_secs())
+}
+
+/// What `If-Match` says of a resource that is about to change: nothing, or that it has to be as it was
+/// seen.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Expected(Option<HeaderValue>);
+
+impl Expected {
+    /// 412 unless the resource is still what it was. To be asked where nobody else can change it
+    /// meanwhile.
+    pub(crate) fn check<T: Serialize>(&self, current: &T) -> Result<(), Problem> {
+        let Some(expected) = &self.0 else {
+            return Ok(());
+        };
+        let current = json(StatusCode::OK, current)?;
+        let etag = current.headers().get(header::ETAG);
+        if etag.is_some_and(|etag| lists_etag(expected, etag)) {
+            return Ok(());
+        }
+        Err(Problem::changed("it was changed meanwhile: read it again").about("If-Match"))
+    }
+}
+
 /// Checks the type of the body, parameters aside.
 pub(crate) fn expect_media_type(headers: &HeaderMap, expected: &str) -> Result<(), Problem> {
     let found = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -173,6 +239,12 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Problem::internal(format!("the work was given up: {error}")))
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn announced_length(headers: &HeaderMap) -> Option<u64> {

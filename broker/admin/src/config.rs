@@ -6,9 +6,9 @@ use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use access::{Gate, PluginManager};
 use server::BrokerHandle;
-use telemetry::Metrics;
+use telemetry::{Metrics, Records};
 
-use crate::{KeyManager, Roles};
+use crate::{BackupMaker, KeyManager, Roles};
 
 /// Settings of the admin API.
 #[derive(Clone, Debug)]
@@ -18,6 +18,9 @@ pub struct Config {
     /// File of the bearer token, `DATA_DIR/admin.token`. Made with mode 0600 when it is not there;
     /// its folder must be.
     pub token_file: PathBuf,
+    /// Folder of users, roles and tokens, `DATA_DIR/admin`. Made with mode 0700 when it is not there;
+    /// its folder must be.
+    pub folder: PathBuf,
     /// Whether `/metrics` needs no token.
     pub metrics_open: bool,
     /// Whether `bind` may be an address that is not loopback. HTTP here is not encrypted: tokens
@@ -30,22 +33,30 @@ pub struct Config {
     pub roles: Roles,
     /// Longest time that a login lasts.
     pub login_ttl: Duration,
+    /// Longest time between two requests of a login.
+    pub login_idle: Duration,
 }
 
 impl Config {
     /// How long a login lasts when nothing is said.
     pub const LOGIN_TTL: Duration = Duration::from_secs(8 * 3_600);
 
+    /// How long a login may rest when nothing is said.
+    pub const LOGIN_IDLE: Duration = Duration::from_secs(30 * 60);
+
     /// The defaults for these two: `/metrics` with token, loopback only.
     pub fn new(bind: SocketAddr, token_file: PathBuf) -> Self {
+        let folder = token_file.with_file_name("admin");
         Self {
             bind,
+            folder,
             token_file,
             metrics_open: false,
             allow_remote: false,
             host_names: Vec::new(),
             roles: Roles::default(),
             login_ttl: Self::LOGIN_TTL,
+            login_idle: Self::LOGIN_IDLE,
         }
     }
 }
@@ -61,10 +72,14 @@ pub struct AdminState {
     pub plugins: Arc<dyn PluginManager>,
     /// The key rings.
     pub keys: Arc<dyn KeyManager>,
+    /// Who makes backups.
+    pub backups: Arc<dyn BackupMaker>,
     /// The chains in force.
     pub gate: Arc<Gate>,
     /// The counters.
     pub metrics: Arc<Metrics>,
+    /// What is kept of events.
+    pub records: Records,
     /// Further conditions for `/readyz`.
     pub ready_checks: Vec<ReadyCheck>,
 }

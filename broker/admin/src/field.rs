@@ -63,6 +63,10 @@ impl Fields {
         Self(self.0 | other.0)
     }
 
+    pub(crate) fn both(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     pub(crate) fn has(self, field: Field) -> bool {
         self.0 & field.bit() != 0
     }
@@ -75,6 +79,13 @@ impl Fields {
     /// `text`, or the mask for whoever may not read it.
     pub(crate) fn show<'a>(self, field: Field, text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
         if self.has(field) { text.into() } else { Cow::Borrowed(MASK) }
+    }
+
+    /// A sentence about a client, which may name anything of it: for those who may read all of that.
+    pub(crate) fn show_sentence<'a>(self, text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
+        let named = [Field::ClientId, Field::Username, Field::Address, Field::Topic];
+        let may = named.into_iter().all(|field| self.has(field));
+        if may { text.into() } else { Cow::Borrowed(MASK) }
     }
 }
 

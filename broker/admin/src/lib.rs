@@ -14,32 +14,49 @@
 
 #![forbid(unsafe_code)]
 
+mod access_log;
 mod administrators;
+mod backup;
 mod bans;
 mod call;
 mod clients;
 mod config;
+mod cookie;
+mod cursor;
 mod decisions;
+mod directory;
 mod error;
 mod field;
 mod guard;
 mod health;
+mod history;
 mod keys;
 mod listener;
 mod login;
+mod message;
 mod metrics;
 mod openapi;
+mod overview;
+mod page;
+mod pages;
+mod password;
 mod permissions;
 mod plugins;
 mod problem;
 mod process;
+mod roles;
 mod route;
 mod routes;
 mod status;
+mod subscriptions;
 mod token;
+mod tokens;
+mod topics;
+mod users;
 mod visitors;
 
 pub use administrators::Roles;
+pub use backup::{Backup, BackupError, BackupMaker};
 pub use config::{AdminState, Config, ReadyCheck};
 pub use error::Error;
 pub use keys::{KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};

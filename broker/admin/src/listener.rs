@@ -17,10 +17,15 @@ use tower::Service;
 
 use crate::{
     AdminState, Config, Error,
-    administrators::Administrators,
+    administrators::{Administrators, Lasts},
     call::Shared,
+    cursor::Cursors,
+    directory::Directory,
     guard::{Hosts, Peer},
-    login, openapi, route, routes, token,
+    login, openapi,
+    overview::{self, Samples},
+    password::Hashing,
+    route, routes, token,
     visitors::{Visitor, Visitors},
 };
 
@@ -65,17 +70,25 @@ pub async fn start(config: Config, state: AdminState) -> Result<AdminServer, Err
     let (token, token_created) = token::load_or_create(&config.token_file)?;
     let listener = TcpListener::bind(bind).await.map_err(|source| Error::Bind { bind, source })?;
     let address = listener.local_addr().map_err(|source| Error::Bind { bind, source })?;
+    let directory = Arc::new(Directory::open(&config.folder, config.roles)?);
+    let lasts = Lasts { ttl: config.login_ttl, idle: config.login_idle };
     let shared = Shared {
         state,
-        administrators: Administrators::new(token, config.roles, config.login_ttl),
+        administrators: Administrators::new(token, Arc::clone(&directory), lasts),
+        directory,
+        hashing: Hashing::default(),
         backoff: login::backoff(),
         metrics_open: config.metrics_open,
         hosts: Hosts::new(bind.ip(), &config.host_names),
+        cursors: Cursors::new()?,
         uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
         openapi: openapi::document(),
+        samples: Samples::default(),
     };
     let (stop, stopped) = watch::channel(false);
-    let router = routes::router(Arc::new(shared));
+    let shared = Arc::new(shared);
+    tokio::spawn(overview::keep_sampling(Arc::downgrade(&shared)));
+    let router = routes::router(shared);
     let accepting = tokio::spawn(accept(listener, router, Bounds::default(), stopped));
     Ok(AdminServer { address, token_created, stop, accepting })
 }

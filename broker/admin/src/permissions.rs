@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use crate::{
     call::{Answer, Call, json},
     clients,
+    field::{Field, Fields},
     problem::Problem,
 };
 
@@ -74,6 +75,7 @@ pub(crate) struct Word {
 
 /// `POST /api/v1/permissions/can`
 pub(crate) async fn can(call: Call) -> Answer {
+    let fields = call.fields();
     let (shared, question) = call.json::<Question>().await?;
     let qos = qos(question.qos)?;
     let broker = &shared.state.broker;
@@ -86,15 +88,15 @@ pub(crate) async fn can(call: Call) -> Answer {
         Action::Publish => {
             TopicName::check(&question.topic)?;
             let request = PublishRequest { topic: &question.topic, qos, retain: question.retain };
-            let permit = permissions.permit_publish(request).map(|_| false);
-            verdict(permit, permissions.explain_publish(request))
+            let permit = permissions.foresee_publish(request).map(|()| false);
+            verdict(permit, permissions.explain_publish(request), fields)
         }
         Action::Subscribe => {
             let filter = SubscriptionFilter::parse(&question.topic)?;
             let request = SubscribeRequest { filter: &filter, qos };
-            let permit = permissions.permit_subscribe(request);
+            let permit = permissions.foresee_subscribe(request);
             let permit = permit.map(|permit| permit.check_each_delivery);
-            verdict(permit, permissions.explain_subscribe(request))
+            verdict(permit, permissions.explain_subscribe(request), fields)
         }
     };
     json(StatusCode::OK, &verdict)
@@ -130,7 +132,11 @@ pub(crate) async fn invalidate(call: Call) -> Answer {
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn verdict(permit: Result<bool, access::NotAuthorized>, walk: Vec<LinkWord>) -> Verdict {
+fn verdict(
+    permit: Result<bool, access::NotAuthorized>,
+    walk: Vec<LinkWord>,
+    fields: Fields,
+) -> Verdict {
     let (allowed, check_each_delivery, reason) = match permit {
         Ok(false) => (true, false, "permitted".to_owned()),
         Ok(true) => (true, true, "permitted; each delivery is checked".to_owned()),
@@ -140,11 +146,11 @@ fn verdict(permit: Result<bool, access::NotAuthorized>, walk: Vec<LinkWord>) -> 
         allowed,
         reason,
         check_each_delivery,
-        walk: walk.into_iter().map(Word::from).collect(),
+        walk: walk.into_iter().map(|word| Word::of(word, fields)).collect(),
     }
 }
 
-fn qos(value: u8) -> Result<QoS, Problem> {
+pub(crate) fn qos(value: u8) -> Result<QoS, Problem> {
     match value {
         0 => Ok(QoS::AtMostOnce),
         1 => Ok(QoS::AtLeastOnce),
@@ -161,8 +167,10 @@ impl From<InvalidTopic> for Problem {
     }
 }
 
-impl From<LinkWord> for Word {
-    fn from(word: LinkWord) -> Self {
+impl Word {
+    /// The sentence names the filter of a rule: without field:topic only what is known beside it.
+    pub(crate) fn of(word: LinkWord, fields: Fields) -> Self {
+        let detail = fields.show(Field::Topic, word.detail).into_owned();
         Self {
             plugin: word.plugin.to_string(),
             effect: word.effect.map(|effect| match effect {
@@ -170,7 +178,7 @@ impl From<LinkWord> for Word {
                 Effect::Deny => "deny",
             }),
             rule: word.rule,
-            detail: word.detail,
+            detail,
         }
     }
 }

@@ -17,6 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     call::{Answer, Call, Shared, blocking, expect_media_type, json},
+    field::{Field, Fields},
     problem::Problem,
     route::Header,
 };
@@ -294,11 +295,19 @@ pub(crate) struct ShadowDifference {
     lines: Vec<String>,
 }
 
-impl From<access::ShadowReport> for Shadow {
-    fn from(report: access::ShadowReport) -> Self {
+impl Shadow {
+    /// Lines hold what plugins were asked and said: principals, topics.
+    fn of(report: access::ShadowReport, fields: Fields) -> Self {
+        let show = |field, text: String| fields.show(field, text).into_owned();
+        let line = |text| show(Field::Topic, show(Field::Username, text));
         let last = report.last.into_iter().map(|difference| {
             let access::ShadowDifference { hook, client_id, user, lines } = difference;
-            ShadowDifference { hook, client_id, user, lines }
+            ShadowDifference {
+                hook,
+                client_id: show(Field::ClientId, client_id),
+                user: user.map(|user| show(Field::Username, user)),
+                lines: lines.into_iter().map(line).collect(),
+            }
         });
         Self {
             version: report.version,
@@ -316,7 +325,7 @@ impl From<access::ShadowReport> for Shadow {
 /// `GET /api/v1/plugins/{name}/shadow`
 pub(crate) async fn shadow_report(call: Call) -> Answer {
     let report = call.shared.state.plugins.shadow_report(&name_of(&call)?)?;
-    call.json_answer(&Shadow::from(report))
+    call.json_answer(&Shadow::of(report, call.fields()))
 }
 
 /// `POST /api/v1/plugins/{name}/shadow`

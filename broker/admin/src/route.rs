@@ -29,6 +29,9 @@ pub(crate) struct Route {
     /// Status codes of problems, beside 400, 401, 403, 421 and 503, which every route may answer.
     pub(crate) problems: &'static [u16],
     pub(crate) timeout: Duration,
+    /// Whether it is for the eyes: a stranger is sent to the page that logs in, and scripts, styles
+    /// and forms of this host work. The OpenAPI document leaves pages out.
+    pub(crate) page: bool,
     pub(crate) handler: Handler,
 }
 
@@ -59,6 +62,9 @@ pub(crate) enum Access {
     OpenIfConfigured(Permission),
     /// Everybody who has a token.
     LoggedIn,
+    /// The user of the directory that stands in the path as `{user}`, logged in, and holders of a token
+    /// with this permission.
+    OneselfOr(Permission),
     /// Holders of a token with this permission.
     Needs(Permission),
 }
@@ -122,6 +128,7 @@ impl Route {
             answer: None,
             problems: &[],
             timeout: TIMEOUT,
+            page: false,
             handler,
         }
     }
@@ -192,6 +199,11 @@ impl Route {
         self
     }
 
+    pub(crate) const fn page(mut self) -> Self {
+        self.page = true;
+        self
+    }
+
     /// Whether a path belongs to this route, whatever the method.
     pub(crate) fn matches(&self, path: &str) -> bool {
         let mut segments = path.split('/');
@@ -226,7 +238,9 @@ impl Access {
     pub(crate) fn permission(self) -> Option<Permission> {
         match self {
             Self::Open | Self::LoggedIn => None,
-            Self::OpenIfConfigured(permission) | Self::Needs(permission) => Some(permission),
+            Self::OpenIfConfigured(permission)
+            | Self::OneselfOr(permission)
+            | Self::Needs(permission) => Some(permission),
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{RawPathParams, Request, State, rejection::RawPathParamsRejection},
-    http::{HeaderValue, Uri, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     middleware,
     response::{IntoResponse, Response},
     routing::on,
@@ -17,14 +17,15 @@ use telemetry::events;
 use tokio::time::Instant;
 
 use crate::{
-    bans,
-    call::{Answer, Call, Shared},
-    clients, decisions, guard, health, keys, login, metrics,
+    access_log, backup, bans,
+    call::{Answer, Call, IF_MATCH, Shared},
+    clients, decisions, guard, health, history, keys, login, message, metrics,
     openapi::{self, Content, Parameters},
-    permissions, plugins,
+    overview, pages, permissions, plugins,
     problem::Problem,
-    route::{Access, Permission, Route, UPLOAD_TIMEOUT},
-    status,
+    roles,
+    route::{Access, Permission, Route, UPLOAD_TIMEOUT, Verb},
+    status, subscriptions, tokens, topics, users,
 };
 
 pub(crate) static ROUTES: &[Route] = &[
@@ -46,7 +47,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::post(
         "/api/v1/login",
         Access::Open,
-        "Logs in through the chain [admin] chain; the token that comes back ends with the login",
+        "Logs in; the token that comes back, or the cookie, ends with the login",
         |call| Box::pin(login::log_in(call)),
     )
     .accepts(Content::json::<login::Credentials>())
@@ -59,6 +60,135 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::delete("/api/v1/login", Access::LoggedIn, "Logs out", |call| {
         Box::pin(login::log_out(call))
     }),
+    Route::get(
+        "/api/v1/users",
+        Access::Needs(Permission::UsersRead),
+        "Users that the broker keeps, page by page",
+        |call| Box::pin(users::list(call)),
+    )
+    .query(Parameters::of::<users::ListQuery>())
+    .answers(Content::json::<users::UserList>()),
+    Route::post("/api/v1/users", Access::Needs(Permission::UsersWrite), "Makes a user", |call| {
+        Box::pin(users::add(call))
+    })
+    .accepts(Content::json::<users::NewUser>())
+    .answers(Content::json::<users::UserEntry>())
+    .may_answer(&[409, 413, 415]),
+    Route::get("/api/v1/users/{user}", Access::Needs(Permission::UsersRead), "One user", |call| {
+        Box::pin(users::show(call))
+    })
+    .answers(Content::json::<users::UserEntry>())
+    .may_answer(&[404]),
+    Route::put(
+        "/api/v1/users/{user}",
+        Access::Needs(Permission::UsersWrite),
+        "Roles of a user, and whether it is kept out; ends its logins",
+        |call| Box::pin(users::update(call)),
+    )
+    .header(IF_MATCH)
+    .accepts(Content::json::<users::UserChange>())
+    .answers(Content::json::<users::UserEntry>())
+    .may_answer(&[404, 409, 412, 413, 415]),
+    Route::delete(
+        "/api/v1/users/{user}",
+        Access::Needs(Permission::UsersWrite),
+        "Removes a user, its logins and its tokens",
+        |call| Box::pin(users::remove(call)),
+    )
+    .header(IF_MATCH)
+    .may_answer(&[404, 409, 412]),
+    Route::put(
+        "/api/v1/users/{user}/password",
+        Access::OneselfOr(Permission::UsersWrite),
+        "A new password; ends the logins of the user",
+        |call| Box::pin(users::set_password(call)),
+    )
+    .accepts(Content::json::<users::NewPassword>())
+    .may_answer(&[404, 409, 413, 415, 429]),
+    Route::post(
+        "/api/v1/users/{user}/totp",
+        Access::OneselfOr(Permission::UsersWrite),
+        "A secret for one-time codes, shown once; in force with the first code",
+        |call| Box::pin(users::enrol(call)),
+    )
+    .answers(Content::json::<users::Enrolment>())
+    .may_answer(&[404, 409]),
+    Route::post(
+        "/api/v1/users/{user}/totp/confirm",
+        Access::OneselfOr(Permission::UsersWrite),
+        "The first code: from now on logins need one",
+        |call| Box::pin(users::confirm(call)),
+    )
+    .accepts(Content::json::<users::Code>())
+    .answers(Content::json::<users::UserEntry>())
+    .may_answer(&[404, 409, 413, 415]),
+    Route::delete(
+        "/api/v1/users/{user}/totp",
+        Access::Needs(Permission::UsersWrite),
+        "Takes the one-time codes of a user away; ends its logins",
+        |call| Box::pin(users::withdraw_totp(call)),
+    )
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/roles",
+        Access::Needs(Permission::UsersRead),
+        "All roles and what they permit",
+        |call| Box::pin(roles::list(call)),
+    )
+    .answers(Content::json::<roles::RoleList>()),
+    Route::post("/api/v1/roles", Access::Needs(Permission::UsersWrite), "Makes a role", |call| {
+        Box::pin(roles::add(call))
+    })
+    .accepts(Content::json::<roles::NewRole>())
+    .answers(Content::json::<roles::RoleEntry>())
+    .may_answer(&[409, 413, 415]),
+    Route::get("/api/v1/roles/{role}", Access::Needs(Permission::UsersRead), "One role", |call| {
+        Box::pin(roles::show(call))
+    })
+    .answers(Content::json::<roles::RoleEntry>())
+    .may_answer(&[404]),
+    Route::put(
+        "/api/v1/roles/{role}",
+        Access::Needs(Permission::UsersWrite),
+        "What a role permits that was made here; ends logins with it",
+        |call| Box::pin(roles::update(call)),
+    )
+    .header(IF_MATCH)
+    .accepts(Content::json::<roles::RoleChange>())
+    .answers(Content::json::<roles::RoleEntry>())
+    .may_answer(&[404, 409, 412, 413, 415]),
+    Route::delete(
+        "/api/v1/roles/{role}",
+        Access::Needs(Permission::UsersWrite),
+        "Removes a role that was made here and that no user has",
+        |call| Box::pin(roles::remove(call)),
+    )
+    .header(IF_MATCH)
+    .may_answer(&[404, 409, 412]),
+    Route::get(
+        "/api/v1/tokens",
+        Access::Needs(Permission::TokensRead),
+        "API tokens, without what they are, page by page",
+        |call| Box::pin(tokens::list(call)),
+    )
+    .query(Parameters::of::<users::ListQuery>())
+    .answers(Content::json::<tokens::TokenList>()),
+    Route::post(
+        "/api/v1/tokens",
+        Access::Needs(Permission::TokensWrite),
+        "Makes a token of whoever is logged in, and shows it this once",
+        |call| Box::pin(tokens::add(call)),
+    )
+    .accepts(Content::json::<tokens::NewToken>())
+    .answers(Content::json::<tokens::TokenMade>())
+    .may_answer(&[409, 413, 415]),
+    Route::delete(
+        "/api/v1/tokens/{id}",
+        Access::Needs(Permission::TokensWrite),
+        "Revokes a token",
+        |call| Box::pin(tokens::revoke(call)),
+    )
+    .may_answer(&[404]),
     Route::get(
         "/api/v1/openapi.json",
         Access::Needs(Permission::StatusRead),
@@ -73,6 +203,13 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(status::show(call)),
     )
     .answers(Content::json::<status::Status>()),
+    Route::get(
+        "/api/v1/overview",
+        Access::Needs(Permission::StatusRead),
+        "The last 15 minutes in samples",
+        |call| Box::pin(overview::show(call)),
+    )
+    .answers(Content::json::<overview::Overview>()),
     Route::get(
         "/api/v1/listeners",
         Access::Needs(Permission::StatusRead),
@@ -91,11 +228,18 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::get(
         "/api/v1/clients/{client_id}",
         Access::Needs(Permission::ClientsRead),
-        "One client",
+        "All about one client",
         |call| Box::pin(clients::show(call)),
     )
-    .answers(Content::json::<clients::Client>())
+    .answers(Content::json::<clients::ClientDetail>())
     .may_answer(&[404]),
+    Route::get(
+        "/api/v1/clients/{client_id}/history",
+        Access::Needs(Permission::ClientsRead),
+        "What happened to a client lately, connected or not, the latest first",
+        |call| Box::pin(history::show(call)),
+    )
+    .answers(Content::json::<history::ClientHistory>()),
     Route::delete(
         "/api/v1/clients/{client_id}/connection",
         Access::Needs(Permission::ClientsDisconnect),
@@ -103,6 +247,86 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(clients::disconnect(call)),
     )
     .may_answer(&[404]),
+    Route::delete(
+        "/api/v1/clients/{client_id}/session",
+        Access::Needs(Permission::SessionsWrite),
+        "Ends a session and its connection with DISCONNECT 0x98; the Will Message is published",
+        |call| Box::pin(clients::end_session(call)),
+    )
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/clients/{client_id}/explain",
+        Access::Needs(Permission::DecisionsRead),
+        "Who let a client in and why, and what it was refused last",
+        |call| Box::pin(clients::explain(call)),
+    )
+    .answers(Content::json::<clients::Explained>())
+    .may_answer(&[404]),
+    Route::post(
+        "/api/v1/clients/{client_id}/subscriptions",
+        Access::Needs(Permission::SubscriptionsWrite),
+        "Subscribes a client, by its permissions and within its limits",
+        |call| Box::pin(subscriptions::subscribe(call)),
+    )
+    .accepts(Content::json::<subscriptions::SubscribeRequest>())
+    .answers(Content::json::<subscriptions::Subscription>())
+    .may_answer(&[404, 413, 415, 422]),
+    Route::delete(
+        "/api/v1/clients/{client_id}/subscriptions",
+        Access::Needs(Permission::SubscriptionsWrite),
+        "Ends a subscription of a client",
+        |call| Box::pin(subscriptions::unsubscribe(call)),
+    )
+    .query(Parameters::of::<subscriptions::UnsubscribeQuery>())
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/subscriptions",
+        Access::Needs(Permission::SubscriptionsRead),
+        "Subscriptions of all sessions, in the order of clients and filters, page by page",
+        |call| Box::pin(subscriptions::list(call)),
+    )
+    .query(Parameters::of::<subscriptions::ListQuery>())
+    .answers(Content::json::<subscriptions::Subscriptions>()),
+    Route::get(
+        "/api/v1/topics",
+        Access::Needs(Permission::SubscriptionsRead),
+        "One level of the tree of topics: what is retained and subscribed to; needs field:topic",
+        |call| Box::pin(topics::level(call)),
+    )
+    .query(Parameters::of::<topics::LevelQuery>())
+    .answers(Content::json::<topics::Level>()),
+    Route::get(
+        "/api/v1/retained",
+        Access::Needs(Permission::RetainedRead),
+        "Retained messages, in the order of their topics, page by page",
+        |call| Box::pin(message::list_retained(call)),
+    )
+    .query(Parameters::of::<message::RetainedQuery>())
+    .answers(Content::json::<message::RetainedMessages>()),
+    Route::get(
+        "/api/v1/retained/{topic}",
+        Access::Needs(Permission::RetainedRead),
+        "One retained message, with its payload",
+        |call| Box::pin(message::show_retained(call)),
+    )
+    .answers(Content::json::<message::RetainedMessage>())
+    .may_answer(&[404]),
+    Route::delete(
+        "/api/v1/retained/{topic}",
+        Access::Needs(Permission::RetainedWrite),
+        "Forgets a retained message",
+        |call| Box::pin(message::remove_retained(call)),
+    )
+    .may_answer(&[404]),
+    Route::post(
+        "/api/v1/publish",
+        Access::Needs(Permission::MessagesPublish),
+        "Publishes a message: checked as those of clients, and worked on by inbound transforms",
+        |call| Box::pin(message::publish(call)),
+    )
+    .accepts(Content::json::<message::PublishRequest>())
+    .answers(Content::json::<message::Published>())
+    .may_answer(&[413, 415, 422]),
     Route::get(
         "/api/v1/bans",
         Access::Needs(Permission::BansRead),
@@ -321,12 +545,38 @@ pub(crate) static ROUTES: &[Route] = &[
     )
     .answers(Content::any_json())
     .may_answer(&[404]),
+    Route::get(
+        "/api/v1/access_log",
+        Access::Needs(Permission::AccessLogRead),
+        "Lines of the access log of one day that match, in the order of writing, page by page",
+        |call| Box::pin(access_log::search(call)),
+    )
+    .query(Parameters::of::<access_log::SearchQuery>())
+    .answers(Content::json::<access_log::AccessLines>())
+    .may_answer(&[404]),
+    Route::post(
+        "/api/v1/backup",
+        Access::Needs(Permission::BackupWrite),
+        "An archive of all that the broker holds, streamed; whoever asks may read every field",
+        |call| Box::pin(backup::make(call)),
+    )
+    .query(Parameters::of::<backup::BackupQuery>())
+    .answers(Content::binary(backup::ARCHIVE))
+    .may_answer(&[429]),
 ];
 
-/// The router of the whole table.
+/// The router of the whole table, and of the pages.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    router_of(ROUTES.iter().chain(pages::PAGES), shared)
+}
+
+/// The router of these routes.
+pub(crate) fn router_of(
+    routes: impl IntoIterator<Item = &'static Route>,
+    shared: Arc<Shared>,
+) -> Router {
     let mut router = Router::new();
-    for route in ROUTES {
+    for route in routes {
         let serve = move |State(shared): State<Arc<Shared>>,
                           path: Result<RawPathParams, RawPathParamsRejection>,
                           request: Request| run(route, shared, path, request);
@@ -346,9 +596,26 @@ async fn run(
     request: Request,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    if let Err(problem) = guard::check_access(&shared, route.access, &mut parts) {
-        return problem.into_response();
+    let mut response = match guard::check_access(&shared, route, &mut parts) {
+        Ok(()) => answer(route, shared, path, Request::from_parts(parts, body)).await,
+        Err(problem) if !(route.page && route.verb == Verb::Get) => problem.into_response(),
+        Err(problem) if problem.status == StatusCode::UNAUTHORIZED => guard::to_login(&parts.uri),
+        Err(problem) => pages::problem_page(&problem),
+    };
+    if route.page {
+        response.extensions_mut().insert(guard::IsPage);
     }
+    response
+}
+
+/// What a route says to a request that may use it.
+async fn answer(
+    route: &'static Route,
+    shared: Arc<Shared>,
+    path: Result<RawPathParams, RawPathParamsRejection>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
     let path: Vec<_> = match &path {
         Ok(path) => path.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         Err(_) => {
@@ -403,13 +670,23 @@ async fn change(route: &'static Route, call: Call) -> Answer {
         .unwrap_or_else(|error| Err(Problem::internal(format!("the change was lost: {error}"))))
 }
 
-async fn unknown_path(uri: Uri) -> Problem {
-    Problem::not_found(format!("there is no route {:?}", uri.path()))
+async fn unknown_path(uri: Uri, headers: HeaderMap) -> Response {
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let by_eye = accepted.is_some_and(|accepted| accepted.contains("text/html"));
+    if !by_eye || uri.path().starts_with("/api/") {
+        let what = format!("there is no route {:?}", uri.path());
+        return Problem::not_found(what).into_response();
+    }
+    let what = format!("there is no page {:?}", uri.path());
+    let mut response = pages::problem_page(&Problem::not_found(what));
+    response.extensions_mut().insert(guard::IsPage);
+    response
 }
 
 async fn method_not_allowed(uri: Uri) -> Response {
     let allowed: Vec<_> = ROUTES
         .iter()
+        .chain(pages::PAGES)
         .filter(|route| route.matches(uri.path()))
         .map(|route| route.verb.name())
         .collect();

@@ -1,18 +1,25 @@
 //! The API as its callers see it: a router over fakes, and once over real sockets.
 
 mod access_rules;
+mod backup;
 mod bans;
 mod clients;
+mod cookies;
 mod documents;
 mod fakes;
 mod health;
+mod holdings;
 mod keys;
 mod log;
 mod logins;
+mod overview;
+mod pages;
 mod permissions;
 mod plugins;
 mod problems;
+mod records;
 mod sockets;
+mod users;
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,7 +34,16 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use crate::{
-    Roles, administrators::Administrators, call::Shared, guard::Hosts, login, openapi, routes,
+    Roles,
+    administrators::{Administrators, Lasts},
+    call::Shared,
+    cursor::Cursors,
+    directory::Directory,
+    guard::Hosts,
+    login, openapi,
+    overview::Samples,
+    password::Hashing,
+    routes,
     token::TokenHash,
 };
 use fakes::Fakes;
@@ -61,21 +77,41 @@ impl Reply {
 }
 
 /// With the role `viewer`, which may only look at clients.
-fn administrators() -> Administrators {
+fn directory() -> Arc<Directory> {
     let mut roles = Roles::default();
     roles.add("viewer", &["clients:read".to_owned()]).unwrap();
-    Administrators::new(TokenHash::of(TOKEN.as_bytes()), roles, Duration::from_secs(60))
+    let read = [
+        "clients:read",
+        "subscriptions:read",
+        "retained:read",
+        "decisions:read",
+        "permissions:read",
+        "bans:read",
+        "events:read",
+    ];
+    roles.add("blind", &read.map(str::to_owned)).unwrap();
+    Arc::new(Directory::empty(roles))
+}
+
+fn administrators(directory: &Arc<Directory>) -> Administrators {
+    let lasts = Lasts { ttl: Duration::from_secs(60), idle: Duration::from_secs(30) };
+    Administrators::new(TokenHash::of(TOKEN.as_bytes()), Arc::clone(directory), lasts)
 }
 
 fn shared(fakes: &Fakes) -> Shared {
+    let directory = directory();
     Shared {
         state: fakes.state(),
-        administrators: administrators(),
+        administrators: administrators(&directory),
+        directory,
+        hashing: Hashing::default(),
         backoff: login::backoff(),
         metrics_open: false,
         hosts: Hosts::new([127, 0, 0, 1].into(), &["broker.example".to_owned()]),
+        cursors: Cursors::new().unwrap(),
         uploads: Arc::new(Semaphore::new(2)),
         openapi: openapi::document(),
+        samples: Samples::default(),
     }
 }
 

@@ -8,8 +8,10 @@
 mod document;
 mod limits;
 mod listeners;
+mod observe;
 mod paths;
 mod problem;
+mod secrets;
 mod services;
 mod sources;
 mod spelling;
@@ -35,6 +37,7 @@ use self::{
 pub(crate) use self::{
     limits::Limits,
     listeners::{Chain, Listener},
+    observe::Observe,
     paths::{NamedPath, named_paths},
     problem::{Problem, Problems},
     services::{Admin, DecisionsConfig, Plugins, Process},
@@ -74,6 +77,8 @@ pub(crate) struct Config {
     pub(crate) sys: SysConfig,
     /// Decisions that are kept, of each kind.
     pub(crate) decisions: DecisionsConfig,
+    /// What is kept of events.
+    pub(crate) observe: Observe,
     /// Secrets, keys and token verifiers for plugins.
     pub(crate) sources: Sources,
 }
@@ -144,6 +149,31 @@ impl Config {
         }
     }
 
+    /// As [`Self::load_readable`], of a text that is to stand in `file`.
+    pub(crate) fn read_text(file: &Path, text: &str) -> (Option<Self>, Problems) {
+        let (config, problems, _) = Self::read(file, text, &|name| std::env::var(name).ok());
+        (config, Problems::new(file.to_owned(), problems))
+    }
+
+    /// `text`, which stands in `file`, with a reference to nothing in the place of each secret. What is secret already
+    /// stands elsewhere (`${env:NAME}`, `file:PATH`) stays as it is.
+    ///
+    /// # Errors
+    /// The text is faulty: nobody knows where its secrets stand.
+    pub(crate) fn without_secrets(file: &Path, text: &str) -> Result<String, String> {
+        let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let folder = absolute.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned);
+        let environment = |name: &str| std::env::var(name).ok();
+        let document = Document::new(text, folder.clone(), &environment);
+        let config = Self::build(absolute, &folder, document.root());
+        let secrets = document.secrets();
+        let (problems, _) = document.into_parts();
+        match (config, problems.is_empty()) {
+            (Some(_), true) => Ok(secrets::strip(text, &secrets)),
+            _ => Err("it is faulty, so that nobody knows where its secrets stand".to_owned()),
+        }
+    }
+
     /// The configuration if it could be built at all, every fault, and every key that was looked
     /// for.
     fn read(
@@ -186,6 +216,7 @@ impl Config {
         let limits = limits::read(root.table("limits"));
         let sys = services::read_sys(root.table("sys"));
         let decisions = services::read_decisions(root.table("decisions"));
+        let observe = observe::read(&mut root, data_dir.as_deref());
         let sources = sources::read(&mut root);
         root.finish();
         Some(Self {
@@ -203,6 +234,7 @@ impl Config {
             limits,
             sys,
             decisions,
+            observe,
             sources,
         })
     }
@@ -217,6 +249,7 @@ impl Config {
             ("admin", after.admin != new.admin),
             ("process", after.process != new.process),
             ("store", after.store != new.store),
+            ("access_log", after.observe.access_log != new.observe.access_log),
         ]
         .into_iter()
         .filter_map(|(name, differs)| differs.then_some(name))
@@ -243,6 +276,7 @@ impl Config {
             limits: new.limits,
             sys: new.sys,
             decisions: new.decisions,
+            observe: Observe { history: new.observe.history, ..self.observe.clone() },
             sources: new.sources,
             listeners,
             plugins: Plugins { chain: new.plugins.chain, ..self.plugins.clone() },

@@ -19,14 +19,16 @@ use limits::{Ban, ConnectionRate, Flapping, LoginBackoff, NewBan};
 use parking_lot::Mutex;
 use session::Fanout;
 use store::{Recovered, Store, Ticket};
-use telemetry::{Metrics, shown_username};
+use telemetry::{
+    Metrics,
+    events::{Client, SessionEnded},
+};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
-    BanError, BanPage, BrokerHandle, ClientInfo, ClientPage, Config, Fault, ListenerAddress,
-    ListenerConfig, ListenerInfo, LiveConfig, StoreTotals, TlsConfig, TlsStatus, Totals, Transport,
+    BanError, BanPage, BrokerHandle, ClientInfo, Config, Fault, ListenerAddress, ListenerConfig,
+    ListenerInfo, LiveConfig, StoreTotals, TlsConfig, TlsStatus, Totals, Transport,
     bans::{self, BanList},
-    connect::protocol_name,
     counts::Counts,
     inherit::Ended,
     keeping::Keeping,
@@ -34,6 +36,7 @@ use crate::{
     overload::{self, Overload},
     pace::TotalRate,
     remember,
+    resources::info,
     retained::Retained,
     router::{Route, Router},
     sessions::{SessionHandle, Sessions},
@@ -148,6 +151,12 @@ impl Core {
     pub(crate) fn end_session(&self, handle: &SessionHandle) -> Ended {
         let event = || Event::SessionExpired(Arc::clone(&handle.client_id));
         self.gate.tell(EventKinds::SESSION_EXPIRED, event);
+        let client = Client {
+            id: &handle.client_id,
+            principal: Some(&handle.principal),
+            ..Client::default()
+        };
+        SessionEnded { client }.emit(&self.metrics);
         self.sessions.remove(handle);
         self.timers.disarm(handle.id);
         let routing = handle.routing.lock();
@@ -388,21 +397,8 @@ async fn sweep(core: Arc<Core>) {
 }
 
 impl BrokerHandle for Broker {
-    fn clients(&self, prefix: &str, after: Option<&str>, limit: usize) -> ClientPage {
-        let mut handles = self.core.sessions.all();
-        handles.retain(|handle| {
-            handle.client_id.starts_with(prefix) && after.is_none_or(|a| &*handle.client_id > a)
-        });
-        handles.sort_by(|a, b| a.client_id.cmp(&b.client_id));
-        let more = handles.len() > limit;
-        handles.truncate(limit);
-        let clients: Vec<_> = handles.iter().map(|handle| info(handle)).collect();
-        let next = clients.last().filter(|_| more).map(|client| client.client_id.to_string());
-        ClientPage { clients, next }
-    }
-
     fn client(&self, client_id: &str) -> Option<ClientInfo> {
-        self.core.sessions.get(client_id).map(|handle| info(&handle))
+        self.core.sessions.get(client_id).map(|handle| info(&handle, &handle.state.lock()))
     }
 
     fn permissions(&self, client_id: &str) -> Option<Arc<Permissions>> {
@@ -475,34 +471,5 @@ impl BrokerHandle for Broker {
             commits: usage.commits,
             commit_time: usage.commit_time,
         })
-    }
-}
-
-fn info(handle: &SessionHandle) -> ClientInfo {
-    let state = handle.state.lock();
-    let (facts, session) = (&state.facts, &state.session);
-    let identity = facts.authenticated.identity();
-    let subscriptions = session.subscriptions.iter();
-    ClientInfo {
-        client_id: Arc::clone(&handle.client_id),
-        connected: state.connection.is_some(),
-        principal: Arc::clone(&handle.principal),
-        authenticated_by: Arc::clone(&identity.authenticated_by),
-        groups: identity.groups.clone(),
-        username: facts.username.as_deref().map(|name| shown_username(name).to_owned()),
-        listener: Arc::clone(&facts.listener),
-        remote: Some(facts.remote),
-        protocol: protocol_name(facts.protocol),
-        keep_alive_seconds: facts.keep_alive_seconds,
-        clean_start: facts.clean_start,
-        session_expiry_interval: facts.session_expiry_interval,
-        since_unix: facts.since_unix,
-        subscriptions: subscriptions
-            .map(|s| (s.filter.to_string(), s.options.maximum_qos as u8))
-            .collect(),
-        in_flight: session.in_flight(),
-        queued: session.queued(),
-        dropped: session.dropped(),
-        generation: facts.authenticated.generation(),
     }
 }

@@ -19,7 +19,9 @@ use limits::{Claimant, Suspect};
 use session::WillMessage;
 use telemetry::{
     Metrics,
-    events::{ConnectRefused, Connected},
+    events::{
+        Authenticated as AuthenticatedEvent, Client, ConnectRefused, Connected, TakenOver,
+    },
 };
 use tokio::{io::AsyncReadExt, time::Sleep};
 use zeroize::Zeroize;
@@ -33,6 +35,7 @@ use crate::{
     exchange::{Again, Auths, Proved, exchange},
     listener::{self, Listener, Place},
     sessions::{Facts, NotOpened, Open, Opened},
+    shown::{shown, shown_certificate},
     strangers::{NoRoom, Share},
     stream::Stream,
     subscribe::judge_again,
@@ -113,6 +116,14 @@ impl Refused {
     fn decision(&self) -> Option<DecisionId> {
         match self {
             Self::ByChain(refusal) => refusal.decision,
+            _ => None,
+        }
+    }
+
+    /// The link that refused, where one did.
+    fn plugin(&self) -> Option<&str> {
+        match self {
+            Self::ByChain(refusal) => refusal.plugin.as_deref(),
             _ => None,
         }
     }
@@ -288,6 +299,7 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
         }
     };
     let (authenticated, data) = brake.settle(proved)?;
+    tell_authenticated((&claim, &authenticated), false, &core);
     let mut authenticated = Arc::new(authenticated);
     check_names(&authenticated, &live)?;
     check_bans(&core, &authenticated)?;
@@ -322,6 +334,23 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
     let again = method.and_then(|method| Again::new(claim, method, Instant::now()));
     let again = again.map(Box::new);
     Ok(Admitted { authenticated, opened, connack, keep_alive_seconds, again })
+}
+
+/// Says that the chain let somebody in, at CONNECT or `again`.
+pub(crate) fn tell_authenticated(
+    (claim, authenticated): (&Claim, &Authenticated),
+    again: bool,
+    core: &Core,
+) {
+    AuthenticatedEvent {
+        client: Client { remote: Some(claim.remote), ..shown(authenticated) },
+        username: claim.username.as_deref(),
+        protocol: protocol_name(claim.protocol),
+        plugin: &authenticated.identity().authenticated_by,
+        decision: authenticated.decision().as_ref().map(|id| id as &dyn std::fmt::Display),
+        again,
+    }
+    .emit(&core.metrics);
 }
 
 /// Lengths and what this version cannot do.
@@ -631,6 +660,10 @@ async fn open_session(
             NotOpened::Full(exceeded) => Refused::Limit(exceeded),
         })?;
     let ended = opened.replaced.as_ref().map(|replaced| core.end_session(replaced));
+    if opened.taken_over {
+        let client = Client { remote: Some(arrival.remote), ..shown(authenticated) };
+        TakenOver { client }.emit(&core.metrics);
+    }
     if let Some(old_will) = &opened.old_will {
         will::publish(core, old_will, authenticated, &opened.handle).await;
     }
@@ -662,8 +695,10 @@ impl Admitted {
         Connected {
             client_id: &self.opened.handle.client_id,
             principal: &identity.principal,
+            username: first.connect.username.as_deref(),
             listener: &arrival.listener.name,
             remote: arrival.remote,
+            certificate: self.authenticated.subject().certificate.as_deref().map(shown_certificate),
             protocol: protocol_name(first.connect.version),
             session_present: self.opened.session_present,
         }
@@ -696,12 +731,17 @@ async fn refuse(arrival: &mut Arrival, connect: Option<&Connect>, refused: &Refu
         return;
     }
     let reason = refused.reason_code();
+    let secured = arrival.secured.as_deref();
+    let certificate = secured.and_then(|secured| secured.session.certificate.as_deref());
     ConnectRefused {
         client_id: connect.map(|connect| connect.client_id.as_str()),
         username: connect.and_then(|connect| connect.username.as_deref()),
         listener: &arrival.listener.name,
         remote: arrival.remote,
         reason: reason.unwrap_or(ReasonCode::UnspecifiedError),
+        protocol: connect.map(|connect| protocol_name(connect.version)),
+        certificate: certificate.map(shown_certificate),
+        plugin: refused.plugin(),
         decision: refused.decision().as_ref().map(|id| id as &dyn std::fmt::Display),
         cause: refused,
     }

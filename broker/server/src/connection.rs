@@ -23,6 +23,7 @@ use codec::{
 use parking_lot::MutexGuard;
 use session::{Frames, InboundAliases, KeepAlive};
 use store::{Origin, Store, Ticket};
+use telemetry::events::Client;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Sleep,
@@ -43,6 +44,7 @@ use crate::{
     refresh::Refresh,
     retained,
     sessions::{SessionHandle, State},
+    shown::shown,
     stream::Stream,
     sys::Present,
     user_properties,
@@ -73,6 +75,7 @@ pub(crate) struct Connection {
     pub(crate) authenticated: Arc<Authenticated>,
     pub(crate) refresh: Refresh,
     remote: SocketAddr,
+    pub(crate) begun: Instant,
     /// Start of a packet whose rest has not come yet.
     pub(crate) partial: Vec<u8>,
     /// Length from which on `partial` is worth decoding.
@@ -176,6 +179,7 @@ impl Connection {
             handle: begin.handle,
             authenticated: begin.authenticated,
             remote: begin.remote,
+            begun: now,
             partial: begin.rest,
             needed: 0,
             output: Vec::new(),
@@ -227,6 +231,11 @@ impl Connection {
             remote: self.remote.ip(),
             protocol: self.version,
         }
+    }
+
+    /// Who it is, for events.
+    pub(crate) fn shown(&self) -> Client<'_> {
+        Client { remote: Some(self.remote), ..shown(&self.authenticated) }
     }
 
     pub(crate) fn remote(&self) -> SocketAddr {

@@ -18,6 +18,9 @@ pub(crate) struct Counts {
     publish_bytes_received: u64,
     publish_bytes_sent: u64,
     any: bool,
+    /// What was added to the shared counters.
+    flushed_received: u64,
+    flushed_sent: u64,
 }
 
 const LEVELS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
@@ -33,7 +36,19 @@ impl Counts {
             publish_bytes_received: 0,
             publish_bytes_sent: 0,
             any: false,
+            flushed_received: 0,
+            flushed_sent: 0,
         }
+    }
+
+    /// Bytes that came so far.
+    pub(crate) fn all_received(&self) -> u64 {
+        self.flushed_received + self.bytes_received
+    }
+
+    /// Bytes that left so far.
+    pub(crate) fn all_sent(&self) -> u64 {
+        self.flushed_sent + self.bytes_sent
     }
 
     /// A packet other than PUBLISH came.
@@ -79,9 +94,11 @@ impl Counts {
     pub(crate) fn flush(&mut self) {
         let metrics = &self.metrics;
         if self.bytes_received > 0 {
+            self.flushed_received += self.bytes_received;
             metrics.bytes_received.inc_by(std::mem::take(&mut self.bytes_received));
         }
         if self.bytes_sent > 0 {
+            self.flushed_sent += self.bytes_sent;
             metrics.bytes_sent.inc_by(std::mem::take(&mut self.bytes_sent));
         }
         if !std::mem::take(&mut self.any) {

@@ -151,7 +151,15 @@ fn report(connection: &Connection, close: &Close) {
         tracing::debug!(client_id = %telemetry::Escaped(client_id), %error, "network ended");
     }
     let (reason, by_client) = (close.name(), close.by_client());
-    Disconnected { client_id, remote, reason, by_client }.emit(metrics);
+    Disconnected {
+        client: connection.shown(),
+        reason,
+        by_client,
+        bytes_received: connection.counts.all_received(),
+        bytes_sent: connection.counts.all_sent(),
+        connected: connection.begun.elapsed(),
+    }
+    .emit(metrics);
 }
 
 /// What is still to be written: acknowledgements that were given, and DISCONNECT for a 5.0 client.

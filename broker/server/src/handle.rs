@@ -8,7 +8,7 @@ use codec::ReasonCode;
 
 use limits::{Ban, NewBan};
 
-use crate::{BanError, ListenerAddress, TlsStatus};
+use crate::{BanError, ListenerAddress, Resources, TlsStatus};
 
 /// A session and, when connected, its connection.
 #[derive(Clone, Debug)]
@@ -39,8 +39,8 @@ pub struct ClientInfo {
     pub session_expiry_interval: u32,
     /// When the connection came up (or went down, when not connected), seconds since 1970.
     pub since_unix: u64,
-    /// Filters with maximum QoS.
-    pub subscriptions: Vec<(String, u8)>,
+    /// How many subscriptions it has.
+    pub subscriptions: usize,
     /// Messages sent and not yet acknowledged.
     pub in_flight: usize,
     /// Messages waiting.
@@ -83,9 +83,7 @@ pub struct ListenerInfo {
 }
 
 /// A running broker.
-pub trait BrokerHandle: Send + Sync {
-    /// Clients whose id starts with `prefix`, after `after`, at most `limit` (1 to 1,000).
-    fn clients(&self, prefix: &str, after: Option<&str>, limit: usize) -> ClientPage;
+pub trait BrokerHandle: Resources {
     /// One client.
     fn client(&self, client_id: &str) -> Option<ClientInfo>;
     /// The permissions in force of a connected client.

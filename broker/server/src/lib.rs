@@ -29,6 +29,7 @@ mod kept_identity;
 mod listener;
 mod load;
 mod memo;
+mod ordered;
 mod outbound;
 mod overload;
 mod pace;
@@ -36,9 +37,11 @@ mod proxy_protocol;
 mod publish;
 mod refresh;
 mod remember;
+mod resources;
 mod retained;
 mod router;
 mod sessions;
+mod shown;
 mod strangers;
 mod stream;
 mod subscribe;
@@ -65,6 +68,11 @@ pub use handle::{
     BanPage, BrokerHandle, ClientInfo, ClientPage, ListenerInfo, StoreTotals, Totals,
 };
 pub use ipnet::IpNet;
+pub use resources::{
+    ApiMessage, ApiPublished, ApiRefused, ClientDetail, ClientQuery, ClientRefused, Resources,
+    RetainedInfo, RetainedPage, SubscriptionInfo, SubscriptionPage, SubscriptionPlace,
+    SubscriptionQuery, TopicChild, TopicLevel, WillInfo,
+};
 pub use session::QueueFull;
 pub use sys::SysConfig;
 pub use tls::{

@@ -197,7 +197,7 @@ impl Connection {
     }
 
     fn tell_paused(&self, by: &'static str) {
-        ReadingPaused { client_id: &self.handle.client_id, by }.emit(&self.core.metrics);
+        ReadingPaused { client: self.shown(), by }.emit(&self.core.metrics);
     }
 
     /// At the begin of a turn: whether it is still held back, and whether a little may be read all the same.

@@ -17,7 +17,8 @@ use prometheus_client::{
 };
 
 use crate::{
-    ByLabel, ByPacketType, ByQoS, Described, Kind, PluginMetrics, Snapshot, events::Throttles,
+    ByLabel, ByPacketType, ByQoS, Described, Kind, Observers, PluginMetrics, Snapshot,
+    events::Throttles,
 };
 
 /// The counters of one broker. Shared; counting needs no lock except where [`ByLabel`] says so.
@@ -30,6 +31,8 @@ pub struct Metrics {
     pub connections_refused: ByLabel,
     /// CONNECTs refused, by the name of the Reason Code.
     pub connect_refused: ByLabel,
+    /// Times that a chain let a client in, by whether it was already connected.
+    pub authentications: ByLabel,
     /// TLS handshakes, by how they ended.
     pub tls_handshakes: ByLabel,
     /// Control packets received, by type.
@@ -56,6 +59,10 @@ pub struct Metrics {
     pub messages_dropped: ByLabel,
     /// Sessions that ended because their client did not come back in time.
     pub sessions_expired: Counter,
+    /// Sessions that ended, for whatever reason.
+    pub sessions_ended: Counter,
+    /// Sessions that a newer connection of the client took from an older one.
+    pub sessions_taken_over: Counter,
     /// Will Messages published.
     pub wills_published: Counter,
     /// Will Messages not published, by reason. Those that no rule permits are PUBLISH packets
@@ -69,6 +76,10 @@ pub struct Metrics {
     pub overload_changes: ByLabel,
     /// Times that a client was not read for a while, by what held it back.
     pub reading_paused: ByLabel,
+    /// Lines of the access log, by kind of event.
+    pub access_log_lines: ByLabel,
+    /// Lines that the access log lost, by why.
+    pub access_log_dropped: ByLabel,
     /// Requests to the admin API, by HTTP status.
     pub admin_requests: ByLabel,
     /// Seconds that the chain needed to authenticate one CONNECT.
@@ -79,6 +90,8 @@ pub struct Metrics {
     pub revocation_latency_seconds: Histogram,
     /// What plugins count themselves.
     pub plugins: PluginMetrics,
+    /// Who sees events beside the log.
+    pub observers: Observers,
     pub(crate) throttles: Throttles,
     registry: Registry,
     catalogue: Vec<Described>,
@@ -94,6 +107,7 @@ impl Metrics {
             connections_closed: registrar.by_label(CONNECTIONS_CLOSED, "reason"),
             connections_refused: registrar.by_label(CONNECTIONS_REFUSED, "limit"),
             connect_refused: registrar.by_label(CONNECT_REFUSED, "reason"),
+            authentications: registrar.by_label(AUTHENTICATIONS, "when"),
             tls_handshakes: registrar.by_label(TLS_HANDSHAKES, "result"),
             packets_received: registrar.register(PACKETS_RECEIVED, &["type"]),
             packets_sent: registrar.register(PACKETS_SENT, &["type"]),
@@ -107,17 +121,22 @@ impl Metrics {
             subscribe_denied: registrar.register(SUBSCRIBE_DENIED, &[]),
             messages_dropped: registrar.by_label(MESSAGES_DROPPED, "reason"),
             sessions_expired: registrar.register(SESSIONS_EXPIRED, &[]),
+            sessions_ended: registrar.register(SESSIONS_ENDED, &[]),
+            sessions_taken_over: registrar.register(SESSIONS_TAKEN_OVER, &[]),
             wills_published: registrar.register(WILLS_PUBLISHED, &[]),
             wills_refused: registrar.by_label(WILLS_REFUSED, "reason"),
             protocol_violations: registrar.register(PROTOCOL_VIOLATIONS, &[]),
             bans_made: registrar.by_label(BANS_MADE, "origin"),
             overload_changes: registrar.by_label(OVERLOAD_CHANGES, "direction"),
             reading_paused: registrar.by_label(READING_PAUSED, "by"),
+            access_log_lines: registrar.by_label(ACCESS_LOG_LINES, "type"),
+            access_log_dropped: registrar.by_label(ACCESS_LOG_DROPPED, "reason"),
             admin_requests: registrar.by_label(ADMIN_REQUESTS, "status"),
             authentication_seconds: registrar.histogram(AUTHENTICATION_SECONDS),
             permissions_seconds: registrar.histogram(PERMISSIONS_SECONDS),
             revocation_latency_seconds: registrar.histogram(REVOCATION_LATENCY_SECONDS),
             plugins: registrar.of_plugins(),
+            observers: Observers::default(),
             throttles: Throttles::default(),
             registry: registrar.registry,
             catalogue: registrar.catalogue,
@@ -192,6 +211,11 @@ const CONNECTIONS_REFUSED: Named = (
 );
 const CONNECT_REFUSED: Named =
     ("connect_refused", "CONNECTs refused, by the name of the Reason Code");
+const AUTHENTICATIONS: Named = (
+    "authentications",
+    "Times that a chain let a client in: at CONNECT (connect), or a connected one that authenticated \
+     again (again)",
+);
 const TLS_HANDSHAKES: Named = (
     "tls_handshakes",
     "TLS handshakes by how they ended: full, resumed, or why there was no connection",
@@ -213,6 +237,15 @@ const MESSAGES_DROPPED: Named =
     ("messages_dropped", "Messages that did not reach a session or a subscriber");
 const SESSIONS_EXPIRED: Named =
     ("sessions_expired", "Sessions that ended because their client did not come back in time");
+const SESSIONS_ENDED: Named = (
+    "sessions_ended",
+    "Sessions that ended: with their connection, by Clean Start, or because the client did not come \
+     back in time",
+);
+const SESSIONS_TAKEN_OVER: Named = (
+    "sessions_taken_over",
+    "Sessions that a newer connection of the client took from one that was still open",
+);
 const WILLS_PUBLISHED: Named = ("wills_published", "Will Messages published");
 const WILLS_REFUSED: Named = (
     "wills_refused",
@@ -227,6 +260,12 @@ const READING_PAUSED: Named = (
     "reading_paused",
     "Times that a client was not read for a while, because of its own rate (client_rate), that of \
      all (total_rate) or the load (overload); nothing is lost by it",
+);
+const ACCESS_LOG_LINES: Named = ("access_log_lines", "Lines of the access log, by kind of event");
+const ACCESS_LOG_DROPPED: Named = (
+    "access_log_dropped",
+    "Lines that the access log lost: no room in its queue (queue_full) or in the day (day_full), the \
+     disk did not take them (not_written), or they came while it ended (closed)",
 );
 const ADMIN_REQUESTS: Named = ("admin_requests", "Requests to the admin API, by HTTP status");
 const AUTHENTICATION_SECONDS: Named =

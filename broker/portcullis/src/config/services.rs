@@ -58,6 +58,8 @@ pub(crate) struct Admin {
     pub(crate) roles: Roles,
     /// Longest time that a login lasts.
     pub(crate) login_ttl: Duration,
+    /// Longest time between two requests of a login.
+    pub(crate) login_idle: Duration,
 }
 
 /// What the process gives up at its start.
@@ -185,12 +187,18 @@ pub(super) fn read_admin(mut table: Table<'_>, listeners: &[Listener]) -> Admin 
             LOGIN_TTL,
             admin::Config::LOGIN_TTL.as_secs(),
         )),
+        login_idle: Duration::from_secs(table.number(
+            "login_idle",
+            Unit::Seconds,
+            LOGIN_TTL,
+            admin::Config::LOGIN_IDLE.as_secs(),
+        )),
     };
     table.finish();
     admin
 }
 
-/// Least and most time that a login may last, in seconds.
+/// Least and most time that a login may last or rest, in seconds.
 const LOGIN_TTL: RangeInclusive<u64> = 60..=7 * 24 * 3_600;
 
 /// Reads `[admin.roles.NAME]`.

@@ -44,6 +44,7 @@ impl<'a> Table<'a> {
     /// As [`Self::string`], for what must not be shown: problems do not quote it.
     pub(crate) fn secret(&self, key: &'static str) -> Option<Located<Zeroizing<String>>> {
         let (span, value) = self.find(key)?;
+        self.document.secret(span.clone());
         let read = match value.as_str() {
             Some(text) => self.document.expand(text),
             None => Err(format!("is a TOML {}, allowed: text in quotes", value.type_str())),
