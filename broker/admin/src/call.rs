@@ -3,7 +3,10 @@
 //! Knows nothing of single routes. All reading of paths, queries and bodies goes through here, so
 //! that bounds and error answers are the same everywhere.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::SystemTime,
+};
 
 use axum::{
     body::Body,
@@ -17,7 +20,7 @@ use limits::LoginBackoff;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     time::{Instant, timeout_at},
 };
 
@@ -25,6 +28,7 @@ use crate::{
     AdminState,
     administrators::{Administrator, Administrators},
     cursor::Cursors,
+    events::Hub,
     field::Fields,
     guard::Hosts,
     problem::Problem,
@@ -38,6 +42,10 @@ pub(crate) struct Shared {
     pub(crate) backoff: Arc<Mutex<LoginBackoff>>,
     pub(crate) metrics_open: bool,
     pub(crate) hosts: Hosts,
+    /// Events for those who watch.
+    pub(crate) events: Arc<Hub>,
+    /// True from the moment that the API is to end: answers that go on end then.
+    pub(crate) stopping: watch::Receiver<bool>,
     /// What the next page of a list is named by.
     pub(crate) cursors: Cursors,
     /// Uploads in progress: each may hold a whole component in memory.
@@ -184,6 +192,12 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Problem::internal(format!("the work was given up: {error}")))
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn announced_length(headers: &HeaderMap) -> Option<u64> {

@@ -6,7 +6,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use access::{Gate, PluginManager};
 use server::BrokerHandle;
-use telemetry::Metrics;
+use telemetry::{Metrics, Records};
 
 use crate::{KeyManager, Roles};
 
@@ -65,6 +65,8 @@ pub struct AdminState {
     pub gate: Arc<Gate>,
     /// The counters.
     pub metrics: Arc<Metrics>,
+    /// What is kept of events.
+    pub records: Records,
     /// Further conditions for `/readyz`.
     pub ready_checks: Vec<ReadyCheck>,
 }

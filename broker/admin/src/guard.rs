@@ -172,6 +172,11 @@ fn find(known: &Administrators, headers: &HeaderMap) -> Result<Arc<Administrator
         .ok_or_else(|| Problem::unauthorized("the bearer token is not one of this broker"))
 }
 
+/// Whether what a request showed is still good: for answers that go on for long.
+pub(crate) fn is_still_known(shared: &Shared, headers: &HeaderMap) -> bool {
+    find(&shared.administrators, headers).is_ok()
+}
+
 /// The bearer token of a request.
 pub(crate) fn offered(headers: &HeaderMap) -> Result<&[u8], Problem> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();

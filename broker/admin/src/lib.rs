@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access_log;
 mod administrators;
 mod bans;
 mod call;
@@ -22,9 +23,11 @@ mod config;
 mod cursor;
 mod decisions;
 mod error;
+mod events;
 mod field;
 mod guard;
 mod health;
+mod history;
 mod keys;
 mod listener;
 mod login;

@@ -20,6 +20,7 @@ use crate::{
     administrators::Administrators,
     call::Shared,
     cursor::Cursors,
+    events::Hub,
     guard::{Hosts, Peer},
     login, openapi, route, routes, token,
     visitors::{Visitor, Visitors},
@@ -66,17 +67,20 @@ pub async fn start(config: Config, state: AdminState) -> Result<AdminServer, Err
     let (token, token_created) = token::load_or_create(&config.token_file)?;
     let listener = TcpListener::bind(bind).await.map_err(|source| Error::Bind { bind, source })?;
     let address = listener.local_addr().map_err(|source| Error::Bind { bind, source })?;
+    let (stop, stopped) = watch::channel(false);
+    let metrics = Arc::clone(&state.metrics);
     let shared = Shared {
         state,
         administrators: Administrators::new(token, config.roles, config.login_ttl),
         backoff: login::backoff(),
         metrics_open: config.metrics_open,
         hosts: Hosts::new(bind.ip(), &config.host_names),
+        events: Hub::new(&metrics),
+        stopping: stopped.clone(),
         cursors: Cursors::new()?,
         uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
         openapi: openapi::document(),
     };
-    let (stop, stopped) = watch::channel(false);
     let router = routes::router(Arc::new(shared));
     let accepting = tokio::spawn(accept(listener, router, Bounds::default(), stopped));
     Ok(AdminServer { address, token_created, stop, accepting })

@@ -17,9 +17,11 @@ use telemetry::events;
 use tokio::time::Instant;
 
 use crate::{
-    bans,
+    access_log, bans,
     call::{Answer, Call, Shared},
-    clients, decisions, guard, health, keys, login, message, metrics,
+    clients, decisions,
+    events::stream,
+    guard, health, history, keys, login, message, metrics,
     openapi::{self, Content, Parameters},
     permissions, plugins,
     problem::Problem,
@@ -96,6 +98,13 @@ pub(crate) static ROUTES: &[Route] = &[
     )
     .answers(Content::json::<clients::ClientDetail>())
     .may_answer(&[404]),
+    Route::get(
+        "/api/v1/clients/{client_id}/history",
+        Access::Needs(Permission::ClientsRead),
+        "What happened to a client lately, connected or not, the latest first",
+        |call| Box::pin(history::show(call)),
+    )
+    .answers(Content::json::<history::ClientHistory>()),
     Route::delete(
         "/api/v1/clients/{client_id}/connection",
         Access::Needs(Permission::ClientsDisconnect),
@@ -183,6 +192,15 @@ pub(crate) static ROUTES: &[Route] = &[
     .accepts(Content::json::<message::PublishRequest>())
     .answers(Content::json::<message::Published>())
     .may_answer(&[413, 415, 422]),
+    Route::get(
+        "/api/v1/events",
+        Access::Needs(Permission::EventsRead),
+        "What happens, as it happens: server-sent events",
+        |call| Box::pin(stream::follow(call)),
+    )
+    .query(Parameters::of::<stream::FollowQuery>())
+    .answers(Content::text("text/event-stream"))
+    .may_answer(&[429]),
     Route::get(
         "/api/v1/bans",
         Access::Needs(Permission::BansRead),
@@ -400,6 +418,15 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(decisions::recording(call)),
     )
     .answers(Content::any_json())
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/access_log",
+        Access::Needs(Permission::AccessLogRead),
+        "Lines of the access log of one day that match, in the order of writing, page by page",
+        |call| Box::pin(access_log::search(call)),
+    )
+    .query(Parameters::of::<access_log::SearchQuery>())
+    .answers(Content::json::<access_log::AccessLines>())
     .may_answer(&[404]),
 ];
 

@@ -4,6 +4,7 @@ mod access_rules;
 mod bans;
 mod clients;
 mod documents;
+mod events;
 mod fakes;
 mod health;
 mod holdings;
@@ -13,9 +14,13 @@ mod logins;
 mod permissions;
 mod plugins;
 mod problems;
+mod records;
 mod sockets;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -24,12 +29,12 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
 use crate::{
-    Roles, administrators::Administrators, call::Shared, cursor::Cursors, guard::Hosts, login,
-    openapi, routes, token::TokenHash,
+    Roles, administrators::Administrators, call::Shared, cursor::Cursors, events::Hub,
+    guard::Hosts, login, openapi, routes, token::TokenHash,
 };
 use fakes::Fakes;
 
@@ -85,10 +90,18 @@ fn shared(fakes: &Fakes) -> Shared {
         backoff: login::backoff(),
         metrics_open: false,
         hosts: Hosts::new([127, 0, 0, 1].into(), &["broker.example".to_owned()]),
+        events: Hub::new(&fakes.metrics),
+        stopping: still_serving(),
         cursors: Cursors::new().unwrap(),
         uploads: Arc::new(Semaphore::new(2)),
         openapi: openapi::document(),
     }
+}
+
+/// What never says that it is to end.
+fn still_serving() -> watch::Receiver<bool> {
+    static SERVING: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
+    SERVING.subscribe()
 }
 
 fn router(fakes: &Fakes) -> Router {

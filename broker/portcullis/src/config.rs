@@ -8,6 +8,7 @@
 mod document;
 mod limits;
 mod listeners;
+mod observe;
 mod paths;
 mod problem;
 mod services;
@@ -35,6 +36,7 @@ use self::{
 pub(crate) use self::{
     limits::Limits,
     listeners::{Chain, Listener},
+    observe::Observe,
     paths::{NamedPath, named_paths},
     problem::{Problem, Problems},
     services::{Admin, DecisionsConfig, Plugins, Process},
@@ -74,6 +76,8 @@ pub(crate) struct Config {
     pub(crate) sys: SysConfig,
     /// Decisions that are kept, of each kind.
     pub(crate) decisions: DecisionsConfig,
+    /// What is kept of events.
+    pub(crate) observe: Observe,
     /// Secrets, keys and token verifiers for plugins.
     pub(crate) sources: Sources,
 }
@@ -186,6 +190,7 @@ impl Config {
         let limits = limits::read(root.table("limits"));
         let sys = services::read_sys(root.table("sys"));
         let decisions = services::read_decisions(root.table("decisions"));
+        let observe = observe::read(&mut root, data_dir.as_deref());
         let sources = sources::read(&mut root);
         root.finish();
         Some(Self {
@@ -203,6 +208,7 @@ impl Config {
             limits,
             sys,
             decisions,
+            observe,
             sources,
         })
     }
@@ -217,6 +223,7 @@ impl Config {
             ("admin", after.admin != new.admin),
             ("process", after.process != new.process),
             ("store", after.store != new.store),
+            ("access_log", after.observe.access_log != new.observe.access_log),
         ]
         .into_iter()
         .filter_map(|(name, differs)| differs.then_some(name))
@@ -243,6 +250,7 @@ impl Config {
             limits: new.limits,
             sys: new.sys,
             decisions: new.decisions,
+            observe: Observe { history: new.observe.history, ..self.observe.clone() },
             sources: new.sources,
             listeners,
             plugins: Plugins { chain: new.plugins.chain, ..self.plugins.clone() },

@@ -18,11 +18,11 @@ use admin::{AdminServer, AdminState, KeyManager};
 use plugin_host::PluginHost;
 use server::{Broker, BrokerHandle, Kept, KeptBans, ListenerInfo};
 use store::{FileStore, Options, Store};
-use telemetry::Metrics;
+use telemetry::{AccessLog, History, Metrics, Records};
 
 use crate::{
     bans,
-    config::{self, Chain, Config, DecisionsConfig},
+    config::{self, Chain, Config, DecisionsConfig, Observe},
     confinement,
     failure::Failure,
     keys::Rings,
@@ -41,6 +41,7 @@ pub(crate) struct Service {
     admin: AdminServer,
     gate: Arc<Gate>,
     keys: Arc<Rings>,
+    records: Records,
     /// Closed last: connections that end write to it.
     store: Option<Arc<FileStore>>,
 }
@@ -55,6 +56,7 @@ impl Service {
         keys.attach(&mut config.sources).map_err(Failure::Refused)?;
         let (store, kept) = open_store(&config.store).await?;
         let metrics = Metrics::new();
+        let records = start_records(&config.observe, &metrics)?;
         let gate = Arc::new(Gate::new(since_start));
         keep_decisions(&gate, config.decisions);
         gate.decisions().number_from(first_decision());
@@ -78,12 +80,13 @@ impl Service {
             keys: Arc::clone(&keys) as Arc<dyn KeyManager>,
             gate: Arc::clone(&gate),
             metrics,
+            records: records.clone(),
             ready_checks: Vec::new(),
         };
         let admin = admin::start(admin_config(&config), state)
             .await
             .map_err(|error| Failure::Refused(sentence(&error)))?;
-        Ok(Self { config, descriptors, broker, plugins, admin, gate, keys, store })
+        Ok(Self { config, descriptors, broker, plugins, admin, gate, keys, records, store })
     }
 
     /// The listeners that are bound.
@@ -134,6 +137,7 @@ impl Service {
         // until a restart, and must not lose its own chain for the default one.
         self.config = self.config.with_live_part_of(new);
         keep_decisions(&self.gate, self.config.decisions);
+        self.records.history.set_config(self.config.observe.history);
         self.broker.reconfigure(live_config(&self.config, self.descriptors));
         let plugins = plugin_host_config(&self.config);
         self.plugins.set_chains(plugins.chain, plugins.listener_chains, plugins.admin_chain).await;
@@ -163,12 +167,34 @@ impl Service {
             tracing::warn!(connections = left, "clients that did not go are cut off");
         }
         self.admin.shutdown(GRACE).await;
+        close_records(self.records).await;
         let Some(store) = self.store else { return };
         match tokio::task::spawn_blocking(move || store.close()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "the end of the store was not written"),
             Err(error) => tracing::error!(%error, "the store was not closed"),
         }
+    }
+}
+
+/// Begins to keep what happens.
+fn start_records(observe: &Observe, metrics: &Metrics) -> Result<Records, Failure> {
+    let refused = |folder: &Path, error| {
+        Failure::Refused(format!("[access_log] {}: cannot be used: {error}", folder.display()))
+    };
+    let access_log = observe.access_log.clone().map(|config| {
+        let folder = config.folder.clone();
+        AccessLog::start(config, metrics).map_err(|error| refused(&folder, error))
+    });
+    let history = History::start(observe.history, metrics);
+    Ok(Records { access_log: access_log.transpose()?, history })
+}
+
+/// Writes the last lines.
+async fn close_records(records: Records) {
+    let Some(log) = records.access_log else { return };
+    if let Err(error) = tokio::task::spawn_blocking(move || log.close()).await {
+        tracing::error!(%error, "the access log was not closed");
     }
 }
 

@@ -12,24 +12,33 @@
 
 #![forbid(unsafe_code)]
 
+mod access_log;
+pub mod calendar;
 mod catalogue;
+mod entry;
 mod escaped;
 pub mod events;
 mod happening;
+mod history;
 mod label;
 mod metrics;
 mod observers;
 mod plugin_metrics;
+mod records;
 mod snapshot;
 mod throttle;
 mod token;
 
+pub use access_log::{AccessLog, AccessLogConfig, AccessPage, AccessQuery};
 pub use catalogue::{Described, Kind};
+pub use entry::{Entry, EntryCertificate};
 pub use escaped::{Escaped, EscapedDisplay};
 pub use happening::{Happening, HappeningKind, ShownCertificate};
+pub use history::{History, HistoryConfig, Past};
 pub use label::{ByLabel, ByPacketType, ByQoS};
 pub use metrics::Metrics;
 pub use observers::{Interest, Observer, ObserverId, Observers};
 pub use plugin_metrics::PluginMetrics;
+pub use records::Records;
 pub use snapshot::{LabelsOf, Snapshot};
 pub use token::shown_username;

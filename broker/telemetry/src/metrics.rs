@@ -76,6 +76,10 @@ pub struct Metrics {
     pub overload_changes: ByLabel,
     /// Times that a client was not read for a while, by what held it back.
     pub reading_paused: ByLabel,
+    /// Lines of the access log, by kind of event.
+    pub access_log_lines: ByLabel,
+    /// Lines that the access log lost, by why.
+    pub access_log_dropped: ByLabel,
     /// Requests to the admin API, by HTTP status.
     pub admin_requests: ByLabel,
     /// Seconds that the chain needed to authenticate one CONNECT.
@@ -125,6 +129,8 @@ impl Metrics {
             bans_made: registrar.by_label(BANS_MADE, "origin"),
             overload_changes: registrar.by_label(OVERLOAD_CHANGES, "direction"),
             reading_paused: registrar.by_label(READING_PAUSED, "by"),
+            access_log_lines: registrar.by_label(ACCESS_LOG_LINES, "type"),
+            access_log_dropped: registrar.by_label(ACCESS_LOG_DROPPED, "reason"),
             admin_requests: registrar.by_label(ADMIN_REQUESTS, "status"),
             authentication_seconds: registrar.histogram(AUTHENTICATION_SECONDS),
             permissions_seconds: registrar.histogram(PERMISSIONS_SECONDS),
@@ -254,6 +260,12 @@ const READING_PAUSED: Named = (
     "reading_paused",
     "Times that a client was not read for a while, because of its own rate (client_rate), that of \
      all (total_rate) or the load (overload); nothing is lost by it",
+);
+const ACCESS_LOG_LINES: Named = ("access_log_lines", "Lines of the access log, by kind of event");
+const ACCESS_LOG_DROPPED: Named = (
+    "access_log_dropped",
+    "Lines that the access log lost: no room in its queue (queue_full) or in the day (day_full), the \
+     disk did not take them (not_written), or they came while it ended (closed)",
 );
 const ADMIN_REQUESTS: Named = ("admin_requests", "Requests to the admin API, by HTTP status");
 const AUTHENTICATION_SECONDS: Named =

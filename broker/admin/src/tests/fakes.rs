@@ -20,9 +20,10 @@ use limits::{Ban, Bans, NewBan};
 use server::{
     BanError, BanPage, BrokerHandle, ClientInfo, ListenerInfo, StoreTotals, TlsStatus, Totals,
 };
-use telemetry::Metrics;
+use telemetry::{Metrics, Records};
 use tokio::sync::Semaphore;
 
+use super::records::TemporaryLog;
 use crate::{AdminState, KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};
 
 mod holdings;
@@ -32,6 +33,8 @@ pub(super) struct Fakes {
     pub(super) plugins: Arc<FakePlugins>,
     pub(super) keys: Arc<FakeKeys>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) records: Records,
+    _access_log: TemporaryLog,
 }
 
 #[derive(Default)]
@@ -60,11 +63,18 @@ impl Fakes {
     pub(super) fn new() -> Self {
         let clients = [("a", true), ("b/1 ä", true), ("c", false)];
         let clients = clients.map(|(id, connected)| (id.to_owned(), connected));
+        let metrics = Metrics::new();
+        let access_log = TemporaryLog::new(&metrics);
         Self {
             broker: Arc::new(FakeBroker { clients: clients.into(), ..FakeBroker::default() }),
             plugins: Arc::default(),
             keys: Arc::default(),
-            metrics: Metrics::new(),
+            records: Records {
+                access_log: Some(Arc::clone(&access_log.0)),
+                ..Records::in_memory(&metrics)
+            },
+            _access_log: access_log,
+            metrics,
         }
     }
 
@@ -86,6 +96,7 @@ impl Fakes {
             keys: self.keys.clone(),
             gate: Arc::new(gate),
             metrics: self.metrics.clone(),
+            records: self.records.clone(),
             ready_checks: vec![Box::new(Vec::new)],
         }
     }
