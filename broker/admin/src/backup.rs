@@ -115,7 +115,8 @@ fn check_rights(call: &Call, secrets: bool) -> Result<(), Problem> {
     let missing = Permission::ALL.iter().find(|permission| !who.permissions.has(**permission));
     match missing {
         Some(permission) if secrets => {
-            let what = format!("secrets are for whoever has every permission, not {}", permission.name());
+            let what =
+                format!("secrets are for whoever has every permission, not {}", permission.name());
             Err(Problem::forbidden(what).about("include_secrets").allowed("false"))
         }
         _ => Ok(()),

@@ -19,9 +19,7 @@ use limits::{Claimant, Suspect};
 use session::WillMessage;
 use telemetry::{
     Metrics,
-    events::{
-        Authenticated as AuthenticatedEvent, Client, ConnectRefused, Connected, TakenOver,
-    },
+    events::{Authenticated as AuthenticatedEvent, Client, ConnectRefused, Connected, TakenOver},
 };
 use tokio::{io::AsyncReadExt, time::Sleep};
 use zeroize::Zeroize;

@@ -87,9 +87,13 @@ fn told(places: &Places, summary: &Summary, unpacked: &Unpacked, aside: Option<&
     if let Some(aside) = aside {
         lines.push(format!("  what was there before is in {}", aside.display()));
     }
-    lines.extend(summary.about.left_out.iter().map(|what| {
-        format!("  left out of the backup: {}", crate::api::printable(what))
-    }));
+    lines.extend(
+        summary
+            .about
+            .left_out
+            .iter()
+            .map(|what| format!("  left out of the backup: {}", crate::api::printable(what))),
+    );
     lines.join("\n")
 }
 
