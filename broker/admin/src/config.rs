@@ -8,7 +8,7 @@ use access::{Gate, PluginManager};
 use server::BrokerHandle;
 use telemetry::{Metrics, Records};
 
-use crate::{KeyManager, Roles};
+use crate::{BackupMaker, KeyManager, Roles};
 
 /// Settings of the admin API.
 #[derive(Clone, Debug)]
@@ -82,6 +82,8 @@ pub struct AdminState {
     pub plugins: Arc<dyn PluginManager>,
     /// The key rings.
     pub keys: Arc<dyn KeyManager>,
+    /// Who makes backups.
+    pub backups: Arc<dyn BackupMaker>,
     /// The chains in force.
     pub gate: Arc<Gate>,
     /// The counters.

@@ -22,6 +22,7 @@ use crate::{
     call::Shared,
     cursor::Cursors,
     directory::Directory,
+    events::Hub,
     guard::{Hosts, Peer},
     login, openapi,
     overview::{self, Samples},
@@ -80,6 +81,8 @@ pub async fn start(config: Config, mut state: AdminState) -> Result<AdminServer,
         tracing::error!(problem = problem.detail, "the audit log");
     }
     let lasts = Lasts { ttl: config.login_ttl, idle: config.login_idle };
+    let (stop, stopped) = watch::channel(false);
+    let metrics = Arc::clone(&state.metrics);
     let shared = Shared {
         state,
         administrators: Administrators::new(token, Arc::clone(&directory), lasts),
@@ -89,12 +92,13 @@ pub async fn start(config: Config, mut state: AdminState) -> Result<AdminServer,
         backoff: login::backoff(),
         metrics_open: config.metrics_open,
         hosts: Hosts::new(bind.ip(), &config.host_names),
+        events: Hub::new(&metrics),
+        stopping: stopped.clone(),
         cursors: Cursors::new()?,
         uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
         openapi: openapi::document(),
         samples: Samples::default(),
     };
-    let (stop, stopped) = watch::channel(false);
     let shared = Arc::new(shared);
     tokio::spawn(overview::keep_sampling(Arc::downgrade(&shared)));
     let router = routes::router(shared);

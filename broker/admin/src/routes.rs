@@ -19,9 +19,11 @@ use tokio::time::Instant;
 use crate::{
     access_log,
     audit::{Action, Record},
-    audits, bans,
+    audits, backup, bans,
     call::{Answer, Call, IF_MATCH, Shared},
-    clients, decisions, guard, health, history, keys, login, message, metrics,
+    clients, decisions,
+    events::stream,
+    guard, health, history, keys, login, message, metrics,
     openapi::{self, Content, Parameters},
     overview, pages, permissions, plugins,
     problem::Problem,
@@ -338,6 +340,15 @@ pub(crate) static ROUTES: &[Route] = &[
     .answers(Content::json::<message::Published>())
     .may_answer(&[413, 415, 422]),
     Route::get(
+        "/api/v1/events",
+        Access::Needs(Permission::EventsRead),
+        "What happens, as it happens: server-sent events",
+        |call| Box::pin(stream::follow(call)),
+    )
+    .query(Parameters::of::<stream::FollowQuery>())
+    .answers(Content::text("text/event-stream"))
+    .may_answer(&[429]),
+    Route::get(
         "/api/v1/bans",
         Access::Needs(Permission::BansRead),
         "Bans in force, those for flapping too, in the order of their making, page by page",
@@ -613,6 +624,15 @@ pub(crate) static ROUTES: &[Route] = &[
     .query(Parameters::of::<access_log::SearchQuery>())
     .answers(Content::json::<access_log::AccessLines>())
     .may_answer(&[404]),
+    Route::post(
+        "/api/v1/backup",
+        Access::Needs(Permission::BackupWrite),
+        "An archive of all that the broker holds, streamed; whoever asks may read every field",
+        |call| Box::pin(backup::make(call)),
+    )
+    .query(Parameters::of::<backup::BackupQuery>())
+    .answers(Content::binary(backup::ARCHIVE))
+    .may_answer(&[429]),
 ];
 
 /// The router of the whole table, and of the pages.

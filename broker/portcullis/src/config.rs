@@ -11,6 +11,7 @@ mod listeners;
 mod observe;
 mod paths;
 mod problem;
+mod secrets;
 mod services;
 mod sources;
 mod spelling;
@@ -147,6 +148,31 @@ impl Config {
         match config {
             Some(config) if problems.is_empty() => Ok(config),
             _ => Err(Problems::new(file.to_owned(), problems)),
+        }
+    }
+
+    /// As [`Self::load_readable`], of a text that is to stand in `file`.
+    pub(crate) fn read_text(file: &Path, text: &str) -> (Option<Self>, Problems) {
+        let (config, problems, _) = Self::read(file, text, &|name| std::env::var(name).ok());
+        (config, Problems::new(file.to_owned(), problems))
+    }
+
+    /// `text`, which stands in `file`, with a reference to nothing in the place of each secret. What is secret already
+    /// stands elsewhere (`${env:NAME}`, `file:PATH`) stays as it is.
+    ///
+    /// # Errors
+    /// The text is faulty: nobody knows where its secrets stand.
+    pub(crate) fn without_secrets(file: &Path, text: &str) -> Result<String, String> {
+        let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let folder = absolute.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned);
+        let environment = |name: &str| std::env::var(name).ok();
+        let document = Document::new(text, folder.clone(), &environment);
+        let config = Self::build(absolute, &folder, document.root());
+        let secrets = document.secrets();
+        let (problems, _) = document.into_parts();
+        match (config, problems.is_empty()) {
+            (Some(_), true) => Ok(secrets::strip(text, &secrets)),
+            _ => Err("it is faulty, so that nobody knows where its secrets stand".to_owned()),
         }
     }
 

@@ -21,6 +21,7 @@ use store::{FileStore, Options, Store};
 use telemetry::{AccessLog, History, Metrics, Records, Traces};
 
 use crate::{
+    backup::Maker,
     bans,
     config::{self, Chain, Config, DecisionsConfig},
     confinement,
@@ -81,6 +82,7 @@ impl Service {
             broker: Arc::clone(&broker) as Arc<dyn BrokerHandle>,
             plugins: Arc::clone(&plugins) as Arc<dyn PluginManager>,
             keys: Arc::clone(&keys) as Arc<dyn KeyManager>,
+            backups: Arc::new(Maker::new(&config, store.clone(), Arc::clone(&keys))),
             gate: Arc::clone(&gate),
             metrics,
             records: records.clone(),
@@ -280,6 +282,7 @@ fn plugin_host_config(config: &Config) -> plugin_host::Config {
         require_manifest: config.plugins.require_manifest,
         require_approval: config.plugins.require_approval,
         trust: Arc::clone(&config.plugins.trust),
+        password_cache: config.plugins.password_cache,
         sources: config.sources.clone(),
         ..plugin_host::Config::new(&config.plugins.dir.value, &config.data_dir)
     }

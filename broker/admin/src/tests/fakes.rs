@@ -23,7 +23,7 @@ use server::{
 use telemetry::{Metrics, Records};
 use tokio::sync::Semaphore;
 
-use super::records::TemporaryLog;
+use super::{backup::FakeBackups, records::TemporaryLog};
 use crate::{AdminState, KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};
 
 mod holdings;
@@ -32,6 +32,7 @@ pub(super) struct Fakes {
     pub(super) broker: Arc<FakeBroker>,
     pub(super) plugins: Arc<FakePlugins>,
     pub(super) keys: Arc<FakeKeys>,
+    pub(super) backups: Arc<FakeBackups>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) records: Records,
     _access_log: TemporaryLog,
@@ -69,6 +70,7 @@ impl Fakes {
             broker: Arc::new(FakeBroker { clients: clients.into(), ..FakeBroker::default() }),
             plugins: Arc::default(),
             keys: Arc::default(),
+            backups: Arc::default(),
             records: Records {
                 access_log: Some(Arc::clone(&access_log.0)),
                 ..Records::in_memory(&metrics)
@@ -94,6 +96,7 @@ impl Fakes {
             broker: self.broker.clone(),
             plugins: self.plugins.clone(),
             keys: self.keys.clone(),
+            backups: self.backups.clone(),
             gate: Arc::new(gate),
             metrics: self.metrics.clone(),
             records: self.records.clone(),
