@@ -97,10 +97,19 @@ pub(super) enum View {
 pub(super) struct Pages {
     /// Parameter that says behind what.
     pub(super) cursor: &'static str,
-    /// Where the answer says what comes next; `None` = the `id` of its last row.
-    pub(super) next: Option<&'static str>,
+    /// Where the answer, or its last row, says what comes next.
+    pub(super) next: Next,
     /// Most rows of one page.
     pub(super) most: u64,
+}
+
+/// What says where the next page begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A field of the answer; null = there is no more.
+    Field(&'static str),
+    /// A JSON pointer into the last row; a page without rows = there is no more.
+    LastRow(&'static str),
 }
 
 const fn command(
@@ -163,13 +172,18 @@ impl Command {
 
     /// Pages that name what comes next in the field `next`.
     pub(super) const fn paged(mut self, cursor: &'static str, most: u64) -> Self {
-        self.pages = Some(Pages { cursor, next: Some("next"), most });
+        self.pages = Some(Pages { cursor, next: Next::Field("next"), most });
         self
     }
 
-    /// Pages that go on behind the `id` of the last row.
-    pub(super) const fn paged_by_id(mut self, cursor: &'static str, most: u64) -> Self {
-        self.pages = Some(Pages { cursor, next: None, most });
+    /// Pages that go on behind what stands in the last row.
+    pub(super) const fn paged_behind(
+        mut self,
+        cursor: &'static str,
+        pointer: &'static str,
+        most: u64,
+    ) -> Self {
+        self.pages = Some(Pages { cursor, next: Next::LastRow(pointer), most });
         self
     }
 

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::{
     column::Column,
-    command::{Command, Pages, View},
+    command::{Command, Next, Pages, View},
     events::Lines,
     line::Asked,
     show,
@@ -140,10 +140,10 @@ impl List {
             _ => None,
         };
         match self.pages?.next {
-            Some(field) => page.get(field).and_then(text),
+            Next::Field(field) => page.get(field).and_then(text),
             // Nobody says whether there are more: asked for one page, that is all.
-            None if one_page => None,
-            None => rows.last().and_then(|row| row.get("id")).and_then(text),
+            Next::LastRow(_) if one_page => None,
+            Next::LastRow(pointer) => rows.last().and_then(|row| row.pointer(pointer)).and_then(text),
         }
     }
 }

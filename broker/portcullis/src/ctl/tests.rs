@@ -146,6 +146,42 @@ fn the_table_is_in_order() {
     }
 }
 
+/// A row for each command: how it is written with what it needs, what it does, its route.
+fn documented() -> String {
+    let mut rows: Vec<_> = ALL.iter().copied().flatten().collect();
+    rows.sort_by_key(|row| row.words);
+    let mut text = "| command | does | route |\n|---|---|---|\n".to_owned();
+    for row in rows {
+        let mut line = format!("ctl {}", row.words);
+        for argument in row.arguments.iter().filter(|argument| argument.required) {
+            let value = argument.name.to_uppercase().replace('-', "_");
+            match argument.is_word() {
+                true => line.push_str(&format!(" {value}")),
+                false => line.push_str(&format!(" --{} {value}", argument.name)),
+            }
+        }
+        let (about, method, path) = (row.about.replace('|', "\\|"), row.method, row.path);
+        text.push_str(&format!("| `{line}` | {about} | `{method} {path}` |\n"));
+    }
+    text
+}
+
+/// `UPDATE_GOLDEN=1` writes it.
+#[test]
+fn the_documentation_lists_every_command() {
+    const BEGIN: &str = "from its table of commands: begin -->\n";
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operate/ctl.md");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (before, rest) = text.split_once(BEGIN).unwrap();
+    let (listed, after) = rest.split_once("<!-- end -->").unwrap();
+    let expect = documented();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&file, format!("{before}{BEGIN}{expect}<!-- end -->{after}")).unwrap();
+        return;
+    }
+    assert!(listed == expect, "docs/operate/ctl.md: UPDATE_GOLDEN=1 writes it anew");
+}
+
 #[test]
 fn command_lines_become_requests() {
     check("status", "GET /api/v1/status", None);
