@@ -29,9 +29,8 @@ fn script(shell: Shell) -> Vec<u8> {
 
 /// Writes `portcullis.1`, `portcullis-run.1` and so on.
 pub(crate) fn pages(dir: &Path) -> Result<(), Failure> {
-    let at = |path: &Path, error: io::Error| {
-        Failure::Refused(format!("{}: {error}", path.display()))
-    };
+    let at =
+        |path: &Path, error: io::Error| Failure::Refused(format!("{}: {error}", path.display()));
     let made = DirBuilder::new().recursive(true).mode(0o755).create(dir);
     made.map_err(|error| at(dir, error))?;
     let mut count = 0;

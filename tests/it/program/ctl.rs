@@ -107,6 +107,9 @@ async fn where_and_who_may_come_from_the_environment() {
     };
     run(command(token.trim()), b"").await.expect_code(0);
     let refused = run(command("wrong"), b"").await.expect_code(1);
-    assert!(refused.stderr.contains("401") && refused.stderr.contains("PORTCULLIS_TOKEN"), "{refused:?}");
+    assert!(
+        refused.stderr.contains("401") && refused.stderr.contains("PORTCULLIS_TOKEN"),
+        "{refused:?}"
+    );
     assert!(!refused.stderr.contains("wrong"), "{refused:?}");
 }

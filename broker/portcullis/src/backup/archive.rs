@@ -208,7 +208,11 @@ fn check_path(path: &str) -> io::Result<()> {
     let clean = !path.is_empty()
         && !path.chars().any(char::is_control)
         && !path.split('/').any(|part| matches!(part, "" | "." | ".."));
-    if plain && clean { Ok(()) } else { Err(broken(&format!("{path:?} is no name of a file in it"))) }
+    if plain && clean {
+        Ok(())
+    } else {
+        Err(broken(&format!("{path:?} is no name of a file in it")))
+    }
 }
 
 fn understand(about: &[u8]) -> io::Result<About> {

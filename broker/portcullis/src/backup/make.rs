@@ -108,7 +108,14 @@ impl BackupMaker for Maker {
             left_out,
         };
         let rings: Vec<_> = self.keys.rings().iter().map(ring).collect();
-        Ok(Box::new(Making { about, config, files, rings: json!({ "rings": rings }), snapshot, _turn: turn }))
+        Ok(Box::new(Making {
+            about,
+            config,
+            files,
+            rings: json!({ "rings": rings }),
+            snapshot,
+            _turn: turn,
+        }))
     }
 }
 

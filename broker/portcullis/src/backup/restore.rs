@@ -73,6 +73,9 @@ fn told(places: &Places, summary: &Summary, unpacked: &Unpacked, aside: Option<&
         Some(Restored { sessions, subscriptions, messages, retained }) => lines.push(format!(
             "  sessions {sessions}, subscriptions {subscriptions}, waiting messages {messages}, retained messages {retained}"
         )),
+        None if unpacked.passed_over => lines.push(
+            "  sessions and messages are left out: [store] durability = \"memory\"".to_owned(),
+        ),
         None => lines.push("  no store: nothing outlived the process that was backed up".to_owned()),
     }
     if places.config_is_new {
@@ -87,9 +90,13 @@ fn told(places: &Places, summary: &Summary, unpacked: &Unpacked, aside: Option<&
     if let Some(aside) = aside {
         lines.push(format!("  what was there before is in {}", aside.display()));
     }
-    lines.extend(summary.about.left_out.iter().map(|what| {
-        format!("  left out of the backup: {}", crate::api::printable(what))
-    }));
+    lines.extend(
+        summary
+            .about
+            .left_out
+            .iter()
+            .map(|what| format!("  left out of the backup: {}", crate::api::printable(what))),
+    );
     lines.join("\n")
 }
 
@@ -138,6 +145,8 @@ struct Staged {
 /// What came out of the archive.
 struct Unpacked {
     store: Option<Restored>,
+    /// The archive has a store, and the configuration keeps none.
+    passed_over: bool,
 }
 
 impl Staged {
@@ -161,10 +170,11 @@ impl Staged {
     /// Unpacks everything; it must be the same archive that was looked through.
     fn unpack(&self, archive: &Path, expected: &Summary) -> io::Result<Unpacked> {
         let mut store: Option<Restore> = None;
-        let mut mark = None;
+        let (mut mark, mut passed_over) = (None, false);
         let found = archive::read(File::open(archive)?, &mut |path, content| {
             if let Some(rest) = path.strip_prefix("store/") {
                 let Some(place) = &self.store else {
+                    passed_over = true;
                     return io::copy(content, &mut io::sink()).map(drop);
                 };
                 let restore = match &mut store {
@@ -172,6 +182,12 @@ impl Staged {
                     None => store.insert(Restore::begin(place)?),
                 };
                 return unpack_store(restore, rest, content, &mut mark);
+            }
+            let folders = [name::DATA, name::PLUGINS];
+            if ![name::CONFIG, name::KEYS].contains(&path)
+                && !folders.iter().any(|folder| path.starts_with(folder))
+            {
+                return Err(io::Error::other("is nothing that a backup has"));
             }
             let place = self.files.join(path);
             DirBuilder::new().recursive(true).mode(0o700).create(folder_of(&place))?;
@@ -185,7 +201,7 @@ impl Staged {
             (Some(store), Some(mark)) => Some(store.finish(&mark)?),
             (Some(_), None) => return Err(io::Error::other("store/mark is missing")),
         };
-        Ok(Unpacked { store })
+        Ok(Unpacked { store, passed_over })
     }
 }
 

@@ -258,9 +258,16 @@ fn what_was_backed_up_comes_back() {
     let told = restore::restore(&backup, &config, false).unwrap();
     let expect = "sessions 1, subscriptions 1, waiting messages 1, retained messages 1";
     assert!(told.contains(expect), "{told}");
-    for path in ["portcullis.toml", "data/bans.json", "data/admin.token", "data/keys/ring.keys",
-        "data/admin/directory.json", "plugins/gate.wasm", "plugins/gate.toml", "plugins/passwords"]
-    {
+    for path in [
+        "portcullis.toml",
+        "data/bans.json",
+        "data/admin.token",
+        "data/keys/ring.keys",
+        "data/admin/directory.json",
+        "plugins/gate.wasm",
+        "plugins/gate.toml",
+        "plugins/passwords",
+    ] {
         let before = fs::read(planted.folder.path().join(path)).unwrap();
         assert_eq!(fs::read(other.join(path)).unwrap(), before, "{path}");
     }
@@ -282,8 +289,10 @@ fn what_was_backed_up_comes_back() {
     let told = restore::restore(&backup, &config, true).unwrap();
     assert!(told.contains("before-restore-"), "{told}");
     assert_ne!(fs::read_to_string(other.join("data/bans.json")).unwrap(), "other");
-    let aside = told.lines().find_map(|line| line.trim().strip_prefix("what was there before is in "));
-    let aside = PathBuf::from(aside.unwrap()).join(other.join("data/bans.json").strip_prefix("/").unwrap());
+    let aside =
+        told.lines().find_map(|line| line.trim().strip_prefix("what was there before is in "));
+    let aside =
+        PathBuf::from(aside.unwrap()).join(other.join("data/bans.json").strip_prefix("/").unwrap());
     assert_eq!(fs::read_to_string(aside).unwrap(), "other");
 }
 

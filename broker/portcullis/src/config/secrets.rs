@@ -17,9 +17,8 @@ pub(super) fn strip(text: &str, secrets: &[Range<usize>]) -> String {
         .filter(|span| !text.get((*span).clone()).is_some_and(is_reference))
         .map(|span| (span.clone(), REFERENCE))
         .collect();
-    let looks_like_a_setting = |span: &Range<usize>| {
-        text.get(span.clone()).is_some_and(|comment| comment.contains('='))
-    };
+    let looks_like_a_setting =
+        |span: &Range<usize>| text.get(span.clone()).is_some_and(|comment| comment.contains('='));
     cuts.extend(comments(text).into_iter().filter(looks_like_a_setting).map(|it| (it, COMMENT)));
     cuts.sort_by_key(|(span, _)| span.start);
     let mut out = String::with_capacity(text.len());
@@ -94,7 +93,11 @@ fn end_of_text(body: &str, quote: &str, escapes: bool) -> usize {
             at += 1 + escaped;
         } else if rest.starts_with(quote) {
             // Up to two more quotes belong to the text that they end.
-            let more = rest.bytes().skip(quote.len()).take(2).take_while(|byte| *byte == rest.as_bytes().first().copied().unwrap_or(0));
+            let more = rest
+                .bytes()
+                .skip(quote.len())
+                .take(2)
+                .take_while(|byte| *byte == rest.as_bytes().first().copied().unwrap_or(0));
             return at + quote.len() + if quote.len() == 3 { more.count() } else { 0 };
         } else {
             at += rest.chars().next().map_or(1, char::len_utf8);
@@ -118,7 +121,8 @@ mod tests {
     #[test]
     fn secrets_go_and_references_stay() {
         let text = "a = \"plain\"\nb = \"file:/x\"\nc = '${env:X}'\nd = \"x${env:X}\"\ne = 'q'\nf = \"kept\"\n";
-        let spans: Vec<_> = ["a", "b", "c", "d", "e"].map(|key| span(text, &format!("{key} ="))).into();
+        let spans: Vec<_> =
+            ["a", "b", "c", "d", "e"].map(|key| span(text, &format!("{key} ="))).into();
         let twice: Vec<_> = spans.iter().chain(&spans).cloned().collect();
         let expect = "a = \"${env:NOT_IN_THE_BACKUP}\"\nb = \"file:/x\"\nc = '${env:X}'\n\
                       d = \"${env:NOT_IN_THE_BACKUP}\"\ne = \"${env:NOT_IN_THE_BACKUP}\"\nf = \"kept\"\n";
@@ -133,7 +137,8 @@ mod tests {
         for gone in ["hush", "password", "w = 2", "u = 3"] {
             assert!(!stripped.contains(gone), "{gone} in {stripped}");
         }
-        for kept in ["# a word\n", "\"# no = comment\" #", "'''\n# z = 1\n'''''", "\r\ny =", "# s"] {
+        for kept in ["# a word\n", "\"# no = comment\" #", "'''\n# z = 1\n'''''", "\r\ny =", "# s"]
+        {
             assert!(stripped.contains(kept), "{kept} not in {stripped}");
         }
     }

@@ -143,7 +143,9 @@ impl List {
             Next::Field(field) => page.get(field).and_then(text),
             // Nobody says whether there are more: asked for one page, that is all.
             Next::LastRow(_) if one_page => None,
-            Next::LastRow(pointer) => rows.last().and_then(|row| row.pointer(pointer)).and_then(text),
+            Next::LastRow(pointer) => {
+                rows.last().and_then(|row| row.pointer(pointer)).and_then(text)
+            }
         }
     }
 }

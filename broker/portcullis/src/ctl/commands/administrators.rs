@@ -92,8 +92,7 @@ pub(super) const COMMANDS: &[Command] = &[
             PERMISSION,
             body("expires-in", "expires_in", "Seconds until it expires [default: 90 days]")
                 .of(Kind::Number),
-            body("never-expires", "never_expires", "It is good until it is revoked")
-                .of(Kind::Flag),
+            body("never-expires", "never_expires", "It is good until it is revoked").of(Kind::Flag),
         ])
         .shown(View::Fields),
     delete("tokens revoke", "/api/v1/tokens/{id}", "Revokes a token")
@@ -106,8 +105,12 @@ const ROLE: Argument = path("role", "role", "Name of the role");
 const PERMISSION: Argument =
     body("permission", "permissions", "A permission, field:NAME or *; may be given several times")
         .of(Kind::List);
-const IF_MATCH: Argument =
-    argument("if-match", "If-Match", "Only if it is still this version (ETag)", Place::Header("If-Match"));
+const IF_MATCH: Argument = argument(
+    "if-match",
+    "If-Match",
+    "Only if it is still this version (ETag)",
+    Place::Header("If-Match"),
+);
 
 const USER_COLUMNS: &[Column] = &[
     column("USER", "/name"),

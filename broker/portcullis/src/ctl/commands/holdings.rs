@@ -3,9 +3,7 @@
 use super::{
     super::{
         column::{Column, Form, column},
-        command::{
-            Argument, Command, Kind, body, delete, list, path, post, query, show, word,
-        },
+        command::{Argument, Command, Kind, body, delete, list, path, post, query, show, word},
     },
     clients::CLIENT_ID,
 };
@@ -58,7 +56,11 @@ pub(super) const COMMANDS: &[Command] = &[
         "One level of the tree of topics: what is retained and subscribed to there",
         ("topics", TOPIC, "there is nothing below"),
     )
-    .with(&[query("prefix", "prefix", "Topic whose next level is shown [default: the first level]")])
+    .with(&[query(
+        "prefix",
+        "prefix",
+        "Topic whose next level is shown [default: the first level]",
+    )])
     .paged_behind("after", "/name", 1000),
     list(
         "retained list",
