@@ -296,7 +296,8 @@ impl Broker {
 
     fn nobody(&self, error: &dyn std::fmt::Display) -> Failure {
         Failure::Refused(format!(
-            "{}: {error}: is the broker running? --url or {URL_VARIABLE} names [admin] bind of its configuration",
+            "{}: {error}: is the broker running? --url or {URL_VARIABLE} names [admin] bind of its \
+             configuration",
             self.url
         ))
     }
@@ -345,7 +346,8 @@ impl Broker {
             return Failure::Refused(format!("{TOKEN_VARIABLE} {what}"));
         };
         Failure::Refused(format!(
-            "{}: {what}; --token-file names DATA_DIR/admin.token of the broker, {TOKEN_VARIABLE} holds a token",
+            "{}: {what}; --token-file names DATA_DIR/admin.token of the broker, {TOKEN_VARIABLE} \
+             holds a token",
             path.display()
         ))
     }

@@ -71,19 +71,21 @@ fn told(places: &Places, summary: &Summary, unpacked: &Unpacked, aside: Option<&
     let mut lines = vec![format!("restored into {}", places.data_dir.display())];
     match unpacked.store {
         Some(Restored { sessions, subscriptions, messages, retained }) => lines.push(format!(
-            "  sessions {sessions}, subscriptions {subscriptions}, waiting messages {messages}, retained messages {retained}"
+            "  sessions {sessions}, subscriptions {subscriptions}, waiting messages {messages}, \
+             retained messages {retained}"
         )),
         None if unpacked.passed_over => lines.push(
             "  sessions and messages are left out: [store] durability = \"memory\"".to_owned(),
         ),
-        None => lines.push("  no store: nothing outlived the process that was backed up".to_owned()),
+        None => lines.push("  no store: nothing outlived the process that it is of".to_owned()),
     }
     if places.config_is_new {
         lines.push(format!("  configuration {}", places.config.display()));
     }
     if !summary.about.secrets {
         lines.push(
-            "  the backup has no secrets: administrators, tokens, keys of managed rings and what plugins kept are not in it"
+            "  the backup has no secrets: administrators, tokens, keys of managed rings and what \
+             plugins kept are not in it"
                 .to_owned(),
         );
     }
@@ -286,7 +288,8 @@ impl Plan {
         let found = strange.or_else(|| store.cloned()).or_else(|| self.occupied.first().cloned());
         match found {
             Some(found) if !force => Err(Failure::Refused(format!(
-                "{}: is there already; allowed: an empty data_dir, or --force, which moves aside what is replaced",
+                "{}: is there already; allowed: an empty data_dir, or --force, which moves aside what \
+                 is replaced",
                 found.display()
             ))),
             _ => Ok(()),
@@ -374,7 +377,8 @@ fn check_owner(folder: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::Refused(format!(
-        "{}: belongs to user {owner} and this is user {user}: run it as the user of the broker, as with sudo -u",
+        "{}: belongs to user {owner} and this is user {user}: run it as the user of the broker, as \
+         with sudo -u",
         folder.display()
     )))
 }
