@@ -288,8 +288,8 @@ impl Plan {
         let found = strange.or_else(|| store.cloned()).or_else(|| self.occupied.first().cloned());
         match found {
             Some(found) if !force => Err(Failure::Refused(format!(
-                "{}: is there already; allowed: an empty data_dir, or --force, which moves aside what \
-                 is replaced",
+                "{}: is there already; allowed: an empty data_dir, or --force, which moves \
+                 aside what is replaced",
                 found.display()
             ))),
             _ => Ok(()),
