@@ -35,6 +35,7 @@ mod migration;
 mod mosquitto;
 mod pages;
 mod passwd;
+mod password_storm;
 mod past_flaws;
 mod payload_crypto;
 mod plugin_check;

@@ -166,7 +166,7 @@ pub(crate) async fn search(call: Call) -> Answer {
     call.json_answer(&AccessLines { lines, next: page.next })
 }
 
-fn line(entry: Entry<'static>, fields: Fields) -> AccessLine {
+pub(crate) fn line(entry: Entry<'static>, fields: Fields) -> AccessLine {
     let shown = |field, text: Option<Cow<'static, str>>| {
         text.map(|text| fields.show(field, text).into_owned())
     };

@@ -20,7 +20,7 @@ use limits::LoginBackoff;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     time::{Instant, timeout_at},
 };
 
@@ -29,6 +29,7 @@ use crate::{
     administrators::{Administrator, Administrators},
     cursor::Cursors,
     directory::Directory,
+    events::Hub,
     field::Fields,
     guard::Hosts,
     overview::Samples,
@@ -48,6 +49,10 @@ pub(crate) struct Shared {
     pub(crate) backoff: Arc<Mutex<LoginBackoff>>,
     pub(crate) metrics_open: bool,
     pub(crate) hosts: Hosts,
+    /// Events for those who watch.
+    pub(crate) events: Arc<Hub>,
+    /// True from the moment that the API is to end: answers that go on end then.
+    pub(crate) stopping: watch::Receiver<bool>,
     /// What the next page of a list is named by.
     pub(crate) cursors: Cursors,
     /// Uploads in progress: each may hold a whole component in memory.

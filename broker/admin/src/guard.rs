@@ -188,6 +188,11 @@ fn may(who: &Administrator, route: &Route, needed: Permission, parts: &Parts) ->
     who.permissions.has(needed) || oneself && itself()
 }
 
+/// Whether what a request showed is still good: for answers that go on for long.
+pub(crate) fn is_still_known(shared: &Shared, headers: &HeaderMap) -> bool {
+    find(&shared.administrators, headers).is_ok()
+}
+
 fn find(known: &Administrators, headers: &HeaderMap) -> Result<Arc<Administrator>, Problem> {
     known
         .find(offered(headers)?, (Instant::now(), unix_now()))

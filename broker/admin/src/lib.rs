@@ -26,6 +26,7 @@ mod cursor;
 mod decisions;
 mod directory;
 mod error;
+mod events;
 mod field;
 mod guard;
 mod health;

@@ -21,6 +21,7 @@ use crate::{
     call::Shared,
     cursor::Cursors,
     directory::Directory,
+    events::Hub,
     guard::{Hosts, Peer},
     login, openapi,
     overview::{self, Samples},
@@ -72,6 +73,8 @@ pub async fn start(config: Config, state: AdminState) -> Result<AdminServer, Err
     let address = listener.local_addr().map_err(|source| Error::Bind { bind, source })?;
     let directory = Arc::new(Directory::open(&config.folder, config.roles)?);
     let lasts = Lasts { ttl: config.login_ttl, idle: config.login_idle };
+    let (stop, stopped) = watch::channel(false);
+    let metrics = Arc::clone(&state.metrics);
     let shared = Shared {
         state,
         administrators: Administrators::new(token, Arc::clone(&directory), lasts),
@@ -80,12 +83,13 @@ pub async fn start(config: Config, state: AdminState) -> Result<AdminServer, Err
         backoff: login::backoff(),
         metrics_open: config.metrics_open,
         hosts: Hosts::new(bind.ip(), &config.host_names),
+        events: Hub::new(&metrics),
+        stopping: stopped.clone(),
         cursors: Cursors::new()?,
         uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
         openapi: openapi::document(),
         samples: Samples::default(),
     };
-    let (stop, stopped) = watch::channel(false);
     let shared = Arc::new(shared);
     tokio::spawn(overview::keep_sampling(Arc::downgrade(&shared)));
     let router = routes::router(shared);

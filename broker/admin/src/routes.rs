@@ -19,7 +19,9 @@ use tokio::time::Instant;
 use crate::{
     access_log, backup, bans,
     call::{Answer, Call, IF_MATCH, Shared},
-    clients, decisions, guard, health, history, keys, login, message, metrics,
+    clients, decisions,
+    events::stream,
+    guard, health, history, keys, login, message, metrics,
     openapi::{self, Content, Parameters},
     overview, pages, permissions, plugins,
     problem::Problem,
@@ -327,6 +329,15 @@ pub(crate) static ROUTES: &[Route] = &[
     .accepts(Content::json::<message::PublishRequest>())
     .answers(Content::json::<message::Published>())
     .may_answer(&[413, 415, 422]),
+    Route::get(
+        "/api/v1/events",
+        Access::Needs(Permission::EventsRead),
+        "What happens, as it happens: server-sent events",
+        |call| Box::pin(stream::follow(call)),
+    )
+    .query(Parameters::of::<stream::FollowQuery>())
+    .answers(Content::text("text/event-stream"))
+    .may_answer(&[429]),
     Route::get(
         "/api/v1/bans",
         Access::Needs(Permission::BansRead),

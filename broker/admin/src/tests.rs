@@ -6,6 +6,7 @@ mod bans;
 mod clients;
 mod cookies;
 mod documents;
+mod events;
 mod fakes;
 mod health;
 mod holdings;
@@ -21,7 +22,10 @@ mod records;
 mod sockets;
 mod users;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -30,7 +34,7 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
 use crate::{
@@ -39,6 +43,7 @@ use crate::{
     call::Shared,
     cursor::Cursors,
     directory::Directory,
+    events::Hub,
     guard::Hosts,
     login, openapi,
     overview::Samples,
@@ -108,11 +113,19 @@ fn shared(fakes: &Fakes) -> Shared {
         backoff: login::backoff(),
         metrics_open: false,
         hosts: Hosts::new([127, 0, 0, 1].into(), &["broker.example".to_owned()]),
+        events: Hub::new(&fakes.metrics),
+        stopping: still_serving(),
         cursors: Cursors::new().unwrap(),
         uploads: Arc::new(Semaphore::new(2)),
         openapi: openapi::document(),
         samples: Samples::default(),
     }
+}
+
+/// What never says that it is to end.
+fn still_serving() -> watch::Receiver<bool> {
+    static SERVING: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
+    SERVING.subscribe()
 }
 
 fn router(fakes: &Fakes) -> Router {

@@ -242,7 +242,7 @@ impl Generation {
         client: Option<Client>,
         call: C,
     ) -> Result<C::Reply, PluginFailure> {
-        let held = self.admit(&call).await?;
+        let held = self.admit(client, &call).await?;
         let generation = Arc::clone(self);
         Guarded::new(async move {
             let _held = held;
@@ -259,6 +259,7 @@ impl Generation {
     /// What a call holds while it runs: its turn among those who verify passwords, and a place.
     async fn admit<C: Call>(
         &self,
+        client: Option<Client>,
         call: &C,
     ) -> Result<(Option<OwnedSemaphorePermit>, OwnedSemaphorePermit), PluginFailure> {
         let bytes = call.bytes();
@@ -271,7 +272,7 @@ impl Generation {
         // Only logins wait: what a client may do is asked for clients that are connected already.
         let admission = match &self.factory.lent.passwords {
             Some(passwords) if C::VERIFIES_PASSWORDS => {
-                Some(passwords.admit().await.map_err(|_| {
+                Some(passwords.admit(client).await.map_err(|_| {
                     failure(PluginFailureKind::Busy, "too many passwords wait to be verified")
                 })?)
             }

@@ -268,6 +268,7 @@ fn plugin_host_config(config: &Config) -> plugin_host::Config {
         require_manifest: config.plugins.require_manifest,
         require_approval: config.plugins.require_approval,
         trust: Arc::clone(&config.plugins.trust),
+        password_cache: config.plugins.password_cache,
         sources: config.sources.clone(),
         ..plugin_host::Config::new(&config.plugins.dir.value, &config.data_dir)
     }

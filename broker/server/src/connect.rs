@@ -17,8 +17,9 @@ use access::{
 use codec::{ConnAck, Connect, Decoded, Packet, PacketType, ProtocolVersion, ReasonCode, decode};
 use limits::{Claimant, Suspect};
 use session::WillMessage;
-use telemetry::events::{
-    Authenticated as AuthenticatedEvent, Client, ConnectRefused, Connected, TakenOver,
+use telemetry::{
+    Metrics,
+    events::{Authenticated as AuthenticatedEvent, Client, ConnectRefused, Connected, TakenOver},
 };
 use tokio::{io::AsyncReadExt, time::Sleep};
 use zeroize::Zeroize;
@@ -282,8 +283,10 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
     let brake = Brake::begin(&core, arrival.remote, &first.connect, &live)?;
     let proved = match &method {
         None => {
-            let authenticated = authenticate(&core, (&claim, &credentials), &live).await;
-            authenticated.map(|authenticated| (authenticated, None))
+            let asked = authenticate(&core, (&claim, &credentials), &live);
+            let from = (&mut arrival.stream, &mut first.rest);
+            let authenticated = while_it_is_there(from, &core.metrics, asked);
+            authenticated.await.map(|authenticated| (authenticated, None))
         }
         // Boxed: few come with one.
         Some(method) => {
@@ -529,6 +532,43 @@ async fn authenticate(
     tracing::debug!(client_id = %telemetry::Escaped(&claim.client_id), ?walk, "chain asked");
     result.map_err(Refused::ByChain)
 }
+
+/// Waits for the chain as long as the client does: many may wait for their turn, and who has gone must
+/// not have its password computed. What it sends meanwhile is kept, as far as that is little.
+async fn while_it_is_there<T>(
+    (stream, rest): (&mut Stream, &mut Vec<u8>),
+    metrics: &Metrics,
+    asked: impl Future<Output = Result<T, Refused>>,
+) -> Result<T, Refused> {
+    let gone = async {
+        // Who sent more before its end may have ended on purpose: what it sent is owed an answer.
+        while rest.is_empty() {
+            rest.reserve_exact(REST_BYTES);
+            match stream.read_buf(rest).await {
+                Ok(0) => return Refused::GaveUp,
+                Ok(count) => drop(metrics.bytes_received.inc_by(count as u64)),
+                Err(error) => {
+                    let violation = websocket::violation(&error).map(Refused::WebSocket);
+                    return violation.unwrap_or_else(|| Refused::Network(error.kind()));
+                }
+            }
+        }
+        std::future::pending().await
+    };
+    let authenticated = tokio::select! {
+        // Most answers are there at once: then the socket is not looked at.
+        biased;
+        authenticated = asked => authenticated,
+        refused = gone => Err(refused),
+    };
+    if rest.is_empty() {
+        *rest = Vec::new();
+    }
+    authenticated
+}
+
+/// What a client may send behind its CONNECT while it waits, and not be forgotten.
+const REST_BYTES: usize = 2_048;
 
 /// Counts the time of a walk, of its two parts apart.
 fn observe(core: &Core, walk: &[LinkReport]) {

@@ -11,6 +11,7 @@ mod connection;
 mod load;
 mod message;
 mod session;
+mod state;
 mod will;
 
 pub use admin::{AdminAction, AdminLogin, AdminRefused};
@@ -23,6 +24,7 @@ pub use connection::{
 pub use load::{OverloadChanged, ReadingPaused};
 pub use message::MessageDropped;
 pub use session::{SessionEnded, TakenOver};
+pub use state::{AlarmCleared, AlarmRaised, ConfigReloaded, PluginChanged};
 pub use will::WillRefused;
 
 use crate::throttle::Throttle;

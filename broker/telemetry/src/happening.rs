@@ -47,11 +47,19 @@ pub enum HappeningKind {
     AdminLogin,
     /// A request to the admin API, or a login to it, was refused.
     AdminRefused,
+    /// A plugin is in another state, or another generation of it answers.
+    PluginChanged,
+    /// Something is wrong.
+    AlarmRaised,
+    /// It is not any more.
+    AlarmCleared,
+    /// The configuration was read again.
+    ConfigReloaded,
 }
 
 impl HappeningKind {
     /// All of them, in order of declaration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::Connected,
         Self::Authenticated,
         Self::ConnectRefused,
@@ -70,6 +78,10 @@ impl HappeningKind {
         Self::AdminAction,
         Self::AdminLogin,
         Self::AdminRefused,
+        Self::PluginChanged,
+        Self::AlarmRaised,
+        Self::AlarmCleared,
+        Self::ConfigReloaded,
     ];
 
     /// Its word in the access log, in streams and in the API.
@@ -93,6 +105,10 @@ impl HappeningKind {
             Self::AdminAction => "admin_action",
             Self::AdminLogin => "admin_login",
             Self::AdminRefused => "admin_refused",
+            Self::PluginChanged => "plugin_changed",
+            Self::AlarmRaised => "alarm_raised",
+            Self::AlarmCleared => "alarm_cleared",
+            Self::ConfigReloaded => "config_reloaded",
         }
     }
 
@@ -159,7 +175,7 @@ pub struct Happening<'a> {
     pub count: Option<u64>,
     /// Who, of those who administer.
     pub user: Option<&'a str>,
-    /// What an action of an administrator was about.
+    /// What an action of an administrator was about; the generation of a plugin; the name of an alarm.
     pub target: Option<&'a str>,
     /// HTTP status of an answer to an administrator.
     pub status: Option<u16>,

@@ -13,12 +13,19 @@ use serde_json::json;
 use super::{Reply, ask, fakes::Fakes, post, request, send, shared};
 use crate::{
     administrators::{Opening, Source},
+    call::Shared,
     routes,
 };
 
 /// Somebody whose role may look at everything but has no right to any field.
 fn blind(fakes: &Fakes) -> (Router, String) {
     let shared = shared(fakes);
+    let token = blind_token(&shared);
+    (routes::router(Arc::new(shared)), token)
+}
+
+/// Their token.
+pub(super) fn blind_token(shared: &Shared) -> String {
     let now = (std::time::Instant::now(), 0);
     let (roles, permissions) = shared.directory.permitted(&["blind".to_owned()]);
     let opening = Opening {
@@ -31,7 +38,7 @@ fn blind(fakes: &Fakes) -> (Router, String) {
     };
     let opened = shared.administrators.open(opening, now);
     let (token, _) = opened.unwrap().unwrap();
-    (routes::router(Arc::new(shared)), token.to_string())
+    token.to_string()
 }
 
 async fn see(router: &Router, token: &str, path: &str) -> Reply {

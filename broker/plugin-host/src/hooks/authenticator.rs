@@ -47,6 +47,14 @@ impl Call for Authenticate {
     const WORK: Work = Work::Decision;
     const VERIFIES_PASSWORDS: bool = true;
 
+    fn logs_in(&self) -> Option<&str> {
+        self.0.0.username.as_deref()
+    }
+
+    fn is_allow(reply: &Self::Reply) -> bool {
+        matches!(reply, wit::Outcome::Allow(_))
+    }
+
     fn bytes(&self) -> usize {
         let (connection, credentials) = &*self.0;
         convert::connection_bytes(connection)

@@ -131,6 +131,20 @@ impl<'a> Table<'a> {
         self.number_or(key, unit, &range, Some("off"))
     }
 
+    /// As [`Self::number_or_off`], with a default for nothing.
+    pub(crate) fn number_off_or(
+        &self,
+        key: &'static str,
+        unit: Unit,
+        range: RangeInclusive<u64>,
+        default: u64,
+    ) -> Option<u64> {
+        if self.find(key).is_none() {
+            return Some(default);
+        }
+        self.number_or_off(key, unit, range)
+    }
+
     /// As [`Self::number`]; `"auto"`, or nothing, is `None`.
     pub(crate) fn number_or_auto(
         &self,
