@@ -47,8 +47,6 @@ pub(super) enum Place {
     BodyWord,
     /// The component that goes up: a file.
     Component,
-    /// The whole body: a file of this type, `-` = standard input.
-    Whole(&'static str),
     /// A header.
     Header(&'static str),
 }
@@ -65,8 +63,6 @@ pub(super) enum Kind {
     Words(&'static [&'static str]),
     /// May stand there several times: a list.
     List,
-    /// The name of a file whose text it is, `-` = standard input.
-    TextFile,
     /// The name of a file whose bytes it is in base64, `-` = standard input.
     BinaryFile,
     /// Password or the like: from a file, `-` = standard input; one end of line is left out.
@@ -84,8 +80,6 @@ pub(super) enum View {
     Fields,
     /// Nothing comes back: this is said instead.
     Done(&'static str),
-    /// The JSON as it is, indented.
-    Json,
     /// Bytes for a file or standard output.
     Bytes,
     /// Lines that come while they happen: Server-Sent Events, or JSON lines.
@@ -216,15 +210,6 @@ pub(super) const fn word(name: &'static str, field: &'static str, help: &'static
     argument(name, field, help, Place::BodyWord).required()
 }
 
-/// The whole body, from a file.
-pub(super) const fn whole(
-    name: &'static str,
-    media_type: &'static str,
-    help: &'static str,
-) -> Argument {
-    argument(name, "", help, Place::Whole(media_type)).required()
-}
-
 /// A component that goes up.
 pub(super) const COMPONENT: Argument =
     argument("file", "", "Component; NAME.sig beside it goes with it", Place::Component).required();
@@ -257,7 +242,7 @@ impl Argument {
     /// Whether it is a word in its place, not an option.
     pub(super) fn is_word(&self) -> bool {
         match self.place {
-            Place::Path | Place::BodyWord | Place::Component | Place::Whole(_) => self.required,
+            Place::Path | Place::BodyWord | Place::Component => self.required,
             Place::Query | Place::Body | Place::Header(_) => false,
         }
     }

@@ -36,7 +36,7 @@ pub(super) async fn run(broker: &Broker, asked: &Asked, json: bool) -> Result<()
             let list = List { rows, columns, none, pages, json };
             list.run(broker, asked).await
         }
-        (View::Fields | View::Json | View::Done(_), _) => {
+        (View::Fields | View::Done(_), _) => {
             let answer = with_progress(broker, asked.request(&[])?).await?;
             let body = answer.whole().await?;
             one(asked.command, &body, json)
@@ -63,13 +63,7 @@ fn one(command: &Command, body: &[u8], json: bool) -> Result<(), Failure> {
         return print_json(text);
     }
     let value: Value = serde_json::from_str(text).map_err(|_| strange("JSON"))?;
-    match command.view {
-        View::Json => {
-            let indented = serde_json::to_string_pretty(&value).map_err(|_| strange("JSON"))?;
-            print_json(&indented)
-        }
-        _ => print(&show::fields(&value, terminal::width())),
-    }
+    print(&show::fields(&value, terminal::width()))
 }
 
 /// A list, page by page.
