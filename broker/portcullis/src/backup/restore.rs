@@ -281,9 +281,9 @@ impl Plan {
             )));
         }
         let there = fs::read_dir(&places.data_dir).map_err(at(&places.data_dir))?;
-        let there = there.flatten().map(|entry| entry.path());
+        let mut there = there.flatten().map(|entry| entry.path());
         // Plugins may lie in the data folder; what is there of them is looked at one by one.
-        let strange = there.filter(|path| !is_hidden(path) && *path != places.plugins).next();
+        let strange = there.find(|path| !is_hidden(path) && *path != places.plugins);
         let store = places.store.as_ref().filter(|path| is_occupied(path));
         let found = strange.or_else(|| store.cloned()).or_else(|| self.occupied.first().cloned());
         match found {

@@ -177,11 +177,11 @@ async fn save(mut answer: Answer, out: Option<&Path>) -> Result<(), Failure> {
             let whole = whole_characters(&rest);
             match std::str::from_utf8(rest.get(..whole).unwrap_or_default()) {
                 Ok(text) => print_theirs(text)?,
-                Err(_) => terminal::print_bytes(&rest)?,
+                Err(_) => print_binary(&rest)?,
             }
             rest.drain(..whole);
         }
-        return terminal::print_bytes(&rest);
+        return if rest.is_empty() { Ok(()) } else { print_binary(&rest) };
     };
     let mut file = create(path)?;
     let cannot = |error: std::io::Error| Failure::Refused(format!("{}: {error}", path.display()));
@@ -194,6 +194,15 @@ async fn save(mut answer: Answer, out: Option<&Path>) -> Result<(), Failure> {
     }
     progress.end();
     file.sync_all().map_err(cannot)
+}
+
+/// Bytes that are no text are for files and pipes.
+fn print_binary(bytes: &[u8]) -> Result<(), Failure> {
+    if terminal::width().is_some() {
+        let what = "the answer is no text: send it to a file";
+        return Err(Failure::Refused(what.to_owned()));
+    }
+    terminal::print_bytes(bytes)
 }
 
 /// How many of the bytes are whole characters; all of them when they are no text.
