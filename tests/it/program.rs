@@ -5,11 +5,13 @@
 //! a binary that is not there is a failed test that names the command.
 
 mod admin_api;
+mod backup;
 mod bundled;
 mod check;
 mod clients;
 mod control_center;
 mod crash;
+mod ctl;
 mod databases;
 mod decisions;
 mod directories;

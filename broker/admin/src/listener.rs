@@ -122,6 +122,8 @@ pub(crate) struct Bounds {
     pub(crate) stranger_age: Duration,
     /// How long that last one may take.
     pub(crate) last_request: Duration,
+    /// The same where it was begun as one that takes its time.
+    pub(crate) long_answer: Duration,
     /// The same for a stranger.
     pub(crate) stranger_last_request: Duration,
 }
@@ -135,6 +137,7 @@ impl Default for Bounds {
             age: Duration::from_secs(300),
             stranger_age: Duration::from_secs(15),
             last_request: route::UPLOAD_TIMEOUT + Duration::from_secs(30),
+            long_answer: Duration::from_secs(6 * 3_600),
             stranger_last_request: Duration::from_secs(5),
         }
     }
@@ -210,7 +213,9 @@ impl Guest {
 
     /// How long the request in progress may take.
     fn last_request(&self) -> Duration {
-        if self.visitor.is_known() {
+        if self.visitor.has_long_answer() {
+            self.bounds.long_answer
+        } else if self.visitor.is_known() {
             self.bounds.last_request
         } else {
             self.bounds.stranger_last_request
