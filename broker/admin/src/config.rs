@@ -8,7 +8,7 @@ use access::{Gate, PluginManager};
 use server::BrokerHandle;
 use telemetry::{Metrics, Records};
 
-use crate::{KeyManager, Roles};
+use crate::{ConfigManager, KeyManager, Roles};
 
 /// Settings of the admin API.
 #[derive(Clone, Debug)]
@@ -61,6 +61,8 @@ pub struct AdminState {
     pub plugins: Arc<dyn PluginManager>,
     /// The key rings.
     pub keys: Arc<dyn KeyManager>,
+    /// The configuration file.
+    pub config: Arc<dyn ConfigManager>,
     /// The chains in force.
     pub gate: Arc<Gate>,
     /// The counters.

@@ -16,10 +16,13 @@
 
 mod access_log;
 mod administrators;
+mod alarms;
 mod bans;
 mod call;
+mod certificates;
 mod clients;
 mod config;
+mod configuration;
 mod cursor;
 mod decisions;
 mod error;
@@ -49,6 +52,9 @@ mod visitors;
 
 pub use administrators::Roles;
 pub use config::{AdminState, Config, ReadyCheck};
+pub use configuration::{
+    AppliedConfig, ConfigFault, ConfigManager, ConfigRefused, ShownConfig, ShownSetting,
+};
 pub use error::Error;
 pub use keys::{KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};
 pub use listener::{AdminServer, start};

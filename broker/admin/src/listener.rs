@@ -18,6 +18,7 @@ use tower::Service;
 use crate::{
     AdminState, Config, Error,
     administrators::Administrators,
+    alarms::{self, Alarms},
     call::Shared,
     cursor::Cursors,
     events::Hub,
@@ -75,13 +76,16 @@ pub async fn start(config: Config, state: AdminState) -> Result<AdminServer, Err
         backoff: login::backoff(),
         metrics_open: config.metrics_open,
         hosts: Hosts::new(bind.ip(), &config.host_names),
+        alarms: Alarms::default(),
         events: Hub::new(&metrics),
         stopping: stopped.clone(),
         cursors: Cursors::new()?,
         uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
         openapi: openapi::document(),
     };
-    let router = routes::router(Arc::new(shared));
+    let shared = Arc::new(shared);
+    tokio::spawn(alarms::watch(Arc::clone(&shared)));
+    let router = routes::router(shared);
     let accepting = tokio::spawn(accept(listener, router, Bounds::default(), stopped));
     Ok(AdminServer { address, token_created, stop, accepting })
 }

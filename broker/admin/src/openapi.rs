@@ -178,9 +178,11 @@ fn problem_response(status: u16) -> Value {
         401 => "No valid bearer token",
         403 => "Not permitted, or the Origin header names another site",
         404 => "There is no such thing",
+        412 => "It was changed meanwhile",
         413 => "The body is larger than accepted",
         415 => "The body is not of an accepted type",
         421 => "The Host header is no name of this server",
+        428 => "The request does not say which version it replaces",
         429 => "Too many tries failed: later",
         422 => {
             "Understood, but refused: the plugin did not go live, or the broker does not do this"

@@ -3,6 +3,7 @@
 mod access_rules;
 mod bans;
 mod clients;
+mod configuration;
 mod documents;
 mod events;
 mod fakes;
@@ -90,6 +91,7 @@ fn shared(fakes: &Fakes) -> Shared {
         backoff: login::backoff(),
         metrics_open: false,
         hosts: Hosts::new([127, 0, 0, 1].into(), &["broker.example".to_owned()]),
+        alarms: crate::alarms::Alarms::default(),
         events: Hub::new(&fakes.metrics),
         stopping: still_serving(),
         cursors: Cursors::new().unwrap(),

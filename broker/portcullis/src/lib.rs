@@ -11,6 +11,7 @@ mod bans;
 mod check;
 mod cli;
 mod config;
+mod config_desk;
 mod confinement;
 mod descriptors;
 mod doctor;

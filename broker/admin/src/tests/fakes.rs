@@ -26,12 +26,16 @@ use tokio::sync::Semaphore;
 use super::records::TemporaryLog;
 use crate::{AdminState, KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};
 
+mod configuration;
 mod holdings;
+
+pub(super) use configuration::FakeConfig;
 
 pub(super) struct Fakes {
     pub(super) broker: Arc<FakeBroker>,
     pub(super) plugins: Arc<FakePlugins>,
     pub(super) keys: Arc<FakeKeys>,
+    pub(super) config: Arc<FakeConfig>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) records: Records,
     _access_log: TemporaryLog,
@@ -69,6 +73,7 @@ impl Fakes {
             broker: Arc::new(FakeBroker { clients: clients.into(), ..FakeBroker::default() }),
             plugins: Arc::default(),
             keys: Arc::default(),
+            config: Arc::default(),
             records: Records {
                 access_log: Some(Arc::clone(&access_log.0)),
                 ..Records::in_memory(&metrics)
@@ -94,6 +99,7 @@ impl Fakes {
             broker: self.broker.clone(),
             plugins: self.plugins.clone(),
             keys: self.keys.clone(),
+            config: self.config.clone(),
             gate: Arc::new(gate),
             metrics: self.metrics.clone(),
             records: self.records.clone(),
