@@ -195,15 +195,15 @@ impl Reaching {
 
 /// `GET /api/v1/permissions/unreachable`
 pub(crate) async fn unreachable(call: Call) -> Answer {
-    findings(&call, |rules| rules.covered_by.is_some()).await
+    findings(call, |rules| rules.covered_by.is_some()).await
 }
 
 /// `GET /api/v1/permissions/unused`
 pub(crate) async fn unused(call: Call) -> Answer {
-    findings(&call, |rules| !rules.is_used).await
+    findings(call, |rules| !rules.is_used).await
 }
 
-async fn findings(call: &Call, is_wanted: fn(&Rules) -> bool) -> Answer {
+async fn findings(call: Call, is_wanted: fn(&Rules) -> bool) -> Answer {
     let (shared, fields) = (Arc::clone(&call.shared), call.fields());
     let found = blocking(move || {
         let (all, looked_at, complete) = Rules::of_all(&shared.state);
@@ -225,7 +225,8 @@ async fn findings(call: &Call, is_wanted: fn(&Rules) -> bool) -> Answer {
         rules.truncate(FINDINGS_MAX);
         RuleFindings { rules, looked_at, complete }
     });
-    call.json_answer(&found.await?)
+    let found = found.await?;
+    call.json_answer(&found)
 }
 
 /// The same rule of all sets that have it.

@@ -218,12 +218,12 @@ async fn a_change_has_its_line_though_its_caller_went_away() {
 async fn a_change_of_another_state_is_refused() {
     let fakes = Fakes::new();
     let shown = ask(&fakes, "GET", "/api/v1/plugins/acl-file").await;
-    let tag = shown.headers[axum::http::header::ETAG].clone();
+    let tag = shown.headers[header::ETAG].clone();
     let change = async |tag: &str| {
-        let asking = super::request("POST", "/api/v1/plugins/acl-file/reload")
-            .header(axum::http::header::IF_MATCH, tag)
-            .body(axum::body::Body::empty());
-        super::send(&super::router(&fakes), asking.unwrap()).await
+        let asking = request("POST", "/api/v1/plugins/acl-file/reload")
+            .header(header::IF_MATCH, tag)
+            .body(Body::empty());
+        send(&router(&fakes), asking.unwrap()).await
     };
     assert_eq!(change(tag.to_str().unwrap()).await.status, 200);
     change("\"other\"").await.problem(412, "changed_meanwhile");
