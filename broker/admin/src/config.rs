@@ -8,7 +8,7 @@ use access::{Gate, PluginManager};
 use server::BrokerHandle;
 use telemetry::{Metrics, Records};
 
-use crate::{BackupMaker, KeyManager, Roles};
+use crate::{BackupMaker, ConfigManager, KeyManager, Roles};
 
 /// Settings of the admin API.
 #[derive(Clone, Debug)]
@@ -84,6 +84,8 @@ pub struct AdminState {
     pub keys: Arc<dyn KeyManager>,
     /// Who makes backups.
     pub backups: Arc<dyn BackupMaker>,
+    /// The configuration file.
+    pub config: Arc<dyn ConfigManager>,
     /// The chains in force.
     pub gate: Arc<Gate>,
     /// The counters.

@@ -19,6 +19,7 @@ use crate::{
     AdminState, Config, Error,
     administrators::{Administrators, Lasts},
     audit::{self, Audit},
+    alarms::{self, Alarms},
     call::Shared,
     cursor::Cursors,
     directory::Directory,
@@ -92,6 +93,7 @@ pub async fn start(config: Config, mut state: AdminState) -> Result<AdminServer,
         backoff: login::backoff(),
         metrics_open: config.metrics_open,
         hosts: Hosts::new(bind.ip(), &config.host_names),
+        alarms: Alarms::default(),
         events: Hub::new(&metrics),
         stopping: stopped.clone(),
         cursors: Cursors::new()?,
@@ -101,6 +103,7 @@ pub async fn start(config: Config, mut state: AdminState) -> Result<AdminServer,
     };
     let shared = Arc::new(shared);
     tokio::spawn(overview::keep_sampling(Arc::downgrade(&shared)));
+    tokio::spawn(alarms::watch(Arc::clone(&shared)));
     let router = routes::router(shared);
     let accepting = tokio::spawn(accept(listener, router, Bounds::default(), stopped));
     Ok(AdminServer { address, token_created, stop, accepting })

@@ -15,6 +15,7 @@ use telemetry::Snapshot;
 
 use crate::{
     AdminState,
+    alarms::Alarms,
     call::{Answer, Call, blocking},
     health::Ready,
     plugins::State,
@@ -24,8 +25,10 @@ use crate::{
 /// `GET /metrics`
 pub(crate) async fn scrape(call: Call) -> Answer {
     let shared = Arc::clone(&call.shared);
-    let text =
-        blocking(move || shared.state.metrics.encode_snapshot(&snapshot(&shared.state))).await?;
+    let text = blocking(move || {
+        shared.state.metrics.encode_snapshot(&snapshot(&shared.state, &shared.alarms))
+    })
+    .await?;
     let mut response = Response::new(Body::from(text));
     let content_type = HeaderValue::from_static(content_type(&call.parts.headers));
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
@@ -44,9 +47,17 @@ fn content_type(headers: &HeaderMap) -> &'static str {
 }
 
 /// The current numbers.
-pub(crate) fn snapshot(state: &AdminState) -> Snapshot {
+pub(crate) fn snapshot(state: &AdminState, alarms: &Alarms) -> Snapshot {
     let mut snapshot = Snapshot::default();
     of_broker(&mut snapshot, state);
+    for (severity, count) in alarms.counts() {
+        snapshot.labelled_gauge(
+            "portcullis_alarms",
+            "Alarms that stand, by severity: GET /api/v1/alarms says which",
+            &[("severity", severity.name())],
+            count as f64,
+        );
+    }
     if let Some(store) = state.broker.store() {
         of_store(&mut snapshot, &store);
     }

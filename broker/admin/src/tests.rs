@@ -6,6 +6,7 @@ mod audits;
 mod backup;
 mod bans;
 mod clients;
+mod configuration;
 mod cookies;
 mod documents;
 mod events;
@@ -118,6 +119,7 @@ fn shared(fakes: &Fakes) -> Shared {
         backoff: login::backoff(),
         metrics_open: false,
         hosts: Hosts::new([127, 0, 0, 1].into(), &["broker.example".to_owned()]),
+        alarms: crate::alarms::Alarms::default(),
         events: Hub::new(&fakes.metrics),
         stopping: still_serving(),
         cursors: Cursors::new().unwrap(),

@@ -13,6 +13,7 @@ mod paths;
 mod problem;
 mod secrets;
 mod services;
+pub(crate) mod shown;
 mod sources;
 mod spelling;
 mod store;
@@ -174,6 +175,18 @@ impl Config {
             (Some(_), true) => Ok(secrets::strip(text, &secrets)),
             _ => Err("it is faulty, so that nobody knows where its secrets stand".to_owned()),
         }
+    }
+
+    /// What is wrong with `text`, if it stood in `file`.
+    pub(crate) fn faults_in(file: &Path, text: &str) -> Vec<Problem> {
+        let environment = |name: &str| std::env::var(name).ok();
+        let (config, problems, _) = Self::read(file, text, &environment);
+        let mut problems = Problems::new(file.to_owned(), problems).problems;
+        if text.len() as u64 > FILE_BYTES_MAX || config.is_none() && problems.is_empty() {
+            let what = format!("is no configuration, or has over {FILE_BYTES_MAX} bytes");
+            problems.push(Problem { line: 1, key: String::new(), value: String::new(), what });
+        }
+        problems
     }
 
     /// The configuration if it could be built at all, every fault, and every key that was looked

@@ -14,6 +14,7 @@ mod bans;
 mod check;
 mod cli;
 mod config;
+mod config_desk;
 mod confinement;
 mod ctl;
 mod descriptors;

@@ -26,8 +26,9 @@ use telemetry::{
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
-    BanError, BanPage, BrokerHandle, ClientInfo, Config, Fault, ListenerAddress, ListenerConfig,
-    ListenerInfo, LiveConfig, StoreTotals, TlsConfig, TlsStatus, Totals, Transport,
+    BanError, BanPage, BrokerHandle, ClientInfo, Config, Fault, ListenerAddress,
+    ListenerCertificates, ListenerConfig, ListenerInfo, LiveConfig, StoreTotals, TlsConfig,
+    TlsStatus, Totals, Transport,
     bans::{self, BanList},
     counts::Counts,
     inherit::Ended,
@@ -451,6 +452,11 @@ impl BrokerHandle for Broker {
     fn tls(&self) -> Vec<TlsStatus> {
         let listeners = self.listeners.get().into_iter().flatten();
         listeners.filter_map(|listener| Some(listener.tls.as_ref()?.status())).collect()
+    }
+
+    fn certificates(&self) -> Vec<ListenerCertificates> {
+        let listeners = self.listeners.get().into_iter().flatten();
+        listeners.filter_map(|listener| Some(listener.tls.as_ref()?.shown())).collect()
     }
 
     fn totals(&self) -> Totals {

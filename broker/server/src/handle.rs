@@ -8,7 +8,7 @@ use codec::ReasonCode;
 
 use limits::{Ban, NewBan};
 
-use crate::{BanError, ListenerAddress, Resources, TlsStatus};
+use crate::{BanError, ListenerAddress, ListenerCertificates, Resources, TlsStatus};
 
 /// A session and, when connected, its connection.
 #[derive(Clone, Debug)]
@@ -105,6 +105,10 @@ pub trait BrokerHandle: Resources {
     fn listeners(&self) -> Vec<ListenerInfo>;
     /// TLS of the listeners that have it.
     fn tls(&self) -> Vec<TlsStatus> {
+        Vec::new()
+    }
+    /// Certificates of the listeners that have TLS. May block.
+    fn certificates(&self) -> Vec<ListenerCertificates> {
         Vec::new()
     }
     /// Numbers for status and gauges: connections, sessions, subscriptions, retained messages, retained bytes.

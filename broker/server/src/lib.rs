@@ -77,6 +77,7 @@ pub use resources::{
 pub use session::QueueFull;
 pub use sys::SysConfig;
 pub use tls::{
-    CRL_REFRESH, CertificateFiles, ClientAuth, CrlSource, Fault, IdentityFrom, OcspPolicy,
-    TlsConfig, TlsStatus, TlsVersion, certificate_ends, check_tls, cipher_suites, groups,
+    AuthorityInfo, CRL_REFRESH, CertificateFiles, CertificateInfo, ClientAuth, CrlSource, Fault,
+    IdentityFrom, ListenerCertificates, OcspPolicy, RevocationListInfo, TlsConfig, TlsStatus,
+    TlsVersion, certificate_ends, check_tls, cipher_suites, groups,
 };

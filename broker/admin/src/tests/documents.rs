@@ -7,7 +7,7 @@ use serde_json::Value;
 use telemetry::{Described, Kind};
 
 use super::{ask, fakes::Fakes};
-use crate::{metrics, openapi, route::Access, routes::ROUTES};
+use crate::{alarms::Alarms, metrics, openapi, route::Access, routes::ROUTES};
 
 fn golden(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name)
@@ -33,7 +33,8 @@ fn the_openapi_document_is_the_committed_one() {
 fn the_metrics_page_is_the_committed_one() {
     let fakes = Fakes::new();
     let state = fakes.state();
-    let page = page(state.metrics.catalogue(), metrics::snapshot(&state).catalogue());
+    let page =
+        page(state.metrics.catalogue(), metrics::snapshot(&state, &Alarms::default()).catalogue());
     let path = golden("metrics.md");
     if update_wanted() {
         fs::write(&path, &page).unwrap();

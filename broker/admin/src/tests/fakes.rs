@@ -26,13 +26,17 @@ use tokio::sync::Semaphore;
 use super::{backup::FakeBackups, records::TemporaryLog};
 use crate::{AdminState, KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};
 
+mod configuration;
 mod holdings;
+
+pub(super) use configuration::FakeConfig;
 
 pub(super) struct Fakes {
     pub(super) broker: Arc<FakeBroker>,
     pub(super) plugins: Arc<FakePlugins>,
     pub(super) keys: Arc<FakeKeys>,
     pub(super) backups: Arc<FakeBackups>,
+    pub(super) config: Arc<FakeConfig>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) records: Records,
     _access_log: TemporaryLog,
@@ -71,6 +75,7 @@ impl Fakes {
             plugins: Arc::default(),
             keys: Arc::default(),
             backups: Arc::default(),
+            config: Arc::default(),
             records: Records {
                 access_log: Some(Arc::clone(&access_log.0)),
                 ..Records::in_memory(&metrics)
@@ -97,6 +102,7 @@ impl Fakes {
             plugins: self.plugins.clone(),
             keys: self.keys.clone(),
             backups: self.backups.clone(),
+            config: self.config.clone(),
             gate: Arc::new(gate),
             metrics: self.metrics.clone(),
             records: self.records.clone(),

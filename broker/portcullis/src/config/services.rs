@@ -56,6 +56,8 @@ pub(crate) struct Admin {
     pub(crate) chain: Chain,
     /// What roles permit.
     pub(crate) roles: Roles,
+    /// Whether the API may replace the configuration file.
+    pub(crate) edit_config: bool,
     /// Longest time that a login lasts.
     pub(crate) login_ttl: Duration,
     /// Longest time between two requests of a login.
@@ -192,6 +194,7 @@ pub(super) fn read_admin(mut table: Table<'_>, listeners: &[Listener]) -> Admin 
         names: names.into_iter().map(|name| name.value.to_ascii_lowercase()).collect(),
         chain: listeners::read_chain(&table).unwrap_or_default(),
         roles: read_roles(&mut table),
+        edit_config: table.boolean("edit_config", false),
         login_ttl: Duration::from_secs(table.number(
             "login_ttl",
             Unit::Seconds,
