@@ -31,6 +31,7 @@ use crate::{
     directory::Directory,
     field::Fields,
     guard::Hosts,
+    oidc::Oidc,
     password::Hashing,
     problem::Problem,
     route::Header,
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) directory: Arc<Directory>,
     pub(crate) hashing: Hashing,
     pub(crate) audit: Audit,
+    /// The identity provider, if one is configured.
+    pub(crate) oidc: Option<Oidc>,
     /// Failed logins.
     pub(crate) backoff: Arc<Mutex<LoginBackoff>>,
     pub(crate) metrics_open: bool,

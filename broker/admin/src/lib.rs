@@ -32,6 +32,7 @@ mod keys;
 mod listener;
 mod login;
 mod metrics;
+mod oidc;
 mod openapi;
 mod password;
 mod permissions;
@@ -53,6 +54,7 @@ pub use config::{AdminState, Config, ReadyCheck};
 pub use error::Error;
 pub use keys::{KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};
 pub use listener::{AdminServer, start};
+pub use oidc::{OidcConfig, OidcConfigError};
 
 #[cfg(test)]
 mod tests;

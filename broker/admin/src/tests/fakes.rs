@@ -26,7 +26,7 @@ use tokio::sync::Semaphore;
 
 use crate::{AdminState, KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};
 
-pub(super) struct Fakes {
+pub(crate) struct Fakes {
     pub(super) broker: Arc<FakeBroker>,
     pub(super) plugins: Arc<FakePlugins>,
     pub(super) keys: Arc<FakeKeys>,
@@ -54,7 +54,7 @@ pub(super) struct FakePlugins {
 
 impl Fakes {
     /// Clients `a`, `b/1 ä` (connected) and `c` (not connected); plugin `acl-file`.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clients = [("a", true), ("b/1 ä", true), ("c", false)];
         let clients = clients.map(|(id, connected)| (id.to_owned(), connected));
         Self {
