@@ -34,6 +34,7 @@ use crate::{
     events::Hub,
     field::Fields,
     guard::Hosts,
+    oidc::Oidc,
     overview::Samples,
     password::Hashing,
     problem::Problem,
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) directory: Arc<Directory>,
     pub(crate) hashing: Hashing,
     pub(crate) audit: Audit,
+    /// The identity provider, if one is configured.
+    pub(crate) oidc: Option<Oidc>,
     /// Failed logins.
     pub(crate) backoff: Arc<Mutex<LoginBackoff>>,
     pub(crate) metrics_open: bool,

@@ -41,6 +41,7 @@ mod listener;
 mod login;
 mod message;
 mod metrics;
+mod oidc;
 mod openapi;
 mod overview;
 mod page;
@@ -72,6 +73,7 @@ pub use configuration::{
 pub use error::Error;
 pub use keys::{KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};
 pub use listener::{AdminServer, start};
+pub use oidc::{OidcConfig, OidcConfigError};
 
 #[cfg(test)]
 mod tests;

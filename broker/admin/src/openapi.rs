@@ -166,6 +166,9 @@ fn responses(route: &Route, schemas: &mut Map<String, Value>) -> Value {
             responses
                 .insert("200".to_owned(), json!({ "description": "Done", "content": content }));
         }
+        None if route.elsewhere => {
+            responses.insert("303".to_owned(), json!({ "description": "Elsewhere: Location" }));
+        }
         None => {
             responses.insert("204".to_owned(), json!({ "description": "Done" }));
         }

@@ -23,7 +23,7 @@ use crate::{
     call::{Answer, Call, IF_MATCH, Shared},
     certificates, clients, configuration, decisions,
     events::stream,
-    guard, health, history, keys, login, message, metrics,
+    guard, health, history, keys, login, message, metrics, oidc,
     openapi::{self, Content, Parameters},
     overview, pages, permissions, plugins,
     problem::Problem,
@@ -64,6 +64,24 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::delete("/api/v1/login", Access::LoggedIn, "Logs out", |call| {
         Box::pin(login::log_out(call))
     }),
+    Route::get(
+        "/api/v1/login/oidc",
+        Access::Open,
+        "Sends a browser to the identity provider (303)",
+        |call| Box::pin(oidc::begin(call)),
+    )
+    .query(Parameters::of::<oidc::BeginQuery>())
+    .sends_elsewhere()
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/login/oidc/callback",
+        Access::Open,
+        "Where a browser comes back from the identity provider: sets the cookie of a login",
+        |call| Box::pin(oidc::callback(call)),
+    )
+    .query(Parameters::of::<oidc::CallbackQuery>())
+    .answers(Content::text("text/html"))
+    .may_answer(&[401, 404]),
     Route::get(
         "/api/v1/users",
         Access::Needs(Permission::UsersRead),

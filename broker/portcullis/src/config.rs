@@ -224,7 +224,7 @@ impl Config {
         let protocol_versions = read_protocol_versions(&root);
         let folders = (folder, data_dir.as_deref());
         let listeners = listeners::read(root.tables("listeners"), &root, folders);
-        let admin = services::read_admin(root.table("admin"), &listeners);
+        let admin = services::read_admin(root.table("admin"), folder, &listeners);
         let plugins = services::read_plugins(root.table("plugins"), folder, data_dir.as_deref());
         let audit_keep_days = services::read_audit_keep_days(root.table("audit"));
         let process = services::read_process(root.table("process"));

@@ -354,6 +354,7 @@ fn admin_config(config: &Config) -> admin::Config {
         roles: config.admin.roles.clone(),
         login_ttl: config.admin.login_ttl,
         login_idle: config.admin.login_idle,
+        oidc: config.admin.oidc.clone(),
     }
 }
 

@@ -81,6 +81,9 @@ async fn every_route_but_health_needs_the_token() {
             } else if (verb.as_str(), path.as_str()) == ("POST", "/api/v1/login") {
                 // Open, and this is no login.
                 problem(answer, 415);
+            } else if path.starts_with("/api/v1/login/oidc") {
+                // Open, and no identity provider is configured.
+                problem(answer, 404);
             } else {
                 problem(answer, 401);
             }

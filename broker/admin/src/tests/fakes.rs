@@ -31,7 +31,7 @@ mod holdings;
 
 pub(super) use configuration::FakeConfig;
 
-pub(super) struct Fakes {
+pub(crate) struct Fakes {
     pub(super) broker: Arc<FakeBroker>,
     pub(super) plugins: Arc<FakePlugins>,
     pub(super) keys: Arc<FakeKeys>,
@@ -65,7 +65,7 @@ pub(super) struct FakePlugins {
 
 impl Fakes {
     /// Clients `a`, `b/1 ä` (connected) and `c` (not connected); plugin `acl-file`.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clients = [("a", true), ("b/1 ä", true), ("c", false)];
         let clients = clients.map(|(id, connected)| (id.to_owned(), connected));
         let metrics = Metrics::new();
