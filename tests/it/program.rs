@@ -30,6 +30,7 @@ mod listeners;
 mod message_hooks;
 mod migration;
 mod mosquitto;
+mod observability;
 mod pages;
 mod passwd;
 mod past_flaws;
