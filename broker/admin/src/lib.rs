@@ -46,7 +46,7 @@ pub use administrators::Roles;
 pub use config::{AdminState, Config, ReadyCheck};
 pub use error::Error;
 pub use keys::{KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};
-pub use listener::{AdminServer, start};
+pub use listener::{AdminServer, Scrape, start};
 
 #[cfg(test)]
 mod tests;

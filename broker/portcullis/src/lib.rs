@@ -21,6 +21,7 @@ mod import;
 mod keys;
 mod logging;
 mod memory;
+mod otlp;
 mod passwd;
 mod password_file;
 mod plugin;

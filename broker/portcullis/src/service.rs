@@ -26,7 +26,9 @@ use crate::{
     confinement,
     failure::Failure,
     keys::Rings,
-    memory, trust,
+    memory,
+    otlp::Exporter,
+    trust,
 };
 
 /// How long connections have for their goodbye.
@@ -42,6 +44,8 @@ pub(crate) struct Service {
     gate: Arc<Gate>,
     keys: Arc<Rings>,
     records: Records,
+    /// Ends with the rest.
+    _exporter: Option<Exporter>,
     /// Closed last: connections that end write to it.
     store: Option<Arc<FileStore>>,
 }
@@ -79,14 +83,30 @@ impl Service {
             plugins: Arc::clone(&plugins) as Arc<dyn PluginManager>,
             keys: Arc::clone(&keys) as Arc<dyn KeyManager>,
             gate: Arc::clone(&gate),
-            metrics,
+            metrics: Arc::clone(&metrics),
             records: records.clone(),
             ready_checks: Vec::new(),
         };
         let admin = admin::start(admin_config(&config), state)
             .await
             .map_err(|error| Failure::Refused(sentence(&error)))?;
-        Ok(Self { config, descriptors, broker, plugins, admin, gate, keys, records, store })
+        let exporter = config
+            .otlp
+            .clone()
+            .map(|otlp| Exporter::start(otlp, (Arc::clone(&gate), &metrics), admin.scrape()));
+        let _exporter = exporter.transpose().map_err(Failure::Refused)?;
+        Ok(Self {
+            config,
+            descriptors,
+            broker,
+            plugins,
+            admin,
+            gate,
+            keys,
+            records,
+            _exporter,
+            store,
+        })
     }
 
     /// The listeners that are bound.

@@ -27,13 +27,15 @@ use telemetry::{
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
-    BanError, BanPage, BrokerHandle, ClientInfo, ClientPage, Config, Fault, ListenerAddress,
-    ListenerConfig, ListenerInfo, LiveConfig, StoreTotals, TlsConfig, TlsStatus, Totals, Transport,
+    BanError, BanPage, BrokerHandle, ClientInfo, ClientPage, Config, Fault, LimitInfo,
+    ListenerAddress, ListenerConfig, ListenerInfo, LiveConfig, StoreTotals, TlsConfig, TlsStatus,
+    Totals, Transport,
     bans::{self, BanList},
     connect::protocol_name,
     counts::Counts,
     inherit::Ended,
     keeping::Keeping,
+    limit_info,
     listener::{self, Listener},
     overload::{self, Overload},
     pace::TotalRate,
@@ -476,6 +478,10 @@ impl BrokerHandle for Broker {
             retained_bytes: self.core.retained.bytes(),
             overload_level: self.core.overload.level(),
         }
+    }
+
+    fn limits(&self) -> Vec<LimitInfo> {
+        limit_info::limits(&self.core)
     }
 
     fn store(&self) -> Option<StoreTotals> {

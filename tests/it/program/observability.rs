@@ -111,9 +111,8 @@ async fn a_client_is_followed_in_history_trace_and_access_log() {
     ] {
         assert!(seen(direction, packet), "no {packet} {direction} in {records:#?}");
     }
-    let of_plugin = |plugin: &str| {
-        records.iter().any(|r| r["type"] == "plugin_call" && r["plugin"] == plugin)
-    };
+    let of_plugin =
+        |plugin: &str| records.iter().any(|r| r["type"] == "plugin_call" && r["plugin"] == plugin);
     assert!(of_plugin("password-file") && of_plugin("acl-file"), "{records:#?}");
     assert!(records.iter().any(|r| r["type"] == "publish_denied" && r["topic"] == "forbidden"));
     assert!(records.iter().any(|r| r["payload_hex"] == "68656c6c6f"), "{records:#?}");
@@ -128,7 +127,7 @@ async fn a_client_is_followed_in_history_trace_and_access_log() {
         let found = api.get("/api/v1/access_log?client_id=dev-1").await.expect(200).json();
         let lines = found["lines"].as_array().unwrap().clone();
         let ended = lines.iter().any(|line| line["type"] == "disconnected");
-        if ended { Ok(lines) } else { Err(found) }
+        if ended { Ok(lines) } else { Err(found.to_string()) }
     })
     .await;
     let authenticated = lines.iter().find(|line| line["type"] == "authenticated").unwrap();
