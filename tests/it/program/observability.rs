@@ -6,6 +6,10 @@ use std::{fs, path::Path, time::Duration};
 use codec::{Packet, Publish, QoS, ReasonCode, Will};
 use portcullis_tests::{Authority, Client};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use super::{
     eventually::{eventually, until},
@@ -138,6 +142,66 @@ async fn a_client_is_followed_in_history_trace_and_access_log() {
     assert_eq!(ended["reason"], "normal_disconnection");
     assert!(ended["bytes_received"].as_u64() > Some(0) && ended["bytes_sent"].as_u64() > Some(0));
     program.stop().await;
+}
+
+/// Metrics under the same names, and spans of decisions, come to a collector; one that is gone is said once.
+#[tokio::test]
+async fn a_collector_gets_metrics_and_spans() {
+    let collector = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = collector.local_addr().expect("an address");
+    let folder = Folder::bundled();
+    folder.write("collector-secret", "Bearer PLANTED-collector\n");
+    folder.configure_more(&format!(
+        "[otlp]\nendpoint = \"http://{address}\"\ninterval = \"1s\"\nsample_percent = 100\n\
+         authorization = \"file:collector-secret\"\n"
+    ));
+    let program = Program::start(&folder.config()).await;
+    let client = enter(program.mqtt(), login("not-to-be-sent", ALICE)).await;
+    let (mut metrics, mut spans) = (false, false);
+    let received = async {
+        while !(metrics && spans) {
+            let (head, body) = request(&collector).await;
+            let has = |text: &str| body.windows(text.len()).any(|part| part == text.as_bytes());
+            assert!(head.contains("Bearer PLANTED-collector"), "{head}");
+            assert!(!has("not-to-be-sent") && !has(ALICE.0), "a client is named");
+            if head.starts_with("POST /v1/metrics ") {
+                metrics |= has("portcullis_connections_opened_total")
+                    && has("portcullis_plugin_hook_seconds");
+            } else {
+                assert!(head.starts_with("POST /v1/traces "), "{head}");
+                spans |= has("CONNECT decision") && has("password-file authenticator");
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), received).await.expect("metrics and spans");
+    drop(collector);
+    program.logged("the collector takes nothing").await;
+    assert!(!program.log_text().contains("PLANTED-collector"));
+    client.leave().await;
+    program.stop().await;
+}
+
+/// One request with its body, answered with 200.
+async fn request(collector: &TcpListener) -> (String, Vec<u8>) {
+    let (mut stream, _) = collector.accept().await.expect("a connection");
+    let (mut bytes, mut chunk) = (Vec::new(), [0; 16_384]);
+    loop {
+        let read = stream.read(&mut chunk).await.expect("a request");
+        assert!(read > 0, "the request ends early");
+        bytes.extend_from_slice(&chunk[..read]);
+        let Some(end) = bytes.windows(4).position(|part| part == b"\r\n\r\n") else { continue };
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-length")
+                .then(|| value.trim().parse::<usize>().ok())?
+        });
+        if bytes.len() >= end + 4 + length.expect("a length") {
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            stream.write_all(answer).await.expect("the answer is taken");
+            return (head, bytes[end + 4..].to_vec());
+        }
+    }
 }
 
 /// Everything secret that a client can show and a configuration can hold.
