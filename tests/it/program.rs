@@ -34,6 +34,7 @@ mod listeners;
 mod message_hooks;
 mod migration;
 mod mosquitto;
+mod observability;
 mod pages;
 mod passwd;
 mod password_storm;

@@ -72,7 +72,7 @@ pub use configuration::{
 };
 pub use error::Error;
 pub use keys::{KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};
-pub use listener::{AdminServer, start};
+pub use listener::{AdminServer, Scrape, start};
 pub use oidc::{OidcConfig, OidcConfigError};
 
 #[cfg(test)]

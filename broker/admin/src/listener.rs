@@ -3,7 +3,7 @@
 //! Knows nothing of routes. One task accepts; each connection is a task that ends at the latest
 //! when its age is over.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -43,9 +43,32 @@ pub struct AdminServer {
     pub token_created: bool,
     stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
+    scrape: Scrape,
+}
+
+/// Reads what `/metrics` answers, for whoever sends it elsewhere.
+#[derive(Clone)]
+pub struct Scrape(Arc<Shared>);
+
+impl Scrape {
+    /// The text of `/metrics`. Blocks.
+    pub fn text(&self) -> String {
+        crate::metrics::text(&self.0)
+    }
+}
+
+impl fmt::Debug for Scrape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Scrape").finish()
+    }
 }
 
 impl AdminServer {
+    /// Reads metrics.
+    pub fn scrape(&self) -> Scrape {
+        self.scrape.clone()
+    }
+
     /// Accepts nothing more, lets requests in progress finish for `grace`, then cuts the rest off.
     pub async fn shutdown(mut self, grace: Duration) {
         self.stop.send_replace(true);
@@ -107,9 +130,10 @@ pub async fn start(config: Config, mut state: AdminState) -> Result<AdminServer,
     let shared = Arc::new(shared);
     tokio::spawn(overview::keep_sampling(Arc::downgrade(&shared)));
     tokio::spawn(alarms::watch(Arc::clone(&shared)));
+    let scrape = Scrape(Arc::clone(&shared));
     let router = routes::router(shared);
     let accepting = tokio::spawn(accept(listener, router, Bounds::default(), stopped));
-    Ok(AdminServer { address, token_created, stop, accepting })
+    Ok(AdminServer { address, token_created, stop, accepting, scrape })
 }
 
 /// Bounds of connections. A stranger is one that has not shown the token.

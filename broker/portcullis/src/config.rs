@@ -9,6 +9,7 @@ mod document;
 mod limits;
 mod listeners;
 mod observe;
+mod otlp;
 mod paths;
 mod problem;
 mod secrets;
@@ -45,7 +46,7 @@ pub(crate) use self::{
     sources::given,
     store::Store,
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, otlp::OtlpConfig};
 
 /// A whole and valid configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,6 +83,8 @@ pub(crate) struct Config {
     pub(crate) decisions: DecisionsConfig,
     /// What is kept of events.
     pub(crate) observe: Observe,
+    /// Where metrics and spans are sent; `None` = nowhere.
+    pub(crate) otlp: Option<OtlpConfig>,
     /// Secrets, keys and token verifiers for plugins.
     pub(crate) sources: Sources,
 }
@@ -233,6 +236,7 @@ impl Config {
         let sys = services::read_sys(root.table("sys"));
         let decisions = services::read_decisions(root.table("decisions"));
         let observe = observe::read(&mut root, data_dir.as_deref());
+        let otlp = otlp::read(root.table("otlp"), folder);
         let sources = sources::read(&mut root);
         root.finish();
         Some(Self {
@@ -252,6 +256,7 @@ impl Config {
             sys,
             decisions,
             observe,
+            otlp,
             sources,
         })
     }
@@ -267,6 +272,7 @@ impl Config {
             ("audit", after.audit_keep_days != new.audit_keep_days),
             ("process", after.process != new.process),
             ("store", after.store != new.store),
+            ("otlp", after.otlp != new.otlp),
             ("access_log", after.observe.access_log != new.observe.access_log),
         ]
         .into_iter()

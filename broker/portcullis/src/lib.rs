@@ -27,6 +27,7 @@ mod keys;
 mod logging;
 mod manual;
 mod memory;
+mod otlp;
 mod passwd;
 mod password_file;
 mod plugin;

@@ -29,7 +29,9 @@ use crate::{
     confinement,
     failure::Failure,
     keys::Rings,
-    memory, trust,
+    memory,
+    otlp::Exporter,
+    trust,
 };
 
 /// Name of the file with the token of the first start.
@@ -51,6 +53,8 @@ pub(crate) struct Service {
     requests: Option<mpsc::Receiver<Request>>,
     metrics: Arc<Metrics>,
     records: Records,
+    /// Ends with the rest.
+    _exporter: Option<Exporter>,
     /// Closed last: connections that end write to it.
     store: Option<Arc<FileStore>>,
 }
@@ -100,6 +104,11 @@ impl Service {
             .await
             .map_err(|error| Failure::Refused(sentence(&error)))?;
         let requests = Some(requests);
+        let exporter = config
+            .otlp
+            .clone()
+            .map(|otlp| Exporter::start(otlp, (Arc::clone(&gate), &metrics), admin.scrape()));
+        let _exporter = exporter.transpose().map_err(Failure::Refused)?;
         Ok(Self {
             config,
             descriptors,
@@ -112,6 +121,7 @@ impl Service {
             requests,
             metrics,
             records,
+            _exporter,
             store,
         })
     }

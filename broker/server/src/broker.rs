@@ -26,13 +26,14 @@ use telemetry::{
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
-    BanError, BanPage, BrokerHandle, ClientInfo, Config, Fault, ListenerAddress,
-    ListenerCertificates, ListenerConfig, ListenerInfo, LiveConfig, StoreTotals, TlsConfig,
-    TlsStatus, Totals, Transport,
+    BanError, BanPage, BrokerHandle, ClientInfo, ClientPage, Config, Fault, LimitInfo,
+    ListenerAddress, ListenerCertificates, ListenerConfig, ListenerInfo, LiveConfig, StoreTotals,
+    TlsConfig, TlsStatus, Totals, Transport,
     bans::{self, BanList},
     counts::Counts,
     inherit::Ended,
     keeping::Keeping,
+    limit_info,
     listener::{self, Listener},
     overload::{self, Overload},
     pace::TotalRate,
@@ -468,6 +469,10 @@ impl BrokerHandle for Broker {
             retained_bytes: self.core.retained.bytes(),
             overload_level: self.core.overload.level(),
         }
+    }
+
+    fn limits(&self) -> Vec<LimitInfo> {
+        limit_info::limits(&self.core)
     }
 
     fn store(&self) -> Option<StoreTotals> {

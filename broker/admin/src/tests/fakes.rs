@@ -18,7 +18,8 @@ use access::{
 use codec::{ProtocolVersion, ReasonCode};
 use limits::{Ban, Bans, NewBan};
 use server::{
-    BanError, BanPage, BrokerHandle, ClientInfo, ListenerInfo, StoreTotals, TlsStatus, Totals,
+    BanError, BanPage, BrokerHandle, ClientInfo, ClientPage, LimitInfo, ListenerInfo, StoreTotals,
+    TlsStatus, Totals,
 };
 use telemetry::{Metrics, Records};
 use tokio::sync::Semaphore;
@@ -212,6 +213,10 @@ impl BrokerHandle for FakeBroker {
             failed: vec![("crl", "is no list".to_owned())],
             ..TlsStatus::default()
         }]
+    }
+
+    fn limits(&self) -> Vec<LimitInfo> {
+        vec![LimitInfo { name: "connections", maximum: 10.0, current: Some(2.0) }]
     }
 
     fn store(&self) -> Option<StoreTotals> {
