@@ -27,8 +27,8 @@ use tokio::{
 use crate::{
     AdminState,
     administrators::{Administrator, Administrators},
-    audit::Audit,
     alarms::Alarms,
+    audit::Audit,
     cursor::Cursors,
     directory::Directory,
     events::Hub,

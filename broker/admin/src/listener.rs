@@ -18,8 +18,8 @@ use tower::Service;
 use crate::{
     AdminState, Config, Error,
     administrators::{Administrators, Lasts},
-    audit::{self, Audit},
     alarms::{self, Alarms},
+    audit::{self, Audit},
     call::Shared,
     cursor::Cursors,
     directory::Directory,

@@ -16,7 +16,7 @@ use telemetry::{Snapshot, TraceState};
 use crate::{
     AdminState,
     alarms::Alarms,
-    call::{Answer, Call, blocking},
+    call::{Answer, Call, Shared, blocking},
     health::Ready,
     plugins::State,
     process::Process,

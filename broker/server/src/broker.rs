@@ -26,9 +26,9 @@ use telemetry::{
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
-    BanError, BanPage, BrokerHandle, ClientInfo, ClientPage, Config, Fault, LimitInfo,
-    ListenerAddress, ListenerCertificates, ListenerConfig, ListenerInfo, LiveConfig, StoreTotals,
-    TlsConfig, TlsStatus, Totals, Transport,
+    BanError, BanPage, BrokerHandle, ClientInfo, Config, Fault, LimitInfo, ListenerAddress,
+    ListenerCertificates, ListenerConfig, ListenerInfo, LiveConfig, StoreTotals, TlsConfig,
+    TlsStatus, Totals, Transport,
     bans::{self, BanList},
     counts::Counts,
     inherit::Ended,
