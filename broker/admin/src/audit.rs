@@ -17,6 +17,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use arc_swap::ArcSwap;
+
 use crate::{Error, call::blocking, problem::Problem};
 
 pub(crate) use read::{Found, Search};
@@ -32,12 +34,28 @@ pub(crate) type Clock = fn() -> u64;
 #[derive(Clone)]
 pub(crate) struct Audit {
     writer: Arc<Mutex<Writer>>,
+    /// How the writer was when its last work was done: whoever asks does not wait for the disk.
+    seen: Arc<ArcSwap<Seen>>,
     refused: Arc<Mutex<Refused>>,
     clock: Clock,
     /// Searches that run: each reads a file.
     searches: Arc<tokio::sync::Semaphore>,
     /// `None` = nothing is kept.
     folder: Option<PathBuf>,
+}
+
+/// What others may know of the writer.
+#[derive(Debug)]
+struct Seen {
+    fault: Option<String>,
+    /// Number and hash of the last line.
+    head: (u64, String),
+}
+
+impl Seen {
+    fn of(writer: &Writer) -> Self {
+        Self { fault: writer.fault().map(str::to_owned), head: writer.head() }
+    }
 }
 
 /// Refusals of this minute. Anybody who reaches the address can cause them, and must not fill the
@@ -75,6 +93,7 @@ impl Audit {
 
     fn of(writer: Writer, clock: Clock) -> Self {
         Self {
+            seen: Arc::new(ArcSwap::from_pointee(Seen::of(&writer))),
             writer: Arc::new(Mutex::new(writer)),
             refused: Arc::default(),
             clock,
@@ -98,10 +117,13 @@ impl Audit {
         &self,
         work: impl FnOnce(&mut Writer, u64) -> Result<(), String> + Send + 'static,
     ) -> Result<(), Problem> {
-        let (writer, now) = (Arc::clone(&self.writer), (self.clock)());
+        let (writer, seen) = (Arc::clone(&self.writer), Arc::clone(&self.seen));
+        let now = self.now();
         let written = blocking(move || {
             let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-            work(&mut writer, now)
+            let written = work(&mut writer, now);
+            seen.store(Arc::new(Seen::of(&writer)));
+            written
         });
         written.await?.map_err(|what| {
             tracing::error!(%what, "the audit log cannot be written: no change is made");
@@ -113,7 +135,7 @@ impl Audit {
     pub(crate) async fn record_refusal(&self, mut record: Record) {
         {
             let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-            let minute = (self.clock)() / 60_000;
+            let minute = self.now() / 60_000;
             if refused.minute != minute {
                 (refused.minute, refused.written) = (minute, 0);
             }
@@ -130,9 +152,9 @@ impl Audit {
 
     /// For `/readyz`: what is wrong.
     pub(crate) fn problems(&self) -> Vec<String> {
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let fault = writer.fault().map(|what| format!("the audit log cannot be written: {what}"));
-        fault.into_iter().collect()
+        let seen = self.seen.load();
+        let fault = seen.fault.iter();
+        fault.map(|what| format!("the audit log cannot be written: {what}")).collect()
     }
 
     /// The lines of a day that fit, the newest first.
@@ -156,7 +178,7 @@ impl Audit {
 
     /// Number and hash of the last line.
     pub(crate) fn head(&self) -> (u64, String) {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner).head()
+        self.seen.load().head.clone()
     }
 
     fn now(&self) -> u64 {

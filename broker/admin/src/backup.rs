@@ -4,6 +4,7 @@
 
 use std::{
     io::{self, Write},
+    sync::Arc,
     time::Duration,
 };
 
@@ -26,6 +27,7 @@ use crate::{
     field::Fields,
     problem::Problem,
     route::Permission,
+    visitors::Visitor,
 };
 
 /// Pieces that wait for a slow reader; the maker waits behind them.
@@ -82,8 +84,11 @@ pub(crate) async fn make(call: Call) -> Answer {
     let query: BackupQuery = call.query()?;
     let secrets = query.include_secrets.unwrap_or(false);
     check_rights(&call, secrets)?;
-    let shared = call.shared;
+    let shared = Arc::clone(&call.shared);
     let backup = blocking(move || shared.state.backups.begin(secrets)).await?.map_err(problem)?;
+    if let Some(visitor) = call.parts.extensions.get::<Visitor>() {
+        visitor.is_given_long_answer();
+    }
     let about_bytes = backup.about_bytes();
     let (pieces, stream) = mpsc::channel(PIECES_MAX);
     let runtime = Handle::current();
@@ -126,7 +131,7 @@ fn check_rights(call: &Call, secrets: bool) -> Result<(), Problem> {
 fn problem(error: BackupError) -> Problem {
     match error {
         BackupError::Busy => Problem::too_many(error.to_string()).allowed("one at a time"),
-        BackupError::NotAvailable(_) => Problem::internal(error.to_string()),
+        BackupError::NotAvailable(_) => Problem::busy(error.to_string()),
     }
 }
 

@@ -8,7 +8,7 @@ use access::{Gate, PluginManager};
 use server::BrokerHandle;
 use telemetry::{Metrics, Records};
 
-use crate::{BackupMaker, KeyManager, Roles};
+use crate::{BackupMaker, ConfigManager, KeyManager, OidcConfig, Roles};
 
 /// Settings of the admin API.
 #[derive(Clone, Debug)]
@@ -39,6 +39,8 @@ pub struct Config {
     pub login_ttl: Duration,
     /// Longest time between two requests of a login.
     pub login_idle: Duration,
+    /// The identity provider, if there is one.
+    pub oidc: Option<OidcConfig>,
 }
 
 impl Config {
@@ -67,6 +69,7 @@ impl Config {
             roles: Roles::default(),
             login_ttl: Self::LOGIN_TTL,
             login_idle: Self::LOGIN_IDLE,
+            oidc: None,
         }
     }
 }
@@ -84,6 +87,8 @@ pub struct AdminState {
     pub keys: Arc<dyn KeyManager>,
     /// Who makes backups.
     pub backups: Arc<dyn BackupMaker>,
+    /// The configuration file.
+    pub config: Arc<dyn ConfigManager>,
     /// The chains in force.
     pub gate: Arc<Gate>,
     /// The counters.

@@ -81,6 +81,9 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The identity provider cannot be used.
+    #[error(transparent)]
+    Oidc(#[from] crate::OidcConfigError),
     /// The folder of the audit log cannot be used.
     #[error("the audit log {} cannot be used: {what}", path.display())]
     Audit {

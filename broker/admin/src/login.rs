@@ -161,7 +161,8 @@ async fn judge(
         Claim::Password(login, code) => {
             proof::by_password(shared, login, code.as_ref(), cookie).await
         }
-        Claim::Token(token, _) => proof::by_token(shared, token),
+        Claim::Token(token, _) => proof::by_token(shared, token)
+            .ok_or_else(|| proof::refused("this is not the token of the first start")),
     };
     let Proved { opening, user } = match proved {
         Ok(proved) => proved,

@@ -17,13 +17,13 @@ use telemetry::events;
 use tokio::time::Instant;
 
 use crate::{
-    access_log,
+    access_log, alarms,
     audit::{Action, Record},
     audits, backup, bans,
     call::{Answer, Call, IF_MATCH, Shared},
-    clients, decisions,
+    certificates, clients, configuration, decisions,
     events::stream,
-    guard, health, history, keys, login, message, metrics,
+    guard, health, history, keys, login, message, metrics, oidc,
     openapi::{self, Content, Parameters},
     overview, pages, permissions, plugins,
     problem::Problem,
@@ -64,6 +64,24 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::delete("/api/v1/login", Access::LoggedIn, "Logs out", |call| {
         Box::pin(login::log_out(call))
     }),
+    Route::get(
+        "/api/v1/login/oidc",
+        Access::Open,
+        "Sends a browser to the identity provider (303)",
+        |call| Box::pin(oidc::begin(call)),
+    )
+    .query(Parameters::of::<oidc::BeginQuery>())
+    .sends_elsewhere()
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/login/oidc/callback",
+        Access::Open,
+        "Where a browser comes back from the identity provider: sets the cookie of a login",
+        |call| Box::pin(oidc::callback(call)),
+    )
+    .query(Parameters::of::<oidc::CallbackQuery>())
+    .answers(Content::text("text/html"))
+    .may_answer(&[401, 404]),
     Route::get(
         "/api/v1/users",
         Access::Needs(Permission::UsersRead),
@@ -340,6 +358,53 @@ pub(crate) static ROUTES: &[Route] = &[
     .answers(Content::json::<message::Published>())
     .may_answer(&[413, 415, 422]),
     Route::get(
+        "/api/v1/alarms",
+        Access::Needs(Permission::StatusRead),
+        "What is wrong now, the worst first",
+        |call| Box::pin(alarms::list(call)),
+    )
+    .answers(Content::json::<alarms::AlarmList>()),
+    Route::get(
+        "/api/v1/certificates",
+        Access::Needs(Permission::StatusRead),
+        "Our certificates, authorities and revocation lists of clients, and when certificates end",
+        |call| Box::pin(certificates::list(call)),
+    )
+    .answers(Content::json::<certificates::Certificates>()),
+    Route::get(
+        "/api/v1/config",
+        Access::Needs(Permission::ConfigRead),
+        "The configuration file without secrets, and every setting; the ETag names its version",
+        |call| Box::pin(configuration::show(call)),
+    )
+    .answers(Content::json::<configuration::ConfigFile>()),
+    Route::put(
+        "/api/v1/config",
+        Access::Needs(Permission::ConfigWrite),
+        "Replaces the configuration file of the version in If-Match, and reloads",
+        |call| Box::pin(configuration::replace(call)),
+    )
+    .accepts(Content::json::<configuration::ConfigText>())
+    .answers(Content::json::<configuration::ConfigApplied>())
+    .may_answer(&[412, 413, 415, 422, 428]),
+    Route::post(
+        "/api/v1/config/check",
+        Access::Needs(Permission::ConfigRead),
+        "What is wrong with a text, if it stood in the configuration file",
+        |call| Box::pin(configuration::check(call)),
+    )
+    .accepts(Content::json::<configuration::ConfigText>())
+    .answers(Content::json::<configuration::ConfigCheck>())
+    .may_answer(&[413, 415]),
+    Route::post(
+        "/api/v1/config/reload",
+        Access::Needs(Permission::ConfigWrite),
+        "Reads the configuration file again, as at SIGHUP",
+        |call| Box::pin(configuration::reload(call)),
+    )
+    .answers(Content::json::<configuration::ConfigApplied>())
+    .may_answer(&[422]),
+    Route::get(
         "/api/v1/events",
         Access::Needs(Permission::EventsRead),
         "What happens, as it happens: server-sent events",
@@ -436,7 +501,7 @@ pub(crate) static ROUTES: &[Route] = &[
     .header(plugins::SIGNATURE)
     .accepts(Content::binary("application/wasm"))
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[413, 415, 422])
+    .may_answer(&[412, 413, 415, 422])
     .within(UPLOAD_TIMEOUT),
     Route::delete(
         "/api/v1/plugins/{name}",
@@ -444,7 +509,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Forgets a plugin whose file is gone",
         |call| Box::pin(plugins::forget(call)),
     )
-    .may_answer(&[404, 422]),
+    .may_answer(&[404, 412, 422]),
     Route::post(
         "/api/v1/plugins/{name}/reload",
         Access::Needs(Permission::PluginsWrite),
@@ -452,7 +517,7 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(plugins::reload(call)),
     )
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 422])
+    .may_answer(&[404, 412, 422])
     .within(UPLOAD_TIMEOUT),
     Route::get(
         "/api/v1/plugins/{name}/shadow",
@@ -471,7 +536,7 @@ pub(crate) static ROUTES: &[Route] = &[
     .header(plugins::SIGNATURE)
     .accepts(Content::binary("application/wasm"))
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 413, 415, 422])
+    .may_answer(&[404, 412, 413, 415, 422])
     .within(UPLOAD_TIMEOUT),
     Route::delete(
         "/api/v1/plugins/{name}/shadow",
@@ -479,7 +544,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Removes the candidate of a plugin",
         |call| Box::pin(plugins::drop_shadow(call)),
     )
-    .may_answer(&[404]),
+    .may_answer(&[404, 412]),
     Route::post(
         "/api/v1/plugins/{name}/promote",
         Access::Needs(Permission::PluginsWrite),
@@ -487,7 +552,7 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(plugins::promote(call)),
     )
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 422])
+    .may_answer(&[404, 412, 422])
     .within(UPLOAD_TIMEOUT),
     Route::post(
         "/api/v1/plugins/{name}/approve",
@@ -497,7 +562,7 @@ pub(crate) static ROUTES: &[Route] = &[
     )
     .query(Parameters::of::<plugins::ApproveQuery>())
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 422])
+    .may_answer(&[404, 412, 422])
     .within(UPLOAD_TIMEOUT),
     Route::post(
         "/api/v1/plugins/{name}/rollback",
@@ -506,7 +571,7 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(plugins::rollback(call)),
     )
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 422])
+    .may_answer(&[404, 412, 422])
     .within(UPLOAD_TIMEOUT),
     Route::post(
         "/api/v1/plugins/{name}/disable",
@@ -515,7 +580,7 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(plugins::disable(call)),
     )
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 422]),
+    .may_answer(&[404, 412, 422]),
     Route::post(
         "/api/v1/plugins/{name}/enable",
         Access::Needs(Permission::PluginsWrite),
@@ -523,17 +588,39 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(plugins::enable(call)),
     )
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 422])
+    .may_answer(&[404, 412, 422])
     .within(UPLOAD_TIMEOUT),
     Route::post(
         "/api/v1/permissions/can",
         Access::Needs(Permission::PermissionsRead),
-        "Whether a connected client may publish or subscribe, and why",
+        "Whether a client may publish or subscribe, and why; connected, or as plugins say of it now",
         |call| Box::pin(permissions::can(call)),
     )
     .accepts(Content::json::<permissions::Question>())
     .answers(Content::json::<permissions::Verdict>())
     .may_answer(&[404, 413, 415]),
+    Route::get(
+        "/api/v1/permissions/reach",
+        Access::Needs(Permission::PermissionsRead),
+        "Connected clients that can reach a topic, and by which rule",
+        |call| Box::pin(permissions::reach(call)),
+    )
+    .query(Parameters::of::<permissions::ReachQuery>())
+    .answers(Content::json::<permissions::Reach>()),
+    Route::get(
+        "/api/v1/permissions/unreachable",
+        Access::Needs(Permission::PermissionsRead),
+        "Rules of connected clients that never decide, because others before cover them",
+        |call| Box::pin(permissions::unreachable(call)),
+    )
+    .answers(Content::json::<permissions::RuleFindings>()),
+    Route::get(
+        "/api/v1/permissions/unused",
+        Access::Needs(Permission::PermissionsRead),
+        "Rules of connected clients that decided nothing since they came in force",
+        |call| Box::pin(permissions::unused(call)),
+    )
+    .answers(Content::json::<permissions::RuleFindings>()),
     Route::post(
         "/api/v1/permissions/invalidate",
         Access::Needs(Permission::PermissionsInvalidate),

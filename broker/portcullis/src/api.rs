@@ -118,8 +118,6 @@ impl Request {
 
 /// An answer whose status was good, before its body is read.
 pub(crate) struct Answer {
-    /// Its status.
-    pub(crate) status: StatusCode,
     /// Its headers.
     pub(crate) headers: HeaderMap,
     body: Incoming,
@@ -262,7 +260,7 @@ impl Broker {
             answer.map_err(|_| at(&"no answer in time"))?.map_err(|it| at(&it))?;
         let (parts, body) = answer.into_parts();
         let (status, headers, url) = (parts.status, parts.headers, self.url.clone());
-        let answer = Answer { status, headers, body, connection, url };
+        let answer = Answer { headers, body, connection, url };
         if status.is_success() {
             return Ok(answer);
         }
@@ -296,7 +294,8 @@ impl Broker {
 
     fn nobody(&self, error: &dyn std::fmt::Display) -> Failure {
         Failure::Refused(format!(
-            "{}: {error}: is the broker running? --url or {URL_VARIABLE} names [admin] bind of its configuration",
+            "{}: {error}: is the broker running? --url or {URL_VARIABLE} names [admin] bind of its \
+             configuration",
             self.url
         ))
     }
@@ -345,7 +344,8 @@ impl Broker {
             return Failure::Refused(format!("{TOKEN_VARIABLE} {what}"));
         };
         Failure::Refused(format!(
-            "{}: {what}; --token-file names DATA_DIR/admin.token of the broker, {TOKEN_VARIABLE} holds a token",
+            "{}: {what}; --token-file names DATA_DIR/admin.token of the broker, {TOKEN_VARIABLE} \
+             holds a token",
             path.display()
         ))
     }

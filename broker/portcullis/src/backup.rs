@@ -74,7 +74,8 @@ pub(crate) fn told(file: &Path, summary: &Summary) -> String {
     let secrets = if about.secrets { "with secrets" } else { "without secrets" };
     let bytes = summary.files.iter().map(|file| file.bytes).sum::<u64>();
     let mut lines = format!(
-        "{}: whole\n  made by portcullis {}, format {}, {} seconds since 1970, {secrets}\n  {} files, {bytes} bytes\n",
+        "{}: whole\n  made by portcullis {}, format {}, {} seconds since 1970, {secrets}\n  \
+         {} files, {bytes} bytes\n",
         file.display(),
         crate::api::printable(&about.version),
         about.format,

@@ -26,12 +26,14 @@ use telemetry::{
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
-    BanError, BanPage, BrokerHandle, ClientInfo, Config, Fault, ListenerAddress, ListenerConfig,
-    ListenerInfo, LiveConfig, StoreTotals, TlsConfig, TlsStatus, Totals, Transport,
+    BanError, BanPage, BrokerHandle, ClientInfo, Config, Fault, LimitInfo, ListenerAddress,
+    ListenerCertificates, ListenerConfig, ListenerInfo, LiveConfig, StoreTotals, TlsConfig,
+    TlsStatus, Totals, Transport,
     bans::{self, BanList},
     counts::Counts,
     inherit::Ended,
     keeping::Keeping,
+    limit_info,
     listener::{self, Listener},
     overload::{self, Overload},
     pace::TotalRate,
@@ -453,6 +455,11 @@ impl BrokerHandle for Broker {
         listeners.filter_map(|listener| Some(listener.tls.as_ref()?.status())).collect()
     }
 
+    fn certificates(&self) -> Vec<ListenerCertificates> {
+        let listeners = self.listeners.get().into_iter().flatten();
+        listeners.filter_map(|listener| Some(listener.tls.as_ref()?.shown())).collect()
+    }
+
     fn totals(&self) -> Totals {
         Totals {
             connections: self.core.connections.load(Ordering::Relaxed),
@@ -462,6 +469,10 @@ impl BrokerHandle for Broker {
             retained_bytes: self.core.retained.bytes(),
             overload_level: self.core.overload.level(),
         }
+    }
+
+    fn limits(&self) -> Vec<LimitInfo> {
+        limit_info::limits(&self.core)
     }
 
     fn store(&self) -> Option<StoreTotals> {

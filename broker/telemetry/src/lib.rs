@@ -41,7 +41,7 @@ pub use history::{History, HistoryConfig, Past};
 pub use hook_times::HookTimes;
 pub use label::{ByLabel, ByPacketType, ByQoS};
 pub use listener_metrics::{ListenerMetrics, Listeners};
-pub use metrics::{Metrics, RouteRequests, RouteSeconds};
+pub use metrics::{Metrics, RouteRequests, RouteSeconds, TlsConnections, TlsSeconds};
 pub use observers::{Interest, Observer, ObserverId, Observers};
 pub use plugin_metrics::PluginMetrics;
 pub use records::Records;

@@ -37,6 +37,10 @@ pub struct Metrics {
     pub authentications: ByLabel,
     /// TLS handshakes, by how they ended.
     pub tls_handshakes: ByLabel,
+    /// TLS connections that were made, by version, cipher suite and kind of handshake.
+    pub tls_connections: TlsConnections,
+    /// Seconds of TLS handshakes, by kind.
+    pub tls_handshake_seconds: TlsSeconds,
     /// Control packets received, by type.
     pub packets_received: ByPacketType,
     /// Control packets sent, by type.
@@ -119,6 +123,8 @@ impl Metrics {
             connect_refused: registrar.by_label(CONNECT_REFUSED, "reason"),
             authentications: registrar.by_label(AUTHENTICATIONS, "when"),
             tls_handshakes: registrar.by_label(TLS_HANDSHAKES, "result"),
+            tls_connections: registrar.register(TLS_CONNECTIONS, &["version", "cipher", "kind"]),
+            tls_handshake_seconds: registrar.tls_seconds(),
             packets_received: registrar.register(PACKETS_RECEIVED, &["type"]),
             packets_sent: registrar.register(PACKETS_SENT, &["type"]),
             bytes_received: registrar.register(BYTES_RECEIVED, &[]),
@@ -234,6 +240,15 @@ const AUTHENTICATIONS: Named = (
 const TLS_HANDSHAKES: Named = (
     "tls_handshakes",
     "TLS handshakes by how they ended: full, resumed, or why there was no connection",
+);
+const TLS_CONNECTIONS: Named = (
+    "tls_connections",
+    "TLS connections that were made, by version, cipher suite and kind of handshake (full, resumed)",
+);
+const TLS_HANDSHAKE_SECONDS: Named = (
+    "tls_handshake_seconds",
+    "Time of TLS handshakes from the first byte to the judged certificate, by kind; those that fail \
+     are failed",
 );
 const PACKETS_RECEIVED: Named = ("packets_received", "Control packets received");
 const PACKETS_SENT: Named = ("packets_sent", "Control packets sent");
@@ -382,6 +397,17 @@ impl Registrar {
         listeners
     }
 
+    fn tls_seconds(&mut self) -> TlsSeconds {
+        let (name, help) = TLS_HANDSHAKE_SECONDS;
+        let family = TlsSeconds::new_with_constructor(|| Histogram::new(TLS_BUCKETS));
+        for kind in ["full", "resumed", "failed"] {
+            drop(family.get_or_create(&[("kind", kind)]));
+        }
+        self.describe(format!("portcullis_{name}"), Kind::Histogram, &["kind"], help);
+        self.registry.register(format!("portcullis_{name}"), help, family.clone());
+        family
+    }
+
     fn route_seconds(&mut self) -> RouteSeconds {
         let (name, help) = ADMIN_ROUTE_SECONDS;
         let family = RouteSeconds::new_with_constructor(|| Histogram::new(ROUTE_BUCKETS));
@@ -420,6 +446,14 @@ impl Registrar {
 pub type RouteRequests = Family<[(&'static str, &'static str); 3], Counter>;
 /// Seconds by route.
 pub type RouteSeconds = Family<[(&'static str, &'static str); 2], Histogram, fn() -> Histogram>;
+
+/// TLS connections by version, cipher suite and kind: names of rustls, not of clients.
+pub type TlsConnections = Family<[(&'static str, &'static str); 3], Counter>;
+/// Seconds of handshakes by kind.
+pub type TlsSeconds = Family<[(&'static str, &'static str); 1], Histogram, fn() -> Histogram>;
+
+/// From a resumption on the same machine to a client far away on a slow line.
+const TLS_BUCKETS: [f64; 10] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0];
 
 /// From an answer from memory to an upload that is compiled.
 const ROUTE_BUCKETS: [f64; 7] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];

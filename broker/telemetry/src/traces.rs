@@ -49,6 +49,10 @@ pub enum TraceState {
 }
 
 impl TraceState {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Waiting, Self::Running, Self::Stopped, Self::Full, Self::Failed];
+
     /// Its word.
     pub fn name(self) -> &'static str {
         match self {

@@ -120,6 +120,7 @@ impl Source {
             Self::TokenFile => "token_file",
             Self::Local => "local",
             Self::Chain => "chain",
+            Self::Oidc => "oidc",
             Self::Token => "token",
         }
     }

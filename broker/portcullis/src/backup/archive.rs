@@ -60,7 +60,10 @@ impl Summary {
     pub(crate) fn json(&self, file: &Path) -> serde_json::Value {
         let bytes: u64 = self.files.iter().map(|file| file.bytes).sum();
         serde_json::json!({
-            "file": file.display().to_string(), "files": self.files.len(), "bytes": bytes, "about": self.about,
+            "file": file.display().to_string(),
+            "files": self.files.len(),
+            "bytes": bytes,
+            "about": self.about,
         })
     }
 }

@@ -71,16 +71,21 @@ fn told(places: &Places, summary: &Summary, unpacked: &Unpacked, aside: Option<&
     let mut lines = vec![format!("restored into {}", places.data_dir.display())];
     match unpacked.store {
         Some(Restored { sessions, subscriptions, messages, retained }) => lines.push(format!(
-            "  sessions {sessions}, subscriptions {subscriptions}, waiting messages {messages}, retained messages {retained}"
+            "  sessions {sessions}, subscriptions {subscriptions}, waiting messages {messages}, \
+             retained messages {retained}"
         )),
-        None => lines.push("  no store: nothing outlived the process that was backed up".to_owned()),
+        None if unpacked.passed_over => lines.push(
+            "  sessions and messages are left out: [store] durability = \"memory\"".to_owned(),
+        ),
+        None => lines.push("  no store: nothing outlived the process that it is of".to_owned()),
     }
     if places.config_is_new {
         lines.push(format!("  configuration {}", places.config.display()));
     }
     if !summary.about.secrets {
         lines.push(
-            "  the backup has no secrets: administrators, tokens, keys of managed rings and what plugins kept are not in it"
+            "  the backup has no secrets: administrators, tokens, keys of managed rings and what \
+             plugins kept are not in it"
                 .to_owned(),
         );
     }
@@ -142,6 +147,8 @@ struct Staged {
 /// What came out of the archive.
 struct Unpacked {
     store: Option<Restored>,
+    /// The archive has a store, and the configuration keeps none.
+    passed_over: bool,
 }
 
 impl Staged {
@@ -165,10 +172,11 @@ impl Staged {
     /// Unpacks everything; it must be the same archive that was looked through.
     fn unpack(&self, archive: &Path, expected: &Summary) -> io::Result<Unpacked> {
         let mut store: Option<Restore> = None;
-        let mut mark = None;
+        let (mut mark, mut passed_over) = (None, false);
         let found = archive::read(File::open(archive)?, &mut |path, content| {
             if let Some(rest) = path.strip_prefix("store/") {
                 let Some(place) = &self.store else {
+                    passed_over = true;
                     return io::copy(content, &mut io::sink()).map(drop);
                 };
                 let restore = match &mut store {
@@ -176,6 +184,12 @@ impl Staged {
                     None => store.insert(Restore::begin(place)?),
                 };
                 return unpack_store(restore, rest, content, &mut mark);
+            }
+            let folders = [name::DATA, name::PLUGINS];
+            if ![name::CONFIG, name::KEYS].contains(&path)
+                && !folders.iter().any(|folder| path.starts_with(folder))
+            {
+                return Err(io::Error::other("is nothing that a backup has"));
             }
             let place = self.files.join(path);
             DirBuilder::new().recursive(true).mode(0o700).create(folder_of(&place))?;
@@ -189,7 +203,7 @@ impl Staged {
             (Some(store), Some(mark)) => Some(store.finish(&mark)?),
             (Some(_), None) => return Err(io::Error::other("store/mark is missing")),
         };
-        Ok(Unpacked { store })
+        Ok(Unpacked { store, passed_over })
     }
 }
 
@@ -267,14 +281,15 @@ impl Plan {
             )));
         }
         let there = fs::read_dir(&places.data_dir).map_err(at(&places.data_dir))?;
-        let there = there.flatten().map(|entry| entry.path());
+        let mut there = there.flatten().map(|entry| entry.path());
         // Plugins may lie in the data folder; what is there of them is looked at one by one.
-        let strange = there.filter(|path| !is_hidden(path) && *path != places.plugins).next();
+        let strange = there.find(|path| !is_hidden(path) && *path != places.plugins);
         let store = places.store.as_ref().filter(|path| is_occupied(path));
         let found = strange.or_else(|| store.cloned()).or_else(|| self.occupied.first().cloned());
         match found {
             Some(found) if !force => Err(Failure::Refused(format!(
-                "{}: is there already; allowed: an empty data_dir, or --force, which moves aside what is replaced",
+                "{}: is there already; allowed: an empty data_dir, or --force, which moves \
+                 aside what is replaced",
                 found.display()
             ))),
             _ => Ok(()),
@@ -362,7 +377,8 @@ fn check_owner(folder: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::Refused(format!(
-        "{}: belongs to user {owner} and this is user {user}: run it as the user of the broker, as with sudo -u",
+        "{}: belongs to user {owner} and this is user {user}: run it as the user of the broker, as \
+         with sudo -u",
         folder.display()
     )))
 }

@@ -120,18 +120,21 @@ mod tests {
 
     #[test]
     fn secrets_go_and_references_stay() {
-        let text = "a = \"plain\"\nb = \"file:/x\"\nc = '${env:X}'\nd = \"x${env:X}\"\ne = 'q'\nf = \"kept\"\n";
+        let text = "a = \"plain\"\nb = \"file:/x\"\nc = '${env:X}'\n\
+                    d = \"x${env:X}\"\ne = 'q'\nf = \"kept\"\n";
         let spans: Vec<_> =
             ["a", "b", "c", "d", "e"].map(|key| span(text, &format!("{key} ="))).into();
         let twice: Vec<_> = spans.iter().chain(&spans).cloned().collect();
         let expect = "a = \"${env:NOT_IN_THE_BACKUP}\"\nb = \"file:/x\"\nc = '${env:X}'\n\
-                      d = \"${env:NOT_IN_THE_BACKUP}\"\ne = \"${env:NOT_IN_THE_BACKUP}\"\nf = \"kept\"\n";
+                      d = \"${env:NOT_IN_THE_BACKUP}\"\n\
+                      e = \"${env:NOT_IN_THE_BACKUP}\"\nf = \"kept\"\n";
         assert_eq!(strip(text, &twice), expect);
     }
 
     #[test]
     fn comments_that_look_like_settings_go() {
-        let text = "# a word\nx = \"# no = comment\" # old = \"hush\"\n#password = \"p\"\r\ny = '''\n# z = 1\n''''' # w = 2\n\
+        let text = "# a word\nx = \"# no = comment\" # old = \"hush\"\n#password = \"p\"\r\n\
+                    y = '''\n# z = 1\n''''' # w = 2\n\
                     v = \"\"\"a\\\"\"\"\" # u = 3\nt = 'it''s' # s";
         let stripped = strip(text, &[]);
         for gone in ["hush", "password", "w = 2", "u = 3"] {

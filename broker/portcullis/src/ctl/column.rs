@@ -198,7 +198,8 @@ mod tests {
     #[test]
     fn values_are_one_line() {
         let row = json!({
-            "a": null, "b": true, "c": "", "d": "x\ny", "e": [1, "z"], "f": { "since_unix": 0, "n": null },
+            "a": null, "b": true, "c": "", "d": "x\ny", "e": [1, "z"],
+            "f": { "since_unix": 0, "n": null },
             "g": "0123456789abcdef",
         });
         let cell = |pointer| column("", pointer).cell(&row);

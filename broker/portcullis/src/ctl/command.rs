@@ -47,8 +47,6 @@ pub(super) enum Place {
     BodyWord,
     /// The component that goes up: a file.
     Component,
-    /// The whole body: a file of this type, `-` = standard input.
-    Whole(&'static str),
     /// A header.
     Header(&'static str),
 }
@@ -65,8 +63,6 @@ pub(super) enum Kind {
     Words(&'static [&'static str]),
     /// May stand there several times: a list.
     List,
-    /// The name of a file whose text it is, `-` = standard input.
-    TextFile,
     /// The name of a file whose bytes it is in base64, `-` = standard input.
     BinaryFile,
     /// Password or the like: from a file, `-` = standard input; one end of line is left out.
@@ -84,8 +80,6 @@ pub(super) enum View {
     Fields,
     /// Nothing comes back: this is said instead.
     Done(&'static str),
-    /// The JSON as it is, indented.
-    Json,
     /// Bytes for a file or standard output.
     Bytes,
     /// Lines that come while they happen: Server-Sent Events, or JSON lines.
@@ -97,10 +91,19 @@ pub(super) enum View {
 pub(super) struct Pages {
     /// Parameter that says behind what.
     pub(super) cursor: &'static str,
-    /// Where the answer says what comes next; `None` = the `id` of its last row.
-    pub(super) next: Option<&'static str>,
+    /// Where the answer, or its last row, says what comes next.
+    pub(super) next: Next,
     /// Most rows of one page.
     pub(super) most: u64,
+}
+
+/// What says where the next page begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A field of the answer; null = there is no more.
+    Field(&'static str),
+    /// A JSON pointer into the last row; a page without rows = there is no more.
+    LastRow(&'static str),
 }
 
 const fn command(
@@ -163,13 +166,18 @@ impl Command {
 
     /// Pages that name what comes next in the field `next`.
     pub(super) const fn paged(mut self, cursor: &'static str, most: u64) -> Self {
-        self.pages = Some(Pages { cursor, next: Some("next"), most });
+        self.pages = Some(Pages { cursor, next: Next::Field("next"), most });
         self
     }
 
-    /// Pages that go on behind the `id` of the last row.
-    pub(super) const fn paged_by_id(mut self, cursor: &'static str, most: u64) -> Self {
-        self.pages = Some(Pages { cursor, next: None, most });
+    /// Pages that go on behind what stands in the last row.
+    pub(super) const fn paged_behind(
+        mut self,
+        cursor: &'static str,
+        pointer: &'static str,
+        most: u64,
+    ) -> Self {
+        self.pages = Some(Pages { cursor, next: Next::LastRow(pointer), most });
         self
     }
 
@@ -200,15 +208,6 @@ pub(super) const fn body(name: &'static str, field: &'static str, help: &'static
 /// A field of the body, as a word in its place.
 pub(super) const fn word(name: &'static str, field: &'static str, help: &'static str) -> Argument {
     argument(name, field, help, Place::BodyWord).required()
-}
-
-/// The whole body, from a file.
-pub(super) const fn whole(
-    name: &'static str,
-    media_type: &'static str,
-    help: &'static str,
-) -> Argument {
-    argument(name, "", help, Place::Whole(media_type)).required()
 }
 
 /// A component that goes up.
@@ -243,7 +242,7 @@ impl Argument {
     /// Whether it is a word in its place, not an option.
     pub(super) fn is_word(&self) -> bool {
         match self.place {
-            Place::Path | Place::BodyWord | Place::Component | Place::Whole(_) => self.required,
+            Place::Path | Place::BodyWord | Place::Component => self.required,
             Place::Query | Place::Body | Place::Header(_) => false,
         }
     }

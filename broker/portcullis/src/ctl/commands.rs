@@ -7,6 +7,7 @@ mod administrators;
 mod clients;
 mod decisions;
 mod general;
+mod holdings;
 mod plugins;
 mod recorded;
 
@@ -18,6 +19,7 @@ pub(super) const ALL: &[&[Command]] = &[
     clients::COMMANDS,
     plugins::COMMANDS,
     decisions::COMMANDS,
+    holdings::COMMANDS,
     recorded::COMMANDS,
     administrators::COMMANDS,
 ];
@@ -25,6 +27,9 @@ pub(super) const ALL: &[&[Command]] = &[
 /// What stands before verbs, and what it is about.
 pub(super) const GROUPS: &[(&str, &str)] = &[
     ("clients", "Clients that are connected or have a session"),
+    ("sessions", "What outlives a connection"),
+    ("subscriptions", "What clients are subscribed to"),
+    ("retained", "Messages that are retained for a topic"),
     ("bans", "Clients, principals, addresses and certificates that are kept out"),
     ("plugins", "Plugins: look, store, approve, go back"),
     ("decisions", "What was decided, by whom and why"),

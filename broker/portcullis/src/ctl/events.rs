@@ -109,7 +109,8 @@ mod tests {
         pieces.flat_map(|piece| lines.take(piece).unwrap()).collect()
     }
 
-    const EVENTS: &str = ": alive\n\nid: 7\nevent: connected\ndata: {\"at\": 60,\ndata: \"client_id\": \
+    const EVENTS: &str = ": alive\n\nid: 7\nevent: connected\ndata: {\"at\": 60,\n\
+                          data: \"client_id\": \
                           \"a\\u001bü\"}\n\nevent: gap\ndata: {}\r\n\r\n";
 
     #[test]

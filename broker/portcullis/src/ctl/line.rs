@@ -93,12 +93,10 @@ fn arg(argument: &'static Argument) -> Arg {
         Kind::Number => (value_parser!(u64).into(), "N"),
         Kind::Boolean => (value_parser!(bool).into(), "true|false"),
         Kind::Words(words) => (PossibleValuesParser::new(words).into(), "WORD"),
-        Kind::TextFile | Kind::BinaryFile | Kind::SecretFile => {
-            (value_parser!(PathBuf).into(), "FILE")
-        }
+        Kind::BinaryFile | Kind::SecretFile => (value_parser!(PathBuf).into(), "FILE"),
         Kind::Json => (ValueParser::string(), "JSON"),
         Kind::Text | Kind::List | Kind::Flag => match argument.place {
-            Place::Component | Place::Whole(_) => (value_parser!(PathBuf).into(), "FILE"),
+            Place::Component => (value_parser!(PathBuf).into(), "FILE"),
             _ => (ValueParser::string(), "TEXT"),
         },
     };
@@ -175,10 +173,6 @@ impl Asked {
                     put(&mut body, argument.field, value(argument, &values)?);
                 }
                 Place::Component => request = remote::component(request, Path::new(first))?,
-                Place::Whole(media_type) => {
-                    let bytes = input(Path::new(first))?.into();
-                    request.content = Some(Content { media_type, bytes });
-                }
                 Place::Header(name) => request.headers.push((name, first.clone())),
             }
         }
@@ -207,12 +201,6 @@ impl Asked {
         let stem = file.filter(|_| named).and_then(|file| Path::new(file).file_stem()?.to_str());
         stem.map(str::to_owned).into_iter().collect()
     }
-
-    /// A value by its name on the command line.
-    #[cfg(test)]
-    pub(super) fn one(&self, name: &str) -> Option<&str> {
-        self.given.values.get(name)?.first().map(String::as_str)
-    }
 }
 
 fn value(argument: &Argument, values: &[String]) -> Result<Value, Failure> {
@@ -224,7 +212,6 @@ fn value(argument: &Argument, values: &[String]) -> Result<Value, Failure> {
         Kind::Flag => json!(true),
         Kind::Boolean => json!(first == "true"),
         Kind::List => json!(values),
-        Kind::TextFile => json!(text(Path::new(first))?),
         Kind::BinaryFile => json!(BASE64_STANDARD.encode(input(Path::new(first))?)),
         Kind::SecretFile => {
             let text = text(Path::new(first))?;

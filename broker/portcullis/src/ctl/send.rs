@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::{
     column::Column,
-    command::{Command, Pages, View},
+    command::{Command, Next, Pages, View},
     events::Lines,
     line::Asked,
     show,
@@ -36,7 +36,7 @@ pub(super) async fn run(broker: &Broker, asked: &Asked, json: bool) -> Result<()
             let list = List { rows, columns, none, pages, json };
             list.run(broker, asked).await
         }
-        (View::Fields | View::Json | View::Done(_), _) => {
+        (View::Fields | View::Done(_), _) => {
             let answer = with_progress(broker, asked.request(&[])?).await?;
             let body = answer.whole().await?;
             one(asked.command, &body, json)
@@ -63,13 +63,7 @@ fn one(command: &Command, body: &[u8], json: bool) -> Result<(), Failure> {
         return print_json(text);
     }
     let value: Value = serde_json::from_str(text).map_err(|_| strange("JSON"))?;
-    match command.view {
-        View::Json => {
-            let indented = serde_json::to_string_pretty(&value).map_err(|_| strange("JSON"))?;
-            print_json(&indented)
-        }
-        _ => print(&show::fields(&value, terminal::width())),
-    }
+    print(&show::fields(&value, terminal::width()))
 }
 
 /// A list, page by page.
@@ -140,10 +134,12 @@ impl List {
             _ => None,
         };
         match self.pages?.next {
-            Some(field) => page.get(field).and_then(text),
+            Next::Field(field) => page.get(field).and_then(text),
             // Nobody says whether there are more: asked for one page, that is all.
-            None if one_page => None,
-            None => rows.last().and_then(|row| row.get("id")).and_then(text),
+            Next::LastRow(_) if one_page => None,
+            Next::LastRow(pointer) => {
+                rows.last().and_then(|row| row.pointer(pointer)).and_then(text)
+            }
         }
     }
 }
@@ -181,11 +177,11 @@ async fn save(mut answer: Answer, out: Option<&Path>) -> Result<(), Failure> {
             let whole = whole_characters(&rest);
             match std::str::from_utf8(rest.get(..whole).unwrap_or_default()) {
                 Ok(text) => print_theirs(text)?,
-                Err(_) => terminal::print_bytes(&rest)?,
+                Err(_) => print_binary(&rest)?,
             }
             rest.drain(..whole);
         }
-        return terminal::print_bytes(&rest);
+        return if rest.is_empty() { Ok(()) } else { print_binary(&rest) };
     };
     let mut file = create(path)?;
     let cannot = |error: std::io::Error| Failure::Refused(format!("{}: {error}", path.display()));
@@ -198,6 +194,15 @@ async fn save(mut answer: Answer, out: Option<&Path>) -> Result<(), Failure> {
     }
     progress.end();
     file.sync_all().map_err(cannot)
+}
+
+/// Bytes that are no text are for files and pipes.
+fn print_binary(bytes: &[u8]) -> Result<(), Failure> {
+    if terminal::width().is_some() {
+        let what = "the answer is no text: send it to a file";
+        return Err(Failure::Refused(what.to_owned()));
+    }
+    terminal::print_bytes(bytes)
 }
 
 /// How many of the bytes are whole characters; all of them when they are no text.

@@ -123,7 +123,8 @@ mod tests {
     #[test]
     fn an_object_is_a_line_for_each_field() {
         let value = json!({
-            "name": "a", "described": { "version": "1\u{7}" }, "since_unix": 60, "empty": [], "none": null,
+            "name": "a", "described": { "version": "1\u{7}" }, "since_unix": 60,
+            "empty": [], "none": null,
             "walk": [{ "link": "gate", "said": "allow" }, { "link": "x", "why": "no\nline" }],
         });
         let expect = "\

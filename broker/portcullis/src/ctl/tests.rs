@@ -116,9 +116,6 @@ fn commands_and_bodies_have_the_same_fields() {
             if row.method != method || row.path != path {
                 continue;
             }
-            if row.arguments.iter().any(|it| matches!(it.place, Place::Whole(_))) {
-                continue;
-            }
             let said = row.arguments.iter();
             let said = said.filter(|it| matches!(it.place, Place::Body | Place::BodyWord));
             let said = said.map(|it| it.field.split('.').next().unwrap().to_owned());
@@ -144,6 +141,42 @@ fn the_table_is_in_order() {
         let members = words.iter().filter(|it| it.split(' ').next() == Some(group)).count();
         assert!(members > 0 && !words.contains(group), "{group}");
     }
+}
+
+/// A row for each command: how it is written with what it needs, what it does, its route.
+fn documented() -> String {
+    let mut rows: Vec<_> = ALL.iter().copied().flatten().collect();
+    rows.sort_by_key(|row| row.words);
+    let mut text = "| command | does | route |\n|---|---|---|\n".to_owned();
+    for row in rows {
+        let mut line = format!("ctl {}", row.words);
+        for argument in row.arguments.iter().filter(|argument| argument.required) {
+            let value = argument.name.to_uppercase().replace('-', "_");
+            match argument.is_word() {
+                true => line.push_str(&format!(" {value}")),
+                false => line.push_str(&format!(" --{} {value}", argument.name)),
+            }
+        }
+        let (about, method, path) = (row.about.replace('|', "\\|"), row.method, row.path);
+        text.push_str(&format!("| `{line}` | {about} | `{method} {path}` |\n"));
+    }
+    text
+}
+
+/// `UPDATE_GOLDEN=1` writes it.
+#[test]
+fn the_documentation_lists_every_command() {
+    const BEGIN: &str = "from its table of commands: begin -->\n";
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operate/ctl.md");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (before, rest) = text.split_once(BEGIN).unwrap();
+    let (listed, after) = rest.split_once("<!-- end -->").unwrap();
+    let expect = documented();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&file, format!("{before}{BEGIN}{expect}<!-- end -->{after}")).unwrap();
+        return;
+    }
+    assert!(listed == expect, "docs/operate/ctl.md: UPDATE_GOLDEN=1 writes it anew");
 }
 
 #[test]

@@ -12,7 +12,14 @@ pub(super) const COMMANDS: &[Command] = &[
         "Clients with a session, in the order of their identifiers",
         ("clients", CLIENT, "no client has a session"),
     )
-    .with(&[query("prefix", "prefix", "Only those whose Client Identifier begins so")])
+    .with(&[
+        query("prefix", "prefix", "Only those whose Client Identifier begins so"),
+        query("connected", "connected", "Only those that are connected, or are not")
+            .of(Kind::Boolean),
+        query("principal", "principal", "Only those of this principal"),
+        query("listener", "listener", "Only those of this listener"),
+        query("address", "address", "Only those from this IP address or range"),
+    ])
     .paged("after", 1000),
     show("clients show", "/api/v1/clients/{client_id}", "One client").with(&[CLIENT_ID]),
     delete(

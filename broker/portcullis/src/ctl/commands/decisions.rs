@@ -20,6 +20,12 @@ pub(super) const COMMANDS: &[Command] = &[
     ]),
     show("explain", "/api/v1/decisions/{id}", "One decision: who was asked, what each said, why")
         .with(&[DECISION]),
+    show(
+        "clients explain",
+        "/api/v1/clients/{client_id}/explain",
+        "Who let a client in and why, and what it was refused last",
+    )
+    .with(&[super::clients::CLIENT_ID]),
     list(
         "decisions list",
         "/api/v1/decisions",
@@ -30,7 +36,7 @@ pub(super) const COMMANDS: &[Command] = &[
         query("client", "client_id", "Only those on this Client Identifier"),
         query("refused", "refused", "Only those that were refused, or were not").of(Kind::Boolean),
     ])
-    .paged_by_id("before", 500),
+    .paged_behind("before", "/id", 500),
     show("decisions show", "/api/v1/decisions/{id}", "The same as `ctl explain`").with(&[DECISION]),
     show(
         "decisions recording",

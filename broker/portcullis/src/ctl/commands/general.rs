@@ -1,12 +1,32 @@
 //! Commands about the broker as a whole, key rings and the login.
 
 use super::super::{
-    column::column,
+    column::{Form, column},
     command::{Command, Kind, View, body, delete, list, path, post, query, show},
 };
 
 pub(super) const COMMANDS: &[Command] = &[
     show("status", "/api/v1/status", "Version, uptime, readiness and totals"),
+    list(
+        "samples",
+        "/api/v1/overview",
+        "The last 15 minutes, a line for every five seconds",
+        (
+            "samples",
+            &[
+                column("AT", "/at").of(Form::Time),
+                column("CONNECTIONS", "/connections"),
+                column("SESSIONS", "/sessions"),
+                column("OVERLOAD", "/overload_level"),
+                column("MESSAGES IN/s", "/messages_in"),
+                column("OUT/s", "/messages_out"),
+                column("DROPPED/s", "/messages_dropped"),
+                column("BYTES IN/s", "/bytes_in"),
+                column("OUT/s", "/bytes_out"),
+            ],
+            "the first sample is not taken yet",
+        ),
+    ),
     list(
         "listeners",
         "/api/v1/listeners",

@@ -1,11 +1,14 @@
-//! Commands about what was written down: access log, history, backups.
+//! Commands about what happens and what was written down of it: events, access log, history.
 
 use super::super::{
     column::{Column, column},
-    command::{Command, list, query},
+    command::{Command, View, list, query, show},
 };
 
 pub(super) const COMMANDS: &[Command] = &[
+    show("events", "/api/v1/events", "What happens, as it happens; Ctrl-C ends it")
+        .with(&[query("types", "types", "Only these types, separated by commas")])
+        .shown(View::Stream),
     list(
         "access-log",
         "/api/v1/access_log",

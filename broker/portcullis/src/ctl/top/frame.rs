@@ -202,8 +202,10 @@ mod tests {
 
     fn sample(at: Instant, published: u32, slow: f64) -> Sample {
         let status = json!({
-            "version": "1.0.0", "ready": true, "uptime_seconds": 61, "connections": 2, "sessions": 3,
-            "retained_messages": 1, "retained_bytes": 2048, "problems": [], "warnings": ["old \u{1b}[31m"],
+            "version": "1.0.0", "ready": true, "uptime_seconds": 61, "connections": 2,
+            "sessions": 3,
+            "retained_messages": 1, "retained_bytes": 2048, "problems": [],
+            "warnings": ["old \u{1b}[31m"],
         });
         let listeners = json!({ "listeners": [
             { "name": "mqtt", "address": "127.0.0.1:1883", "transport": "tcp", "connections": 2 },

@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn lines_of_metrics_are_understood() {
-        let text = "# HELP a x\na_total{plugin=\"x\\\"}\\\\y\",state=\"live\"} 3.5\na_total{plugin=\"z\"} 1 170\n\
+        let text = "# HELP a x\na_total{plugin=\"x\\\"}\\\\y\",state=\"live\"} 3.5\n\
+                    a_total{plugin=\"z\"} 1 170\n\
                     b 2\nbroken{ 1\nc{l=\"\"} +Inf\n# EOF\n";
         let sample = Sample::new(Instant::now(), Value::Null, &Value::Null, text);
         assert_eq!(sample.sum("a_total"), Some(4.5));
