@@ -234,11 +234,6 @@ impl Argument {
         self
     }
 
-    pub(super) const fn optional(mut self) -> Self {
-        self.required = false;
-        self
-    }
-
     /// Whether it is a word in its place, not an option.
     pub(super) fn is_word(&self) -> bool {
         match self.place {
