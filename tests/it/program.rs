@@ -5,6 +5,7 @@
 //! a binary that is not there is a failed test that names the command.
 
 mod admin_api;
+mod administrators;
 mod backup;
 mod bundled;
 mod check;
@@ -33,6 +34,7 @@ mod listeners;
 mod message_hooks;
 mod migration;
 mod mosquitto;
+mod observability;
 mod pages;
 mod passwd;
 mod password_storm;

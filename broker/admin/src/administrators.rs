@@ -135,6 +135,8 @@ pub(crate) enum Source {
     Local,
     /// The chain `[admin] chain`.
     Chain,
+    /// An identity provider, `[admin.oidc]`.
+    Oidc,
     /// An API token of the directory.
     Token,
 }

@@ -27,11 +27,14 @@ use tokio::{
 use crate::{
     AdminState,
     administrators::{Administrator, Administrators},
+    alarms::Alarms,
+    audit::Audit,
     cursor::Cursors,
     directory::Directory,
     events::Hub,
     field::Fields,
     guard::Hosts,
+    oidc::Oidc,
     overview::Samples,
     password::Hashing,
     problem::Problem,
@@ -45,10 +48,15 @@ pub(crate) struct Shared {
     /// Users, roles and tokens that the broker keeps.
     pub(crate) directory: Arc<Directory>,
     pub(crate) hashing: Hashing,
+    pub(crate) audit: Audit,
+    /// The identity provider, if one is configured.
+    pub(crate) oidc: Option<Oidc>,
     /// Failed logins.
     pub(crate) backoff: Arc<Mutex<LoginBackoff>>,
     pub(crate) metrics_open: bool,
     pub(crate) hosts: Hosts,
+    /// What is wrong.
+    pub(crate) alarms: Alarms,
     /// Events for those who watch.
     pub(crate) events: Arc<Hub>,
     /// True from the moment that the API is to end: answers that go on end then.
@@ -105,6 +113,24 @@ impl Call {
         found
             .map(|(_, value)| value.clone())
             .ok_or_else(|| Problem::internal(format!("the route has no parameter {name:?}")))
+    }
+
+    /// The version of what a request means to change, if it says one: exactly one strong entity tag.
+    pub(crate) fn if_match(&self) -> Result<Option<String>, Problem> {
+        let mut values = self.parts.headers.get_all(header::IF_MATCH).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return match self.parts.headers.contains_key(header::IF_MATCH) {
+                true => Err(Problem::invalid("two If-Match headers").about("If-Match")),
+                false => Ok(None),
+            };
+        };
+        let tag = value.to_str().ok().map(str::trim);
+        let tag = tag.and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
+        let tag = tag.filter(|tag| !tag.is_empty() && !tag.contains('"'));
+        tag.map(|tag| Some(tag.to_owned())).ok_or_else(|| {
+            let problem = Problem::invalid("If-Match is no single entity tag");
+            problem.about("If-Match").allowed("the ETag that was answered before, in quotes")
+        })
     }
 
     /// The query string; unknown and repeated names are errors.

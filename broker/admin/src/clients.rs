@@ -20,7 +20,7 @@ use crate::{
 mod detail;
 mod explain;
 
-pub(crate) use detail::{ClientDetail, show};
+pub(crate) use detail::{ClientDetail, effect_name, show};
 pub(crate) use explain::{Explained, explain};
 
 /// Which clients to list.

@@ -30,7 +30,7 @@ pub(crate) fn offered(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {
 }
 
 /// The values of the cookies of this name.
-fn named<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+pub(crate) fn named<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
     let values = headers.get_all(header::COOKIE).iter();
     let pairs = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
     pairs
@@ -39,7 +39,12 @@ fn named<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a 
 
 /// What sets the cookie for so many seconds; 0 takes it back.
 pub(crate) fn set(headers: &HeaderMap, token: &str, seconds: u64) -> Option<HeaderValue> {
-    let secure = if is_https(headers) { "; Secure" } else { "" };
+    set_with(is_https(headers), token, seconds)
+}
+
+/// The same for a browser of which we know whether it speaks HTTPS.
+pub(crate) fn set_with(https: bool, token: &str, seconds: u64) -> Option<HeaderValue> {
+    let secure = if https { "; Secure" } else { "" };
     let text =
         format!("{NAME}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
     HeaderValue::from_str(&text).ok().map(|mut value| {

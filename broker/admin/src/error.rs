@@ -81,6 +81,17 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The identity provider cannot be used.
+    #[error(transparent)]
+    Oidc(#[from] crate::OidcConfigError),
+    /// The folder of the audit log cannot be used.
+    #[error("the audit log {} cannot be used: {what}", path.display())]
+    Audit {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// What the broker keeps of users, roles and tokens cannot be used.
     #[error(
         "the directory of administrators {} cannot be used: {what}; repair it, bring back a backup, \

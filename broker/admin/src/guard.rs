@@ -23,6 +23,7 @@ use telemetry::events;
 
 use crate::{
     administrators::{Administrator, Administrators},
+    audit::{Action, Record},
     call::{Shared, unix_now},
     cookie,
     problem::Problem,
@@ -112,12 +113,10 @@ pub(crate) async fn protect(
     next: Next,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let path = parts.uri.path().to_owned();
-    let peer = parts.extensions.get::<Peer>().copied();
     let mut response = match shared.hosts.check(&parts) {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(problem) => {
-            report(&shared, &path, peer, &problem);
+            report(&shared, &parts, &problem).await;
             problem.into_response()
         }
     };
@@ -135,7 +134,7 @@ pub(crate) async fn protect(
     response
 }
 
-/// Whether a request may use a route; the request carries from then on who asks.
+/// Whether a request may use a route; the request carries from then on who asks, even if not.
 pub(crate) fn check_access(
     shared: &Shared,
     route: &Route,
@@ -149,30 +148,19 @@ pub(crate) fn check_access(
     if open {
         return Ok(());
     }
-    let permitted = find(&shared.administrators, &parts.headers).and_then(|who| {
-        if let Some(visitor) = parts.extensions.get::<Visitor>() {
-            visitor.has_token();
-        }
-        if let Some(csrf) = who.csrf.as_deref().filter(|_| route.verb != Verb::Get) {
-            cookie::check_change(csrf, &parts.headers)?;
-        }
-        match route.access.permission().filter(|needed| !may(&who, route, *needed, parts)) {
-            None => Ok(who),
-            Some(needed) => {
-                let needed = needed.name();
-                Err(Problem::forbidden(format!("this route needs the permission {needed}")))
-            }
-        }
-    });
-    match permitted {
-        Ok(who) => {
-            parts.extensions.insert(who);
-            Ok(())
-        }
-        Err(problem) => {
-            let peer = parts.extensions.get::<Peer>().copied();
-            report(shared, parts.uri.path(), peer, &problem);
-            Err(problem)
+    let who = find(&shared.administrators, &parts.headers)?;
+    if let Some(visitor) = parts.extensions.get::<Visitor>() {
+        visitor.has_token();
+    }
+    parts.extensions.insert(Arc::clone(&who));
+    if let Some(csrf) = who.csrf.as_deref().filter(|_| route.verb != Verb::Get) {
+        cookie::check_change(csrf, &parts.headers)?;
+    }
+    match route.access.permission().filter(|needed| !may(&who, route, *needed, parts)) {
+        None => Ok(()),
+        Some(needed) => {
+            let needed = needed.name();
+            Err(Problem::forbidden(format!("this route needs the permission {needed}")))
         }
     }
 }
@@ -239,18 +227,23 @@ fn bearer(value: &HeaderValue) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
-fn report(shared: &Shared, path: &str, peer: Option<Peer>, problem: &Problem) {
+/// Logs that a request was turned away.
+pub(crate) async fn report(shared: &Shared, parts: &Parts, problem: &Problem) {
     let status = problem.status;
     if status == StatusCode::BAD_REQUEST {
         return;
     }
-    events::AdminRefused {
-        path,
-        remote: peer.map(|Peer(address)| address),
-        status: status.as_u16(),
-        cause: &problem.detail,
-    }
-    .emit(&shared.state.metrics);
+    let (path, remote) = (parts.uri.path(), parts.extensions.get::<Peer>().map(|Peer(peer)| *peer));
+    events::AdminRefused { path, remote, status: status.as_u16(), cause: &problem.detail }
+        .emit(&shared.state.metrics);
+    let route = format!("{} {path}", parts.method);
+    let record = Record::new(Action::Refused).from(remote).route(&route).status(status.as_u16());
+    let record = record.cause(Some(&problem.detail));
+    let record = match parts.extensions.get::<Arc<Administrator>>() {
+        Some(who) => record.who(who),
+        None => record,
+    };
+    shared.audit.record_refusal(record).await;
 }
 
 /// On an answer that is for the eyes.

@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 use self::proof::{Claim, Proved, Refused};
 use crate::{
     administrators::Administrator,
+    audit::{Action, Record},
     call::{Answer, Call, Shared, json, unix_now},
     cookie,
     guard::{self, Offered, Peer},
@@ -107,7 +108,19 @@ pub(crate) async fn log_in(call: Call) -> Answer {
         refused: result.as_ref().err().map(|(cause, _)| cause.as_str()),
     }
     .emit(&shared.state.metrics);
-    let (token, who) = result.map_err(|(_, problem)| problem)?;
+    let record = Record::new(Action::Login).from(peer);
+    let (token, who) = match result {
+        Ok(opened) => opened,
+        Err((cause, problem)) => {
+            let record = record.claims(claim.user()).status(problem.status.as_u16());
+            shared.audit.record_refusal(record.cause(Some(&cause))).await;
+            return Err(problem);
+        }
+    };
+    if let Err(problem) = shared.audit.record(record.who(&who).status(200)).await {
+        shared.administrators.close(Offered::Bearer(token.as_bytes()));
+        return Err(problem);
+    }
     let in_body = (!cookie).then(|| token.as_str().to_owned());
     let mut response =
         json(StatusCode::OK, &LoggedIn { token: in_body, who: WhoAmI::from(&*who) })?;
@@ -148,7 +161,8 @@ async fn judge(
         Claim::Password(login, code) => {
             proof::by_password(shared, login, code.as_ref(), cookie).await
         }
-        Claim::Token(token, _) => proof::by_token(shared, token),
+        Claim::Token(token, _) => proof::by_token(shared, token)
+            .ok_or_else(|| proof::refused("this is not the token of the first start")),
     };
     let Proved { opening, user } = match proved {
         Ok(proved) => proved,
@@ -198,6 +212,10 @@ pub(crate) async fn log_out(call: Call) -> Answer {
         return Err(Problem::forbidden(what));
     }
     let offered = guard::offered(&call.parts.headers)?;
+    let peer = call.parts.extensions.get::<Peer>().map(|Peer(peer)| *peer);
+    let record = Record::new(Action::Logout).who(&who).from(peer);
+    // Who wants to go is let go; the log has said what is wrong with the line.
+    let _ = call.shared.audit.record(record).await;
     call.shared.administrators.close(offered);
     let mut response = StatusCode::NO_CONTENT.into_response();
     if let Offered::Cookie(_) = offered {

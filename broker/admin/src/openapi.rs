@@ -166,6 +166,9 @@ fn responses(route: &Route, schemas: &mut Map<String, Value>) -> Value {
             responses
                 .insert("200".to_owned(), json!({ "description": "Done", "content": content }));
         }
+        None if route.elsewhere => {
+            responses.insert("303".to_owned(), json!({ "description": "Elsewhere: Location" }));
+        }
         None => {
             responses.insert("204".to_owned(), json!({ "description": "Done" }));
         }
@@ -194,6 +197,7 @@ fn problem_response(status: u16) -> Value {
         413 => "The body is larger than accepted",
         415 => "The body is not of an accepted type",
         421 => "The Host header is no name of this server",
+        428 => "The request does not say which version it replaces",
         429 => "Too many tries failed: later",
         422 => {
             "Understood, but refused: the plugin did not go live, or the broker does not do this"

@@ -19,6 +19,7 @@ mod lists;
 mod people;
 mod plugins;
 mod show;
+mod traces;
 mod watch;
 
 pub(crate) use frame::problem_page;
@@ -108,6 +109,18 @@ pub(crate) static PAGES: &[Route] = &[
     .page(),
     Route::get("/access-log", Access::Needs(Permission::AccessLogRead), "Access log", |call| {
         Box::pin(list(&watch::ACCESS_LOG, call))
+    })
+    .page(),
+    Route::get("/audit", Access::Needs(Permission::AuditRead), "Audit log", |call| {
+        Box::pin(list(&watch::AUDIT, call))
+    })
+    .page(),
+    Route::get("/traces", Access::Needs(Permission::TracesRead), "Traces", |call| {
+        Box::pin(list(&traces::TRACE_LIST, call))
+    })
+    .page(),
+    Route::get("/traces/{id}", Access::Needs(Permission::TracesRead), "Trace", |call| {
+        Box::pin(seen(traces::trace_page(call)))
     })
     .page(),
     Route::get("/users", Access::Needs(Permission::UsersRead), "Users", |call| {

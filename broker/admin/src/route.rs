@@ -26,6 +26,8 @@ pub(crate) struct Route {
     pub(crate) request: Option<Content>,
     /// The good answer; `None` = 204.
     pub(crate) answer: Option<Content>,
+    /// Whether the good answer is 303.
+    pub(crate) elsewhere: bool,
     /// Status codes of problems, beside 400, 401, 403, 421 and 503, which every route may answer.
     pub(crate) problems: &'static [u16],
     pub(crate) timeout: Duration,
@@ -126,6 +128,7 @@ impl Route {
             header: None,
             request: None,
             answer: None,
+            elsewhere: false,
             problems: &[],
             timeout: TIMEOUT,
             page: false,
@@ -186,6 +189,11 @@ impl Route {
 
     pub(crate) const fn answers(mut self, answer: Content) -> Self {
         self.answer = Some(answer);
+        self
+    }
+
+    pub(crate) const fn sends_elsewhere(mut self) -> Self {
+        self.elsewhere = true;
         self
     }
 

@@ -17,17 +17,19 @@ use telemetry::events;
 use tokio::time::Instant;
 
 use crate::{
-    access_log, backup, bans,
+    access_log, alarms,
+    audit::{Action, Record},
+    audits, backup, bans,
     call::{Answer, Call, IF_MATCH, Shared},
-    clients, decisions,
+    certificates, clients, configuration, decisions,
     events::stream,
-    guard, health, history, keys, login, message, metrics,
+    guard, health, history, keys, login, message, metrics, oidc,
     openapi::{self, Content, Parameters},
     overview, pages, permissions, plugins,
     problem::Problem,
     roles,
     route::{Access, Permission, Route, UPLOAD_TIMEOUT, Verb},
-    status, subscriptions, tokens, topics, users,
+    status, subscriptions, tokens, topics, traces, users,
 };
 
 pub(crate) static ROUTES: &[Route] = &[
@@ -62,6 +64,24 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::delete("/api/v1/login", Access::LoggedIn, "Logs out", |call| {
         Box::pin(login::log_out(call))
     }),
+    Route::get(
+        "/api/v1/login/oidc",
+        Access::Open,
+        "Sends a browser to the identity provider (303)",
+        |call| Box::pin(oidc::begin(call)),
+    )
+    .query(Parameters::of::<oidc::BeginQuery>())
+    .sends_elsewhere()
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/login/oidc/callback",
+        Access::Open,
+        "Where a browser comes back from the identity provider: sets the cookie of a login",
+        |call| Box::pin(oidc::callback(call)),
+    )
+    .query(Parameters::of::<oidc::CallbackQuery>())
+    .answers(Content::text("text/html"))
+    .may_answer(&[401, 404]),
     Route::get(
         "/api/v1/users",
         Access::Needs(Permission::UsersRead),
@@ -191,6 +211,14 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(tokens::revoke(call)),
     )
     .may_answer(&[404]),
+    Route::get(
+        "/api/v1/audit",
+        Access::Needs(Permission::AuditRead),
+        "The audit log of a day, the newest lines first",
+        |call| Box::pin(audits::search(call)),
+    )
+    .query(Parameters::of::<audits::AuditQuery>())
+    .answers(Content::json::<audits::AuditPage>()),
     Route::get(
         "/api/v1/openapi.json",
         Access::Needs(Permission::StatusRead),
@@ -330,6 +358,53 @@ pub(crate) static ROUTES: &[Route] = &[
     .answers(Content::json::<message::Published>())
     .may_answer(&[413, 415, 422]),
     Route::get(
+        "/api/v1/alarms",
+        Access::Needs(Permission::StatusRead),
+        "What is wrong now, the worst first",
+        |call| Box::pin(alarms::list(call)),
+    )
+    .answers(Content::json::<alarms::AlarmList>()),
+    Route::get(
+        "/api/v1/certificates",
+        Access::Needs(Permission::StatusRead),
+        "Our certificates, authorities and revocation lists of clients, and when certificates end",
+        |call| Box::pin(certificates::list(call)),
+    )
+    .answers(Content::json::<certificates::Certificates>()),
+    Route::get(
+        "/api/v1/config",
+        Access::Needs(Permission::ConfigRead),
+        "The configuration file without secrets, and every setting; the ETag names its version",
+        |call| Box::pin(configuration::show(call)),
+    )
+    .answers(Content::json::<configuration::ConfigFile>()),
+    Route::put(
+        "/api/v1/config",
+        Access::Needs(Permission::ConfigWrite),
+        "Replaces the configuration file of the version in If-Match, and reloads",
+        |call| Box::pin(configuration::replace(call)),
+    )
+    .accepts(Content::json::<configuration::ConfigText>())
+    .answers(Content::json::<configuration::ConfigApplied>())
+    .may_answer(&[412, 413, 415, 422, 428]),
+    Route::post(
+        "/api/v1/config/check",
+        Access::Needs(Permission::ConfigRead),
+        "What is wrong with a text, if it stood in the configuration file",
+        |call| Box::pin(configuration::check(call)),
+    )
+    .accepts(Content::json::<configuration::ConfigText>())
+    .answers(Content::json::<configuration::ConfigCheck>())
+    .may_answer(&[413, 415]),
+    Route::post(
+        "/api/v1/config/reload",
+        Access::Needs(Permission::ConfigWrite),
+        "Reads the configuration file again, as at SIGHUP",
+        |call| Box::pin(configuration::reload(call)),
+    )
+    .answers(Content::json::<configuration::ConfigApplied>())
+    .may_answer(&[422]),
+    Route::get(
         "/api/v1/events",
         Access::Needs(Permission::EventsRead),
         "What happens, as it happens: server-sent events",
@@ -426,7 +501,7 @@ pub(crate) static ROUTES: &[Route] = &[
     .header(plugins::SIGNATURE)
     .accepts(Content::binary("application/wasm"))
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[413, 415, 422])
+    .may_answer(&[412, 413, 415, 422])
     .within(UPLOAD_TIMEOUT),
     Route::delete(
         "/api/v1/plugins/{name}",
@@ -434,7 +509,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Forgets a plugin whose file is gone",
         |call| Box::pin(plugins::forget(call)),
     )
-    .may_answer(&[404, 422]),
+    .may_answer(&[404, 412, 422]),
     Route::post(
         "/api/v1/plugins/{name}/reload",
         Access::Needs(Permission::PluginsWrite),
@@ -442,7 +517,7 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(plugins::reload(call)),
     )
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 422])
+    .may_answer(&[404, 412, 422])
     .within(UPLOAD_TIMEOUT),
     Route::get(
         "/api/v1/plugins/{name}/shadow",
@@ -461,7 +536,7 @@ pub(crate) static ROUTES: &[Route] = &[
     .header(plugins::SIGNATURE)
     .accepts(Content::binary("application/wasm"))
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 413, 415, 422])
+    .may_answer(&[404, 412, 413, 415, 422])
     .within(UPLOAD_TIMEOUT),
     Route::delete(
         "/api/v1/plugins/{name}/shadow",
@@ -469,7 +544,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Removes the candidate of a plugin",
         |call| Box::pin(plugins::drop_shadow(call)),
     )
-    .may_answer(&[404]),
+    .may_answer(&[404, 412]),
     Route::post(
         "/api/v1/plugins/{name}/promote",
         Access::Needs(Permission::PluginsWrite),
@@ -477,7 +552,7 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(plugins::promote(call)),
     )
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 422])
+    .may_answer(&[404, 412, 422])
     .within(UPLOAD_TIMEOUT),
     Route::post(
         "/api/v1/plugins/{name}/approve",
@@ -487,7 +562,7 @@ pub(crate) static ROUTES: &[Route] = &[
     )
     .query(Parameters::of::<plugins::ApproveQuery>())
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 422])
+    .may_answer(&[404, 412, 422])
     .within(UPLOAD_TIMEOUT),
     Route::post(
         "/api/v1/plugins/{name}/rollback",
@@ -496,7 +571,7 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(plugins::rollback(call)),
     )
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 422])
+    .may_answer(&[404, 412, 422])
     .within(UPLOAD_TIMEOUT),
     Route::post(
         "/api/v1/plugins/{name}/disable",
@@ -505,7 +580,7 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(plugins::disable(call)),
     )
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 422]),
+    .may_answer(&[404, 412, 422]),
     Route::post(
         "/api/v1/plugins/{name}/enable",
         Access::Needs(Permission::PluginsWrite),
@@ -513,17 +588,39 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(plugins::enable(call)),
     )
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 422])
+    .may_answer(&[404, 412, 422])
     .within(UPLOAD_TIMEOUT),
     Route::post(
         "/api/v1/permissions/can",
         Access::Needs(Permission::PermissionsRead),
-        "Whether a connected client may publish or subscribe, and why",
+        "Whether a client may publish or subscribe, and why; connected, or as plugins say of it now",
         |call| Box::pin(permissions::can(call)),
     )
     .accepts(Content::json::<permissions::Question>())
     .answers(Content::json::<permissions::Verdict>())
     .may_answer(&[404, 413, 415]),
+    Route::get(
+        "/api/v1/permissions/reach",
+        Access::Needs(Permission::PermissionsRead),
+        "Connected clients that can reach a topic, and by which rule",
+        |call| Box::pin(permissions::reach(call)),
+    )
+    .query(Parameters::of::<permissions::ReachQuery>())
+    .answers(Content::json::<permissions::Reach>()),
+    Route::get(
+        "/api/v1/permissions/unreachable",
+        Access::Needs(Permission::PermissionsRead),
+        "Rules of connected clients that never decide, because others before cover them",
+        |call| Box::pin(permissions::unreachable(call)),
+    )
+    .answers(Content::json::<permissions::RuleFindings>()),
+    Route::get(
+        "/api/v1/permissions/unused",
+        Access::Needs(Permission::PermissionsRead),
+        "Rules of connected clients that decided nothing since they came in force",
+        |call| Box::pin(permissions::unused(call)),
+    )
+    .answers(Content::json::<permissions::RuleFindings>()),
     Route::post(
         "/api/v1/permissions/invalidate",
         Access::Needs(Permission::PermissionsInvalidate),
@@ -555,6 +652,55 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(decisions::recording(call)),
     )
     .answers(Content::any_json())
+    .may_answer(&[404]),
+    Route::get("/api/v1/traces", Access::Needs(Permission::TracesRead), "All traces", |call| {
+        Box::pin(traces::list(call))
+    })
+    .answers(Content::json::<traces::TraceList>()),
+    Route::post(
+        "/api/v1/traces",
+        Access::Needs(Permission::TracesWrite),
+        "Records everything about some clients for a while: packets, plugin calls, decisions, limits",
+        |call| Box::pin(traces::add(call)),
+    )
+    .accepts(Content::json::<traces::TraceRequest>())
+    .answers(Content::json::<traces::TraceEntry>())
+    .may_answer(&[413, 415, 429]),
+    Route::get("/api/v1/traces/{id}", Access::Needs(Permission::TracesRead), "One trace", |call| {
+        Box::pin(traces::show(call))
+    })
+    .answers(Content::json::<traces::TraceEntry>())
+    .may_answer(&[404]),
+    Route::put(
+        "/api/v1/traces/{id}/stop",
+        Access::Needs(Permission::TracesWrite),
+        "Ends a trace; its records stay for 7 days",
+        |call| Box::pin(traces::stop(call)),
+    )
+    .answers(Content::json::<traces::TraceEntry>())
+    .may_answer(&[404]),
+    Route::delete(
+        "/api/v1/traces/{id}",
+        Access::Needs(Permission::TracesWrite),
+        "Ends a trace and removes its records",
+        |call| Box::pin(traces::remove(call)),
+    )
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/traces/{id}/download",
+        Access::Needs(Permission::TracesRead),
+        "The records of a trace so far, one JSON object a line",
+        |call| Box::pin(traces::download(call)),
+    )
+    .answers(Content::text(traces::NDJSON))
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/traces/{id}/live",
+        Access::Needs(Permission::TracesRead),
+        "The records of a trace as server-sent events, from the first on and until it ends",
+        |call| Box::pin(traces::live(call)),
+    )
+    .answers(Content::text(traces::EVENT_STREAM))
     .may_answer(&[404]),
     Route::get(
         "/api/v1/access_log",
@@ -588,6 +734,7 @@ pub(crate) fn router_of(
 ) -> Router {
     let mut router = Router::new();
     for route in routes {
+        prepare_counters(&shared, route);
         let serve = move |State(shared): State<Arc<Shared>>,
                           path: Result<RawPathParams, RawPathParamsRejection>,
                           request: Request| run(route, shared, path, request);
@@ -609,9 +756,15 @@ async fn run(
     let (mut parts, body) = request.into_parts();
     let mut response = match guard::check_access(&shared, route, &mut parts) {
         Ok(()) => answer(route, shared, path, Request::from_parts(parts, body)).await,
-        Err(problem) if !(route.page && route.verb == Verb::Get) => problem.into_response(),
+        Err(problem) if !route.page || route.verb != Verb::Get => {
+            guard::report(&shared, &parts, &problem).await;
+            problem.into_response()
+        }
         Err(problem) if problem.status == StatusCode::UNAUTHORIZED => guard::to_login(&parts.uri),
-        Err(problem) => pages::problem_page(&problem),
+        Err(problem) => {
+            guard::report(&shared, &parts, &problem).await;
+            pages::problem_page(&problem)
+        }
     };
     if route.page {
         response.extensions_mut().insert(guard::IsPage);
@@ -635,16 +788,50 @@ async fn answer(
     };
     let deadline = Instant::now() + route.timeout;
     let call = Call { shared, parts, path, body, deadline };
+    let (shared, begun) = (Arc::clone(&call.shared), Instant::now());
     let answer = if route.access.changes() {
         tokio::time::timeout_at(deadline, change(route, call)).await
     } else {
         tokio::time::timeout_at(deadline, (route.handler)(call)).await
     };
-    match answer {
+    let response = match answer {
         Ok(answer) => answer.into_response(),
         Err(_) => Problem::timed_out("the request was not finished in time")
             .allowed(format!("at most {} seconds", route.timeout.as_secs()))
             .into_response(),
+    };
+    count(&shared, route, response.status().as_u16(), begun);
+    response
+}
+
+/// Counts a request whose access rule was met; strangers are counted by status alone, see
+/// `guard.rs`.
+fn count(shared: &Shared, route: &Route, status: u16, begun: Instant) {
+    let metrics = &shared.state.metrics;
+    let of_route = [("method", route.verb.name()), ("route", route.path)];
+    metrics.admin_route_seconds.get_or_create(&of_route).observe(begun.elapsed().as_secs_f64());
+    let [method, path] = of_route;
+    let labels = [method, path, ("status", status_class(status))];
+    metrics.admin_route_requests.get_or_create(&labels).inc();
+}
+
+/// Every route is there from the start, so that a rate is known the first time.
+fn prepare_counters(shared: &Shared, route: &Route) {
+    let metrics = &shared.state.metrics;
+    let of_route = [("method", route.verb.name()), ("route", route.path)];
+    drop(metrics.admin_route_seconds.get_or_create(&of_route));
+    let [method, path] = of_route;
+    for class in ["2xx", "4xx", "5xx"] {
+        drop(metrics.admin_route_requests.get_or_create(&[method, path, ("status", class)]));
+    }
+}
+
+fn status_class(status: u16) -> &'static str {
+    match status {
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
     }
 }
 
@@ -653,9 +840,10 @@ async fn answer(
 /// the log worse still.
 async fn change(route: &'static Route, call: Call) -> Answer {
     let shared = Arc::clone(&call.shared);
+    shared.audit.check_writable().await?;
     let target: Vec<_> = call.path.iter().map(|(_, value)| value.as_str()).collect();
     let target = (!target.is_empty()).then(|| target.join("/"));
-    let user = call.who().ok().and_then(|who| who.user.clone());
+    let who = call.who()?;
     let remote = call.parts.extensions.get::<guard::Peer>().map(|guard::Peer(address)| *address);
     let audited = tokio::spawn(async move {
         // A task of its own, so that one which panics has its line as well.
@@ -666,15 +854,26 @@ async fn change(route: &'static Route, call: Call) -> Answer {
             Ok(response) => response.status(),
             Err(problem) => problem.status,
         };
+        let route = format!("{} {}", route.verb.name(), route.path);
         events::AdminAction {
-            route: &format!("{} {}", route.verb.name(), route.path),
+            route: &route,
             target: target.as_deref(),
-            user: user.as_deref(),
+            user: who.user.as_deref(),
             remote,
             status: status.as_u16(),
         }
         .emit(&shared.state.metrics);
-        answer
+        let record = Record::new(Action::Change).who(&who).from(remote).route(&route);
+        let record = record.target(target.as_deref()).status(status.as_u16());
+        let cause = answer.as_ref().err().map(|problem| problem.detail.as_str());
+        match shared.audit.record(record.cause(cause)).await {
+            Err(_) if answer.is_ok() => {
+                let what =
+                    "the change was made, but the audit log cannot be written: the line waits";
+                Err(Problem::busy(what))
+            }
+            _ => answer,
+        }
     });
     audited
         .await

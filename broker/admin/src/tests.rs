@@ -1,13 +1,16 @@
 //! The API as its callers see it: a router over fakes, and once over real sockets.
 
 mod access_rules;
+mod access_table;
+mod audits;
 mod backup;
 mod bans;
 mod clients;
+mod configuration;
 mod cookies;
 mod documents;
 mod events;
-mod fakes;
+pub(crate) mod fakes;
 mod health;
 mod holdings;
 mod keys;
@@ -20,6 +23,7 @@ mod plugins;
 mod problems;
 mod records;
 mod sockets;
+mod traces;
 mod users;
 
 use std::{
@@ -40,6 +44,7 @@ use tower::ServiceExt;
 use crate::{
     Roles,
     administrators::{Administrators, Lasts},
+    audit::Audit,
     call::Shared,
     cursor::Cursors,
     directory::Directory,
@@ -56,20 +61,20 @@ use fakes::Fakes;
 const TOKEN: &str = "dGhpcyBpcyBub3QgcmFuZG9tIGJ1dCBsb25nIGVub3VnaA";
 
 /// An answer, read to its end.
-struct Reply {
-    status: StatusCode,
-    headers: HeaderMap,
-    text: String,
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Reply {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap()
     }
 
     /// Checks that this is a complete problem document and returns it.
     #[track_caller]
-    fn problem(&self, status: u16, kind: &str) -> Value {
+    pub(crate) fn problem(&self, status: u16, kind: &str) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json");
         let problem = self.json();
@@ -103,16 +108,19 @@ fn administrators(directory: &Arc<Directory>) -> Administrators {
     Administrators::new(TokenHash::of(TOKEN.as_bytes()), Arc::clone(directory), lasts)
 }
 
-fn shared(fakes: &Fakes) -> Shared {
+pub(crate) fn shared(fakes: &Fakes) -> Shared {
     let directory = directory();
     Shared {
         state: fakes.state(),
         administrators: administrators(&directory),
         directory,
         hashing: Hashing::default(),
+        audit: Audit::nowhere(),
+        oidc: None,
         backoff: login::backoff(),
         metrics_open: false,
         hosts: Hosts::new([127, 0, 0, 1].into(), &["broker.example".to_owned()]),
+        alarms: crate::alarms::Alarms::default(),
         events: Hub::new(&fakes.metrics),
         stopping: still_serving(),
         cursors: Cursors::new().unwrap(),
@@ -141,7 +149,7 @@ fn request(method: &str, path: &str) -> axum::http::request::Builder {
         .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
 }
 
-async fn send(router: &Router, request: Request<Body>) -> Reply {
+pub(crate) async fn send(router: &Router, request: Request<Body>) -> Reply {
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();

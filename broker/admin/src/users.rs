@@ -4,6 +4,7 @@
 //! and after: else whoever may set a password would soon be everybody.
 
 use std::{
+    net::{IpAddr, Ipv4Addr},
     ops::Bound,
     sync::{Arc, PoisonError},
     time::Instant,
@@ -284,7 +285,7 @@ async fn check_current(
     current: Zeroizing<Vec<u8>>,
     peer: Option<Peer>,
 ) -> Result<(), Problem> {
-    let remote = peer.map_or(std::net::Ipv4Addr::UNSPECIFIED.into(), |Peer(peer)| peer.ip());
+    let remote = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Peer(peer)| peer.ip());
     let claimant = Claimant::User(name);
     let backoff = || shared.backoff.lock().unwrap_or_else(PoisonError::into_inner);
     if backoff().attempt(remote, claimant, Instant::now()).is_err() {

@@ -17,7 +17,7 @@ use std::{
 use access::{PluginFailure, PluginFailureKind, PluginState};
 use arc_swap::ArcSwapOption;
 use sha2::{Digest, Sha256};
-use telemetry::Escaped;
+use telemetry::{Escaped, HookTimes};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
@@ -75,6 +75,8 @@ pub(crate) struct Generation {
     pub(crate) manifest: Manifest,
     /// Calls since it went live.
     pub(crate) counters: Counters,
+    /// How long calls took, by what came of them.
+    pub(crate) times: HookTimes,
     /// Who is not asked for now.
     pub(crate) breaker: Breaker,
     /// Who is asked the same: looked at only where there is one.

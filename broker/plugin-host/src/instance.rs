@@ -51,6 +51,8 @@ pub(crate) trait Call: Send + Sync + 'static {
     type Reply: Send + 'static;
     /// Which budget it runs on.
     const WORK: Work;
+    /// Its name in the contract.
+    const HOOK: &'static str;
     /// It waits for others' passwords to be verified before its own deadline begins.
     const VERIFIES_PASSWORDS: bool = false;
 

@@ -79,6 +79,9 @@ pub(crate) enum Command {
     /// Make, build, check, test and install plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Look at the audit log of the admin API
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Everything that the admin API of a running broker does: look, explain, change
     Ctl(ctl::Invocation),
     /// Look at backups, as `portcullis ctl backup` makes them
@@ -109,6 +112,16 @@ pub(crate) enum Command {
     /// Show, add, rotate and retire the keys that plugins seal with; make those of devices
     #[command(subcommand)]
     Keys(KeysCommand),
+}
+
+/// What can be done with an audit log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Follow the chain of hashes through all its files; exit code 1 names the first line that was changed
+    Verify {
+        /// Folder of the log: DATA_DIR/audit
+        dir: PathBuf,
+    },
 }
 
 /// What can be done with backups.

@@ -9,10 +9,12 @@ mod document;
 mod limits;
 mod listeners;
 mod observe;
+mod otlp;
 mod paths;
 mod problem;
 mod secrets;
 mod services;
+pub(crate) mod shown;
 mod sources;
 mod spelling;
 mod store;
@@ -44,7 +46,7 @@ pub(crate) use self::{
     sources::given,
     store::Store,
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, otlp::OtlpConfig};
 
 /// A whole and valid configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +69,8 @@ pub(crate) struct Config {
     pub(crate) plugins: Plugins,
     /// The admin API.
     pub(crate) admin: Admin,
+    /// Days that the audit log goes back.
+    pub(crate) audit_keep_days: u64,
     /// What the process gives up at its start.
     pub(crate) process: Process,
     /// What survives the process.
@@ -79,6 +83,8 @@ pub(crate) struct Config {
     pub(crate) decisions: DecisionsConfig,
     /// What is kept of events.
     pub(crate) observe: Observe,
+    /// Where metrics and spans are sent; `None` = nowhere.
+    pub(crate) otlp: Option<OtlpConfig>,
     /// Secrets, keys and token verifiers for plugins.
     pub(crate) sources: Sources,
 }
@@ -174,6 +180,18 @@ impl Config {
         }
     }
 
+    /// What is wrong with `text`, if it stood in `file`.
+    pub(crate) fn faults_in(file: &Path, text: &str) -> Vec<Problem> {
+        let environment = |name: &str| std::env::var(name).ok();
+        let (config, problems, _) = Self::read(file, text, &environment);
+        let mut problems = Problems::new(file.to_owned(), problems).problems;
+        if text.len() as u64 > FILE_BYTES_MAX || config.is_none() && problems.is_empty() {
+            let what = format!("is no configuration, or has over {FILE_BYTES_MAX} bytes");
+            problems.push(Problem { line: 1, key: String::new(), value: String::new(), what });
+        }
+        problems
+    }
+
     /// The configuration if it could be built at all, every fault, and every key that was looked
     /// for.
     fn read(
@@ -209,14 +227,16 @@ impl Config {
         let protocol_versions = read_protocol_versions(&root);
         let folders = (folder, data_dir.as_deref());
         let listeners = listeners::read(root.tables("listeners"), &root, folders);
-        let admin = services::read_admin(root.table("admin"), &listeners);
+        let admin = services::read_admin(root.table("admin"), folder, &listeners);
         let plugins = services::read_plugins(root.table("plugins"), folder, data_dir.as_deref());
+        let audit_keep_days = services::read_audit_keep_days(root.table("audit"));
         let process = services::read_process(root.table("process"));
         let store = store::read(root.table("store"), folder, data_dir.as_deref());
         let limits = limits::read(root.table("limits"));
         let sys = services::read_sys(root.table("sys"));
         let decisions = services::read_decisions(root.table("decisions"));
         let observe = observe::read(&mut root, data_dir.as_deref());
+        let otlp = otlp::read(root.table("otlp"), folder);
         let sources = sources::read(&mut root);
         root.finish();
         Some(Self {
@@ -229,12 +249,14 @@ impl Config {
             listeners,
             plugins,
             admin,
+            audit_keep_days,
             process,
             store,
             limits,
             sys,
             decisions,
             observe,
+            otlp,
             sources,
         })
     }
@@ -247,8 +269,10 @@ impl Config {
             ("listeners", after.listeners != new.listeners),
             ("plugins", after.plugins != new.plugins),
             ("admin", after.admin != new.admin),
+            ("audit", after.audit_keep_days != new.audit_keep_days),
             ("process", after.process != new.process),
             ("store", after.store != new.store),
+            ("otlp", after.otlp != new.otlp),
             ("access_log", after.observe.access_log != new.observe.access_log),
         ]
         .into_iter()

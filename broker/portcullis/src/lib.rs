@@ -8,11 +8,13 @@
 mod acl;
 mod api;
 mod atomic_file;
+mod audit;
 mod backup;
 mod bans;
 mod check;
 mod cli;
 mod config;
+mod config_desk;
 mod confinement;
 mod ctl;
 mod descriptors;
@@ -25,6 +27,7 @@ mod keys;
 mod logging;
 mod manual;
 mod memory;
+mod otlp;
 mod passwd;
 mod password_file;
 mod plugin;
@@ -43,7 +46,9 @@ use clap::Parser;
 use tokio::runtime::Runtime;
 
 use self::{
-    cli::{AclCommand, BackupCommand, Command, CommandLine, KeysCommand, PluginCommand},
+    cli::{
+        AclCommand, AuditCommand, BackupCommand, Command, CommandLine, KeysCommand, PluginCommand,
+    },
     failure::Failure,
 };
 
@@ -85,6 +90,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         }
         Command::Acl(AclCommand::Lint { file, json }) => acl::lint(&file, json),
         Command::Import(command) => import::run(&command),
+        Command::Audit(AuditCommand::Verify { dir }) => audit::verify(&dir),
         Command::Keys(command) => keys(command),
         Command::Backup(BackupCommand::Verify { file }) => backup::verify(&file),
         Command::Restore { file, config, force } => {

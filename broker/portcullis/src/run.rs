@@ -3,10 +3,11 @@
 use std::{path::Path, time::Duration};
 
 use sd_notify::NotifyState;
-use tokio::time::MissedTickBehavior;
+use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use crate::{
     config::Config,
+    config_desk::{Reloaded, Request},
     confinement, descriptors,
     failure::Failure,
     hardening,
@@ -52,14 +53,20 @@ pub(crate) async fn serve(mut service: Service, mut signals: Signals) {
     let watchdog = watchdog::feed(service.admin_address());
     tokio::pin!(watchdog);
     let mut watched = true;
+    let mut requests = service.take_requests();
     loop {
         tokio::select! {
             () = &mut watchdog, if watched => watched = false,
             wish = signals.next() => match wish {
-                Wish::Reload => reload(&mut service, &mut readiness).await,
+                Wish::Reload => drop(reload(&mut service, &mut readiness).await),
                 Wish::Stop => break,
             },
-            _ = look.tick() => readiness.look(&service),
+            Some(reply) = next(&mut requests) => {
+                let reloaded = reload(&mut service, &mut readiness).await;
+                // Whoever asked may have given up.
+                let _ = reply.send(reloaded);
+            }
+            _ = look.tick() => readiness.look(&mut service),
         }
     }
     tracing::info!("stopping");
@@ -85,7 +92,7 @@ struct Readiness {
 
 impl Readiness {
     /// Says what changed since the last look.
-    fn look(&mut self, service: &Service) {
+    fn look(&mut self, service: &mut Service) {
         let problems = service.plugins().not_ready();
         if !self.announced && !problems.is_empty() {
             self.ask_for_time();
@@ -97,6 +104,13 @@ impl Readiness {
             tracing::warn!(problem, "not ready");
         }
         let (listeners, admin) = addresses(service);
+        if let Some(token_file) = service.new_token_file() {
+            let token_file = token_file.display();
+            tracing::info!(
+                "first start: there is no password; the token in {token_file} opens http://{admin} \
+                 (Authorization: Bearer TOKEN), POST /api/v1/users makes the first user"
+            );
+        }
         match (problems.as_slice(), self.said.as_deref()) {
             ([], _) => announce(service),
             (_, None) => tracing::warn!(listeners, admin, "serving, but not ready: see /readyz"),
@@ -160,14 +174,21 @@ fn addresses(service: &Service) -> (String, String) {
     (listeners.join(" "), service.admin_address().to_string())
 }
 
-async fn reload(service: &mut Service, readiness: &mut Readiness) {
+/// The next who asks for a reload by the admin API.
+async fn next(requests: &mut Option<mpsc::Receiver<Request>>) -> Option<Request> {
+    requests.as_mut()?.recv().await
+}
+
+async fn reload(service: &mut Service, readiness: &mut Readiness) -> Reloaded {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(error) => tracing::warn!(%error, "the clock for the service manager cannot be read"),
     }
-    readiness.reload_failed = service.reload().await.err();
+    let reloaded = service.reload().await;
+    readiness.reload_failed = reloaded.as_ref().err().cloned();
     readiness.look(service);
     readiness.tell();
+    reloaded
 }
 
 /// Without a service manager this does nothing.

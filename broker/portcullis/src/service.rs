@@ -8,27 +8,34 @@ use std::{
     fs::{self, DirBuilder},
     net::SocketAddr,
     os::unix::fs::DirBuilderExt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use access::{BrokerForPlugins, Gate, PluginManager};
-use admin::{AdminServer, AdminState, KeyManager};
+use admin::{AdminServer, AdminState, ConfigManager, KeyManager};
 use plugin_host::PluginHost;
 use server::{Broker, BrokerHandle, Kept, KeptBans, ListenerInfo};
 use store::{FileStore, Options, Store};
-use telemetry::{AccessLog, History, Metrics, Records};
+use telemetry::{AccessLog, History, Metrics, Records, Traces, events::ConfigReloaded};
+use tokio::sync::mpsc;
 
 use crate::{
     backup::Maker,
     bans,
-    config::{self, Chain, Config, DecisionsConfig, Observe},
+    config::{self, Chain, Config, DecisionsConfig},
+    config_desk::{Desk, Request},
     confinement,
     failure::Failure,
     keys::Rings,
-    memory, trust,
+    memory,
+    otlp::Exporter,
+    trust,
 };
+
+/// Name of the file with the token of the first start.
+const TOKEN_FILE: &str = "admin.token";
 
 /// How long connections have for their goodbye.
 const GRACE: Duration = Duration::from_secs(5);
@@ -42,7 +49,12 @@ pub(crate) struct Service {
     admin: AdminServer,
     gate: Arc<Gate>,
     keys: Arc<Rings>,
+    desk: Arc<Desk>,
+    requests: Option<mpsc::Receiver<Request>>,
+    metrics: Arc<Metrics>,
     records: Records,
+    /// Ends with the rest.
+    _exporter: Option<Exporter>,
     /// Closed last: connections that end write to it.
     store: Option<Arc<FileStore>>,
 }
@@ -57,7 +69,7 @@ impl Service {
         keys.attach(&mut config.sources).map_err(Failure::Refused)?;
         let (store, kept) = open_store(&config.store).await?;
         let metrics = Metrics::new();
-        let records = start_records(&config.observe, &metrics)?;
+        let records = start_records(&config, &metrics)?;
         let gate = Arc::new(Gate::new(since_start));
         keep_decisions(&gate, config.decisions);
         gate.decisions().number_from(first_decision());
@@ -75,20 +87,43 @@ impl Service {
         .await
         .map_err(|error| Failure::Refused(sentence(&error)))?;
         plugins.connect(Arc::clone(&broker) as Arc<dyn BrokerForPlugins>);
+        let (desk, requests) = Desk::new(&config);
+        let desk = Arc::new(desk);
         let state = AdminState {
             broker: Arc::clone(&broker) as Arc<dyn BrokerHandle>,
             plugins: Arc::clone(&plugins) as Arc<dyn PluginManager>,
             keys: Arc::clone(&keys) as Arc<dyn KeyManager>,
             backups: Arc::new(Maker::new(&config, store.clone(), Arc::clone(&keys))),
+            config: Arc::clone(&desk) as Arc<dyn ConfigManager>,
             gate: Arc::clone(&gate),
-            metrics,
+            metrics: Arc::clone(&metrics),
             records: records.clone(),
             ready_checks: Vec::new(),
         };
         let admin = admin::start(admin_config(&config), state)
             .await
             .map_err(|error| Failure::Refused(sentence(&error)))?;
-        Ok(Self { config, descriptors, broker, plugins, admin, gate, keys, records, store })
+        let requests = Some(requests);
+        let exporter = config
+            .otlp
+            .clone()
+            .map(|otlp| Exporter::start(otlp, (Arc::clone(&gate), &metrics), admin.scrape()));
+        let _exporter = exporter.transpose().map_err(Failure::Refused)?;
+        Ok(Self {
+            config,
+            descriptors,
+            broker,
+            plugins,
+            admin,
+            gate,
+            keys,
+            desk,
+            requests,
+            metrics,
+            records,
+            _exporter,
+            store,
+        })
     }
 
     /// The listeners that are bound.
@@ -101,6 +136,17 @@ impl Service {
         self.admin.address
     }
 
+    /// The file of the admin token, when this start made it; said once.
+    pub(crate) fn new_token_file(&mut self) -> Option<PathBuf> {
+        let created = std::mem::take(&mut self.admin.token_created);
+        created.then(|| self.config.data_dir.join(TOKEN_FILE))
+    }
+
+    /// Who asks the admin API for a reload; once.
+    pub(crate) fn take_requests(&mut self) -> Option<mpsc::Receiver<Request>> {
+        self.requests.take()
+    }
+
     /// The plugins.
     pub(crate) fn plugins(&self) -> &dyn PluginManager {
         &*self.plugins
@@ -108,7 +154,17 @@ impl Service {
 
     /// Reads the configuration file again and applies what can change while running; a faulty file
     /// changes nothing, and the error says so on one line.
-    pub(crate) async fn reload(&mut self) -> Result<(), String> {
+    ///
+    /// Returns the settings that differ and wait for a restart.
+    pub(crate) async fn reload(&mut self) -> Result<Vec<String>, String> {
+        let reloaded = self.reload_file().await;
+        ConfigReloaded { failed: reloaded.as_ref().err().map(String::as_str) }.emit(&self.metrics);
+        let waiting: Vec<String> = reloaded?.into_iter().map(str::to_owned).collect();
+        self.desk.note_reload(&waiting);
+        Ok(waiting)
+    }
+
+    async fn reload_file(&mut self) -> Result<Vec<&'static str>, String> {
         let mut new = match Config::load(&self.config.file) {
             Ok(new) => new,
             Err(problems) => {
@@ -146,7 +202,7 @@ impl Service {
         self.plugins.set_sources(plugins.sources).await;
         self.reload_tls().await?;
         tracing::info!(config = %self.config.file.display(), "reloaded");
-        Ok(())
+        Ok(waiting)
     }
 
     /// Reads certificates, keys, authorities and lists again. The log has said what is wrong with each.
@@ -180,7 +236,12 @@ impl Service {
 }
 
 /// Begins to keep what happens.
-fn start_records(observe: &Observe, metrics: &Metrics) -> Result<Records, Failure> {
+fn start_records(config: &Config, metrics: &Arc<Metrics>) -> Result<Records, Failure> {
+    let observe = &config.observe;
+    let folder = config.data_dir.join("traces");
+    Traces::open(metrics, folder.clone()).map_err(|error| {
+        Failure::Refused(format!("{}: cannot be used: {error}", folder.display()))
+    })?;
     let refused = |folder: &Path, error| {
         Failure::Refused(format!("[access_log] {}: cannot be used: {error}", folder.display()))
     };
@@ -293,14 +354,17 @@ fn names(chain: &Chain) -> Vec<String> {
 fn admin_config(config: &Config) -> admin::Config {
     admin::Config {
         bind: config.admin.bind,
-        token_file: config.data_dir.join("admin.token"),
+        token_file: config.data_dir.join(TOKEN_FILE),
         folder: config.data_dir.join("admin"),
+        audit_folder: config.data_dir.join("audit"),
+        audit_keep_days: config.audit_keep_days,
         metrics_open: config.admin.metrics_open,
         allow_remote: config.admin.allow_remote,
         host_names: config.admin.names.clone(),
         roles: config.admin.roles.clone(),
         login_ttl: config.admin.login_ttl,
         login_idle: config.admin.login_idle,
+        oidc: config.admin.oidc.clone(),
     }
 }
 

@@ -117,7 +117,8 @@ async fn a_backup_under_load_brings_everything_acknowledged_back() {
     run(portcullis(&["backup", "verify", text(&archive)]), b"").await.expect_code(0);
     let second = Folder::bundled();
     second.configure_more(ROOMY);
-    let restore = ["restore", text(&archive), "--config", text(&second.config())];
+    let config = second.config();
+    let restore = ["restore", text(&archive), "--config", text(&config)];
     let restored = run(portcullis(&restore), b"").await.expect_code(0);
     assert!(restored.stdout.contains(&format!("sessions {sessions},")), "{restored:?}");
     let broker = Program::start(&second.config()).await;

@@ -181,7 +181,7 @@ async fn take_code(
 }
 
 /// Who asked is not told what was wrong.
-fn refused(cause: &str) -> Unproved {
+pub(super) fn refused(cause: &str) -> Unproved {
     (true, (cause.to_owned(), Problem::unauthorized("the login is refused")))
 }
 
@@ -210,9 +210,10 @@ async fn by_chain(shared: &Shared, login: &Login, cookie: bool) -> Result<Proved
 }
 
 /// The token of the first start opens a browser's login, so that the browser never keeps the token.
-pub(super) fn by_token(shared: &Shared, token: &str) -> Result<Proved, Unproved> {
+/// `None` = it is another one.
+pub(super) fn by_token(shared: &Shared, token: &str) -> Option<Proved> {
     if !shared.administrators.is_holder(token.as_bytes()) {
-        return Err(refused("this is not the token of the first start"));
+        return None;
     }
     let opening = Opening {
         user: None,
@@ -222,7 +223,7 @@ pub(super) fn by_token(shared: &Shared, token: &str) -> Result<Proved, Unproved>
         cookie: true,
         source: Source::TokenFile,
     };
-    Ok(Proved { opening, user: None })
+    Some(Proved { opening, user: None })
 }
 
 /// Who asked is not told which part was wrong, or what is broken.

@@ -38,6 +38,7 @@ static FILES: &[(&str, &str, &[u8])] = &[
     file!("keys.js", SCRIPT),
     file!("live.js", SCRIPT),
     file!("chart.js", SCRIPT),
+    file!("tail.js", SCRIPT),
     file!("login.js", SCRIPT),
     file!("icons.svg", PICTURE),
     file!("mark.svg", PICTURE),

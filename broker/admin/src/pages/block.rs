@@ -22,6 +22,7 @@ pub(super) enum Block {
     Steps(Steps),
     Notice(Notice),
     Lines(Lines),
+    Tail(Tail),
 }
 
 /// Numbers at a glance.
@@ -275,4 +276,12 @@ pub(super) struct Notice {
 pub(super) struct Lines {
     pub(super) title: &'static str,
     pub(super) lines: Vec<String>,
+}
+
+/// Lines that come one after the other, for as long as somebody looks.
+#[derive(Template)]
+#[template(path = "block/tail.html")]
+pub(super) struct Tail {
+    /// A stream of server-sent events.
+    pub(super) url: String,
 }

@@ -54,7 +54,7 @@ pub(super) static CLIENTS: List = List {
         ]
     },
     fixed: &[("limit", "100")],
-    cursor: Cursor::After,
+    cursor: Cursor::Next("after"),
     empty: (
         "No client has a session that fits.",
         "If there is a next page, go on. Otherwise ask for less; why a client was refused stands under Decisions.",
@@ -83,7 +83,7 @@ pub(super) static BAN_LIST: List = List {
     ],
     filters: no_inputs,
     fixed: &[("limit", "100")],
-    cursor: Cursor::After,
+    cursor: Cursor::Next("after"),
     empty: ("Nobody is banned.", "Ban a client below, or on its own page."),
     actions: |reader, row| {
         let id = text(row, "id");

@@ -43,7 +43,7 @@ pub(super) static SUBSCRIPTIONS: List = List {
         ]
     },
     fixed: &[("limit", "100")],
-    cursor: Cursor::After,
+    cursor: Cursor::Next("after"),
     empty: (
         "No subscription fits.",
         "If there is a next page, go on: a page looks at so many sessions at most. Otherwise ask for less.",
@@ -107,7 +107,7 @@ pub(super) static RETAINED_LIST: List = List {
     ],
     filters: || vec![find("filter", "Topic filter")],
     fixed: &[("limit", "100")],
-    cursor: Cursor::After,
+    cursor: Cursor::Next("after"),
     empty: (
         "No retained message fits.",
         "Those of the broker itself are shown with a filter such as $SYS/#. If there is a next page, go on.",

@@ -45,8 +45,8 @@ pub(super) type Column = (&'static str, fn(&Value) -> Cell);
 pub(super) enum Cursor {
     /// There is only one.
     None,
-    /// With `after`, set to `next` of this one.
-    After,
+    /// With this parameter, set to `next` of this one.
+    Next(&'static str),
     /// With this parameter, set to this member of the last row.
     LastRow(&'static str, &'static str),
 }
@@ -87,8 +87,7 @@ pub(super) async fn page(list: &'static List, call: Call) -> Answer {
     }
     let cursor = match list.cursor {
         Cursor::None => None,
-        Cursor::After => Some("after"),
-        Cursor::LastRow(parameter, _) => Some(parameter),
+        Cursor::Next(parameter) | Cursor::LastRow(parameter, _) => Some(parameter),
     };
     let at = cursor.map(|name| asked(&query, name)).unwrap_or_default();
     let mut pairs: Vec<(&str, &str)> = list.fixed.to_vec();
@@ -132,7 +131,7 @@ fn row_of(list: &List, reader: &Reader, row: &Value) -> Row {
 fn next(list: &List, answer: &Value, rows: &[Value]) -> Option<String> {
     let next = match list.cursor {
         Cursor::None => String::new(),
-        Cursor::After => super::show::text(answer, "next"),
+        Cursor::Next(_) => super::show::text(answer, "next"),
         Cursor::LastRow(_, member) if rows.len() >= ROWS => {
             rows.last().map(|row| super::show::text(row, member)).unwrap_or_default()
         }

@@ -50,7 +50,7 @@ pub(super) static USER_LIST: List = List {
     ],
     filters: no_inputs,
     fixed: &[("limit", "100")],
-    cursor: Cursor::After,
+    cursor: Cursor::Next("after"),
     empty: (
         "The broker keeps no user.",
         "Make one below, and put the admin token away: it can do everything and never ends.",
@@ -201,7 +201,7 @@ pub(super) static TOKEN_LIST: List = List {
     ],
     filters: no_inputs,
     fixed: &[("limit", "100")],
-    cursor: Cursor::After,
+    cursor: Cursor::Next("after"),
     empty: ("There is no token.", "Make one below for each program, with no more than it needs."),
     actions: |reader, token| {
         let (id, name) = (text(token, "id"), text(token, "name"));

@@ -1,4 +1,4 @@
-//! Pages on what happened: the access log, and the history of one client.
+//! Pages on what happened: the access log, the audit log, and the history of one client.
 //!
 //! Knows nothing of files; asks the API.
 
@@ -71,11 +71,58 @@ pub(super) static ACCESS_LOG: List = List {
         ]
     },
     fixed: &[("limit", "100")],
-    cursor: Cursor::After,
+    cursor: Cursor::Next("after"),
     empty: (
         "No line fits.",
         "One page looks at 8 MiB: if there is a next page, go on. Otherwise choose another day, or fewer conditions.",
     ),
+    actions: no_actions,
+    forms: no_forms,
+    refresh: 0,
+};
+
+const ACTIONS: &[(&str, Tone)] = &[("refused", Tone::Bad), ("login", Tone::Good)];
+
+pub(super) static AUDIT: List = List {
+    path: "/audit",
+    title: "Audit log",
+    intro: "Who changed what here, who logged in and who was turned away; newest first. Each line holds the hash of the one before.",
+    route: "/api/v1/audit",
+    rows: "records",
+    columns: &[
+        ("Line", |row| show::number(row, "seq")),
+        ("Time (UTC)", |row| {
+            Cell::new(text(row, "time").replacen('T', " ", 1), show::Look::Number)
+        }),
+        ("Action", |row| show::word(row, "action", ACTIONS)),
+        ("User", |row| show::code(row, "user")),
+        ("By", |row| show::plain(row, "by")),
+        ("From", |row| show::code(row, "from")),
+        ("Route", |row| show::code(row, "route")),
+        ("Target", |row| show::code(row, "target")),
+        ("Status", |row| show::number(row, "status")),
+        ("Why", |row| show::plain(row, "cause")),
+    ],
+    filters: || {
+        vec![
+            Input::new("day", "Day (UTC)", InputKind::Text).hint("YYYY-MM-DD, empty = today"),
+            find("user", "User"),
+            filter(
+                "action",
+                "Action",
+                &[
+                    ("change", "change"),
+                    ("login", "login"),
+                    ("logout", "logout"),
+                    ("refused", "refused"),
+                    ("start", "start"),
+                ],
+            ),
+        ]
+    },
+    fixed: &[("limit", "100")],
+    cursor: Cursor::Next("before"),
+    empty: ("No line fits.", "Choose another day, or fewer conditions."),
     actions: no_actions,
     forms: no_forms,
     refresh: 0,

@@ -12,7 +12,7 @@ use crate::{
     routes::{self, ROUTES},
 };
 
-fn path_of(route: &Route) -> String {
+pub(super) fn path_of(route: &Route) -> String {
     let path = route.path.replace("{client_id}", "a").replace("{name}", "acl-file");
     path.replace("{ring}", "devices")
         .replace("{key}", "1")
@@ -46,7 +46,11 @@ async fn every_route_but_the_health_checks_needs_the_token() {
             let reply = send(&router, request.body(Body::empty()).unwrap()).await;
             if matches!(route.access, Access::Open) {
                 // A login without a body.
-                let expect = if route.path == "/api/v1/login" { 415 } else { 200 };
+                let expect = match route.path {
+                    "/api/v1/login" => 415,
+                    path if path.starts_with("/api/v1/login/oidc") => 404,
+                    _ => 200,
+                };
                 assert_eq!(reply.status, expect, "{}", route.path);
                 open.push(route.path);
                 continue;
@@ -57,7 +61,8 @@ async fn every_route_but_the_health_checks_needs_the_token() {
         }
     }
     open.dedup();
-    assert_eq!(open, ["/livez", "/readyz", "/api/v1/login"]);
+    let oidc = ["/api/v1/login/oidc", "/api/v1/login/oidc/callback"];
+    assert_eq!(open, [&["/livez", "/readyz", "/api/v1/login"][..], &oidc].concat());
     assert!(fakes.asked().is_empty(), "a stranger reached a handler: {:?}", fakes.asked());
     assert!(fakes.broker.disconnected.lock().unwrap().is_empty());
     assert!(fakes.broker.asked.lock().unwrap().is_empty());

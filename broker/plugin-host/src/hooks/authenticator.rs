@@ -45,6 +45,7 @@ pub(crate) struct Authenticate(Box<(types::Connection, wit::Credentials)>);
 impl Call for Authenticate {
     type Reply = wit::Outcome;
     const WORK: Work = Work::Decision;
+    const HOOK: &'static str = "authenticator";
     const VERIFIES_PASSWORDS: bool = true;
 
     fn logs_in(&self) -> Option<&str> {

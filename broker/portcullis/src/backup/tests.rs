@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use admin::{Backup, BackupError, BackupMaker};
+use admin::{BackupError, BackupMaker};
 use codec::QoS;
 use flate2::read::GzDecoder;
 use store::{

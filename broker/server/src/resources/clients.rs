@@ -15,7 +15,7 @@ use crate::{
     broker::Core,
     connect::protocol_name,
     ordered::Walk,
-    sessions::{SessionHandle, State},
+    sessions::{SessionHandle, Sessions, State},
     timers,
 };
 
@@ -23,11 +23,11 @@ use crate::{
 const END: Duration = Duration::from_secs(5);
 
 /// One page; without a filter beside the prefix its cost does not depend on how many sessions there are.
-pub(super) fn list(core: &Core, query: &ClientQuery) -> ClientPage {
+pub(crate) fn list(sessions: &Sessions, query: &ClientQuery) -> ClientPage {
     let limit = query.limit.clamp(1, 1_000);
     let mut clients = Vec::new();
     let mut last = None;
-    let walk = Walk::new(core.sessions.ordered(), &query.prefix, query.after.as_deref());
+    let walk = Walk::new(sessions.ordered(), &query.prefix, query.after.as_deref());
     for (visited, handle) in walk.enumerate() {
         if clients.len() == limit || visited == VISITS_MAX {
             return ClientPage { clients, next: last };

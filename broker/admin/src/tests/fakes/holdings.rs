@@ -70,7 +70,8 @@ impl Resources for FakeBroker {
         let wanted = |id: &str| {
             id.starts_with(&query.prefix) && query.after.as_deref().is_none_or(|after| id > after)
         };
-        let found = self.clients.iter().filter(|(id, _)| wanted(id));
+        let fits = |connected: bool| query.connected.is_none_or(|wanted| wanted == connected);
+        let found = self.clients.iter().filter(|(id, connected)| wanted(id) && fits(**connected));
         let mut found: Vec<_> = found.map(|(id, connected)| client(id, *connected)).collect();
         let more = found.len() > query.limit;
         found.truncate(query.limit);
