@@ -150,7 +150,7 @@ async fn the_api_serves_its_document() {
 fn dashboard_and_alerts_use_metrics_that_there_are() {
     let fakes = Fakes::new();
     let state = fakes.state();
-    let snapshot = metrics::snapshot(&state);
+    let snapshot = metrics::snapshot(&state, &Alarms::default());
     let known: Vec<_> = state.metrics.catalogue().iter().chain(snapshot.catalogue()).collect();
     for file in ["grafana/portcullis.json", "alerts.yml"] {
         let path = golden("../operate").join(file);

@@ -18,8 +18,8 @@ use access::{
 use codec::{ProtocolVersion, ReasonCode};
 use limits::{Ban, Bans, NewBan};
 use server::{
-    BanError, BanPage, BrokerHandle, ClientInfo, ClientPage, LimitInfo, ListenerInfo, StoreTotals,
-    TlsStatus, Totals,
+    BanError, BanPage, BrokerHandle, ClientInfo, LimitInfo, ListenerInfo, StoreTotals, TlsStatus,
+    Totals,
 };
 use telemetry::{Metrics, Records};
 use tokio::sync::Semaphore;
