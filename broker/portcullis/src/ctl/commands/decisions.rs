@@ -31,7 +31,8 @@ pub(super) const COMMANDS: &[Command] = &[
     .with(&[
         query("topic", "topic", "Topic Name").required(),
         query("activity", "activity", "What they would do")
-            .of(Kind::Words(&["publish", "subscribe"])),
+            .of(Kind::Words(&["publish", "subscribe"]))
+            .required(),
         query("qos", "qos", "QoS, 0 to 2").of(Kind::Number),
         query("retain", "retain", "With the RETAIN flag").of(Kind::Boolean),
     ])
