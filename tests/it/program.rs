@@ -5,10 +5,14 @@
 //! a binary that is not there is a failed test that names the command.
 
 mod admin_api;
+mod administrators;
+mod backup;
 mod bundled;
 mod check;
 mod clients;
+mod control_center;
 mod crash;
+mod ctl;
 mod databases;
 mod decisions;
 mod directories;
@@ -30,8 +34,10 @@ mod listeners;
 mod message_hooks;
 mod migration;
 mod mosquitto;
+mod observability;
 mod pages;
 mod passwd;
+mod password_storm;
 mod past_flaws;
 mod payload_crypto;
 mod plugin_check;

@@ -2,6 +2,7 @@
 //
 //   node oidc_provider.mjs MODULES FOLDER PORT KEY DELAY
 //
+// Browsers log in here for the client `portcullis`, whose way back is on port 1: the browser of a test knows the real one.
 // FOLDER keeps its keys, so that one that starts again has them; KEY names the one that signs. Each request is a line in
 // FOLDER/requests. DELAY is how many milliseconds it takes for everything.
 import { createRequire } from "node:module";
@@ -45,10 +46,26 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     machine("pump-7", "client_secret_post"),
     machine("pump-8", "client_secret_post"),
     machine("broker", "client_secret_basic"),
+    {
+      client_id: "portcullis",
+      client_secret: "portcullis-secret",
+      token_endpoint_auth_method: "client_secret_basic",
+      grant_types: ["authorization_code"],
+      redirect_uris: ["http://127.0.0.1:1/api/v1/login/oidc/callback"],
+      response_types: ["code"],
+    },
   ],
-  scopes: scope.split(" "),
+  scopes: ["openid", "email", "groups", ...scope.split(" ")],
+  claims: { openid: ["sub"], email: ["email"], groups: ["groups"] },
+  // Into the ID token itself.
+  conformIdTokenClaims: false,
+  pkce: { required: () => true },
+  findAccount: (_, id) => ({
+    accountId: id,
+    claims: () => ({ sub: id, email: `${id}@example.com`, groups: [`${id}-group`] }),
+  }),
   features: {
-    devInteractions: { enabled: false },
+    devInteractions: { enabled: true },
     clientCredentials: { enabled: true },
     introspection: { enabled: true, allowedPolicy: () => true },
     revocation: { enabled: true },

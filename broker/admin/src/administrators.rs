@@ -12,7 +12,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use crate::{
+    directory::{Directory, TOKEN_PREFIX},
     field::{Field, Fields},
+    guard::Offered,
+    problem::Problem,
     route::Permission,
     token::TokenHash,
 };
@@ -51,7 +54,18 @@ impl Permissions {
         self.routes.iter().copied().chain(self.fields.names())
     }
 
-    /// Adds what a role says: a permission, `field:NAME` or `*`.
+    /// What these names say: permissions, `field:NAME` or `*`.
+    ///
+    /// # Errors
+    /// The first that is no permission, with what there is.
+    pub(crate) fn of<T: AsRef<str>>(names: &[T]) -> Result<Self, String> {
+        let mut may = Self::default();
+        for name in names {
+            may.add(name.as_ref())?;
+        }
+        Ok(may)
+    }
+
     fn add(&mut self, name: &str) -> Result<(), String> {
         if name == "*" {
             *self = Self::all();
@@ -65,6 +79,32 @@ impl Permissions {
         }
         Ok(())
     }
+
+    /// Adds what the others permit.
+    pub(crate) fn unite(&mut self, other: &Self) {
+        self.routes.extend(&other.routes);
+        self.fields = self.fields.union(other.fields);
+    }
+
+    /// What both permit.
+    pub(crate) fn both(&self, other: &Self) -> Self {
+        let routes = self.routes.intersection(&other.routes).copied().collect();
+        Self { routes, fields: self.fields.both(other.fields) }
+    }
+
+    /// What the other permits and this does not.
+    pub(crate) fn lacks(&self, other: &Self) -> Vec<&'static str> {
+        let mine: BTreeSet<_> = self.names().collect();
+        other.names().filter(|name| !mine.contains(name)).collect()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub(crate) fn is_all(&self) -> bool {
+        *self == Self::all()
+    }
 }
 
 impl Roles {
@@ -73,25 +113,46 @@ impl Roles {
     /// # Errors
     /// The first name that is no permission, with what there is.
     pub fn add(&mut self, role: &str, permissions: &[String]) -> Result<(), String> {
-        let mut may = Permissions::default();
-        for name in permissions {
-            may.add(name)?;
-        }
-        self.0.insert(role.to_owned(), may);
+        self.0.insert(role.to_owned(), Permissions::of(permissions)?);
         Ok(())
     }
 
-    /// Those of these roles that are known, and what they permit together.
-    fn of(&self, names: &[String]) -> (Vec<String>, Permissions) {
-        let known = names.iter().filter_map(|name| Some((name, self.0.get(name)?)));
-        let (mut roles, mut may) = (Vec::new(), Permissions::default());
-        for (name, permissions) in known {
-            roles.push(name.clone());
-            may.routes.extend(&permissions.routes);
-            may.fields = may.fields.union(permissions.fields);
-        }
-        (roles, may)
+    pub(crate) fn get(&self, role: &str) -> Option<&Permissions> {
+        self.0.get(role)
     }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+/// Who vouches for an administrator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The token of the first start.
+    TokenFile,
+    /// The broker's own directory.
+    Local,
+    /// The chain `[admin] chain`.
+    Chain,
+    /// An identity provider, `[admin.oidc]`.
+    Oidc,
+    /// An API token of the directory.
+    Token,
+}
+
+/// What somebody who proved who it is may do.
+#[derive(Clone, Debug)]
+pub(crate) struct Opening {
+    /// `None` = the holder of the token of the first start.
+    pub(crate) user: Option<String>,
+    pub(crate) roles: Vec<String>,
+    pub(crate) permissions: Permissions,
+    /// When it ends at the latest, seconds since 1970.
+    pub(crate) expires_at_unix: Option<u64>,
+    /// Whether a browser will carry the token in a cookie.
+    pub(crate) cookie: bool,
+    pub(crate) source: Source,
 }
 
 /// Somebody who may use the API.
@@ -103,15 +164,45 @@ pub(crate) struct Administrator {
     pub(crate) permissions: Permissions,
     /// When the login ends, seconds since 1970.
     pub(crate) ends_unix: Option<u64>,
+    /// What every change has to carry, on a login whose token is in a cookie.
+    pub(crate) csrf: Option<String>,
+    pub(crate) source: Source,
+    /// The API token that is used.
+    pub(crate) token_id: Option<String>,
+}
+
+impl Administrator {
+    /// Nobody gives, changes or takes away rights that he does not have.
+    pub(crate) fn check_has(&self, permissions: &Permissions) -> Result<(), Problem> {
+        let lacking = self.permissions.lacks(permissions);
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let lacking = lacking.join(", ");
+        Err(Problem::forbidden(format!("it is about rights that you do not have: {lacking}")))
+    }
+
+    /// Whether this is that user of the directory, logged in: who found one of its tokens is not.
+    pub(crate) fn is_user(&self, name: &str) -> bool {
+        self.source == Source::Local && self.user.as_deref() == Some(name)
+    }
+}
+
+/// How long logins last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lasts {
+    /// At most, from its begin.
+    pub(crate) ttl: Duration,
+    /// From one request to the next.
+    pub(crate) idle: Duration,
 }
 
 /// Who may use the API now.
 pub(crate) struct Administrators {
     token: TokenHash,
     holder: Arc<Administrator>,
-    roles: Roles,
-    /// Longest time that a login lasts.
-    ttl: Duration,
+    directory: Arc<Directory>,
+    lasts: Lasts,
     logins: Mutex<HashMap<TokenHash, Login>>,
 }
 
@@ -121,69 +212,117 @@ type Opened = (Zeroizing<String>, Arc<Administrator>);
 struct Login {
     who: Arc<Administrator>,
     ends: Instant,
+    used: Instant,
+}
+
+impl Login {
+    fn is_open(&self, now: Instant, idle: Duration) -> bool {
+        self.ends > now && now.saturating_duration_since(self.used) < idle
+    }
 }
 
 impl Administrators {
-    pub(crate) fn new(token: TokenHash, roles: Roles, ttl: Duration) -> Self {
+    pub(crate) fn new(token: TokenHash, directory: Arc<Directory>, lasts: Lasts) -> Self {
         let holder = Administrator {
             user: None,
             roles: Vec::new(),
             permissions: Permissions::all(),
             ends_unix: None,
+            csrf: None,
+            source: Source::TokenFile,
+            token_id: None,
         };
-        Self { token, holder: Arc::new(holder), roles, ttl, logins: Mutex::default() }
+        Self { token, holder: Arc::new(holder), directory, lasts, logins: Mutex::default() }
     }
 
-    /// Whose token this is.
-    pub(crate) fn find(&self, offered: &[u8], now: Instant) -> Option<Arc<Administrator>> {
-        if self.token.matches(offered) {
+    /// Whose token this is. Being asked for counts as use of the login.
+    pub(crate) fn find(
+        &self,
+        offered: Offered<'_>,
+        (now, now_unix): (Instant, u64),
+    ) -> Option<Arc<Administrator>> {
+        let (token, cookie) = match offered {
+            Offered::Bearer(token) => (token, false),
+            Offered::Cookie(token) => (token, true),
+        };
+        if !cookie && self.is_holder(token) {
             return Some(Arc::clone(&self.holder));
         }
-        let logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
-        // By hash: how long the search takes tells nothing of the tokens.
-        let login = logins.get(&TokenHash::of(offered)).filter(|login| login.ends > now)?;
+        if !cookie && token.starts_with(TOKEN_PREFIX.as_bytes()) {
+            return self.directory.find_token(token, now_unix).map(Arc::new);
+        }
+        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        // By hash: how long the search takes tells nothing of the tokens. What was given to a
+        // browser is good in its cookie only, where changes need more.
+        let login = logins.get_mut(&TokenHash::of(token)).filter(|login| {
+            login.is_open(now, self.lasts.idle) && login.who.csrf.is_some() == cookie
+        })?;
+        login.used = login.used.max(now);
         Some(Arc::clone(&login.who))
     }
 
-    /// Opens a login for somebody who proved who it is; `None` = none of the roles is known, or none
-    /// permits anything.
+    /// Whether this is the token of the first start.
+    pub(crate) fn is_holder(&self, token: &[u8]) -> bool {
+        self.token.matches(token)
+    }
+
+    /// Opens a login for somebody who proved who it is; `None` = it would permit nothing.
     pub(crate) fn open(
         &self,
-        (user, roles): (&str, &[String]),
-        expires_at_unix: Option<u64>,
+        opening: Opening,
         (now, now_unix): (Instant, u64),
     ) -> Result<Option<Opened>, getrandom::Error> {
-        let (roles, permissions) = self.roles.of(roles);
+        let Opening { user, roles, permissions, expires_at_unix, cookie, source } = opening;
         if permissions.routes.is_empty() {
             return Ok(None);
         }
         let granted = expires_at_unix.map(|at| Duration::from_secs(at.saturating_sub(now_unix)));
-        let lasts = granted.unwrap_or(self.ttl).min(self.ttl);
-        let mut random = Zeroizing::new([0_u8; 32]);
-        getrandom::fill(random.as_mut_slice())?;
-        let token = Zeroizing::new(URL_SAFE_NO_PAD.encode(random.as_slice()));
-        let who = Arc::new(Administrator {
-            user: Some(user.to_owned()),
-            roles,
-            permissions,
-            ends_unix: Some(now_unix.saturating_add(lasts.as_secs())),
-        });
+        let lasts = granted.unwrap_or(self.lasts.ttl).min(self.lasts.ttl);
+        let token = random_text()?;
+        let csrf = if cookie { Some(random_text()?.as_str().to_owned()) } else { None };
+        let ends_unix = Some(now_unix.saturating_add(lasts.as_secs()));
+        let token_id = None;
+        let who = Administrator { user, roles, permissions, ends_unix, csrf, source, token_id };
+        let who = Arc::new(who);
         let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
-        logins.retain(|_, login| login.ends > now);
+        logins.retain(|_, login| login.is_open(now, self.lasts.idle));
         if logins.len() >= LOGINS_MAX {
             let first = logins.iter().min_by_key(|(_, login)| login.ends).map(|(hash, _)| *hash);
             first.and_then(|hash| logins.remove(&hash));
         }
-        let login = Login { who: Arc::clone(&who), ends: now + lasts };
+        let login = Login { who: Arc::clone(&who), ends: now + lasts, used: now };
         logins.insert(TokenHash::of(token.as_bytes()), login);
         Ok(Some((token, who)))
     }
 
-    /// Ends the login of this token.
-    pub(crate) fn close(&self, offered: &[u8]) {
-        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
-        logins.remove(&TokenHash::of(offered));
+    /// Ends all logins of this user of the directory.
+    pub(crate) fn end_user(&self, name: &str) {
+        self.end(|who| who.is_user(name));
     }
+
+    /// Ends all logins with this role.
+    pub(crate) fn end_role(&self, role: &str) {
+        self.end(|who| who.roles.iter().any(|held| held == role));
+    }
+
+    fn end(&self, whose: impl Fn(&Administrator) -> bool) {
+        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        logins.retain(|_, login| !whose(&login.who));
+    }
+
+    /// Ends the login of this token.
+    pub(crate) fn close(&self, offered: Offered<'_>) {
+        let (Offered::Bearer(token) | Offered::Cookie(token)) = offered;
+        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        logins.remove(&TokenHash::of(token));
+    }
+}
+
+/// 256 random bits as text.
+pub(crate) fn random_text() -> Result<Zeroizing<String>, getrandom::Error> {
+    let mut random = Zeroizing::new([0_u8; 32]);
+    getrandom::fill(random.as_mut_slice())?;
+    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(random.as_slice())))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{Arc, Mutex},
-    time::SystemTime,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use axum::{
@@ -28,17 +28,29 @@ use crate::{
     AdminState,
     administrators::{Administrator, Administrators},
     alarms::Alarms,
+    audit::Audit,
     cursor::Cursors,
+    directory::Directory,
     events::Hub,
     field::Fields,
     guard::Hosts,
+    oidc::Oidc,
+    overview::Samples,
+    password::Hashing,
     problem::Problem,
+    route::Header,
 };
 
 /// What all requests share.
 pub(crate) struct Shared {
     pub(crate) state: AdminState,
     pub(crate) administrators: Administrators,
+    /// Users, roles and tokens that the broker keeps.
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) hashing: Hashing,
+    pub(crate) audit: Audit,
+    /// The identity provider, if one is configured.
+    pub(crate) oidc: Option<Oidc>,
     /// Failed logins.
     pub(crate) backoff: Arc<Mutex<LoginBackoff>>,
     pub(crate) metrics_open: bool,
@@ -55,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) uploads: Arc<Semaphore>,
     /// The OpenAPI document, which depends on nothing but the program.
     pub(crate) openapi: serde_json::Value,
+    /// The last quarter of an hour.
+    pub(crate) samples: Samples,
 }
 
 /// One request whose access rule was met.
@@ -80,6 +94,17 @@ impl Call {
     pub(crate) fn fields(&self) -> Fields {
         let who = self.parts.extensions.get::<Arc<Administrator>>();
         who.map(|who| who.permissions.fields()).unwrap_or_default()
+    }
+
+    /// What the resource has to be for a change to happen.
+    pub(crate) fn expected(&self) -> Result<Expected, Problem> {
+        let mut values = self.parts.headers.get_all(header::IF_MATCH).iter();
+        match (values.next(), values.next()) {
+            (value, None) => Ok(Expected(value.cloned())),
+            (_, Some(_)) => {
+                Err(Problem::invalid("the request has two If-Match headers").about("If-Match"))
+            }
+        }
     }
 
     /// A path parameter, percent-decoded.
@@ -173,6 +198,38 @@ impl Call {
         let mut not_modified = StatusCode::NOT_MODIFIED.into_response();
         not_modified.headers_mut().insert(header::ETAG, etag);
         Ok(not_modified)
+    }
+}
+
+/// The header that [`Call::expected`] looks at.
+pub(crate) const IF_MATCH: Header = Header {
+    name: "If-Match",
+    description: "The ETag of the resource as it was read: it is changed only if it still is that",
+};
+
+/// The time in seconds since 1970.
+pub(crate) fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |past| past.as_secs())
+}
+
+/// What `If-Match` says of a resource that is about to change: nothing, or that it has to be as it was
+/// seen.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Expected(Option<HeaderValue>);
+
+impl Expected {
+    /// 412 unless the resource is still what it was. To be asked where nobody else can change it
+    /// meanwhile.
+    pub(crate) fn check<T: Serialize>(&self, current: &T) -> Result<(), Problem> {
+        let Some(expected) = &self.0 else {
+            return Ok(());
+        };
+        let current = json(StatusCode::OK, current)?;
+        let etag = current.headers().get(header::ETAG);
+        if etag.is_some_and(|etag| lists_etag(expected, etag)) {
+            return Ok(());
+        }
+        Err(Problem::changed("it was changed meanwhile: read it again").about("If-Match"))
     }
 }
 

@@ -8,7 +8,7 @@ use access::{Gate, PluginManager};
 use server::BrokerHandle;
 use telemetry::{Metrics, Records};
 
-use crate::{ConfigManager, KeyManager, Roles};
+use crate::{BackupMaker, ConfigManager, KeyManager, OidcConfig, Roles};
 
 /// Settings of the admin API.
 #[derive(Clone, Debug)]
@@ -18,6 +18,13 @@ pub struct Config {
     /// File of the bearer token, `DATA_DIR/admin.token`. Made with mode 0600 when it is not there;
     /// its folder must be.
     pub token_file: PathBuf,
+    /// Folder of users, roles and tokens, `DATA_DIR/admin`. Made with mode 0700 when it is not there;
+    /// its folder must be.
+    pub folder: PathBuf,
+    /// Folder of the audit log, `DATA_DIR/audit`. Made as the other one.
+    pub audit_folder: PathBuf,
+    /// Days that the audit log goes back; 1 to 3,650.
+    pub audit_keep_days: u64,
     /// Whether `/metrics` needs no token.
     pub metrics_open: bool,
     /// Whether `bind` may be an address that is not loopback. HTTP here is not encrypted: tokens
@@ -30,22 +37,39 @@ pub struct Config {
     pub roles: Roles,
     /// Longest time that a login lasts.
     pub login_ttl: Duration,
+    /// Longest time between two requests of a login.
+    pub login_idle: Duration,
+    /// The identity provider, if there is one.
+    pub oidc: Option<OidcConfig>,
 }
 
 impl Config {
     /// How long a login lasts when nothing is said.
     pub const LOGIN_TTL: Duration = Duration::from_secs(8 * 3_600);
 
+    /// How far the audit log goes back when nothing is said.
+    pub const AUDIT_KEEP_DAYS: u64 = 90;
+
+    /// How long a login may rest when nothing is said.
+    pub const LOGIN_IDLE: Duration = Duration::from_secs(30 * 60);
+
     /// The defaults for these two: `/metrics` with token, loopback only.
     pub fn new(bind: SocketAddr, token_file: PathBuf) -> Self {
+        let folder = token_file.with_file_name("admin");
+        let audit_folder = token_file.with_file_name("audit");
         Self {
             bind,
+            folder,
+            audit_folder,
+            audit_keep_days: Self::AUDIT_KEEP_DAYS,
             token_file,
             metrics_open: false,
             allow_remote: false,
             host_names: Vec::new(),
             roles: Roles::default(),
             login_ttl: Self::LOGIN_TTL,
+            login_idle: Self::LOGIN_IDLE,
+            oidc: None,
         }
     }
 }
@@ -61,6 +85,8 @@ pub struct AdminState {
     pub plugins: Arc<dyn PluginManager>,
     /// The key rings.
     pub keys: Arc<dyn KeyManager>,
+    /// Who makes backups.
+    pub backups: Arc<dyn BackupMaker>,
     /// The configuration file.
     pub config: Arc<dyn ConfigManager>,
     /// The chains in force.

@@ -81,6 +81,29 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The identity provider cannot be used.
+    #[error(transparent)]
+    Oidc(#[from] crate::OidcConfigError),
+    /// The folder of the audit log cannot be used.
+    #[error("the audit log {} cannot be used: {what}", path.display())]
+    Audit {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// What the broker keeps of users, roles and tokens cannot be used.
+    #[error(
+        "the directory of administrators {} cannot be used: {what}; repair it, bring back a backup, \
+         or move it away to start without users, roles and tokens",
+        path.display()
+    )]
+    Directory {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// The key that seals the places of next pages.
     #[error("the key for the pages of lists could not be made")]
     CursorKey,

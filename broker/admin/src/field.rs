@@ -63,6 +63,10 @@ impl Fields {
         Self(self.0 | other.0)
     }
 
+    pub(crate) fn both(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     pub(crate) fn has(self, field: Field) -> bool {
         self.0 & field.bit() != 0
     }

@@ -1,5 +1,5 @@
 //! What every request passes: whose name it was sent to, which site sent it, and whether it carries
-//! the token.
+//! a token or the cookie of a login.
 //!
 //! Knows nothing of single routes, except the access rule that each brings along.
 
@@ -13,7 +13,7 @@ use std::{
 use axum::{
     extract::{Request, State},
     http::{
-        HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, request::Parts,
+        HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, Version, header, request::Parts,
         uri::Authority,
     },
     middleware::Next,
@@ -23,9 +23,11 @@ use telemetry::events;
 
 use crate::{
     administrators::{Administrator, Administrators},
-    call::Shared,
+    audit::{Action, Record},
+    call::{Shared, unix_now},
+    cookie,
     problem::Problem,
-    route::Access,
+    route::{Access, Permission, Route, Verb},
     visitors::Visitor,
 };
 
@@ -111,65 +113,67 @@ pub(crate) async fn protect(
     next: Next,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let path = parts.uri.path().to_owned();
-    let peer = parts.extensions.get::<Peer>().copied();
     let mut response = match shared.hosts.check(&parts) {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(problem) => {
-            report(&shared, &path, peer, &problem);
+            report(&shared, &parts, &problem).await;
             problem.into_response()
         }
     };
+    let policy = match response.extensions_mut().remove::<IsPage>() {
+        Some(IsPage) => PAGE_POLICY,
+        None => POLICY,
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     for (name, value) in SECURITY_HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        // Files of pages say themselves how long they are good.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     shared.state.metrics.admin_requests.of(response.status().as_str()).inc();
     response
 }
 
-/// Whether a request may use a route; the request carries from then on who asks.
+/// Whether a request may use a route; the request carries from then on who asks, even if not.
 pub(crate) fn check_access(
     shared: &Shared,
-    access: Access,
+    route: &Route,
     parts: &mut Parts,
 ) -> Result<(), Problem> {
-    let open = match access {
+    let open = match route.access {
         Access::Open => true,
         Access::OpenIfConfigured(_) => shared.metrics_open,
-        Access::LoggedIn | Access::Needs(_) => false,
+        Access::LoggedIn | Access::OneselfOr(_) | Access::Needs(_) => false,
     };
     if open {
         return Ok(());
     }
-    let permitted = find(&shared.administrators, &parts.headers).and_then(|who| {
-        if let Some(visitor) = parts.extensions.get::<Visitor>() {
-            visitor.has_token();
-        }
-        match access.permission().filter(|needed| !who.permissions.has(*needed)) {
-            None => Ok(who),
-            Some(needed) => {
-                let needed = needed.name();
-                Err(Problem::forbidden(format!("this route needs the permission {needed}")))
-            }
-        }
-    });
-    match permitted {
-        Ok(who) => {
-            parts.extensions.insert(who);
-            Ok(())
-        }
-        Err(problem) => {
-            let peer = parts.extensions.get::<Peer>().copied();
-            report(shared, parts.uri.path(), peer, &problem);
-            Err(problem)
+    let who = find(&shared.administrators, &parts.headers)?;
+    if let Some(visitor) = parts.extensions.get::<Visitor>() {
+        visitor.has_token();
+    }
+    parts.extensions.insert(Arc::clone(&who));
+    if let Some(csrf) = who.csrf.as_deref().filter(|_| route.verb != Verb::Get) {
+        cookie::check_change(csrf, &parts.headers)?;
+    }
+    match route.access.permission().filter(|needed| !may(&who, route, *needed, parts)) {
+        None => Ok(()),
+        Some(needed) => {
+            let needed = needed.name();
+            Err(Problem::forbidden(format!("this route needs the permission {needed}")))
         }
     }
 }
 
-fn find(known: &Administrators, headers: &HeaderMap) -> Result<Arc<Administrator>, Problem> {
-    known
-        .find(offered(headers)?, Instant::now())
-        .ok_or_else(|| Problem::unauthorized("the bearer token is not one of this broker"))
+/// Whether somebody has a permission, or needs none because the route is about itself. Names of users
+/// need no escaping in a path; one that is escaped all the same is nobody's own.
+fn may(who: &Administrator, route: &Route, needed: Permission, parts: &Parts) -> bool {
+    let itself = || {
+        let mut segments = route.path.split('/').zip(parts.uri.path().split('/'));
+        segments.any(|(template, segment)| template == "{user}" && who.is_user(segment))
+    };
+    let oneself = matches!(route.access, Access::OneselfOr(_));
+    who.permissions.has(needed) || oneself && itself()
 }
 
 /// Whether what a request showed is still good: for answers that go on for long.
@@ -177,11 +181,39 @@ pub(crate) fn is_still_known(shared: &Shared, headers: &HeaderMap) -> bool {
     find(&shared.administrators, headers).is_ok()
 }
 
-/// The bearer token of a request.
-pub(crate) fn offered(headers: &HeaderMap) -> Result<&[u8], Problem> {
+fn find(known: &Administrators, headers: &HeaderMap) -> Result<Arc<Administrator>, Problem> {
+    known
+        .find(offered(headers)?, (Instant::now(), unix_now()))
+        .ok_or_else(|| Problem::unauthorized("the token is not, or no more, one of this broker"))
+}
+
+/// What a request shows to say who asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Offered<'a> {
+    /// The token of an Authorization header.
+    Bearer(&'a [u8]),
+    /// The token of the cookie.
+    Cookie(&'a [u8]),
+}
+
+/// The bearer token or the cookie of a request.
+pub(crate) fn offered(headers: &HeaderMap) -> Result<Offered<'_>, Problem> {
+    match (cookie::offered(headers)?, headers.contains_key(header::AUTHORIZATION)) {
+        (Some(cookie), false) => Ok(Offered::Cookie(cookie)),
+        (None, _) => bearer_token(headers).map(Offered::Bearer),
+        (Some(_), true) => {
+            let what = "the request carries the cookie of a login and an Authorization header";
+            Err(Problem::invalid(what).about("Authorization").allowed("one of both"))
+        }
+    }
+}
+
+fn bearer_token(headers: &HeaderMap) -> Result<&[u8], Problem> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     match (values.next(), values.next()) {
-        (None, _) => Err(Problem::unauthorized("the request carries no bearer token")),
+        (None, _) => {
+            Err(Problem::unauthorized("the request carries no bearer token and no login cookie"))
+        }
         (Some(_), Some(_)) => {
             Err(Problem::unauthorized("the request carries two Authorization headers"))
         }
@@ -195,25 +227,73 @@ fn bearer(value: &HeaderValue) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
-fn report(shared: &Shared, path: &str, peer: Option<Peer>, problem: &Problem) {
+/// Logs that a request was turned away.
+pub(crate) async fn report(shared: &Shared, parts: &Parts, problem: &Problem) {
     let status = problem.status;
     if status == StatusCode::BAD_REQUEST {
         return;
     }
-    events::AdminRefused {
-        path,
-        remote: peer.map(|Peer(address)| address),
-        status: status.as_u16(),
-        cause: &problem.detail,
-    }
-    .emit(&shared.state.metrics);
+    let (path, remote) = (parts.uri.path(), parts.extensions.get::<Peer>().map(|Peer(peer)| *peer));
+    events::AdminRefused { path, remote, status: status.as_u16(), cause: &problem.detail }
+        .emit(&shared.state.metrics);
+    let route = format!("{} {path}", parts.method);
+    let record = Record::new(Action::Refused).from(remote).route(&route).status(status.as_u16());
+    let record = record.cause(Some(&problem.detail));
+    let record = match parts.extensions.get::<Arc<Administrator>>() {
+        Some(who) => record.who(who),
+        None => record,
+    };
+    shared.audit.record_refusal(record).await;
 }
+
+/// On an answer that is for the eyes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IsPage;
+
+/// Where a stranger who wanted to see a page logs in first; back it leads to paths of this host only.
+pub(crate) fn to_login(uri: &Uri) -> Response {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut address = String::from("/login");
+    if is_own_path(path) {
+        address.push_str("?next=");
+        for byte in path.bytes() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                    address.push(char::from(byte));
+                }
+                _ => address.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    let location = HeaderValue::from_str(&address);
+    let location = location.unwrap_or_else(|_| HeaderValue::from_static("/login"));
+    (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+}
+
+/// Whether a text is a path of this host and cannot be read as the address of another one. Pages
+/// ask this before they lead to what a `next` says.
+pub(crate) fn is_own_path(path: &str) -> bool {
+    let mut bytes = path.bytes();
+    bytes.next() == Some(b'/')
+        && !matches!(bytes.next(), Some(b'/' | b'\\'))
+        && path.len() <= NEXT_BYTES_MAX
+        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+}
+
+const NEXT_BYTES_MAX: usize = 2_048;
+
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// Scripts and styles come from files of this host; nothing that stands in a page itself runs.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; \
+    frame-ancestors 'none'";
 
 const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::CACHE_CONTROL, "no-store"),
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::REFERRER_POLICY, "no-referrer"),
-    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];

@@ -12,6 +12,7 @@ use utoipa::{
 
 use crate::{
     call::{Answer, Call},
+    cookie,
     problem::Problem,
     route::{Access, Header, Route},
     routes::ROUTES,
@@ -98,7 +99,7 @@ pub(crate) fn document() -> Value {
     let problem = Content::json::<Problem>();
     problem.document(&mut schemas);
     let mut paths = Map::new();
-    for route in ROUTES {
+    for route in ROUTES.iter().filter(|route| !route.page) {
         let operation = operation(route, &mut schemas);
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         if let Some(path) = path.as_object_mut() {
@@ -116,7 +117,15 @@ pub(crate) fn document() -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer" } },
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer" },
+                "cookie": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": cookie::NAME,
+                    "description": COOKIE,
+                },
+            },
         },
     })
 }
@@ -127,8 +136,10 @@ fn operation(route: &Route, schemas: &mut Map<String, Value>) -> Value {
     operation.insert("summary".to_owned(), json!(route.summary));
     let security = match route.access {
         Access::Open => json!([]),
-        Access::OpenIfConfigured(_) => json!([{ "bearer": [] }, {}]),
-        Access::LoggedIn | Access::Needs(_) => json!([{ "bearer": [] }]),
+        Access::OpenIfConfigured(_) => json!([{ "bearer": [] }, { "cookie": [] }, {}]),
+        Access::LoggedIn | Access::OneselfOr(_) | Access::Needs(_) => {
+            json!([{ "bearer": [] }, { "cookie": [] }])
+        }
     };
     operation.insert("security".to_owned(), security);
     if let Some(permission) = route.access.permission() {
@@ -155,6 +166,9 @@ fn responses(route: &Route, schemas: &mut Map<String, Value>) -> Value {
             responses
                 .insert("200".to_owned(), json!({ "description": "Done", "content": content }));
         }
+        None if route.elsewhere => {
+            responses.insert("303".to_owned(), json!({ "description": "Elsewhere: Location" }));
+        }
         None => {
             responses.insert("204".to_owned(), json!({ "description": "Done" }));
         }
@@ -176,9 +190,10 @@ fn problem_response(status: u16) -> Value {
     let description = match status {
         400 => "A parameter or the body is not acceptable",
         401 => "No valid bearer token",
-        403 => "Not permitted, or the Origin header names another site",
+        403 => "Not permitted, or the request is not shown to come from a page of this host",
         404 => "There is no such thing",
-        412 => "It was changed meanwhile",
+        409 => "It does not fit what there is",
+        412 => "It is not any more what If-Match says",
         413 => "The body is larger than accepted",
         415 => "The body is not of an accepted type",
         421 => "The Host header is no name of this server",
@@ -208,7 +223,9 @@ fn parameters(route: &Route) -> Vec<Value> {
                 "topic" => "Topic Name, percent-encoded (`/` as `%2F`)",
                 "ring" => "Name of the key ring: NAME of [keys.NAME]",
                 "key" => "Number of the key",
-                "id" => "Name of the decision: 16 hexadecimal digits",
+                "id" => "Name of the decision, or of the token: 16 hexadecimal digits",
+                "user" => "Name of the user",
+                "role" => "Name of the role",
                 _ => "Name of the plugin: letters, digits, `-` and `_`, at most 64",
             },
             "schema": { "type": "string" },
@@ -221,7 +238,10 @@ fn parameters(route: &Route) -> Vec<Value> {
             "in": "header",
             "required": false,
             "description": description,
-            "schema": { "type": "string", "contentEncoding": "base64" },
+            "schema": match name {
+                "If-Match" => json!({ "type": "string" }),
+                _ => json!({ "type": "string", "contentEncoding": "base64" }),
+            },
         })
     });
     let in_query = in_query.into_iter().map(|parameter| json!(parameter));
@@ -238,6 +258,9 @@ fn operation_id(route: &Route) -> String {
 fn reference(schema: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{schema}") })
 }
+
+const COOKIE: &str = "The cookie of a login with cookie = true. Whatever is not GET then needs the \
+    header X-CSRF-Token with the csrf of the login, and Origin or Sec-Fetch-Site of this host.";
 
 const DESCRIPTION: &str = "Plain HTTP on a loopback address. Every route but the two health checks \
     and the login needs a bearer token: the one that the first start wrote to \

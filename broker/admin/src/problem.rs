@@ -57,6 +57,11 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "foreign_origin", "Request of another site", detail)
     }
 
+    /// A change with the cookie of a login that may not be meant by who is logged in.
+    pub(crate) fn csrf(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "csrf", "Not shown to come from our own pages", detail)
+    }
+
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Not permitted", detail)
     }
@@ -89,6 +94,20 @@ impl Problem {
             "Method not allowed",
             detail,
         )
+    }
+
+    pub(crate) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", "Does not fit what there is", detail)
+    }
+
+    /// What `If-Match` speaks of is not there any more.
+    pub(crate) fn changed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "changed", "Changed meanwhile", detail)
+    }
+
+    /// Name and password are right, and a one-time code is needed as well.
+    pub(crate) fn code_needed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "code_needed", "A one-time code is needed", detail)
     }
 
     pub(crate) fn too_large(detail: impl Into<String>) -> Self {

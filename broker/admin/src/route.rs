@@ -26,9 +26,14 @@ pub(crate) struct Route {
     pub(crate) request: Option<Content>,
     /// The good answer; `None` = 204.
     pub(crate) answer: Option<Content>,
+    /// Whether the good answer is 303.
+    pub(crate) elsewhere: bool,
     /// Status codes of problems, beside 400, 401, 403, 421 and 503, which every route may answer.
     pub(crate) problems: &'static [u16],
     pub(crate) timeout: Duration,
+    /// Whether it is for the eyes: a stranger is sent to the page that logs in, and scripts, styles
+    /// and forms of this host work. The OpenAPI document leaves pages out.
+    pub(crate) page: bool,
     pub(crate) handler: Handler,
 }
 
@@ -59,6 +64,9 @@ pub(crate) enum Access {
     OpenIfConfigured(Permission),
     /// Everybody who has a token.
     LoggedIn,
+    /// The user of the directory that stands in the path as `{user}`, logged in, and holders of a token
+    /// with this permission.
+    OneselfOr(Permission),
     /// Holders of a token with this permission.
     Needs(Permission),
 }
@@ -120,8 +128,10 @@ impl Route {
             header: None,
             request: None,
             answer: None,
+            elsewhere: false,
             problems: &[],
             timeout: TIMEOUT,
+            page: false,
             handler,
         }
     }
@@ -182,6 +192,11 @@ impl Route {
         self
     }
 
+    pub(crate) const fn sends_elsewhere(mut self) -> Self {
+        self.elsewhere = true;
+        self
+    }
+
     pub(crate) const fn may_answer(mut self, problems: &'static [u16]) -> Self {
         self.problems = problems;
         self
@@ -189,6 +204,11 @@ impl Route {
 
     pub(crate) const fn within(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    pub(crate) const fn page(mut self) -> Self {
+        self.page = true;
         self
     }
 
@@ -226,7 +246,9 @@ impl Access {
     pub(crate) fn permission(self) -> Option<Permission> {
         match self {
             Self::Open | Self::LoggedIn => None,
-            Self::OpenIfConfigured(permission) | Self::Needs(permission) => Some(permission),
+            Self::OpenIfConfigured(permission)
+            | Self::OneselfOr(permission)
+            | Self::Needs(permission) => Some(permission),
         }
     }
 

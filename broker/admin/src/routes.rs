@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{RawPathParams, Request, State, rejection::RawPathParamsRejection},
-    http::{HeaderValue, Uri, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     middleware,
     response::{IntoResponse, Response},
     routing::on,
@@ -17,16 +17,19 @@ use telemetry::events;
 use tokio::time::Instant;
 
 use crate::{
-    access_log, alarms, bans,
-    call::{Answer, Call, Shared},
+    access_log, alarms,
+    audit::{Action, Record},
+    audits, backup, bans,
+    call::{Answer, Call, IF_MATCH, Shared},
     certificates, clients, configuration, decisions,
     events::stream,
-    guard, health, history, keys, login, message, metrics,
+    guard, health, history, keys, login, message, metrics, oidc,
     openapi::{self, Content, Parameters},
-    permissions, plugins,
+    overview, pages, permissions, plugins,
     problem::Problem,
-    route::{Access, Permission, Route, UPLOAD_TIMEOUT},
-    status, subscriptions, topics,
+    roles,
+    route::{Access, Permission, Route, UPLOAD_TIMEOUT, Verb},
+    status, subscriptions, tokens, topics, traces, users,
 };
 
 pub(crate) static ROUTES: &[Route] = &[
@@ -48,7 +51,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::post(
         "/api/v1/login",
         Access::Open,
-        "Logs in through the chain [admin] chain; the token that comes back ends with the login",
+        "Logs in; the token that comes back, or the cookie, ends with the login",
         |call| Box::pin(login::log_in(call)),
     )
     .accepts(Content::json::<login::Credentials>())
@@ -61,6 +64,161 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::delete("/api/v1/login", Access::LoggedIn, "Logs out", |call| {
         Box::pin(login::log_out(call))
     }),
+    Route::get(
+        "/api/v1/login/oidc",
+        Access::Open,
+        "Sends a browser to the identity provider (303)",
+        |call| Box::pin(oidc::begin(call)),
+    )
+    .query(Parameters::of::<oidc::BeginQuery>())
+    .sends_elsewhere()
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/login/oidc/callback",
+        Access::Open,
+        "Where a browser comes back from the identity provider: sets the cookie of a login",
+        |call| Box::pin(oidc::callback(call)),
+    )
+    .query(Parameters::of::<oidc::CallbackQuery>())
+    .answers(Content::text("text/html"))
+    .may_answer(&[401, 404]),
+    Route::get(
+        "/api/v1/users",
+        Access::Needs(Permission::UsersRead),
+        "Users that the broker keeps, page by page",
+        |call| Box::pin(users::list(call)),
+    )
+    .query(Parameters::of::<users::ListQuery>())
+    .answers(Content::json::<users::UserList>()),
+    Route::post("/api/v1/users", Access::Needs(Permission::UsersWrite), "Makes a user", |call| {
+        Box::pin(users::add(call))
+    })
+    .accepts(Content::json::<users::NewUser>())
+    .answers(Content::json::<users::UserEntry>())
+    .may_answer(&[409, 413, 415]),
+    Route::get("/api/v1/users/{user}", Access::Needs(Permission::UsersRead), "One user", |call| {
+        Box::pin(users::show(call))
+    })
+    .answers(Content::json::<users::UserEntry>())
+    .may_answer(&[404]),
+    Route::put(
+        "/api/v1/users/{user}",
+        Access::Needs(Permission::UsersWrite),
+        "Roles of a user, and whether it is kept out; ends its logins",
+        |call| Box::pin(users::update(call)),
+    )
+    .header(IF_MATCH)
+    .accepts(Content::json::<users::UserChange>())
+    .answers(Content::json::<users::UserEntry>())
+    .may_answer(&[404, 409, 412, 413, 415]),
+    Route::delete(
+        "/api/v1/users/{user}",
+        Access::Needs(Permission::UsersWrite),
+        "Removes a user, its logins and its tokens",
+        |call| Box::pin(users::remove(call)),
+    )
+    .header(IF_MATCH)
+    .may_answer(&[404, 409, 412]),
+    Route::put(
+        "/api/v1/users/{user}/password",
+        Access::OneselfOr(Permission::UsersWrite),
+        "A new password; ends the logins of the user",
+        |call| Box::pin(users::set_password(call)),
+    )
+    .accepts(Content::json::<users::NewPassword>())
+    .may_answer(&[404, 409, 413, 415, 429]),
+    Route::post(
+        "/api/v1/users/{user}/totp",
+        Access::OneselfOr(Permission::UsersWrite),
+        "A secret for one-time codes, shown once; in force with the first code",
+        |call| Box::pin(users::enrol(call)),
+    )
+    .answers(Content::json::<users::Enrolment>())
+    .may_answer(&[404, 409]),
+    Route::post(
+        "/api/v1/users/{user}/totp/confirm",
+        Access::OneselfOr(Permission::UsersWrite),
+        "The first code: from now on logins need one",
+        |call| Box::pin(users::confirm(call)),
+    )
+    .accepts(Content::json::<users::Code>())
+    .answers(Content::json::<users::UserEntry>())
+    .may_answer(&[404, 409, 413, 415]),
+    Route::delete(
+        "/api/v1/users/{user}/totp",
+        Access::Needs(Permission::UsersWrite),
+        "Takes the one-time codes of a user away; ends its logins",
+        |call| Box::pin(users::withdraw_totp(call)),
+    )
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/roles",
+        Access::Needs(Permission::UsersRead),
+        "All roles and what they permit",
+        |call| Box::pin(roles::list(call)),
+    )
+    .answers(Content::json::<roles::RoleList>()),
+    Route::post("/api/v1/roles", Access::Needs(Permission::UsersWrite), "Makes a role", |call| {
+        Box::pin(roles::add(call))
+    })
+    .accepts(Content::json::<roles::NewRole>())
+    .answers(Content::json::<roles::RoleEntry>())
+    .may_answer(&[409, 413, 415]),
+    Route::get("/api/v1/roles/{role}", Access::Needs(Permission::UsersRead), "One role", |call| {
+        Box::pin(roles::show(call))
+    })
+    .answers(Content::json::<roles::RoleEntry>())
+    .may_answer(&[404]),
+    Route::put(
+        "/api/v1/roles/{role}",
+        Access::Needs(Permission::UsersWrite),
+        "What a role permits that was made here; ends logins with it",
+        |call| Box::pin(roles::update(call)),
+    )
+    .header(IF_MATCH)
+    .accepts(Content::json::<roles::RoleChange>())
+    .answers(Content::json::<roles::RoleEntry>())
+    .may_answer(&[404, 409, 412, 413, 415]),
+    Route::delete(
+        "/api/v1/roles/{role}",
+        Access::Needs(Permission::UsersWrite),
+        "Removes a role that was made here and that no user has",
+        |call| Box::pin(roles::remove(call)),
+    )
+    .header(IF_MATCH)
+    .may_answer(&[404, 409, 412]),
+    Route::get(
+        "/api/v1/tokens",
+        Access::Needs(Permission::TokensRead),
+        "API tokens, without what they are, page by page",
+        |call| Box::pin(tokens::list(call)),
+    )
+    .query(Parameters::of::<users::ListQuery>())
+    .answers(Content::json::<tokens::TokenList>()),
+    Route::post(
+        "/api/v1/tokens",
+        Access::Needs(Permission::TokensWrite),
+        "Makes a token of whoever is logged in, and shows it this once",
+        |call| Box::pin(tokens::add(call)),
+    )
+    .accepts(Content::json::<tokens::NewToken>())
+    .answers(Content::json::<tokens::TokenMade>())
+    .may_answer(&[409, 413, 415]),
+    Route::delete(
+        "/api/v1/tokens/{id}",
+        Access::Needs(Permission::TokensWrite),
+        "Revokes a token",
+        |call| Box::pin(tokens::revoke(call)),
+    )
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/audit",
+        Access::Needs(Permission::AuditRead),
+        "The audit log of a day, the newest lines first",
+        |call| Box::pin(audits::search(call)),
+    )
+    .query(Parameters::of::<audits::AuditQuery>())
+    .answers(Content::json::<audits::AuditPage>()),
     Route::get(
         "/api/v1/openapi.json",
         Access::Needs(Permission::StatusRead),
@@ -75,6 +233,13 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(status::show(call)),
     )
     .answers(Content::json::<status::Status>()),
+    Route::get(
+        "/api/v1/overview",
+        Access::Needs(Permission::StatusRead),
+        "The last 15 minutes in samples",
+        |call| Box::pin(overview::show(call)),
+    )
+    .answers(Content::json::<overview::Overview>()),
     Route::get(
         "/api/v1/listeners",
         Access::Needs(Permission::StatusRead),
@@ -488,6 +653,55 @@ pub(crate) static ROUTES: &[Route] = &[
     )
     .answers(Content::any_json())
     .may_answer(&[404]),
+    Route::get("/api/v1/traces", Access::Needs(Permission::TracesRead), "All traces", |call| {
+        Box::pin(traces::list(call))
+    })
+    .answers(Content::json::<traces::TraceList>()),
+    Route::post(
+        "/api/v1/traces",
+        Access::Needs(Permission::TracesWrite),
+        "Records everything about some clients for a while: packets, plugin calls, decisions, limits",
+        |call| Box::pin(traces::add(call)),
+    )
+    .accepts(Content::json::<traces::TraceRequest>())
+    .answers(Content::json::<traces::TraceEntry>())
+    .may_answer(&[413, 415, 429]),
+    Route::get("/api/v1/traces/{id}", Access::Needs(Permission::TracesRead), "One trace", |call| {
+        Box::pin(traces::show(call))
+    })
+    .answers(Content::json::<traces::TraceEntry>())
+    .may_answer(&[404]),
+    Route::put(
+        "/api/v1/traces/{id}/stop",
+        Access::Needs(Permission::TracesWrite),
+        "Ends a trace; its records stay for 7 days",
+        |call| Box::pin(traces::stop(call)),
+    )
+    .answers(Content::json::<traces::TraceEntry>())
+    .may_answer(&[404]),
+    Route::delete(
+        "/api/v1/traces/{id}",
+        Access::Needs(Permission::TracesWrite),
+        "Ends a trace and removes its records",
+        |call| Box::pin(traces::remove(call)),
+    )
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/traces/{id}/download",
+        Access::Needs(Permission::TracesRead),
+        "The records of a trace so far, one JSON object a line",
+        |call| Box::pin(traces::download(call)),
+    )
+    .answers(Content::text(traces::NDJSON))
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/traces/{id}/live",
+        Access::Needs(Permission::TracesRead),
+        "The records of a trace as server-sent events, from the first on and until it ends",
+        |call| Box::pin(traces::live(call)),
+    )
+    .answers(Content::text(traces::EVENT_STREAM))
+    .may_answer(&[404]),
     Route::get(
         "/api/v1/access_log",
         Access::Needs(Permission::AccessLogRead),
@@ -497,12 +711,30 @@ pub(crate) static ROUTES: &[Route] = &[
     .query(Parameters::of::<access_log::SearchQuery>())
     .answers(Content::json::<access_log::AccessLines>())
     .may_answer(&[404]),
+    Route::post(
+        "/api/v1/backup",
+        Access::Needs(Permission::BackupWrite),
+        "An archive of all that the broker holds, streamed; whoever asks may read every field",
+        |call| Box::pin(backup::make(call)),
+    )
+    .query(Parameters::of::<backup::BackupQuery>())
+    .answers(Content::binary(backup::ARCHIVE))
+    .may_answer(&[429]),
 ];
 
-/// The router of the whole table.
+/// The router of the whole table, and of the pages.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    router_of(ROUTES.iter().chain(pages::PAGES), shared)
+}
+
+/// The router of these routes.
+pub(crate) fn router_of(
+    routes: impl IntoIterator<Item = &'static Route>,
+    shared: Arc<Shared>,
+) -> Router {
     let mut router = Router::new();
-    for route in ROUTES {
+    for route in routes {
+        prepare_counters(&shared, route);
         let serve = move |State(shared): State<Arc<Shared>>,
                           path: Result<RawPathParams, RawPathParamsRejection>,
                           request: Request| run(route, shared, path, request);
@@ -522,9 +754,32 @@ async fn run(
     request: Request,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    if let Err(problem) = guard::check_access(&shared, route.access, &mut parts) {
-        return problem.into_response();
+    let mut response = match guard::check_access(&shared, route, &mut parts) {
+        Ok(()) => answer(route, shared, path, Request::from_parts(parts, body)).await,
+        Err(problem) if !route.page || route.verb != Verb::Get => {
+            guard::report(&shared, &parts, &problem).await;
+            problem.into_response()
+        }
+        Err(problem) if problem.status == StatusCode::UNAUTHORIZED => guard::to_login(&parts.uri),
+        Err(problem) => {
+            guard::report(&shared, &parts, &problem).await;
+            pages::problem_page(&problem)
+        }
+    };
+    if route.page {
+        response.extensions_mut().insert(guard::IsPage);
     }
+    response
+}
+
+/// What a route says to a request that may use it.
+async fn answer(
+    route: &'static Route,
+    shared: Arc<Shared>,
+    path: Result<RawPathParams, RawPathParamsRejection>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
     let path: Vec<_> = match &path {
         Ok(path) => path.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         Err(_) => {
@@ -533,16 +788,50 @@ async fn run(
     };
     let deadline = Instant::now() + route.timeout;
     let call = Call { shared, parts, path, body, deadline };
+    let (shared, begun) = (Arc::clone(&call.shared), Instant::now());
     let answer = if route.access.changes() {
         tokio::time::timeout_at(deadline, change(route, call)).await
     } else {
         tokio::time::timeout_at(deadline, (route.handler)(call)).await
     };
-    match answer {
+    let response = match answer {
         Ok(answer) => answer.into_response(),
         Err(_) => Problem::timed_out("the request was not finished in time")
             .allowed(format!("at most {} seconds", route.timeout.as_secs()))
             .into_response(),
+    };
+    count(&shared, route, response.status().as_u16(), begun);
+    response
+}
+
+/// Counts a request whose access rule was met; strangers are counted by status alone, see
+/// `guard.rs`.
+fn count(shared: &Shared, route: &Route, status: u16, begun: Instant) {
+    let metrics = &shared.state.metrics;
+    let of_route = [("method", route.verb.name()), ("route", route.path)];
+    metrics.admin_route_seconds.get_or_create(&of_route).observe(begun.elapsed().as_secs_f64());
+    let [method, path] = of_route;
+    let labels = [method, path, ("status", status_class(status))];
+    metrics.admin_route_requests.get_or_create(&labels).inc();
+}
+
+/// Every route is there from the start, so that a rate is known the first time.
+fn prepare_counters(shared: &Shared, route: &Route) {
+    let metrics = &shared.state.metrics;
+    let of_route = [("method", route.verb.name()), ("route", route.path)];
+    drop(metrics.admin_route_seconds.get_or_create(&of_route));
+    let [method, path] = of_route;
+    for class in ["2xx", "4xx", "5xx"] {
+        drop(metrics.admin_route_requests.get_or_create(&[method, path, ("status", class)]));
+    }
+}
+
+fn status_class(status: u16) -> &'static str {
+    match status {
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
     }
 }
 
@@ -551,9 +840,10 @@ async fn run(
 /// the log worse still.
 async fn change(route: &'static Route, call: Call) -> Answer {
     let shared = Arc::clone(&call.shared);
+    shared.audit.check_writable().await?;
     let target: Vec<_> = call.path.iter().map(|(_, value)| value.as_str()).collect();
     let target = (!target.is_empty()).then(|| target.join("/"));
-    let user = call.who().ok().and_then(|who| who.user.clone());
+    let who = call.who()?;
     let remote = call.parts.extensions.get::<guard::Peer>().map(|guard::Peer(address)| *address);
     let audited = tokio::spawn(async move {
         // A task of its own, so that one which panics has its line as well.
@@ -564,28 +854,49 @@ async fn change(route: &'static Route, call: Call) -> Answer {
             Ok(response) => response.status(),
             Err(problem) => problem.status,
         };
+        let route = format!("{} {}", route.verb.name(), route.path);
         events::AdminAction {
-            route: &format!("{} {}", route.verb.name(), route.path),
+            route: &route,
             target: target.as_deref(),
-            user: user.as_deref(),
+            user: who.user.as_deref(),
             remote,
             status: status.as_u16(),
         }
         .emit(&shared.state.metrics);
-        answer
+        let record = Record::new(Action::Change).who(&who).from(remote).route(&route);
+        let record = record.target(target.as_deref()).status(status.as_u16());
+        let cause = answer.as_ref().err().map(|problem| problem.detail.as_str());
+        match shared.audit.record(record.cause(cause)).await {
+            Err(_) if answer.is_ok() => {
+                let what =
+                    "the change was made, but the audit log cannot be written: the line waits";
+                Err(Problem::busy(what))
+            }
+            _ => answer,
+        }
     });
     audited
         .await
         .unwrap_or_else(|error| Err(Problem::internal(format!("the change was lost: {error}"))))
 }
 
-async fn unknown_path(uri: Uri) -> Problem {
-    Problem::not_found(format!("there is no route {:?}", uri.path()))
+async fn unknown_path(uri: Uri, headers: HeaderMap) -> Response {
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let by_eye = accepted.is_some_and(|accepted| accepted.contains("text/html"));
+    if !by_eye || uri.path().starts_with("/api/") {
+        let what = format!("there is no route {:?}", uri.path());
+        return Problem::not_found(what).into_response();
+    }
+    let what = format!("there is no page {:?}", uri.path());
+    let mut response = pages::problem_page(&Problem::not_found(what));
+    response.extensions_mut().insert(guard::IsPage);
+    response
 }
 
 async fn method_not_allowed(uri: Uri) -> Response {
     let allowed: Vec<_> = ROUTES
         .iter()
+        .chain(pages::PAGES)
         .filter(|route| route.matches(uri.path()))
         .map(|route| route.verb.name())
         .collect();

@@ -1,22 +1,30 @@
 //! The API as its callers see it: a router over fakes, and once over real sockets.
 
 mod access_rules;
+mod access_table;
+mod audits;
+mod backup;
 mod bans;
 mod clients;
 mod configuration;
+mod cookies;
 mod documents;
 mod events;
-mod fakes;
+pub(crate) mod fakes;
 mod health;
 mod holdings;
 mod keys;
 mod log;
 mod logins;
+mod overview;
+mod pages;
 mod permissions;
 mod plugins;
 mod problems;
 mod records;
 mod sockets;
+mod traces;
+mod users;
 
 use std::{
     sync::{Arc, LazyLock},
@@ -34,28 +42,39 @@ use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
 use crate::{
-    Roles, administrators::Administrators, call::Shared, cursor::Cursors, events::Hub,
-    guard::Hosts, login, openapi, routes, token::TokenHash,
+    Roles,
+    administrators::{Administrators, Lasts},
+    audit::Audit,
+    call::Shared,
+    cursor::Cursors,
+    directory::Directory,
+    events::Hub,
+    guard::Hosts,
+    login, openapi,
+    overview::Samples,
+    password::Hashing,
+    routes,
+    token::TokenHash,
 };
 use fakes::Fakes;
 
 const TOKEN: &str = "dGhpcyBpcyBub3QgcmFuZG9tIGJ1dCBsb25nIGVub3VnaA";
 
 /// An answer, read to its end.
-struct Reply {
-    status: StatusCode,
-    headers: HeaderMap,
-    text: String,
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Reply {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap()
     }
 
     /// Checks that this is a complete problem document and returns it.
     #[track_caller]
-    fn problem(&self, status: u16, kind: &str) -> Value {
+    pub(crate) fn problem(&self, status: u16, kind: &str) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json");
         let problem = self.json();
@@ -68,7 +87,7 @@ impl Reply {
 }
 
 /// With the role `viewer`, which may only look at clients.
-fn administrators() -> Administrators {
+fn directory() -> Arc<Directory> {
     let mut roles = Roles::default();
     roles.add("viewer", &["clients:read".to_owned()]).unwrap();
     let read = [
@@ -81,13 +100,23 @@ fn administrators() -> Administrators {
         "events:read",
     ];
     roles.add("blind", &read.map(str::to_owned)).unwrap();
-    Administrators::new(TokenHash::of(TOKEN.as_bytes()), roles, Duration::from_secs(60))
+    Arc::new(Directory::empty(roles))
 }
 
-fn shared(fakes: &Fakes) -> Shared {
+fn administrators(directory: &Arc<Directory>) -> Administrators {
+    let lasts = Lasts { ttl: Duration::from_secs(60), idle: Duration::from_secs(30) };
+    Administrators::new(TokenHash::of(TOKEN.as_bytes()), Arc::clone(directory), lasts)
+}
+
+pub(crate) fn shared(fakes: &Fakes) -> Shared {
+    let directory = directory();
     Shared {
         state: fakes.state(),
-        administrators: administrators(),
+        administrators: administrators(&directory),
+        directory,
+        hashing: Hashing::default(),
+        audit: Audit::nowhere(),
+        oidc: None,
         backoff: login::backoff(),
         metrics_open: false,
         hosts: Hosts::new([127, 0, 0, 1].into(), &["broker.example".to_owned()]),
@@ -97,6 +126,7 @@ fn shared(fakes: &Fakes) -> Shared {
         cursors: Cursors::new().unwrap(),
         uploads: Arc::new(Semaphore::new(2)),
         openapi: openapi::document(),
+        samples: Samples::default(),
     }
 }
 
@@ -119,7 +149,7 @@ fn request(method: &str, path: &str) -> axum::http::request::Builder {
         .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
 }
 
-async fn send(router: &Router, request: Request<Body>) -> Reply {
+pub(crate) async fn send(router: &Router, request: Request<Body>) -> Reply {
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();

@@ -9,8 +9,10 @@ mod document;
 mod limits;
 mod listeners;
 mod observe;
+mod otlp;
 mod paths;
 mod problem;
+mod secrets;
 mod services;
 pub(crate) mod shown;
 mod sources;
@@ -44,7 +46,7 @@ pub(crate) use self::{
     sources::given,
     store::Store,
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, otlp::OtlpConfig};
 
 /// A whole and valid configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +69,8 @@ pub(crate) struct Config {
     pub(crate) plugins: Plugins,
     /// The admin API.
     pub(crate) admin: Admin,
+    /// Days that the audit log goes back.
+    pub(crate) audit_keep_days: u64,
     /// What the process gives up at its start.
     pub(crate) process: Process,
     /// What survives the process.
@@ -79,6 +83,8 @@ pub(crate) struct Config {
     pub(crate) decisions: DecisionsConfig,
     /// What is kept of events.
     pub(crate) observe: Observe,
+    /// Where metrics and spans are sent; `None` = nowhere.
+    pub(crate) otlp: Option<OtlpConfig>,
     /// Secrets, keys and token verifiers for plugins.
     pub(crate) sources: Sources,
 }
@@ -149,6 +155,31 @@ impl Config {
         }
     }
 
+    /// As [`Self::load_readable`], of a text that is to stand in `file`.
+    pub(crate) fn read_text(file: &Path, text: &str) -> (Option<Self>, Problems) {
+        let (config, problems, _) = Self::read(file, text, &|name| std::env::var(name).ok());
+        (config, Problems::new(file.to_owned(), problems))
+    }
+
+    /// `text`, which stands in `file`, with a reference to nothing in the place of each secret. What is secret already
+    /// stands elsewhere (`${env:NAME}`, `file:PATH`) stays as it is.
+    ///
+    /// # Errors
+    /// The text is faulty: nobody knows where its secrets stand.
+    pub(crate) fn without_secrets(file: &Path, text: &str) -> Result<String, String> {
+        let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let folder = absolute.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned);
+        let environment = |name: &str| std::env::var(name).ok();
+        let document = Document::new(text, folder.clone(), &environment);
+        let config = Self::build(absolute, &folder, document.root());
+        let secrets = document.secrets();
+        let (problems, _) = document.into_parts();
+        match (config, problems.is_empty()) {
+            (Some(_), true) => Ok(secrets::strip(text, &secrets)),
+            _ => Err("it is faulty, so that nobody knows where its secrets stand".to_owned()),
+        }
+    }
+
     /// What is wrong with `text`, if it stood in `file`.
     pub(crate) fn faults_in(file: &Path, text: &str) -> Vec<Problem> {
         let environment = |name: &str| std::env::var(name).ok();
@@ -196,14 +227,16 @@ impl Config {
         let protocol_versions = read_protocol_versions(&root);
         let folders = (folder, data_dir.as_deref());
         let listeners = listeners::read(root.tables("listeners"), &root, folders);
-        let admin = services::read_admin(root.table("admin"), &listeners);
+        let admin = services::read_admin(root.table("admin"), folder, &listeners);
         let plugins = services::read_plugins(root.table("plugins"), folder, data_dir.as_deref());
+        let audit_keep_days = services::read_audit_keep_days(root.table("audit"));
         let process = services::read_process(root.table("process"));
         let store = store::read(root.table("store"), folder, data_dir.as_deref());
         let limits = limits::read(root.table("limits"));
         let sys = services::read_sys(root.table("sys"));
         let decisions = services::read_decisions(root.table("decisions"));
         let observe = observe::read(&mut root, data_dir.as_deref());
+        let otlp = otlp::read(root.table("otlp"), folder);
         let sources = sources::read(&mut root);
         root.finish();
         Some(Self {
@@ -216,12 +249,14 @@ impl Config {
             listeners,
             plugins,
             admin,
+            audit_keep_days,
             process,
             store,
             limits,
             sys,
             decisions,
             observe,
+            otlp,
             sources,
         })
     }
@@ -234,8 +269,10 @@ impl Config {
             ("listeners", after.listeners != new.listeners),
             ("plugins", after.plugins != new.plugins),
             ("admin", after.admin != new.admin),
+            ("audit", after.audit_keep_days != new.audit_keep_days),
             ("process", after.process != new.process),
             ("store", after.store != new.store),
+            ("otlp", after.otlp != new.otlp),
             ("access_log", after.observe.access_log != new.observe.access_log),
         ]
         .into_iter()

@@ -66,7 +66,7 @@ pub(crate) async fn serve(mut service: Service, mut signals: Signals) {
                 // Whoever asked may have given up.
                 let _ = reply.send(reloaded);
             }
-            _ = look.tick() => readiness.look(&service),
+            _ = look.tick() => readiness.look(&mut service),
         }
     }
     tracing::info!("stopping");
@@ -92,7 +92,7 @@ struct Readiness {
 
 impl Readiness {
     /// Says what changed since the last look.
-    fn look(&mut self, service: &Service) {
+    fn look(&mut self, service: &mut Service) {
         let problems = service.plugins().not_ready();
         if !self.announced && !problems.is_empty() {
             self.ask_for_time();
@@ -104,6 +104,13 @@ impl Readiness {
             tracing::warn!(problem, "not ready");
         }
         let (listeners, admin) = addresses(service);
+        if let Some(token_file) = service.new_token_file() {
+            let token_file = token_file.display();
+            tracing::info!(
+                "first start: there is no password; the token in {token_file} opens http://{admin} \
+                 (Authorization: Bearer TOKEN), POST /api/v1/users makes the first user"
+            );
+        }
         match (problems.as_slice(), self.said.as_deref()) {
             ([], _) => announce(service),
             (_, None) => tracing::warn!(listeners, admin, "serving, but not ready: see /readyz"),

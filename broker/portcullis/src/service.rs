@@ -8,7 +8,7 @@ use std::{
     fs::{self, DirBuilder},
     net::SocketAddr,
     os::unix::fs::DirBuilderExt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -18,18 +18,24 @@ use admin::{AdminServer, AdminState, ConfigManager, KeyManager};
 use plugin_host::PluginHost;
 use server::{Broker, BrokerHandle, Kept, KeptBans, ListenerInfo};
 use store::{FileStore, Options, Store};
-use telemetry::{AccessLog, History, Metrics, Records, events::ConfigReloaded};
+use telemetry::{AccessLog, History, Metrics, Records, Traces, events::ConfigReloaded};
 use tokio::sync::mpsc;
 
 use crate::{
+    backup::Maker,
     bans,
-    config::{self, Chain, Config, DecisionsConfig, Observe},
+    config::{self, Chain, Config, DecisionsConfig},
     config_desk::{Desk, Request},
     confinement,
     failure::Failure,
     keys::Rings,
-    memory, trust,
+    memory,
+    otlp::Exporter,
+    trust,
 };
+
+/// Name of the file with the token of the first start.
+const TOKEN_FILE: &str = "admin.token";
 
 /// How long connections have for their goodbye.
 const GRACE: Duration = Duration::from_secs(5);
@@ -47,6 +53,8 @@ pub(crate) struct Service {
     requests: Option<mpsc::Receiver<Request>>,
     metrics: Arc<Metrics>,
     records: Records,
+    /// Ends with the rest.
+    _exporter: Option<Exporter>,
     /// Closed last: connections that end write to it.
     store: Option<Arc<FileStore>>,
 }
@@ -61,7 +69,7 @@ impl Service {
         keys.attach(&mut config.sources).map_err(Failure::Refused)?;
         let (store, kept) = open_store(&config.store).await?;
         let metrics = Metrics::new();
-        let records = start_records(&config.observe, &metrics)?;
+        let records = start_records(&config, &metrics)?;
         let gate = Arc::new(Gate::new(since_start));
         keep_decisions(&gate, config.decisions);
         gate.decisions().number_from(first_decision());
@@ -85,6 +93,7 @@ impl Service {
             broker: Arc::clone(&broker) as Arc<dyn BrokerHandle>,
             plugins: Arc::clone(&plugins) as Arc<dyn PluginManager>,
             keys: Arc::clone(&keys) as Arc<dyn KeyManager>,
+            backups: Arc::new(Maker::new(&config, store.clone(), Arc::clone(&keys))),
             config: Arc::clone(&desk) as Arc<dyn ConfigManager>,
             gate: Arc::clone(&gate),
             metrics: Arc::clone(&metrics),
@@ -95,6 +104,11 @@ impl Service {
             .await
             .map_err(|error| Failure::Refused(sentence(&error)))?;
         let requests = Some(requests);
+        let exporter = config
+            .otlp
+            .clone()
+            .map(|otlp| Exporter::start(otlp, (Arc::clone(&gate), &metrics), admin.scrape()));
+        let _exporter = exporter.transpose().map_err(Failure::Refused)?;
         Ok(Self {
             config,
             descriptors,
@@ -107,6 +121,7 @@ impl Service {
             requests,
             metrics,
             records,
+            _exporter,
             store,
         })
     }
@@ -119,6 +134,12 @@ impl Service {
     /// The address of the admin API.
     pub(crate) fn admin_address(&self) -> SocketAddr {
         self.admin.address
+    }
+
+    /// The file of the admin token, when this start made it; said once.
+    pub(crate) fn new_token_file(&mut self) -> Option<PathBuf> {
+        let created = std::mem::take(&mut self.admin.token_created);
+        created.then(|| self.config.data_dir.join(TOKEN_FILE))
     }
 
     /// Who asks the admin API for a reload; once.
@@ -215,7 +236,12 @@ impl Service {
 }
 
 /// Begins to keep what happens.
-fn start_records(observe: &Observe, metrics: &Metrics) -> Result<Records, Failure> {
+fn start_records(config: &Config, metrics: &Arc<Metrics>) -> Result<Records, Failure> {
+    let observe = &config.observe;
+    let folder = config.data_dir.join("traces");
+    Traces::open(metrics, folder.clone()).map_err(|error| {
+        Failure::Refused(format!("{}: cannot be used: {error}", folder.display()))
+    })?;
     let refused = |folder: &Path, error| {
         Failure::Refused(format!("[access_log] {}: cannot be used: {error}", folder.display()))
     };
@@ -303,6 +329,7 @@ fn plugin_host_config(config: &Config) -> plugin_host::Config {
         require_manifest: config.plugins.require_manifest,
         require_approval: config.plugins.require_approval,
         trust: Arc::clone(&config.plugins.trust),
+        password_cache: config.plugins.password_cache,
         sources: config.sources.clone(),
         ..plugin_host::Config::new(&config.plugins.dir.value, &config.data_dir)
     }
@@ -327,12 +354,17 @@ fn names(chain: &Chain) -> Vec<String> {
 fn admin_config(config: &Config) -> admin::Config {
     admin::Config {
         bind: config.admin.bind,
-        token_file: config.data_dir.join("admin.token"),
+        token_file: config.data_dir.join(TOKEN_FILE),
+        folder: config.data_dir.join("admin"),
+        audit_folder: config.data_dir.join("audit"),
+        audit_keep_days: config.audit_keep_days,
         metrics_open: config.admin.metrics_open,
         allow_remote: config.admin.allow_remote,
         host_names: config.admin.names.clone(),
         roles: config.admin.roles.clone(),
         login_ttl: config.admin.login_ttl,
+        login_idle: config.admin.login_idle,
+        oidc: config.admin.oidc.clone(),
     }
 }
 

@@ -26,13 +26,14 @@ use telemetry::{
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
-    BanError, BanPage, BrokerHandle, ClientInfo, Config, Fault, ListenerAddress,
+    BanError, BanPage, BrokerHandle, ClientInfo, Config, Fault, LimitInfo, ListenerAddress,
     ListenerCertificates, ListenerConfig, ListenerInfo, LiveConfig, StoreTotals, TlsConfig,
     TlsStatus, Totals, Transport,
     bans::{self, BanList},
     counts::Counts,
     inherit::Ended,
     keeping::Keeping,
+    limit_info,
     listener::{self, Listener},
     overload::{self, Overload},
     pace::TotalRate,
@@ -46,6 +47,7 @@ use crate::{
     tidying,
     timers::{self, Timers},
     tls::{self, Handshakes, Tls},
+    traced::{trace_walk, traced},
 };
 
 /// Clients that ask for new permissions at once.
@@ -105,7 +107,8 @@ impl Core {
     pub(crate) async fn refresh(&self, client: &Authenticated) -> Result<Authenticated, Refusal> {
         let _slot = self.refresh_slots.acquire().await;
         let begun = Instant::now();
-        let (refreshed, _) = self.gate.refresh(client, self.now_unix()).await;
+        let (refreshed, walk) = self.gate.refresh(client, self.now_unix()).await;
+        trace_walk(&self.metrics.traces, &traced(client), &walk);
         self.metrics.permissions_seconds.observe(begun.elapsed().as_secs_f64());
         refreshed
     }
@@ -274,7 +277,8 @@ impl Broker {
         for listener in config.listeners {
             let (name, address) = (listener.name.clone(), listener.transport.place());
             let tls = load_tls(&listener).await?;
-            let (listener, socket) = listener::bind(listener, tls)
+            let counted = core.metrics.listeners.of(&name);
+            let (listener, socket) = listener::bind(listener, tls, counted)
                 .await
                 .map_err(|error| StartError::Bind { name, address, error })?;
             bound.push((Arc::new(listener), socket));
@@ -465,6 +469,10 @@ impl BrokerHandle for Broker {
             retained_bytes: self.core.retained.bytes(),
             overload_level: self.core.overload.level(),
         }
+    }
+
+    fn limits(&self) -> Vec<LimitInfo> {
+        limit_info::limits(&self.core)
     }
 
     fn store(&self) -> Option<StoreTotals> {

@@ -23,7 +23,7 @@ use codec::{
 use parking_lot::MutexGuard;
 use session::{Frames, InboundAliases, KeepAlive};
 use store::{Origin, Store, Ticket};
-use telemetry::events::Client;
+use telemetry::{ListenerMetrics, events::Client};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Sleep,
@@ -47,6 +47,7 @@ use crate::{
     shown::shown,
     stream::Stream,
     sys::Present,
+    traced::Watched,
     user_properties,
 };
 
@@ -120,6 +121,10 @@ pub(crate) struct Connection {
     pub(crate) again: Option<Box<Again>>,
     /// What holds its reading back.
     pub(crate) pace: Pace,
+    /// The packet at hand was counted.
+    is_seen: bool,
+    /// The traces that are about it.
+    pub(crate) watched: Watched,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
     /// Counted as connected.
@@ -141,6 +146,8 @@ pub(crate) struct Begin {
     pub(crate) remote: SocketAddr,
     pub(crate) timer: Pin<Box<Sleep>>,
     pub(crate) keep_alive_seconds: u16,
+    /// What its listener counts.
+    pub(crate) counted: Arc<ListenerMetrics>,
     /// Bytes that came behind CONNECT.
     pub(crate) rest: Vec<u8>,
     /// CONNACK.
@@ -168,7 +175,7 @@ impl Connection {
         let connack = begin.connack;
         let mut connection = Self {
             _present: begin.core.sys.presence.enter(),
-            counts: Counts::new(&begin.core.metrics),
+            counts: Counts::new(&begin.core.metrics, Some(begin.counted)),
             refresh,
             core: begin.core,
             stream: begin.stream,
@@ -199,6 +206,8 @@ impl Connection {
             keep_alive: KeepAlive::new(begin.keep_alive_seconds, now),
             packet_bytes_max,
             pace,
+            is_seen: false,
+            watched: Watched::default(),
             again: begin.again,
             asking: None,
             working: None,
@@ -261,6 +270,7 @@ impl Connection {
 
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
         let now = Instant::now();
+        self.review_traces();
         let result = self.turn(cx, now);
         self.flush_wakes();
         self.counts.flush();
@@ -455,10 +465,16 @@ impl Connection {
             match decode(input, self.version, self.packet_bytes_max).map_err(Close::Malformed)? {
                 Decoded::Packet(packet, length) => {
                     let costs = Costs::of(&packet);
+                    if !std::mem::replace(&mut self.is_seen, true) {
+                        // Not again when it is handled again, once plugins have answered.
+                        self.counts.came(&packet, length);
+                        self.trace_received(&packet, length);
+                    }
                     self.handle_packet(packet, now)?;
                     if self.is_waiting() {
                         break;
                     }
+                    self.is_seen = false;
                     taken += length;
                     if costs == Costs::Message {
                         self.counts.publish_bytes(length);
@@ -639,7 +655,9 @@ impl Connection {
 
     /// Counts the packets that came to the output since the last time.
     fn count_output(&mut self) {
-        self.counts.sent(self.output.get(self.counted..).unwrap_or_default());
+        let new = self.output.get(self.counted..).unwrap_or_default();
+        self.counts.sent(new, self.version);
+        self.trace_sent(new);
         self.counted = self.output.len();
     }
 

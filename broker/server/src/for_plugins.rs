@@ -81,7 +81,7 @@ pub(crate) fn publish(
         (message.properties.message_expiry_seconds, now),
         &mut frames,
     );
-    let mut counts = Counts::new(&core.metrics);
+    let mut counts = Counts::new(&core.metrics, None);
     if message.retain {
         let sizes = &core.live.load().limits.sizes;
         let publisher = core.retained.publisher(&Arc::from(publisher), &Arc::default());

@@ -82,6 +82,17 @@ pub struct ListenerInfo {
     pub connections: u64,
 }
 
+/// A limit, and how much of it is in use.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LimitInfo {
+    /// Its key in the configuration.
+    pub name: &'static str,
+    /// What is allowed.
+    pub maximum: f64,
+    /// What is in use; `None` = it is not a limit of the whole broker.
+    pub current: Option<f64>,
+}
+
 /// A running broker.
 pub trait BrokerHandle: Resources {
     /// One client.
@@ -113,6 +124,10 @@ pub trait BrokerHandle: Resources {
     }
     /// Numbers for status and gauges: connections, sessions, subscriptions, retained messages, retained bytes.
     fn totals(&self) -> Totals;
+    /// The limits in force.
+    fn limits(&self) -> Vec<LimitInfo> {
+        Vec::new()
+    }
     /// Numbers of the store; `None` = nothing outlives the process.
     fn store(&self) -> Option<StoreTotals>;
 }

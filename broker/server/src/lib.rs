@@ -26,6 +26,7 @@ mod held;
 mod inherit;
 mod keeping;
 mod kept_identity;
+mod limit_info;
 mod listener;
 mod load;
 mod memo;
@@ -36,6 +37,7 @@ mod pace;
 mod proxy_protocol;
 mod publish;
 mod refresh;
+mod refuse;
 mod remember;
 mod resources;
 mod retained;
@@ -49,6 +51,7 @@ mod sys;
 mod tidying;
 mod timers;
 mod tls;
+mod traced;
 mod unsubscribe;
 #[doc(hidden)]
 pub mod untrusted;
@@ -65,7 +68,7 @@ pub use config::{
     ProxyProtocol, PublishDenied, Transport,
 };
 pub use handle::{
-    BanPage, BrokerHandle, ClientInfo, ClientPage, ListenerInfo, StoreTotals, Totals,
+    BanPage, BrokerHandle, ClientInfo, ClientPage, LimitInfo, ListenerInfo, StoreTotals, Totals,
 };
 pub use ipnet::IpNet;
 pub use resources::{

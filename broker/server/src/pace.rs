@@ -245,6 +245,7 @@ impl Connection {
         self.partial.drain(at..at + PING_BYTES);
         self.pace.pinged_at = Some(now);
         self.counts.packet(PacketType::PingReq);
+        self.counts.came(&Packet::PingReq, PING_BYTES);
         self.keep_alive.packet_received(now);
         Packet::PingResp.encode(self.version, &mut self.output);
     }

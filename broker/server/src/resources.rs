@@ -18,9 +18,7 @@ use codec::{QoS, ReasonCode, SubscriptionOptions};
 use ipnet::IpNet;
 use topic::{SubscriptionFilter, TopicFilter, TopicName};
 
-pub(crate) use self::clients::info;
-#[cfg(test)]
-pub(crate) use self::clients::list;
+pub(crate) use self::clients::{info, list};
 pub use self::publish::{ApiMessage, ApiPublished, ApiRefused};
 use crate::{Broker, ClientInfo, ClientPage};
 
@@ -254,7 +252,7 @@ pub trait Resources: Send + Sync {
 
 impl Resources for Broker {
     fn clients(&self, query: &ClientQuery) -> ClientPage {
-        clients::list(&self.core.sessions, query)
+        list(&self.core.sessions, query)
     }
 
     fn client_detail(&self, client_id: &str) -> Option<ClientDetail> {

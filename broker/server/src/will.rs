@@ -145,7 +145,7 @@ fn spread(core: &Core, will: &WillMessage, publisher: &SessionHandle) {
         (will.expiry_seconds, now),
         &mut frames,
     );
-    let mut counts = Counts::new(&core.metrics);
+    let mut counts = Counts::new(&core.metrics, None);
     let route = core.router.route(topic.as_str(), publisher.id);
     let unavailable = core.store().and_then(|store| store.check().err());
     if let Some(unavailable) = &unavailable {

@@ -20,7 +20,9 @@ mod escaped;
 pub mod events;
 mod happening;
 mod history;
+mod hook_times;
 mod label;
+mod listener_metrics;
 mod metrics;
 mod observers;
 mod plugin_metrics;
@@ -28,6 +30,7 @@ mod records;
 mod snapshot;
 mod throttle;
 mod token;
+mod traces;
 
 pub use access_log::{AccessLog, AccessLogConfig, AccessPage, AccessQuery};
 pub use catalogue::{Described, Kind};
@@ -35,10 +38,16 @@ pub use entry::{Entry, EntryCertificate};
 pub use escaped::{Escaped, EscapedDisplay};
 pub use happening::{Happening, HappeningKind, ShownCertificate};
 pub use history::{History, HistoryConfig, Past};
+pub use hook_times::HookTimes;
 pub use label::{ByLabel, ByPacketType, ByQoS};
-pub use metrics::Metrics;
+pub use listener_metrics::{ListenerMetrics, Listeners};
+pub use metrics::{Metrics, RouteRequests, RouteSeconds, TlsConnections, TlsSeconds};
 pub use observers::{Interest, Observer, ObserverId, Observers};
 pub use plugin_metrics::PluginMetrics;
 pub use records::Records;
 pub use snapshot::{LabelsOf, Snapshot};
 pub use token::shown_username;
+pub use traces::{
+    Direction, PacketRecord, PluginCallRecord, TRACES_MAX, Trace, TraceError, TraceInfo, TraceSpec,
+    TraceSpecError, TraceState, Traced, Traces,
+};

@@ -12,13 +12,15 @@ use std::{
 
 use prometheus_client::{
     encoding::{EncodeMetric, text},
-    metrics::{counter::Counter, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::{Metric, Registry},
 };
 
 use crate::{
-    ByLabel, ByPacketType, ByQoS, Described, Kind, Observers, PluginMetrics, Snapshot,
+    ByLabel, ByPacketType, ByQoS, Described, Kind, Listeners, Observers, PluginMetrics, Snapshot,
+    Traces,
     events::Throttles,
+    listener_metrics::{Shown, ShownListeners},
 };
 
 /// The counters of one broker. Shared; counting needs no lock except where [`ByLabel`] says so.
@@ -35,6 +37,10 @@ pub struct Metrics {
     pub authentications: ByLabel,
     /// TLS handshakes, by how they ended.
     pub tls_handshakes: ByLabel,
+    /// TLS connections that were made, by version, cipher suite and kind of handshake.
+    pub tls_connections: TlsConnections,
+    /// Seconds of TLS handshakes, by kind.
+    pub tls_handshake_seconds: TlsSeconds,
     /// Control packets received, by type.
     pub packets_received: ByPacketType,
     /// Control packets sent, by type.
@@ -88,8 +94,16 @@ pub struct Metrics {
     pub permissions_seconds: Histogram,
     /// From a swap of the chains, or permissions taken back, to the new permissions of one client.
     pub revocation_latency_seconds: Histogram,
+    /// What each listener counts.
+    pub listeners: Listeners,
+    /// Requests to the admin API, by method, route and class of status.
+    pub admin_route_requests: RouteRequests,
+    /// Seconds that requests to the admin API took, by route.
+    pub admin_route_seconds: RouteSeconds,
     /// What plugins count themselves.
     pub plugins: PluginMetrics,
+    /// What is traced.
+    pub traces: Traces,
     /// Who sees events beside the log.
     pub observers: Observers,
     pub(crate) throttles: Throttles,
@@ -109,6 +123,8 @@ impl Metrics {
             connect_refused: registrar.by_label(CONNECT_REFUSED, "reason"),
             authentications: registrar.by_label(AUTHENTICATIONS, "when"),
             tls_handshakes: registrar.by_label(TLS_HANDSHAKES, "result"),
+            tls_connections: registrar.register(TLS_CONNECTIONS, &["version", "cipher", "kind"]),
+            tls_handshake_seconds: registrar.tls_seconds(),
             packets_received: registrar.register(PACKETS_RECEIVED, &["type"]),
             packets_sent: registrar.register(PACKETS_SENT, &["type"]),
             bytes_received: registrar.register(BYTES_RECEIVED, &[]),
@@ -135,7 +151,12 @@ impl Metrics {
             authentication_seconds: registrar.histogram(AUTHENTICATION_SECONDS),
             permissions_seconds: registrar.histogram(PERMISSIONS_SECONDS),
             revocation_latency_seconds: registrar.histogram(REVOCATION_LATENCY_SECONDS),
+            listeners: registrar.of_listeners(),
+            admin_route_requests: registrar
+                .register(ADMIN_ROUTE_REQUESTS, &["method", "route", "status"]),
+            admin_route_seconds: registrar.route_seconds(),
             plugins: registrar.of_plugins(),
+            traces: Traces::default(),
             observers: Observers::default(),
             throttles: Throttles::default(),
             registry: registrar.registry,
@@ -220,6 +241,15 @@ const TLS_HANDSHAKES: Named = (
     "tls_handshakes",
     "TLS handshakes by how they ended: full, resumed, or why there was no connection",
 );
+const TLS_CONNECTIONS: Named = (
+    "tls_connections",
+    "TLS connections that were made, by version, cipher suite and kind of handshake (full, resumed)",
+);
+const TLS_HANDSHAKE_SECONDS: Named = (
+    "tls_handshake_seconds",
+    "Time of TLS handshakes from the first byte to the judged certificate, by kind; those that fail \
+     are failed",
+);
 const PACKETS_RECEIVED: Named = ("packets_received", "Control packets received");
 const PACKETS_SENT: Named = ("packets_sent", "Control packets sent");
 const BYTES_RECEIVED: Named = ("bytes_received", "Bytes read from clients");
@@ -279,6 +309,33 @@ const REVOCATION_LATENCY_SECONDS: Named = (
      nothing is handed to it in between",
 );
 
+const LISTENER_PACKETS: Named =
+    ("listener_packets", "Control packets of a listener, by direction and type");
+const LISTENER_PACKET_BYTES: Named =
+    ("listener_packet_bytes", "Bytes of the control packets of a listener, whole packets");
+const LISTENER_REASON_CODES: Named = (
+    "listener_reason_codes",
+    "Reason Codes in the packets of a listener; of 3.1.1 those that stand for its return codes",
+);
+const CONNECT_SECONDS: Named = (
+    "connect_seconds",
+    "From the accepted socket to the CONNACK that let the client in (accepted) or to its refusal \
+     (refused), TLS and waiting for CONNECT included",
+);
+const CONNECTED_SECONDS: Named =
+    ("connected_seconds", "How long clients were connected, noted when they go");
+const ADMIN_ROUTE_REQUESTS: Named =
+    ("admin_route_requests", "Requests to the admin API, by route and class of HTTP status");
+const ADMIN_ROUTE_SECONDS: Named = (
+    "admin_route_seconds",
+    "Time that requests to the admin API took until their answer began, by route",
+);
+const PLUGIN_HOOK_SECONDS: Named = (
+    "plugin_hook_seconds",
+    "Time of the calls of a plugin, by hook and what it said, waiting for an instance included; an \
+     answer that is used again is no call",
+);
+
 const PLUGIN_COUNTER: Named =
     ("plugin_custom_counter", "Counters of plugins, under their own names");
 const PLUGIN_GAUGE: Named = ("plugin_custom_gauge", "Gauges of plugins, under their own names");
@@ -321,6 +378,44 @@ impl Registrar {
         histogram
     }
 
+    fn of_listeners(&mut self) -> Listeners {
+        let listeners = Listeners::default();
+        let by_type = ["listener", "direction", "type"];
+        let by_reason = ["listener", "direction", "type", "reason"];
+        for ((name, help), kind, labels, shown) in [
+            (LISTENER_PACKETS, Kind::Counter, &by_type[..], Shown::Packets),
+            (LISTENER_PACKET_BYTES, Kind::Counter, &by_type[..], Shown::Bytes),
+            (LISTENER_REASON_CODES, Kind::Counter, &by_reason[..], Shown::Reasons),
+            (CONNECT_SECONDS, Kind::Histogram, &["listener", "outcome"][..], Shown::ConnectSeconds),
+            (CONNECTED_SECONDS, Kind::Histogram, &["listener"][..], Shown::ConnectedSeconds),
+        ] {
+            let total = if kind == Kind::Counter { "_total" } else { "" };
+            self.describe(format!("portcullis_{name}{total}"), kind, labels, help);
+            let family = ShownListeners(shown, listeners.clone());
+            self.registry.register(format!("portcullis_{name}"), help, family);
+        }
+        listeners
+    }
+
+    fn tls_seconds(&mut self) -> TlsSeconds {
+        let (name, help) = TLS_HANDSHAKE_SECONDS;
+        let family = TlsSeconds::new_with_constructor(|| Histogram::new(TLS_BUCKETS));
+        for kind in ["full", "resumed", "failed"] {
+            drop(family.get_or_create(&[("kind", kind)]));
+        }
+        self.describe(format!("portcullis_{name}"), Kind::Histogram, &["kind"], help);
+        self.registry.register(format!("portcullis_{name}"), help, family.clone());
+        family
+    }
+
+    fn route_seconds(&mut self) -> RouteSeconds {
+        let (name, help) = ADMIN_ROUTE_SECONDS;
+        let family = RouteSeconds::new_with_constructor(|| Histogram::new(ROUTE_BUCKETS));
+        self.describe(format!("portcullis_{name}"), Kind::Histogram, &["method", "route"], help);
+        self.registry.register(format!("portcullis_{name}"), help, family.clone());
+        family
+    }
+
     fn of_plugins(&mut self) -> PluginMetrics {
         let plugins = PluginMetrics::default();
         let labels = ["plugin", "name"];
@@ -332,10 +427,12 @@ impl Registrar {
         let counter = describe(PLUGIN_COUNTER, Kind::Counter, &labels);
         let gauge = describe(PLUGIN_GAUGE, Kind::Gauge, &labels);
         let histogram = describe(PLUGIN_HISTOGRAM, Kind::Histogram, &labels);
+        let times = describe(PLUGIN_HOOK_SECONDS, Kind::Histogram, &["plugin", "hook", "verdict"]);
         let dropped = describe(PLUGIN_DROPPED, Kind::Counter, &["plugin"]);
         self.registry.register(counter.0, counter.1, plugins.counters.clone());
         self.registry.register(gauge.0, gauge.1, plugins.gauges.clone());
         self.registry.register(histogram.0, histogram.1, plugins.histograms.clone());
+        self.registry.register(times.0, times.1, plugins.times.clone());
         self.registry.register(dropped.0, dropped.1, plugins.dropped.clone());
         plugins
     }
@@ -344,6 +441,22 @@ impl Registrar {
         self.catalogue.push(Described { name, kind, labels: labels.to_vec(), help });
     }
 }
+
+/// Requests by route and status. Both come from our tables, not from callers.
+pub type RouteRequests = Family<[(&'static str, &'static str); 3], Counter>;
+/// Seconds by route.
+pub type RouteSeconds = Family<[(&'static str, &'static str); 2], Histogram, fn() -> Histogram>;
+
+/// TLS connections by version, cipher suite and kind: names of rustls, not of clients.
+pub type TlsConnections = Family<[(&'static str, &'static str); 3], Counter>;
+/// Seconds of handshakes by kind.
+pub type TlsSeconds = Family<[(&'static str, &'static str); 1], Histogram, fn() -> Histogram>;
+
+/// From a resumption on the same machine to a client far away on a slow line.
+const TLS_BUCKETS: [f64; 10] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0];
+
+/// From an answer from memory to an upload that is compiled.
+const ROUTE_BUCKETS: [f64; 7] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];
 
 /// From a warm plugin call (microseconds) past the wall deadline of a plugin (2 s).
 const SECONDS_BUCKETS: [f64; 14] = [

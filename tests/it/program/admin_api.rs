@@ -46,6 +46,7 @@ pub(super) async fn routes(api: &Api) -> Vec<(String, String)> {
 pub(super) fn filled(path: &str) -> String {
     let path = path.replace("{client_id}", "x").replace("{name}", "x").replace("{ring}", "x");
     let path = path.replace("{key}", "1").replace("{id}", "0000000000000000");
+    let path = path.replace("{user}", "x").replace("{role}", "x");
     let path = path.replace("{topic}", "x");
     assert!(!path.contains('{'), "a parameter that this test does not know: {path}");
     path
@@ -80,6 +81,9 @@ async fn every_route_but_health_needs_the_token() {
             } else if (verb.as_str(), path.as_str()) == ("POST", "/api/v1/login") {
                 // Open, and this is no login.
                 problem(answer, 415);
+            } else if path.starts_with("/api/v1/login/oidc") {
+                // Open, and no identity provider is configured.
+                problem(answer, 404);
             } else {
                 problem(answer, 401);
             }

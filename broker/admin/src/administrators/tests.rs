@@ -2,16 +2,37 @@ use super::*;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-fn roles() -> Roles {
+fn directory() -> Arc<Directory> {
     let mut roles = Roles::default();
     roles.add("viewer", &["clients:read".to_owned(), "status:read".to_owned()]).unwrap();
     roles.add("keeper", &["plugins:write".to_owned()]).unwrap();
     roles.add("all", &["*".to_owned()]).unwrap();
-    roles
+    Arc::new(Directory::empty(roles))
 }
 
 fn administrators() -> Administrators {
-    Administrators::new(TokenHash::of(b"token"), roles(), HOUR)
+    Administrators::new(TokenHash::of(b"token"), directory(), Lasts { ttl: HOUR, idle: HOUR })
+}
+
+fn opening(administrators: &Administrators, roles: &[String]) -> Opening {
+    let (roles, permissions) = administrators.directory.permitted(roles);
+    let user = Some("u".to_owned());
+    Opening {
+        user,
+        roles,
+        permissions,
+        expires_at_unix: None,
+        cookie: false,
+        source: Source::Chain,
+    }
+}
+
+fn find(
+    administrators: &Administrators,
+    offered: Offered<'_>,
+    now: Instant,
+) -> Option<Arc<Administrator>> {
+    administrators.find(offered, (now, 1_000))
 }
 
 fn named(names: &[&str]) -> Vec<String> {
@@ -28,18 +49,19 @@ fn an_unknown_permission_is_named() {
 fn roles_unite_and_unknown_ones_are_nothing() {
     let now = (Instant::now(), 1_000);
     let administrators = administrators();
-    let open = |roles: &[&str]| administrators.open(("u", &named(roles)), None, now).unwrap();
+    let open =
+        |roles: &[&str]| administrators.open(opening(&administrators, &named(roles)), now).unwrap();
     let (token, who) = open(&["viewer", "nobody", "keeper"]).unwrap();
     assert_eq!(who.roles, ["viewer", "keeper"]);
     let names: Vec<_> = who.permissions.names().collect();
     assert_eq!(names, ["clients:read", "plugins:write", "status:read"]);
-    let found = administrators.find(token.as_bytes(), now.0).unwrap();
+    let found = find(&administrators, Offered::Bearer(token.as_bytes()), now.0).unwrap();
     assert_eq!(found.user.as_deref(), Some("u"));
     assert!(open(&["nobody"]).is_none() && open(&[]).is_none());
-    assert_eq!(administrators.find(b"token", now.0).unwrap().user, None);
-    assert!(administrators.find(b"tokem", now.0).is_none());
-    administrators.close(token.as_bytes());
-    assert!(administrators.find(token.as_bytes(), now.0).is_none());
+    assert_eq!(find(&administrators, Offered::Bearer(b"token"), now.0).unwrap().user, None);
+    assert!(find(&administrators, Offered::Bearer(b"tokem"), now.0).is_none());
+    administrators.close(Offered::Bearer(token.as_bytes()));
+    assert!(find(&administrators, Offered::Bearer(token.as_bytes()), now.0).is_none());
 }
 
 #[test]
@@ -48,12 +70,17 @@ fn a_login_ends_with_its_grant_and_at_the_latest_with_its_time() {
     let administrators = administrators();
     for (expires, seconds) in [(None, 3_600), (Some(1_060), 60), (Some(100_000), 3_600)] {
         let roles = named(&["all"]);
-        let opened = administrators.open(("u", &roles), expires, (now, 1_000)).unwrap();
+        let opened = {
+            let opening = Opening { expires_at_unix: expires, ..opening(&administrators, &roles) };
+            administrators.open(opening, (now, 1_000)).unwrap()
+        };
         let (token, who) = opened.unwrap();
         assert_eq!(who.ends_unix, Some(1_000 + seconds));
         let at = |seconds| now + Duration::from_secs(seconds);
-        assert!(administrators.find(token.as_bytes(), at(seconds - 1)).is_some());
-        assert!(administrators.find(token.as_bytes(), at(seconds)).is_none());
+        assert!(
+            find(&administrators, Offered::Bearer(token.as_bytes()), at(seconds - 1)).is_some()
+        );
+        assert!(find(&administrators, Offered::Bearer(token.as_bytes()), at(seconds)).is_none());
     }
 }
 
@@ -62,11 +89,38 @@ fn there_are_never_more_than_so_many() {
     let now = Instant::now();
     let administrators = administrators();
     let roles = named(&["all"]);
-    let open = |expires| administrators.open(("u", &roles), expires, (now, 1_000)).unwrap();
+    let open = |expires| {
+        let opening = Opening { expires_at_unix: expires, ..opening(&administrators, &roles) };
+        administrators.open(opening, (now, 1_000)).unwrap()
+    };
     let (first, _) = open(Some(1_010)).unwrap();
     for _ in 0..LOGINS_MAX {
         open(None).unwrap();
     }
     assert_eq!(administrators.logins.lock().unwrap().len(), LOGINS_MAX);
-    assert!(administrators.find(first.as_bytes(), now).is_none(), "it would have ended first");
+    assert!(
+        find(&administrators, Offered::Bearer(first.as_bytes()), now).is_none(),
+        "it would have ended first"
+    );
+}
+
+#[test]
+fn a_login_that_rests_ends_and_one_that_is_used_goes_on() {
+    let start = Instant::now();
+    let lasts = Lasts { ttl: HOUR, idle: HOUR / 4 };
+    let administrators = Administrators::new(TokenHash::of(b"token"), directory(), lasts);
+    let opening = Opening { cookie: true, ..opening(&administrators, &named(&["all"])) };
+    let (token, who) = administrators.open(opening, (start, 0)).unwrap().unwrap();
+    assert!(who.csrf.as_ref().is_some_and(|csrf| csrf.len() == 43 && *csrf != *token));
+    let used = |minutes: u64| {
+        let now = start + Duration::from_secs(60 * minutes);
+        find(&administrators, Offered::Cookie(token.as_bytes()), now).is_some()
+    };
+    assert!(find(&administrators, Offered::Bearer(token.as_bytes()), start).is_none(), "no bearer");
+    assert!(find(&administrators, Offered::Cookie(b"token"), start).is_none(), "no cookie");
+    assert!(used(14) && used(28) && used(42) && used(56) && !used(60), "its hour is over");
+    let opening = Opening { cookie: true, ..self::opening(&administrators, &named(&["all"])) };
+    let (token, _) = administrators.open(opening, (start, 0)).unwrap().unwrap();
+    let rested = start + Duration::from_secs(60 * 15);
+    assert!(find(&administrators, Offered::Cookie(token.as_bytes()), rested).is_none());
 }

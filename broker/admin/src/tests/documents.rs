@@ -4,7 +4,7 @@
 use std::{fmt::Write, fs, path::PathBuf};
 
 use serde_json::Value;
-use telemetry::Described;
+use telemetry::{Described, Kind};
 
 use super::{ask, fakes::Fakes};
 use crate::{alarms::Alarms, metrics, openapi, route::Access, routes::ROUTES};
@@ -75,7 +75,7 @@ fn every_route_is_documented_with_its_permission() {
         assert_eq!(operation["x-permission"].as_str(), permission, "{}", route.path);
         let has_401 = operation["responses"].get("401").is_some();
         // A login may be refused, too.
-        let expected = route.access != Access::Open || route.path == "/api/v1/login";
+        let expected = route.access != Access::Open || route.problems.contains(&401);
         assert_eq!(has_401, expected, "{}", route.path);
         for parameter in route.path.split('/').filter(|segment| segment.starts_with('{')) {
             let name = parameter.trim_matches(['{', '}']);
@@ -143,4 +143,38 @@ async fn answers_are_as_documented() {
 async fn the_api_serves_its_document() {
     let reply = ask(&Fakes::new(), "GET", "/api/v1/openapi.json").await;
     assert_eq!(reply.json(), openapi::document());
+}
+
+/// A panel or an alert on a name that nobody counts shows nothing, and says nothing of it.
+#[test]
+fn dashboard_and_alerts_use_metrics_that_there_are() {
+    let fakes = Fakes::new();
+    let state = fakes.state();
+    let snapshot = metrics::snapshot(&state, &Alarms::default());
+    let known: Vec<_> = state.metrics.catalogue().iter().chain(snapshot.catalogue()).collect();
+    for file in ["grafana/portcullis.json", "alerts.yml"] {
+        let path = golden("../operate").join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        let letter = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+        let words = text.split(|c| !letter(c));
+        let used: Vec<_> = words
+            .filter(|word| word.starts_with("portcullis_") || word.starts_with("process_"))
+            .collect();
+        assert!(used.len() > 15, "{file} uses {}", used.len());
+        for name in used {
+            let found = known.iter().any(|metric| {
+                let parts = ["_bucket", "_count", "_sum"];
+                match metric.kind {
+                    Kind::Histogram => parts.iter().any(|part| {
+                        name.strip_suffix(part).is_some_and(|name| name == metric.name)
+                    }),
+                    Kind::Counter | Kind::Gauge => name == metric.name,
+                }
+            });
+            assert!(found, "{file}: there is no metric {name}");
+        }
+    }
+    let dashboard = fs::read_to_string(golden("../operate/grafana/portcullis.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+    assert!(dashboard["panels"].as_array().unwrap().len() > 20);
 }

@@ -12,7 +12,7 @@ use telemetry::events::{AlarmRaised, Client, SubscribeDenied};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use super::{fakes::Fakes, request, router, send, shared};
+use super::{fakes::Fakes, holdings::blind_token, request, router, send, shared};
 use crate::{events::STREAMS_MAX, routes};
 
 /// An open stream.
@@ -112,9 +112,7 @@ async fn a_slow_reader_is_told_what_it_lost() {
 async fn whoever_may_not_see_a_field_sees_a_mask() {
     let fakes = Fakes::new();
     let shared = shared(&fakes);
-    let now = (std::time::Instant::now(), 0);
-    let opened = shared.administrators.open(("b", &["blind".to_owned()]), None, now);
-    let (token, _) = opened.unwrap().unwrap();
+    let token = blind_token(&shared);
     let router = routes::router(Arc::new(shared));
     let mut asking = request("GET", "/api/v1/events");
     let bearer = format!("Bearer {}", token.as_str()).parse().unwrap();
@@ -153,9 +151,7 @@ async fn streams_are_bounded_and_end_with_the_api() {
 async fn a_stream_ends_with_the_login() {
     let fakes = Fakes::new();
     let shared = Arc::new(shared(&fakes));
-    let now = (std::time::Instant::now(), 0);
-    let opened = shared.administrators.open(("b", &["blind".to_owned()]), None, now);
-    let (token, _) = opened.unwrap().unwrap();
+    let token = blind_token(&shared);
     let router = routes::router(Arc::clone(&shared));
     let mut asking = request("GET", "/api/v1/events");
     let bearer = format!("Bearer {}", token.as_str()).parse().unwrap();
@@ -163,7 +159,7 @@ async fn a_stream_ends_with_the_login() {
     let response = router.oneshot(asking.body(Body::empty()).unwrap()).await.unwrap();
     let mut stream = Stream(response.into_body(), String::new());
     stream.piece().await.unwrap();
-    shared.administrators.close(token.as_bytes());
+    shared.administrators.close(crate::guard::Offered::Bearer(token.as_bytes()));
     while stream.piece().await.is_some() {}
 }
 

@@ -18,12 +18,13 @@ use access::{
 use codec::{ProtocolVersion, ReasonCode};
 use limits::{Ban, Bans, NewBan};
 use server::{
-    BanError, BanPage, BrokerHandle, ClientInfo, ListenerInfo, StoreTotals, TlsStatus, Totals,
+    BanError, BanPage, BrokerHandle, ClientInfo, LimitInfo, ListenerInfo, StoreTotals, TlsStatus,
+    Totals,
 };
 use telemetry::{Metrics, Records};
 use tokio::sync::Semaphore;
 
-use super::records::TemporaryLog;
+use super::{backup::FakeBackups, records::TemporaryLog};
 use crate::{AdminState, KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};
 
 mod configuration;
@@ -31,10 +32,11 @@ mod holdings;
 
 pub(super) use configuration::FakeConfig;
 
-pub(super) struct Fakes {
+pub(crate) struct Fakes {
     pub(super) broker: Arc<FakeBroker>,
     pub(super) plugins: Arc<FakePlugins>,
     pub(super) keys: Arc<FakeKeys>,
+    pub(super) backups: Arc<FakeBackups>,
     pub(super) config: Arc<FakeConfig>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) records: Records,
@@ -64,7 +66,7 @@ pub(super) struct FakePlugins {
 
 impl Fakes {
     /// Clients `a`, `b/1 ä` (connected) and `c` (not connected); plugin `acl-file`.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clients = [("a", true), ("b/1 ä", true), ("c", false)];
         let clients = clients.map(|(id, connected)| (id.to_owned(), connected));
         let metrics = Metrics::new();
@@ -73,6 +75,7 @@ impl Fakes {
             broker: Arc::new(FakeBroker { clients: clients.into(), ..FakeBroker::default() }),
             plugins: Arc::default(),
             keys: Arc::default(),
+            backups: Arc::default(),
             config: Arc::default(),
             records: Records {
                 access_log: Some(Arc::clone(&access_log.0)),
@@ -99,6 +102,7 @@ impl Fakes {
             broker: self.broker.clone(),
             plugins: self.plugins.clone(),
             keys: self.keys.clone(),
+            backups: self.backups.clone(),
             config: self.config.clone(),
             gate: Arc::new(gate),
             metrics: self.metrics.clone(),
@@ -209,6 +213,10 @@ impl BrokerHandle for FakeBroker {
             failed: vec![("crl", "is no list".to_owned())],
             ..TlsStatus::default()
         }]
+    }
+
+    fn limits(&self) -> Vec<LimitInfo> {
+        vec![LimitInfo { name: "connections", maximum: 10.0, current: Some(2.0) }]
     }
 
     fn store(&self) -> Option<StoreTotals> {

@@ -11,15 +11,34 @@ use axum::{
 use serde_json::json;
 
 use super::{Reply, ask, fakes::Fakes, post, request, send, shared};
-use crate::routes;
+use crate::{
+    administrators::{Opening, Source},
+    call::Shared,
+    routes,
+};
 
 /// Somebody whose role may look at everything but has no right to any field.
 fn blind(fakes: &Fakes) -> (Router, String) {
     let shared = shared(fakes);
+    let token = blind_token(&shared);
+    (routes::router(Arc::new(shared)), token)
+}
+
+/// Their token.
+pub(super) fn blind_token(shared: &Shared) -> String {
     let now = (std::time::Instant::now(), 0);
-    let opened = shared.administrators.open(("b", &["blind".to_owned()]), None, now);
+    let (roles, permissions) = shared.directory.permitted(&["blind".to_owned()]);
+    let opening = Opening {
+        user: Some("b".to_owned()),
+        roles,
+        permissions,
+        expires_at_unix: None,
+        cookie: false,
+        source: Source::Chain,
+    };
+    let opened = shared.administrators.open(opening, now);
     let (token, _) = opened.unwrap().unwrap();
-    (routes::router(Arc::new(shared)), token.to_string())
+    token.to_string()
 }
 
 async fn see(router: &Router, token: &str, path: &str) -> Reply {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use codec::ReasonCode;
 use telemetry::{
-    AccessLog, AccessLogConfig,
+    AccessLog, AccessLogConfig, Traces,
     events::{Client, ConnectRefused, PublishDenied},
 };
 
@@ -77,17 +77,18 @@ async fn the_access_log_is_searched() {
     ask(&fakes, "GET", "/api/v1/access_log").await.problem(404, "not_found");
 }
 
-/// An access log in a folder of its own, which goes with the last who has it.
+/// An access log and traces in a folder of its own, which goes with the last who has it.
 pub(super) struct TemporaryLog(pub(super) std::sync::Arc<AccessLog>, std::path::PathBuf);
 
 impl TemporaryLog {
-    pub(super) fn new(metrics: &telemetry::Metrics) -> Self {
+    pub(super) fn new(metrics: &std::sync::Arc<telemetry::Metrics>) -> Self {
         static LAST: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let n = LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let name = format!("portcullis-admin-access-{}-{n}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         let config =
             AccessLogConfig { folder: folder.clone(), keep_days: 1, day_bytes_max: 1 << 20 };
+        Traces::open(metrics, folder.join("traces")).unwrap();
         Self(AccessLog::start(config, metrics).unwrap(), folder)
     }
 }

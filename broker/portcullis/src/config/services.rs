@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use admin::Roles;
+use admin::{OidcConfig, Roles};
 use plugin_host::Trust;
 use server::SysConfig;
 
@@ -36,6 +36,8 @@ pub(crate) struct Plugins {
     pub(crate) require_approval: bool,
     /// Whose plugins are loaded.
     pub(crate) trust: Arc<Trust>,
+    /// How long a verified password is remembered; `None` = not at all.
+    pub(crate) password_cache: Option<Duration>,
 }
 
 /// The admin API.
@@ -58,6 +60,10 @@ pub(crate) struct Admin {
     pub(crate) edit_config: bool,
     /// Longest time that a login lasts.
     pub(crate) login_ttl: Duration,
+    /// Longest time between two requests of a login.
+    pub(crate) login_idle: Duration,
+    /// The identity provider, if there is one.
+    pub(crate) oidc: Option<OidcConfig>,
 }
 
 /// What the process gives up at its start.
@@ -65,6 +71,17 @@ pub(crate) struct Admin {
 pub(crate) struct Process {
     /// Whether files that the configuration does not need are out of reach.
     pub(crate) landlock: bool,
+}
+
+/// Least and most days that the audit log goes back.
+const AUDIT_KEEP_DAYS: RangeInclusive<u64> = 1..=3_650;
+
+/// Reads `[audit]`: how many days the audit log goes back.
+pub(super) fn read_audit_keep_days(table: Table<'_>) -> u64 {
+    let default = admin::Config::AUDIT_KEEP_DAYS;
+    let days = table.number("keep_days", Unit::Count, AUDIT_KEEP_DAYS, default);
+    table.finish();
+    days
 }
 
 /// Reads `[process]`.
@@ -92,10 +109,18 @@ pub(super) fn read_plugins(table: Table<'_>, folder: &Path, data_dir: Option<&Pa
         require_manifest: table.boolean("require_manifest", false),
         require_approval: table.boolean("require_approval", true),
         trust: Arc::new(read_trust(&table, folder)),
+        password_cache: read_password_cache(&table),
         dir,
     };
     table.finish();
     plugins
+}
+
+fn read_password_cache(table: &Table<'_>) -> Option<Duration> {
+    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let default = milliseconds(plugin_host::Config::PASSWORD_CACHE);
+    let kept = table.number_off_or("password_cache", Unit::Time, 10_000..=3_600_000, default);
+    kept.map(Duration::from_millis)
 }
 
 /// Whose signatures count, and which files are pinned.
@@ -133,7 +158,7 @@ fn read_trust(table: &Table<'_>, folder: &Path) -> Trust {
 }
 
 /// Reads `[admin]`.
-pub(super) fn read_admin(mut table: Table<'_>, listeners: &[Listener]) -> Admin {
+pub(super) fn read_admin(mut table: Table<'_>, folder: &Path, listeners: &[Listener]) -> Admin {
     let allow_remote = table.boolean("allow_remote", false);
     let default = SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT));
     let text = table.string("bind");
@@ -178,12 +203,19 @@ pub(super) fn read_admin(mut table: Table<'_>, listeners: &[Listener]) -> Admin 
             LOGIN_TTL,
             admin::Config::LOGIN_TTL.as_secs(),
         )),
+        login_idle: Duration::from_secs(table.number(
+            "login_idle",
+            Unit::Seconds,
+            LOGIN_TTL,
+            admin::Config::LOGIN_IDLE.as_secs(),
+        )),
+        oidc: table.optional_table("oidc").and_then(|oidc| read_oidc(oidc, folder)),
     };
     table.finish();
     admin
 }
 
-/// Least and most time that a login may last, in seconds.
+/// Least and most time that a login may last or rest, in seconds.
 const LOGIN_TTL: RangeInclusive<u64> = 60..=7 * 24 * 3_600;
 
 /// Reads `[admin.roles.NAME]`.
@@ -202,6 +234,47 @@ fn read_roles(table: &mut Table<'_>) -> Roles {
         role.finish();
     }
     roles
+}
+
+/// Reads `[admin.oidc]`; `None` when it was at fault.
+fn read_oidc(mut table: Table<'_>, folder: &Path) -> Option<OidcConfig> {
+    let text = |key, default: &str| {
+        table.string(key).map_or_else(|| default.to_owned(), |text| text.value)
+    };
+    let (user_claim, roles_claim) = (text("user_claim", "email"), text("roles_claim", "groups"));
+    let scopes = table.strings("scopes").unwrap_or_default();
+    let ca = table.string("ca").map(|path| folder.join(path.value));
+    let client_secret = table.secret("client_secret").map(|secret| secret.value);
+    let issuer = table.required("issuer", "the https address of the provider");
+    let client_id = table.required("client_id", "who the broker is at the provider");
+    let redirect_url = table.required("redirect_url", "https://HOST/api/v1/login/oidc/callback");
+    let mut roles = BTreeMap::new();
+    for map in table.tables("map") {
+        let value = map.required("value", "a value of the claim that roles_claim names");
+        let names = map.strings("roles").unwrap_or_default();
+        if names.is_empty() {
+            map.refuse_missing("roles", "such as roles = [\"operator\"]");
+        }
+        map.finish();
+        let names: Vec<_> = names.into_iter().map(|name| name.value).collect();
+        roles.extend(value.map(|value| (value.value, names)));
+    }
+    let config = OidcConfig {
+        issuer: issuer?.value,
+        client_id: client_id?.value,
+        client_secret,
+        scopes: scopes.into_iter().map(|scope| scope.value).collect(),
+        redirect_url: redirect_url?.value,
+        user_claim,
+        roles_claim,
+        roles,
+        ca,
+    };
+    if let Err(error) = config.check() {
+        table.refuse_missing(error.key, &error.what);
+    }
+    table.finish();
+    Some(config)
 }
 
 /// Least and most time between two looks at the values of `$SYS/...`, in seconds.
