@@ -55,8 +55,12 @@ fn every_byte_that_is_changed_is_noticed() {
         for bit in [0x01, 0x10, 0x80] {
             let mut changed = whole.clone();
             changed[at] ^= bit;
-            let error = look(&changed).map(drop).unwrap_err();
-            assert!(!error.to_string().is_empty(), "byte {at}");
+            match look(&changed) {
+                Err(error) => assert!(!error.to_string().is_empty(), "byte {at}"),
+                // The last bits of the compressed stream, before its sum and length, are padding: they
+                // mean nothing, and everything else is what it was.
+                Ok(same) => assert!(at == whole.len() - 9 && same == summary, "byte {at}"),
+            }
         }
         assert!(look(&whole[..at]).is_err(), "{at} bytes of it");
     }
