@@ -34,6 +34,7 @@ mod permissions;
 mod program;
 mod publish;
 mod refusal;
+mod resources;
 mod retained;
 mod retained_scale;
 mod sessions;

@@ -79,6 +79,10 @@ impl Desk {
             let what = "is a mask that stands for nothing: there was no such setting".to_owned();
             ConfigRefused::Faulty(vec![ConfigFault { line: 1, key, value: String::new(), what }])
         })?;
+        let syntax = syntax(&text);
+        if !syntax.is_empty() {
+            return Err(ConfigRefused::Faulty(syntax));
+        }
         // First: what a new reference names must not even be read.
         let guarded = shown::guarded_changes(&text, &old_text);
         if !guarded.is_empty() {
@@ -126,6 +130,10 @@ impl ConfigManager for Desk {
         let old = fs::read_to_string(&self.file).unwrap_or_default();
         match shown::unmasked(text, &old) {
             Ok(text) => {
+                let syntax = syntax(&text);
+                if !syntax.is_empty() {
+                    return syntax;
+                }
                 // A text of somebody else must not have files and variables read for it.
                 let refers = shown::new_references(&text, &old);
                 if refers.is_empty() {
@@ -164,7 +172,12 @@ impl ConfigManager for Desk {
             let file = self.file.clone();
             let written = tokio::task::spawn_blocking(move || Self::write(&file, &text, &expected));
             written.await.map_err(|error| ConfigRefused::Failed(error.to_string()))??;
-            self.reload_now().await
+            self.reload_now().await.map_err(|refused| match refused {
+                ConfigRefused::Failed(why) => {
+                    ConfigRefused::Failed(format!("the file is replaced, but not in force: {why}"))
+                }
+                refused => refused,
+            })
         })
     }
 
@@ -176,6 +189,15 @@ impl ConfigManager for Desk {
 fn setting(leaf: &shown::Leaf, text: &str, is_set: bool) -> ShownSetting {
     let value = leaf.shown(text).to_owned();
     ShownSetting { key: leaf.key.clone(), value, is_set, is_live: leaf.is_live() }
+}
+
+fn syntax(text: &str) -> Vec<ConfigFault> {
+    let faults = shown::syntax_faults(text).into_iter();
+    let fault = |(line, what)| {
+        let (key, value) = (String::new(), String::new());
+        ConfigFault { line, key, value, what }
+    };
+    faults.map(fault).collect()
 }
 
 fn faults(file: &Path, text: &str) -> Vec<ConfigFault> {

@@ -3,7 +3,10 @@
 //!
 //! Knows tables, not keys: whole tables are secret, or not to be changed from outside.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use toml::{
     Spanned,
@@ -33,15 +36,29 @@ const CLEAR: [&str; 14] = [
     "protocol",
 ];
 /// Tables and keys that only who can write the file may change: they say who may do what, and what plugins are lent.
-const GUARDED: [&str; 12] = [
-    "data_dir", "admin", "plugins", "process", "store", "trust", "secrets", "sql", "ldap", "jwt",
-    "keys", "otlp",
+const GUARDED: [&str; 14] = [
+    "data_dir",
+    "audit",
+    "access_log",
+    "admin",
+    "plugins",
+    "process",
+    "store",
+    "trust",
+    "secrets",
+    "sql",
+    "ldap",
+    "jwt",
+    "keys",
+    "otlp",
 ];
 /// What of them may be changed all the same.
 const UNGUARDED: [&str; 1] = ["plugins.chain"];
 /// What only a restart changes, and what of it a reload does.
-const RESTART: [&str; 6] = ["data_dir", "listeners", "plugins", "admin", "process", "store"];
-const LIVE: [&str; 3] = ["chain", "tls", "rules"];
+const RESTART: [&str; 9] = [
+    "data_dir", "listeners", "plugins", "admin", "audit", "process", "store", "otlp", "access_log",
+];
+const LIVE: [&str; 5] = ["chain", "tls", "allow", "deny", "connections"];
 
 /// A value of a file, with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +67,8 @@ pub(crate) struct Leaf {
     pub(crate) key: String,
     /// Where its value stands, bytes.
     pub(crate) span: Range<usize>,
-    /// It is a text, and what it says.
-    text: Option<String>,
+    /// What it says, if it is a text, or a list of texts: without quotes and escapes.
+    texts: Vec<String>,
 }
 
 /// All values of a text, in the order of the file; `None` = it is no TOML.
@@ -73,24 +90,26 @@ fn walk_table(prefix: &str, table: &DeTable<'_>, found: &mut Vec<Leaf>) {
 
 /// Depth is bounded by the parser.
 fn walk(name: &str, value: &Spanned<DeValue<'_>>, found: &mut Vec<Leaf>) {
-    let leaf = |text: Option<String>| Leaf { key: name.to_owned(), span: value.span(), text };
+    let leaf = |texts: Vec<String>| Leaf { key: name.to_owned(), span: value.span(), texts };
     match value.get_ref() {
         DeValue::Table(table) => walk_table(name, table, found),
-        DeValue::Array(items) if items.iter().any(|item| holds_more(item.get_ref())) => {
+        // Texts in a list of secrets are masked one by one.
+        DeValue::Array(items)
+            if is_secret(name) || items.iter().any(|item| holds_more(item.get_ref())) =>
+        {
             for (at, item) in items.iter().enumerate() {
                 walk(&format!("{name}[{at}]"), item, found);
             }
         }
-        DeValue::Array(_) if is_secret(name) => {
-            // Texts in a list are masked one by one.
-            if let DeValue::Array(items) = value.get_ref() {
-                for (at, item) in items.iter().enumerate() {
-                    walk(&format!("{name}[{at}]"), item, found);
-                }
-            }
+        DeValue::Array(items) => {
+            let texts = items.iter().filter_map(|item| match item.get_ref() {
+                DeValue::String(text) => Some(text.to_string()),
+                _ => None,
+            });
+            found.push(leaf(texts.collect()));
         }
-        DeValue::String(text) => found.push(leaf(Some(text.to_string()))),
-        _ => found.push(leaf(None)),
+        DeValue::String(text) => found.push(leaf(vec![text.to_string()])),
+        _ => found.push(leaf(Vec::new())),
     }
 }
 
@@ -121,7 +140,7 @@ fn is_reference(text: &str) -> bool {
 impl Leaf {
     /// Whether others may not see what it says.
     pub(crate) fn is_masked(&self) -> bool {
-        is_secret(&self.key) && self.text.as_deref().is_some_and(|text| !is_reference(text))
+        is_secret(&self.key) && self.texts.iter().any(|text| !is_reference(text))
     }
 
     /// As it stands in the file, or the mask.
@@ -209,30 +228,50 @@ pub(crate) fn guarded_changes(new: &str, old: &str) -> Vec<String> {
     changes(new, old, |key, value| {
         let is_guarded = GUARDED.contains(&top(key)) && !UNGUARDED.contains(&key);
         // A new reference would have the broker read what the caller may not.
-        is_guarded || value.is_some_and(refers)
+        is_guarded || value.is_some_and(Leaf::refers)
     })
 }
 
 /// Keys that refer to a file or a variable and did not, or to another.
 pub(crate) fn new_references(new: &str, old: &str) -> Vec<String> {
-    changes(new, old, |_, value| value.is_some_and(refers))
+    changes(new, old, |_, value| value.is_some_and(Leaf::refers))
 }
 
-fn refers(value: &str) -> bool {
-    // In a list too.
-    value.contains("${") || value.contains("file:")
-}
-
-fn changes(new: &str, old: &str, counts: impl Fn(&str, Option<&str>) -> bool) -> Vec<String> {
-    let values = |text: &str| -> BTreeMap<String, String> {
-        let leaves = leaves(text).unwrap_or_default();
-        leaves.into_iter().map(|leaf| (leaf.key.clone(), leaf.source(text).to_owned())).collect()
+/// What keeps a text from being TOML, with the line.
+pub(crate) fn syntax_faults(text: &str) -> Vec<(usize, String)> {
+    let (_, errors) = DeTable::parse_recoverable(text);
+    let line = |at: usize| {
+        text.as_bytes().get(..at).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count()
     };
-    let (after, before) = (values(new), values(old));
-    let keys: std::collections::BTreeSet<_> = after.keys().chain(before.keys()).collect();
+    errors
+        .into_iter()
+        .map(|error| {
+            let at = error.span().unwrap_or_default().start;
+            (line(at) + 1, format!("is not TOML: {}", error.message()))
+        })
+        .collect()
+}
+
+impl Leaf {
+    /// Judged by what it says, not by how that is written.
+    fn refers(&self) -> bool {
+        self.texts.iter().any(|text| text.contains("${") || text.starts_with("file:"))
+    }
+}
+
+fn changes(new: &str, old: &str, counts: impl Fn(&str, Option<&Leaf>) -> bool) -> Vec<String> {
+    let by_key = |text: &str| -> BTreeMap<String, (String, Leaf)> {
+        let leaves = leaves(text).unwrap_or_default().into_iter();
+        leaves.map(|leaf| (leaf.key.clone(), (leaf.source(text).to_owned(), leaf))).collect()
+    };
+    let (after, before) = (by_key(new), by_key(old));
+    let keys: BTreeSet<_> = after.keys().chain(before.keys()).collect();
+    let source = |of: &BTreeMap<String, (String, Leaf)>, key: &str| {
+        of.get(key).map(|(source, _)| source.clone())
+    };
     keys.into_iter()
-        .filter(|key| after.get(*key) != before.get(*key))
-        .filter(|key| counts(key, after.get(*key).map(String::as_str)))
+        .filter(|key| source(&after, key) != source(&before, key))
+        .filter(|key| counts(key, after.get(*key).map(|(_, leaf)| leaf)))
         .cloned()
         .collect()
 }
@@ -274,7 +313,21 @@ mod tests {
             change("= 5\n", "= 5\n[admin.roles.r]\npermissions = [\"*\"]\n"),
             ["admin.roles.r.permissions"]
         );
-        assert_eq!(change("\"x\"", "\"file:/etc/shadow\""), ["listeners[0].bind"]);
+        // However it is written.
+        for text in [
+            "\"file:/etc/shadow\"",
+            "'file:/etc/shadow'",
+            "\"\\u0066ile:/etc/shadow\"",
+            "\"${env:K}\"",
+        ] {
+            assert_eq!(change("\"x\"", text), ["listeners[0].bind"], "{text}");
+        }
+        let listed = "chain = [\"a\", \"f\\u0069le:/etc/shadow\"]\n";
+        assert_eq!(
+            change("bind = \"x\"\n", &format!("bind = \"x\"\n{listed}")),
+            ["listeners[0].chain"]
+        );
+        assert_eq!(change("= 5\n", "= 5\n[audit]\nkeep_days = 1\n"), ["audit.keep_days"]);
         assert_eq!(
             change("[sql.db]\nurl = \"postgres://u:pw@h/d\"\npassword = \"file:pw\"\n", ""),
             ["sql.db.password", "sql.db.url"]
