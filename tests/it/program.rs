@@ -6,6 +6,7 @@
 
 mod admin_api;
 mod administrators;
+mod api_contract;
 mod bundled;
 mod check;
 mod clients;
