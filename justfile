@@ -9,6 +9,7 @@ check:
     cargo fmt --all --check
     cargo fmt --manifest-path plugins/Cargo.toml --all --check
     cargo clippy --release --locked --workspace --all-targets -- -D warnings
+    cargo clippy --release --locked --manifest-path plugins/Cargo.toml --target-dir target/plugins --workspace --exclude componentize --all-targets -- -D warnings
     cargo deny check
     cargo test --release --locked --workspace --exclude portcullis-benches --test it -- tidy:: compliance::
 

@@ -1,8 +1,7 @@
 //! TLS handshakes with a running broker over loopback, one after the other, client and server on this machine: with and without a
 //! client certificate, full and resumed, up to the end of the handshake as the client sees it.
 //!
-//! What a core can do is about the inverse: both sides compute about the same. To compare with another broker, point
-//! `openssl s_time -connect ADDRESS -new` at both.
+//! What a core can do is about the inverse: both sides compute about the same. Beside mosquitto: `handshake_peers.rs`.
 
 #![allow(missing_docs, clippy::expect_used, reason = "a benchmark: what does not work ends it")]
 

@@ -2,7 +2,7 @@
 
 use codec::{Connect, ProtocolVersion, QoS, ReasonCode};
 use portcullis_tests::{Broker, packets};
-use server::{BrokerHandle, Totals};
+use server::{BrokerHandle, ClientQuery, Resources, Totals};
 
 use ProtocolVersion::{V5, V311};
 
@@ -16,7 +16,7 @@ async fn clients_page_by_page() {
     connected.push(broker.client(V5, "other").await);
     let (mut seen, mut after) = (Vec::new(), None::<String>);
     loop {
-        let page = broker.broker.clients("c-", after.as_deref(), 10);
+        let page = broker.broker.clients(&ask("c-", after, 10));
         assert!(page.clients.len() <= 10);
         seen.extend(page.clients.into_iter().map(|client| client.client_id.to_string()));
         after = page.next;
@@ -26,9 +26,21 @@ async fn clients_page_by_page() {
     }
     let all: Vec<_> = (0..25).map(|number| format!("c-{number:02}")).collect();
     assert_eq!(seen, all);
-    assert!(broker.broker.clients("c-", None, 25).next.is_none());
-    assert_eq!(broker.broker.clients("", None, 1_000).clients.len(), 26);
-    assert_eq!(broker.broker.clients("none", None, 10).clients.len(), 0);
+    let count = |query: &ClientQuery| broker.broker.clients(query).clients.len();
+    assert!(broker.broker.clients(&ask("c-", None, 25)).next.is_none());
+    assert_eq!(count(&ask("", None, 1_000)), 26);
+    assert_eq!(count(&ask("none", None, 10)), 0);
+    let all = ask("", None, 1_000);
+    assert_eq!(count(&ClientQuery { connected: Some(false), ..all.clone() }), 0);
+    assert_eq!(count(&ClientQuery { listener: Some("mqtt".to_owned()), ..all.clone() }), 26);
+    let loopback = "127.0.0.0/8".parse().ok();
+    assert_eq!(count(&ClientQuery { address: loopback, ..all.clone() }), 26);
+    let elsewhere = "10.0.0.0/8".parse().ok();
+    assert_eq!(count(&ClientQuery { address: elsewhere, ..all }), 0);
+}
+
+fn ask(prefix: &str, after: Option<String>, limit: usize) -> ClientQuery {
+    ClientQuery { prefix: prefix.to_owned(), after, limit, ..ClientQuery::default() }
 }
 
 use portcullis_tests::BOTH;
@@ -53,10 +65,13 @@ async fn facts_of_a_client() {
     assert_eq!(info.session_expiry_interval, 3600);
     assert!(info.remote.unwrap().ip().is_loopback());
     assert_eq!(info.generation, broker.gate.generation());
-    let mut subscriptions = info.subscriptions;
-    subscriptions.sort();
-    let expected = [("$share/g/u".to_owned(), 2), ("t/#".to_owned(), 1)];
-    assert_eq!(subscriptions, expected);
+    assert_eq!(info.subscriptions, 2);
+    let detail = broker.broker.client_detail("device").unwrap();
+    let subscriptions = detail.subscriptions.iter();
+    let mut subscriptions: Vec<_> =
+        subscriptions.map(|s| (s.filter.as_str(), s.options.maximum_qos as u8)).collect();
+    subscriptions.sort_unstable();
+    assert_eq!(subscriptions, [("$share/g/u", 2), ("t/#", 1)]);
     assert!(broker.broker.permissions("device").is_some());
     client.vanish();
     broker.until(|broker| !broker.client("device").unwrap().connected).await;

@@ -49,6 +49,7 @@ mod tidy;
 mod topic_alias;
 mod transport_proxy;
 mod transport_tls;
+mod transport_tls_certificates;
 mod transport_tls_ocsp;
 mod transport_tls_openssl;
 mod transport_unix;

@@ -55,7 +55,7 @@ async fn subscription_after_a_swap() {
     client.quiet().await;
     client.send(packets::subscribe(1, &[("t/#", QoS::AtMostOnce)])).await;
     client.expect(packets::suback(1, &[ReasonCode::NotAuthorized])).await;
-    assert_eq!(broker.broker.client("a").unwrap().subscriptions.len(), 3);
+    assert_eq!(broker.broker.client("a").unwrap().subscriptions, 3);
     broker.doorman.set_user("a", User::default());
     broker.swap();
     broker.refreshed("a").await;

@@ -36,6 +36,8 @@ struct Responder {
     address: SocketAddr,
     mood: watch::Sender<Mood>,
     asked: Arc<AtomicU64>,
+    /// For how long an answer counts; 0 = an hour.
+    seconds: Arc<AtomicU64>,
     files: Arc<Files>,
 }
 
@@ -50,17 +52,25 @@ impl Responder {
         let address = listener.local_addr().expect("an address");
         let (mood, asked) = (watch::Sender::new(Mood::Answers), Arc::new(AtomicU64::new(0)));
         let (moods, count, folder) = (mood.subscribe(), Arc::clone(&asked), Arc::clone(&files));
+        let seconds = Arc::new(AtomicU64::new(0));
+        let until = Arc::clone(&seconds);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let number = count.fetch_add(1, Ordering::AcqRel);
-                tokio::spawn(answer(stream, *moods.borrow(), (Arc::clone(&folder), number)));
+                let (folder, until) = (Arc::clone(&folder), until.load(Ordering::Acquire));
+                tokio::spawn(answer(stream, *moods.borrow(), (folder, number, until)));
             }
         });
-        Self { address, mood, asked, files }
+        Self { address, mood, asked, seconds, files }
     }
 
     fn url(&self) -> String {
         format!("http://{}/", self.address)
+    }
+
+    /// From now on its answers are over after so many seconds.
+    fn until(&self, seconds: u64) {
+        self.seconds.store(seconds, Ordering::Release);
     }
 
     /// What OpenSSL knows: (serial number, revoked).
@@ -76,7 +86,11 @@ impl Responder {
     }
 }
 
-async fn answer(mut stream: TcpStream, mood: Mood, (files, number): (Arc<Files>, u64)) {
+async fn answer(
+    mut stream: TcpStream,
+    mood: Mood,
+    (files, number, seconds): (Arc<Files>, u64, u64),
+) {
     let mut request = Vec::new();
     let body = loop {
         if stream.read_buf(&mut request).await.unwrap_or(0) == 0 {
@@ -93,7 +107,7 @@ async fn answer(mut stream: TcpStream, mood: Mood, (files, number): (Arc<Files>,
         }
     };
     let (status, body) = match mood {
-        Mood::Answers => ("200 OK", openssl(&files, number, &body).await),
+        Mood::Answers => ("200 OK", responded(&files, (number, seconds), &body).await),
         Mood::Fails => ("503 Service Unavailable", Vec::new()),
         Mood::Babbles => ("200 OK", b"hello".to_vec()),
         Mood::Hangs => {
@@ -106,16 +120,39 @@ async fn answer(mut stream: TcpStream, mood: Mood, (files, number): (Arc<Files>,
     let _ = stream.write_all(&[head.as_bytes(), &body].concat()).await;
 }
 
-async fn openssl(files: &Files, number: u64, question: &[u8]) -> Vec<u8> {
-    files.write(&format!("{number}.req"), question);
-    let mut command = Command::new("openssl");
+async fn responded(files: &Files, (number, seconds): (u64, u64), question: &[u8]) -> Vec<u8> {
+    let (request, response) = (format!("{number}.req"), format!("{number}.resp"));
+    files.write(&request, question);
+    let mut command = Command::new(if seconds == 0 { "openssl" } else { "python3" });
     command.current_dir(files.folder()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.args(["ocsp", "-index", "index.txt", "-CA", "client-ca.pem", "-nmin", "60"]);
-    command.args(["-rsigner", "client-ca.pem", "-rkey", "ca.key"]);
-    command.args(["-reqin", &format!("{number}.req"), "-respout", &format!("{number}.resp")]);
+    if seconds == 0 {
+        command.args(["ocsp", "-index", "index.txt", "-CA", "client-ca.pem", "-nmin", "60"]);
+        command.args(["-rsigner", "client-ca.pem", "-rkey", "ca.key"]);
+        command.args(["-reqin", &request, "-respout", &response]);
+    } else {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/servers/ocsp_answer.py");
+        command.args([script, ".", &request, &response, &seconds.to_string()]);
+    }
     let status = tokio::task::spawn_blocking(move || command.status()).await.expect("no panic");
-    assert!(status.expect("openssl runs; install it with tests/setup").success());
-    std::fs::read(files.path(&format!("{number}.resp"))).expect("an answer")
+    let status = status.expect("openssl and python3 run; install them with tests/setup");
+    assert!(status.success(), "{seconds}: is python3-cryptography there? tests/setup installs it");
+    std::fs::read(files.path(&response)).expect("an answer")
+}
+
+/// A client that got in, with its stream.
+async fn stay(
+    broker: &Broker,
+    (root, holder): (&Authority, &Holder),
+    client_id: &str,
+) -> tokio_rustls::client::TlsStream<TcpStream> {
+    let stream = handshake(&connector(root, Some(holder)), broker.listener("tls")).await;
+    let mut stream = stream.expect("a handshake");
+    let connect = codec::Connect::new(codec::ProtocolVersion::V311, client_id);
+    let mut bytes = Vec::new();
+    codec::Packet::Connect(Box::new(connect)).encode(codec::ProtocolVersion::V311, &mut bytes);
+    stream.write_all(&bytes).await.expect("CONNECT");
+    stream.read_exact(&mut [0; 4]).await.expect("CONNACK");
+    stream
 }
 
 /// Whether a client gets in.
@@ -165,6 +202,31 @@ async fn an_answer_is_kept_until_it_is_over() {
         assert!(enters(&broker, &root, &holder).await);
     }
     assert_eq!(responder.asked.load(Ordering::Acquire), 1);
+}
+
+/// Whoever its authority revokes while it is connected goes, when the answer before is over; nobody else
+/// does.
+#[tokio::test]
+async fn who_is_revoked_while_it_is_connected_goes() {
+    let root = Authority::root("root");
+    let files = Files::new(&root.server(), root.pem());
+    let responder = Responder::start(&root).await;
+    responder.until(2);
+    responder.knows(&[(0x10, false), (0x11, false)]);
+    let ocsp_url = Some(responder.url());
+    let tls = TlsConfig { ocsp: OcspPolicy::Hard, ocsp_url, ..files.mutual() };
+    let broker = start(tls).await;
+    let [stays, goes] = [0x10, 0x11].map(|serial| root.client("a", serial));
+    let mut stays = stay(&broker, (&root, &stays), "stays").await;
+    let mut goes = stay(&broker, (&root, &goes), "goes").await;
+    responder.knows(&[(0x10, false), (0x11, true)]);
+    let end = tokio::time::timeout(Duration::from_secs(30), goes.read(&mut [0])).await;
+    assert!(matches!(end.expect("it goes"), Ok(0) | Err(_)));
+    // Its answer was over as often, and it is still served.
+    stays.write_all(&[0xC0, 0]).await.expect("PINGREQ");
+    let mut answer = [0; 2];
+    stays.read_exact(&mut answer).await.expect("PINGRESP");
+    assert_eq!(answer, [0xD0, 0]);
 }
 
 /// Only where the operator allows: a certificate does not send the broker anywhere else.
@@ -235,6 +297,25 @@ async fn a_list_at_a_url_is_fetched_again_and_again() {
     // What was fetched outlives the process.
     let broker = start(tls).await;
     assert_eq!(broker.broker.tls()[0].revoked, 2);
+}
+
+/// A place that never answers holds up no other list.
+#[tokio::test]
+async fn a_place_that_hangs_holds_up_no_other_list() {
+    let root = Authority::root("root");
+    let files = Files::new(&root.server(), root.pem());
+    let bind = SocketAddr::from(([127, 0, 0, 1], 0));
+    let silent = TcpListener::bind(bind).await.expect("a port");
+    let hangs = format!("http://{}/a.crl", silent.local_addr().expect("an address"));
+    let (published, url, _) = publish().await;
+    published.send_replace(root.list_der([8], Until::Later));
+    let crl = vec![CrlSource::Url(hangs), CrlSource::Url(url)];
+    let crl_refresh = Duration::from_secs(1);
+    let broker = start(TlsConfig { crl, crl_refresh, ..files.mutual() }).await;
+    broker.until(|broker| broker.tls()[0].revoked == 1).await;
+    published.send_replace(root.list_der([7, 8], Until::Later));
+    broker.until(|broker| broker.tls()[0].revoked == 2).await;
+    drop(silent);
 }
 
 /// Nobody configured the list: the certificate names it, where that is permitted.

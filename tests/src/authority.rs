@@ -7,12 +7,14 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
     CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
-    KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd, string::Ia5String,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RevokedCertParams, SanType,
+    SerialNumber, date_time_ymd, string::Ia5String,
 };
 use rustls::{
     ClientConfig, RootCertStore,
@@ -57,6 +59,10 @@ pub struct Wish<'a> {
     pub serial: u64,
     /// Ends in the year 2000.
     pub is_over: bool,
+    /// Ends so soon, in whole seconds from now.
+    pub ends_in: Option<Duration>,
+    /// With a key for RSA instead of one on a curve.
+    pub is_rsa: bool,
     /// Where to ask about it.
     pub responder: Option<&'a str>,
     /// Where a list about it is.
@@ -150,13 +156,19 @@ impl Authority {
         if wish.is_over {
             params.not_after = date_time_ymd(2000, 1, 1);
         }
+        if let Some(ends_in) = wish.ends_in {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+            let seconds = Duration::from_secs((now + ends_in).as_secs());
+            params.not_after = date_time_ymd(1970, 1, 1) + seconds;
+        }
         if let Some(url) = wish.responder {
             let oid = [1, 3, 6, 1, 5, 5, 7, 1, 1];
             params.custom_extensions.push(CustomExtension::from_oid_content(&oid, access(url)));
         }
         let list_at = wish.list_at.map(|url| CrlDistributionPoint { uris: vec![url.to_owned()] });
         params.crl_distribution_points = list_at.into_iter().collect();
-        let key = KeyPair::generate().expect("a key");
+        let algorithm = if wish.is_rsa { &PKCS_RSA_SHA256 } else { &PKCS_ECDSA_P256_SHA256 };
+        let key = KeyPair::generate_for(algorithm).expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         let between = &self.chain[..self.chain.len() - 1];
         Holder {

@@ -284,6 +284,16 @@ impl Gate {
         Arc::clone(&self.chains.load().in_force(listener).chain)
     }
 
+    /// The plugins of that chain that see operations and messages.
+    pub fn hooks(&self, listener: &str) -> Arc<MessageHooks> {
+        Arc::clone(&self.chains.load().in_force(listener).hooks)
+    }
+
+    /// Now, on the clock that [`crate::LinkInForce::since`] is told on.
+    pub fn now(&self) -> Duration {
+        (self.clock)()
+    }
+
     /// `observer` is called after each swap with the new generation, on the swapping thread; it
     /// must not block. When two threads swap at once, the calls may come in either order.
     pub fn on_swap(&self, observer: Box<dyn Fn(u64) + Send + Sync>) {
@@ -317,7 +327,10 @@ impl Gate {
         });
         let (mut result, walk) = deciding.await;
         let decided = Decided::of(About::Connect, connection, result.as_ref().ok(), generation);
-        self.note((&making, begun, now_unix), decided, result.as_mut().err(), &walk);
+        let kept = self.note((&making, begun, now_unix), decided, result.as_mut().err(), &walk);
+        if let Ok(authenticated) = &mut result {
+            authenticated.decision = kept;
+        }
         (result, walk)
     }
 
@@ -338,11 +351,12 @@ impl Gate {
         walk.extend(reports);
         permitted.map(|Permitted { permissions, usable_for }| Authenticated {
             subject,
-            permissions: with_hooks(self.shared.share(permissions), &in_force.hooks),
+            permissions: self.put_in_force(self.shared.share(permissions), &in_force.hooks),
             usable_for,
             generation,
             hooks: Arc::clone(&in_force.hooks),
             taken_back,
+            decision: None,
         })
     }
 
@@ -449,10 +463,18 @@ impl Gate {
         let refreshed = result.map(|Permitted { permissions, usable_for }| {
             let kept = permissions.or_kept(&client.permissions);
             let permissions = kept.unwrap_or_else(|new| self.shared.share(new));
-            let permissions = with_hooks(permissions, &in_force.hooks);
+            let permissions = self.put_in_force(permissions, &in_force.hooks);
             let subject = client.subject.clone();
             let hooks = Arc::clone(&in_force.hooks);
-            Authenticated { subject, permissions, usable_for, generation, hooks, taken_back }
+            Authenticated {
+                subject,
+                permissions,
+                usable_for,
+                generation,
+                hooks,
+                taken_back,
+                decision: client.decision,
+            }
         });
         (refreshed, walk)
     }
@@ -485,6 +507,16 @@ impl Gate {
         (result.map(|permitted| (shared(permitted), generation)), walk)
     }
 
+    /// What operation authorizers have to say is asked later, one client and operation at a time.
+    fn put_in_force(
+        &self,
+        permissions: Arc<Permissions>,
+        hooks: &Arc<MessageHooks>,
+    ) -> Arc<Permissions> {
+        permissions.hold_from((self.clock)());
+        with_hooks(permissions, hooks)
+    }
+
     /// The chain of a listener and its generation, from one load.
     fn snapshot(&self, listener: &str) -> (Arc<InForce>, u64) {
         let chains = self.chains.load();
@@ -492,7 +524,6 @@ impl Gate {
     }
 }
 
-/// What operation authorizers have to say is asked later, one client and operation at a time.
 fn with_hooks(permissions: Arc<Permissions>, hooks: &Arc<MessageHooks>) -> Arc<Permissions> {
     match hooks.is_empty() {
         true => permissions,

@@ -59,8 +59,8 @@ pub use identity::{Connection, GrantedRules, Identity, Subject, TlsSession};
 pub use message_hooks::{MessageHooks, OutboundFailed, Rejected, Ruled, Transformed};
 pub use permission::{Activity, Condition, Effect, HoldsFor, PermissionSet, QoSSet, Rule};
 pub use permissions::{
-    LinkWord, NotAuthorized, Permissions, PublishPermit, PublishRequest, SubscribePermit,
-    SubscribeRequest,
+    AnswerInForce, LinkInForce, LinkWord, NotAuthorized, Permissions, PublishPermit,
+    PublishRequest, RuleInForce, SubscribePermit, SubscribeRequest,
 };
 pub use plugins::{
     BreakerInfo, Held, HeldBecause, KeptVersion, PluginError, PluginInfo, PluginManager,

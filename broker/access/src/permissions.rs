@@ -18,10 +18,12 @@ use crate::{
 mod compile;
 mod explain;
 mod index;
+mod listed;
 mod rules;
 mod sharing;
 
 pub use explain::LinkWord;
+pub use listed::{AnswerInForce, LinkInForce, RuleInForce};
 pub(crate) use rules::LinkRules;
 use rules::{PublishConditions, SubscribeConditions};
 pub(crate) use sharing::SharedPermissions;
@@ -66,6 +68,13 @@ pub struct SubscribeRequest<'a> {
     pub filter: &'a SubscriptionFilter,
     /// Maximum QoS asked for.
     pub qos: QoS,
+}
+
+/// Whether a judgement counts as a use of the rules that make it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Used {
+    InEarnest,
+    NotAtAll,
 }
 
 /// Proof that a PUBLISH was permitted; later steps take it as an argument.
@@ -188,11 +197,27 @@ impl Permissions {
         &self,
         request: PublishRequest<'_>,
     ) -> Result<PublishPermit, NotAuthorized> {
+        self.judge_publish(request, Used::InEarnest)
+    }
+
+    /// The same for those who only want to know: no rule counts as used by it.
+    ///
+    /// # Errors
+    /// As [`Permissions::permit_publish`].
+    pub fn foresee_publish(&self, request: PublishRequest<'_>) -> Result<(), NotAuthorized> {
+        self.judge_publish(request, Used::NotAtAll).map(drop)
+    }
+
+    fn judge_publish(
+        &self,
+        request: PublishRequest<'_>,
+        used: Used,
+    ) -> Result<PublishPermit, NotAuthorized> {
         if topic::is_of_broker(request.topic) {
             return Err(NotAuthorized::OfBroker);
         }
         let conditions = PublishConditions::of(&request);
-        self.combine(|link| link.publish_rule(request.topic, conditions))?;
+        self.combine(used, |link| link.publish_rule(request.topic, conditions))?;
         Ok(PublishPermit(()))
     }
 
@@ -218,9 +243,28 @@ impl Permissions {
         &self,
         request: SubscribeRequest<'_>,
     ) -> Result<SubscribePermit, NotAuthorized> {
+        self.judge_subscribe(request, Used::InEarnest)
+    }
+
+    /// The same for those who only want to know: no rule counts as used by it.
+    ///
+    /// # Errors
+    /// As [`Permissions::permit_subscribe`].
+    pub fn foresee_subscribe(
+        &self,
+        request: SubscribeRequest<'_>,
+    ) -> Result<SubscribePermit, NotAuthorized> {
+        self.judge_subscribe(request, Used::NotAtAll)
+    }
+
+    fn judge_subscribe(
+        &self,
+        request: SubscribeRequest<'_>,
+        used: Used,
+    ) -> Result<SubscribePermit, NotAuthorized> {
         let filter = &request.filter.filter;
         let conditions = SubscribeConditions::of(&request);
-        let by_rules = self.combine(|link| link.covering_rule(filter, conditions));
+        let by_rules = self.combine(used, |link| link.covering_rule(filter, conditions));
         match &self.operations {
             Some(operations) if operations.hooks.judge_subscribe(filter) => {
                 let word = operations.rulings.get(&request);
@@ -236,7 +280,7 @@ impl Permissions {
 
     /// Whether operation authorizers have to be asked about a subscription, and were not.
     pub fn must_ask(&self, request: SubscribeRequest<'_>) -> bool {
-        matches!(self.permit_subscribe(request), Err(NotAuthorized::NotAsked))
+        matches!(self.foresee_subscribe(request), Err(NotAuthorized::NotAsked))
     }
 
     /// With what they said.
@@ -265,7 +309,7 @@ impl Permissions {
     /// where they no longer do, it refuses more.
     pub fn permit_delivery(&self, topic: &str, subscription: SubscribeRequest<'_>) -> bool {
         let conditions = SubscribeConditions::of(&subscription);
-        match self.combine(|link| link.delivery_rule(topic, conditions)) {
+        match self.combine(Used::InEarnest, |link| link.delivery_rule(topic, conditions)) {
             Err(NotAuthorized::NoRule) => self.is_ruled_allowed(&subscription),
             by_rules => by_rules.is_ok(),
         }
@@ -317,6 +361,7 @@ impl Permissions {
     /// Over the links: any deny wins, else any allow, else refused.
     fn combine<'a>(
         &'a self,
+        used: Used,
         mut decisive: impl FnMut(&'a LinkRules) -> Option<&'a rules::CompiledRule>,
     ) -> Result<(), NotAuthorized> {
         let mut allowed = false;
@@ -324,7 +369,13 @@ impl Permissions {
             if link.denies_everything() {
                 return Err(NotAuthorized::Everything { plugin: link.name().clone() });
             }
-            match decisive(link) {
+            let decisive = decisive(link);
+            if used == Used::InEarnest
+                && let Some(rule) = decisive
+            {
+                rule.note_use();
+            }
+            match decisive {
                 Some(rule) if rule.effect == Effect::Deny => {
                     let plugin = link.name().clone();
                     return Err(NotAuthorized::Rule { plugin, rule: rule.number });

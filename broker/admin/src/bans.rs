@@ -19,6 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     call::{Answer, Call, blocking, json},
+    field::{Field, Fields},
     problem::Problem,
 };
 
@@ -104,13 +105,13 @@ pub(crate) struct BanMade {
 
 /// `GET /api/v1/bans`
 pub(crate) async fn list(call: Call) -> Answer {
-    let query: ListQuery = call.query()?;
+    let (query, fields) = (call.query::<ListQuery>()?, call.fields());
     if !LIMIT.contains(&query.limit) {
         let problem = Problem::invalid(format!("limit = {} is out of range", query.limit));
         return Err(problem.about("limit").allowed("1 to 1000"));
     }
     let page = call.shared.state.broker.bans(query.after, query.limit);
-    let bans = page.bans.into_iter().map(BanEntry::from).collect();
+    let bans = page.bans.into_iter().map(|ban| BanEntry::of(ban, fields)).collect();
     call.json_answer(&BanList { bans, next: page.next })
 }
 
@@ -118,17 +119,19 @@ pub(crate) async fn list(call: Call) -> Answer {
 pub(crate) async fn show(call: Call) -> Answer {
     let id = id(&call)?;
     let ban = call.shared.state.broker.find_ban(id).ok_or_else(|| unknown(id))?;
-    call.json_answer(&BanEntry::from(ban))
+    call.json_answer(&BanEntry::of(ban, call.fields()))
 }
 
 /// `POST /api/v1/bans`
 pub(crate) async fn add(call: Call) -> Answer {
+    let fields = call.fields();
     let (shared, request) = call.json::<BanRequest>().await?;
     let new = request.read()?;
     let made = blocking(move || shared.state.broker.ban(new)).await?;
     let (ban, disconnected) = made.map_err(|error| problem(&error))?;
     let location = HeaderValue::from_str(&format!("/api/v1/bans/{}", ban.id));
-    let mut answer = json(StatusCode::OK, &BanMade { ban: ban.into(), disconnected })?;
+    let mut answer =
+        json(StatusCode::OK, &BanMade { ban: BanEntry::of(ban, fields), disconnected })?;
     if let Ok(location) = location {
         answer.headers_mut().insert(header::LOCATION, location);
     }
@@ -236,8 +239,9 @@ fn certificate(text: &str) -> Result<BanTarget, Problem> {
     Err(problem.about("certificate").allowed("64 hexadecimal digits, with or without colons"))
 }
 
-impl From<Ban> for BanEntry {
-    fn from(ban: Ban) -> Self {
+impl BanEntry {
+    fn of(ban: Ban, fields: Fields) -> Self {
+        let show = |field, text: String| Some(fields.show(field, text).into_owned());
         let mut entry = Self {
             id: ban.id,
             client_id: None,
@@ -253,15 +257,22 @@ impl From<Ban> for BanEntry {
             until_unix: ban.until_unix,
         };
         match ban.target {
-            BanTarget::ClientId(client_id) => entry.client_id = Some(client_id),
-            BanTarget::Principal(principal) => entry.principal = Some(principal),
-            BanTarget::Address(range) => entry.address = Some(range.to_string()),
+            BanTarget::ClientId(client_id) => {
+                entry.client_id = show(Field::ClientId, client_id);
+            }
+            BanTarget::Principal(principal) => {
+                entry.principal = show(Field::Username, principal);
+            }
+            BanTarget::Address(range) => {
+                entry.address = show(Field::Address, range.to_string());
+            }
             BanTarget::Certificate(sha256) => {
                 let digits = sha256.iter().map(|byte| format!("{byte:02x}"));
-                entry.certificate = Some(digits.collect());
+                entry.certificate = show(Field::Username, digits.collect());
             }
             BanTarget::Client { principal, client_id } => {
-                (entry.principal, entry.client_id) = (Some(principal), Some(client_id));
+                entry.principal = show(Field::Username, principal);
+                entry.client_id = show(Field::ClientId, client_id);
             }
         }
         entry

@@ -20,18 +20,22 @@ use limits::LoginBackoff;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     time::{Instant, timeout_at},
 };
 
 use crate::{
     AdminState,
     administrators::{Administrator, Administrators},
+    alarms::Alarms,
     audit::Audit,
+    cursor::Cursors,
     directory::Directory,
+    events::Hub,
     field::Fields,
     guard::Hosts,
     oidc::Oidc,
+    overview::Samples,
     password::Hashing,
     problem::Problem,
     route::Header,
@@ -51,10 +55,20 @@ pub(crate) struct Shared {
     pub(crate) backoff: Arc<Mutex<LoginBackoff>>,
     pub(crate) metrics_open: bool,
     pub(crate) hosts: Hosts,
+    /// What is wrong.
+    pub(crate) alarms: Alarms,
+    /// Events for those who watch.
+    pub(crate) events: Arc<Hub>,
+    /// True from the moment that the API is to end: answers that go on end then.
+    pub(crate) stopping: watch::Receiver<bool>,
+    /// What the next page of a list is named by.
+    pub(crate) cursors: Cursors,
     /// Uploads in progress: each may hold a whole component in memory.
     pub(crate) uploads: Arc<Semaphore>,
     /// The OpenAPI document, which depends on nothing but the program.
     pub(crate) openapi: serde_json::Value,
+    /// The last quarter of an hour.
+    pub(crate) samples: Samples,
 }
 
 /// One request whose access rule was met.
@@ -101,6 +115,24 @@ impl Call {
             .ok_or_else(|| Problem::internal(format!("the route has no parameter {name:?}")))
     }
 
+    /// The version of what a request means to change, if it says one: exactly one strong entity tag.
+    pub(crate) fn if_match(&self) -> Result<Option<String>, Problem> {
+        let mut values = self.parts.headers.get_all(header::IF_MATCH).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return match self.parts.headers.contains_key(header::IF_MATCH) {
+                true => Err(Problem::invalid("two If-Match headers").about("If-Match")),
+                false => Ok(None),
+            };
+        };
+        let tag = value.to_str().ok().map(str::trim);
+        let tag = tag.and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"'));
+        let tag = tag.filter(|tag| !tag.is_empty() && !tag.contains('"'));
+        tag.map(|tag| Some(tag.to_owned())).ok_or_else(|| {
+            let problem = Problem::invalid("If-Match is no single entity tag");
+            problem.about("If-Match").allowed("the ETag that was answered before, in quotes")
+        })
+    }
+
     /// The query string; unknown and repeated names are errors.
     pub(crate) fn query<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         Query::try_from_uri(&self.parts.uri)
@@ -110,9 +142,17 @@ impl Call {
 
     /// The JSON body, at most 64 KiB; unknown fields are errors.
     pub(crate) async fn json<T: DeserializeOwned>(self) -> Result<(Arc<Shared>, T), Problem> {
+        self.json_up_to(JSON_BYTES_MAX).await
+    }
+
+    /// The same with a bound of the route's own.
+    pub(crate) async fn json_up_to<T: DeserializeOwned>(
+        self,
+        bytes_max: usize,
+    ) -> Result<(Arc<Shared>, T), Problem> {
         expect_media_type(&self.parts.headers, "application/json")?;
         let shared = Arc::clone(&self.shared);
-        let body = self.read_body(JSON_BYTES_MAX).await?;
+        let body = self.read_body(bytes_max).await?;
         let value = serde_json::from_slice(&body)
             .map_err(|error| Problem::invalid(format!("the body is not as documented: {error}")))?;
         Ok((shared, value))
@@ -230,6 +270,12 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Problem::internal(format!("the work was given up: {error}")))
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn announced_length(headers: &HeaderMap) -> Option<u64> {

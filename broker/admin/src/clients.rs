@@ -1,4 +1,4 @@
-//! `/api/v1/clients`: who has a session, and ending a connection.
+//! `/api/v1/clients`: who has a session, all about one client, and the end of a connection or a session.
 //!
 //! Knows nothing of sessions; asks the broker.
 
@@ -7,22 +7,38 @@ use std::sync::Arc;
 use axum::{http::StatusCode, response::IntoResponse};
 use codec::ReasonCode;
 use serde::{Deserialize, Serialize};
-use server::ClientInfo;
+use server::{ClientInfo, ClientQuery, ClientRefused, IpNet};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     call::{Answer, Call, blocking},
+    field::{Field, Fields},
+    page::{check_limit, default_limit, may_choose_by},
     problem::Problem,
 };
+
+mod detail;
+mod explain;
+
+pub(crate) use detail::{ClientDetail, effect_name, show};
+pub(crate) use explain::{Explained, explain};
 
 /// Which clients to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
-    /// Only clients whose id starts so.
+    /// Only clients whose id starts so. Needs field:client_id.
     #[serde(default)]
     prefix: String,
-    /// Start after this client id: the `next` of the page before.
+    /// Only those that are connected (true), or are not (false).
+    connected: Option<bool>,
+    /// Only those of this principal. Needs field:username.
+    principal: Option<String>,
+    /// Only those of this listener.
+    listener: Option<String>,
+    /// Only those from this address or range of addresses, such as 10.0.0.0/8. Needs field:address.
+    address: Option<String>,
+    /// Start here: the `next` of the page before.
     after: Option<String>,
     /// At most so many clients.
     #[serde(default = "default_limit")]
@@ -30,11 +46,7 @@ pub(crate) struct ListQuery {
     limit: usize,
 }
 
-fn default_limit() -> usize {
-    100
-}
-
-/// One page of clients.
+/// One page of clients. With a filter it may be short, even empty, and still have a next one.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Clients {
     /// In the order of their ids.
@@ -60,7 +72,7 @@ pub(crate) struct Client {
     username: Option<String>,
     /// Name of the listener.
     listener: String,
-    /// Address of the client.
+    /// Address of the client; where it last was, if it is not connected.
     remote: Option<String>,
     /// `3.1.1` or `5.0`.
     protocol: &'static str,
@@ -72,8 +84,8 @@ pub(crate) struct Client {
     session_expiry_interval: u32,
     /// When the connection came up (or went down, if not connected), in seconds since 1970.
     since_unix: u64,
-    /// Subscriptions.
-    subscriptions: Vec<Subscription>,
+    /// How many subscriptions it has.
+    subscription_count: usize,
     /// Messages sent and not yet acknowledged.
     in_flight: usize,
     /// Messages waiting.
@@ -84,36 +96,35 @@ pub(crate) struct Client {
     generation: u64,
 }
 
-/// A subscription.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Subscription {
-    /// Topic Filter, with share name.
-    filter: String,
-    /// Maximum QoS.
-    qos: u8,
-}
-
 /// `GET /api/v1/clients`
 pub(crate) async fn list(call: Call) -> Answer {
     let query: ListQuery = call.query()?;
-    if !LIMIT.contains(&query.limit) {
-        let problem = Problem::invalid(format!("limit = {} is out of range", query.limit));
-        return Err(problem.about("limit").allowed("1 to 1000"));
-    }
-    let shared = Arc::clone(&call.shared);
-    let page = blocking(move || {
-        shared.state.broker.clients(&query.prefix, query.after.as_deref(), query.limit)
-    })
-    .await?;
-    let clients = page.clients.into_iter().map(Client::from).collect();
-    call.json_answer(&Clients { clients, next: page.next })
+    let (shared, fields) = (Arc::clone(&call.shared), call.fields());
+    may_choose_by(fields, Field::ClientId, ("prefix", !query.prefix.is_empty()))?;
+    may_choose_by(fields, Field::Username, ("principal", query.principal.is_some()))?;
+    may_choose_by(fields, Field::Address, ("address", query.address.is_some()))?;
+    let after = query.after.as_deref().map(|after| shared.cursors.open(LIST, after)).transpose()?;
+    let query = ClientQuery {
+        limit: check_limit(query.limit)?,
+        after,
+        address: query.address.as_deref().map(address).transpose()?,
+        prefix: query.prefix,
+        connected: query.connected,
+        principal: query.principal,
+        listener: query.listener,
+    };
+    let page = blocking(move || shared.state.broker.clients(&query)).await?;
+    let next = page.next.map(|next| call.shared.cursors.seal(LIST, &next)).transpose()?;
+    let clients = page.clients.into_iter().map(|info| Client::of(info, fields)).collect();
+    call.json_answer(&Clients { clients, next })
 }
 
-/// `GET /api/v1/clients/{client_id}`
-pub(crate) async fn show(call: Call) -> Answer {
-    let client_id = call.path("client_id")?;
-    let client = call.shared.state.broker.client(&client_id).ok_or_else(|| unknown(&client_id))?;
-    call.json_answer(&Client::from(client))
+fn address(text: &str) -> Result<IpNet, Problem> {
+    let single = text.parse::<std::net::IpAddr>().map(|ip| IpNet::from(ip.to_canonical()));
+    single.or_else(|_| text.parse::<IpNet>()).map_err(|_| {
+        let problem = Problem::invalid(format!("{text:?} is no range of addresses"));
+        problem.about("address").allowed("ADDRESS or ADDRESS/BITS, such as 10.0.0.0/8")
+    })
 }
 
 /// `DELETE /api/v1/clients/{client_id}/connection`
@@ -129,6 +140,14 @@ pub(crate) async fn disconnect(call: Call) -> Answer {
     }
 }
 
+/// `DELETE /api/v1/clients/{client_id}/session`
+pub(crate) async fn end_session(call: Call) -> Answer {
+    let client_id = call.path("client_id")?;
+    let ended = call.shared.state.broker.end_session(&client_id).await;
+    ended.map_err(|refused| problem(&client_id, &refused))?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
 pub(crate) fn unknown(client_id: &str) -> Problem {
     Problem::not_found(format!("no session belongs to a client {client_id:?}"))
 }
@@ -137,24 +156,35 @@ pub(crate) fn not_connected(client_id: &str) -> Problem {
     Problem::not_connected(format!("client {client_id:?} has a session but no connection"))
 }
 
-impl From<ClientInfo> for Client {
-    fn from(info: ClientInfo) -> Self {
-        let subscription = |(filter, qos)| Subscription { filter, qos };
+pub(crate) fn problem(client_id: &str, refused: &ClientRefused) -> Problem {
+    match refused {
+        ClientRefused::NoSession => unknown(client_id),
+        ClientRefused::NoSubscription => Problem::not_found(refused.to_string()),
+        ClientRefused::Refused { code, cause } => {
+            Problem::refused(format!("{}: {cause}", code.name()))
+        }
+        ClientRefused::StillEnding => Problem::timed_out(refused.to_string()),
+    }
+}
+
+impl Client {
+    pub(crate) fn of(info: ClientInfo, fields: Fields) -> Self {
+        let show = |field, text: String| fields.show(field, text).into_owned();
         Self {
-            client_id: info.client_id.to_string(),
+            client_id: show(Field::ClientId, info.client_id.to_string()),
             connected: info.connected,
-            principal: info.principal.to_string(),
+            principal: show(Field::Username, info.principal.to_string()),
             authenticated_by: info.authenticated_by.to_string(),
             groups: info.groups,
-            username: info.username,
+            username: info.username.map(|name| show(Field::Username, name)),
             listener: info.listener.to_string(),
-            remote: info.remote.map(|remote| remote.to_string()),
+            remote: info.remote.map(|remote| show(Field::Address, remote.to_string())),
             protocol: info.protocol,
             keep_alive_seconds: info.keep_alive_seconds,
             clean_start: info.clean_start,
             session_expiry_interval: info.session_expiry_interval,
             since_unix: info.since_unix,
-            subscriptions: info.subscriptions.into_iter().map(subscription).collect(),
+            subscription_count: info.subscriptions,
             in_flight: info.in_flight,
             queued: info.queued,
             dropped: info.dropped,
@@ -163,4 +193,4 @@ impl From<ClientInfo> for Client {
     }
 }
 
-const LIMIT: std::ops::RangeInclusive<usize> = 1..=1000;
+const LIST: &str = "clients";

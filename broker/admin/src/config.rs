@@ -6,9 +6,9 @@ use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use access::{Gate, PluginManager};
 use server::BrokerHandle;
-use telemetry::Metrics;
+use telemetry::{Metrics, Records};
 
-use crate::{KeyManager, OidcConfig, Roles};
+use crate::{BackupMaker, ConfigManager, KeyManager, OidcConfig, Roles};
 
 /// Settings of the admin API.
 #[derive(Clone, Debug)]
@@ -85,10 +85,16 @@ pub struct AdminState {
     pub plugins: Arc<dyn PluginManager>,
     /// The key rings.
     pub keys: Arc<dyn KeyManager>,
+    /// Who makes backups.
+    pub backups: Arc<dyn BackupMaker>,
+    /// The configuration file.
+    pub config: Arc<dyn ConfigManager>,
     /// The chains in force.
     pub gate: Arc<Gate>,
     /// The counters.
     pub metrics: Arc<Metrics>,
+    /// What is kept of events.
+    pub records: Records,
     /// Further conditions for `/readyz`.
     pub ready_checks: Vec<ReadyCheck>,
 }

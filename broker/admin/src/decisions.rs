@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of how decisions are made; asks the gate, which keeps them.
 
-use access::{About, DecisionId, DecisionRecord, LinkReport, LinkWord, Verdict};
+use access::{About, DecisionId, DecisionRecord, LinkReport, Verdict};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -10,6 +10,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     call::{Answer, Call, json},
+    field::{Field, Fields},
+    page::may_choose_by,
     permissions::Word,
     problem::Problem,
 };
@@ -106,6 +108,8 @@ struct Recording {
 /// `GET /api/v1/decisions`
 pub(crate) async fn list(call: Call) -> Answer {
     let query = call.query::<ListQuery>()?;
+    let fields = call.fields();
+    may_choose_by(fields, Field::ClientId, ("client_id", query.client_id.is_some()))?;
     let limit = query.limit.unwrap_or(PAGE);
     if !(1..=PAGE_MAX).contains(&limit) {
         return Err(Problem::invalid(format!("a page has no {limit} decisions"))
@@ -118,14 +122,14 @@ pub(crate) async fn list(call: Call) -> Answer {
             && query.refused.is_none_or(|refused| record.refusal.is_some() == refused)
     };
     let found = call.shared.state.gate.decisions().latest(before, limit, wanted);
-    let decisions = found.iter().map(|record| Decision::from(&**record)).collect();
+    let decisions = found.iter().map(|record| Decision::of(record, fields)).collect();
     call.json_answer(&Decisions { decisions })
 }
 
 /// `GET /api/v1/decisions/{id}`
 pub(crate) async fn show(call: Call) -> Answer {
     let record = find(&call)?;
-    call.json_answer(&Decision::from(&*record))
+    call.json_answer(&Decision::of(&record, call.fields()))
 }
 
 /// `GET /api/v1/decisions/{id}/recording`
@@ -135,7 +139,7 @@ pub(crate) async fn recording(call: Call) -> Answer {
     let calls = calls
         .collect::<Result<_, _>>()
         .map_err(|error| Problem::internal(format!("a recording could not be written: {error}")))?;
-    json(StatusCode::OK, &Recording { decision: Decision::from(&*record), calls })
+    json(StatusCode::OK, &Recording { decision: Decision::of(&record, call.fields()), calls })
 }
 
 fn parse(text: &str) -> Result<DecisionId, Problem> {
@@ -150,8 +154,9 @@ fn find(call: &Call) -> Result<std::sync::Arc<DecisionRecord>, Problem> {
     found.ok_or_else(|| Problem::not_found(format!("decision {id} is not among the latest")))
 }
 
-impl From<&DecisionRecord> for Decision {
-    fn from(record: &DecisionRecord) -> Self {
+impl Decision {
+    pub(crate) fn of(record: &DecisionRecord, fields: Fields) -> Self {
+        let show = |field, text: String| fields.show(field, text).into_owned();
         let (about, topic, qos) = match &record.about {
             About::Connect => ("connect", None, None),
             About::Again => ("again", None, None),
@@ -164,17 +169,20 @@ impl From<&DecisionRecord> for Decision {
             id: record.id.to_string(),
             at: record.at_unix,
             about,
-            topic,
+            topic: topic.map(|topic| show(Field::Topic, topic)),
             qos: qos.map(|qos| qos.value()),
-            client_id: record.client_id.to_string(),
-            principal: record.principal.as_deref().map(str::to_owned),
+            client_id: show(Field::ClientId, record.client_id.to_string()),
+            principal: record
+                .principal
+                .as_deref()
+                .map(|name| show(Field::Username, name.to_owned())),
             listener: record.listener.to_string(),
-            remote: record.remote.to_string(),
+            remote: show(Field::Address, record.remote.to_string()),
             generation: record.generation,
             permitted: record.refusal.is_none(),
             reason: record.refusal.clone(),
             walk: record.links.iter().map(Step::from).collect(),
-            rules: record.rules.iter().map(|word: &LinkWord| Word::from(word.clone())).collect(),
+            rules: record.rules.iter().map(|word| Word::of(word.clone(), fields)).collect(),
             microseconds: microseconds(record.elapsed),
             recorded: record.recordings.len(),
         }

@@ -104,6 +104,9 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// The key that seals the places of next pages.
+    #[error("the key for the pages of lists could not be made")]
+    CursorKey,
     /// The operating system gave no random bytes.
     #[error("no random bytes for the admin token: {0}")]
     Random(getrandom::Error),

@@ -80,6 +80,13 @@ impl Fields {
     pub(crate) fn show<'a>(self, field: Field, text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
         if self.has(field) { text.into() } else { Cow::Borrowed(MASK) }
     }
+
+    /// A sentence about a client, which may name anything of it: for those who may read all of that.
+    pub(crate) fn show_sentence<'a>(self, text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
+        let named = [Field::ClientId, Field::Username, Field::Address, Field::Topic];
+        let may = named.into_iter().all(|field| self.has(field));
+        if may { text.into() } else { Cow::Borrowed(MASK) }
+    }
 }
 
 /// What stands in the place of a field that is not shown.

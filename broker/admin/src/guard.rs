@@ -127,7 +127,8 @@ pub(crate) async fn protect(
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     for (name, value) in SECURITY_HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
+        // Files of pages say themselves how long they are good.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     shared.state.metrics.admin_requests.of(response.status().as_str()).inc();
     response
@@ -173,6 +174,11 @@ fn may(who: &Administrator, route: &Route, needed: Permission, parts: &Parts) ->
     };
     let oneself = matches!(route.access, Access::OneselfOr(_));
     who.permissions.has(needed) || oneself && itself()
+}
+
+/// Whether what a request showed is still good: for answers that go on for long.
+pub(crate) fn is_still_known(shared: &Shared, headers: &HeaderMap) -> bool {
+    find(&shared.administrators, headers).is_ok()
 }
 
 fn find(known: &Administrators, headers: &HeaderMap) -> Result<Arc<Administrator>, Problem> {

@@ -14,26 +14,38 @@
 
 #![forbid(unsafe_code)]
 
+mod access_log;
 mod administrators;
+mod alarms;
 mod audit;
 mod audits;
+mod backup;
 mod bans;
 mod call;
+mod certificates;
 mod clients;
 mod config;
+mod configuration;
 mod cookie;
+mod cursor;
 mod decisions;
 mod directory;
 mod error;
+mod events;
 mod field;
 mod guard;
 mod health;
+mod history;
 mod keys;
 mod listener;
 mod login;
+mod message;
 mod metrics;
 mod oidc;
 mod openapi;
+mod overview;
+mod page;
+mod pages;
 mod password;
 mod permissions;
 mod plugins;
@@ -43,17 +55,24 @@ mod roles;
 mod route;
 mod routes;
 mod status;
+mod subscriptions;
 mod token;
 mod tokens;
+mod topics;
+mod traces;
 mod users;
 mod visitors;
 
 pub use administrators::Roles;
 pub use audit::{AuditFault, AuditReport, verify_audit};
+pub use backup::{Backup, BackupError, BackupMaker};
 pub use config::{AdminState, Config, ReadyCheck};
+pub use configuration::{
+    AppliedConfig, ConfigFault, ConfigManager, ConfigRefused, ShownConfig, ShownSetting,
+};
 pub use error::Error;
 pub use keys::{KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};
-pub use listener::{AdminServer, start};
+pub use listener::{AdminServer, Scrape, start};
 pub use oidc::{OidcConfig, OidcConfigError};
 
 #[cfg(test)]

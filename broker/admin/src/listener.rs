@@ -3,7 +3,7 @@
 //! Knows nothing of routes. One task accepts; each connection is a task that ends at the latest
 //! when its age is over.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -18,13 +18,17 @@ use tower::Service;
 use crate::{
     AdminState, Config, Error,
     administrators::{Administrators, Lasts},
+    alarms::{self, Alarms},
     audit::{self, Audit},
     call::Shared,
+    cursor::Cursors,
     directory::Directory,
+    events::Hub,
     guard::{Hosts, Peer},
     login,
     oidc::Oidc,
     openapi,
+    overview::{self, Samples},
     password::Hashing,
     route, routes, token,
     visitors::{Visitor, Visitors},
@@ -39,9 +43,32 @@ pub struct AdminServer {
     pub token_created: bool,
     stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
+    scrape: Scrape,
+}
+
+/// Reads what `/metrics` answers, for whoever sends it elsewhere.
+#[derive(Clone)]
+pub struct Scrape(Arc<Shared>);
+
+impl Scrape {
+    /// The text of `/metrics`. Blocks.
+    pub fn text(&self) -> String {
+        crate::metrics::text(&self.0)
+    }
+}
+
+impl fmt::Debug for Scrape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Scrape").finish()
+    }
 }
 
 impl AdminServer {
+    /// Reads metrics.
+    pub fn scrape(&self) -> Scrape {
+        self.scrape.clone()
+    }
+
     /// Accepts nothing more, lets requests in progress finish for `grace`, then cuts the rest off.
     pub async fn shutdown(mut self, grace: Duration) {
         self.stop.send_replace(true);
@@ -80,6 +107,8 @@ pub async fn start(config: Config, mut state: AdminState) -> Result<AdminServer,
         tracing::error!(problem = problem.detail, "the audit log");
     }
     let lasts = Lasts { ttl: config.login_ttl, idle: config.login_idle };
+    let (stop, stopped) = watch::channel(false);
+    let metrics = Arc::clone(&state.metrics);
     let shared = Shared {
         state,
         administrators: Administrators::new(token, Arc::clone(&directory), lasts),
@@ -90,13 +119,21 @@ pub async fn start(config: Config, mut state: AdminState) -> Result<AdminServer,
         backoff: login::backoff(),
         metrics_open: config.metrics_open,
         hosts: Hosts::new(bind.ip(), &config.host_names),
+        alarms: Alarms::default(),
+        events: Hub::new(&metrics),
+        stopping: stopped.clone(),
+        cursors: Cursors::new()?,
         uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
         openapi: openapi::document(),
+        samples: Samples::default(),
     };
-    let (stop, stopped) = watch::channel(false);
-    let router = routes::router(Arc::new(shared));
+    let shared = Arc::new(shared);
+    tokio::spawn(overview::keep_sampling(Arc::downgrade(&shared)));
+    tokio::spawn(alarms::watch(Arc::clone(&shared)));
+    let scrape = Scrape(Arc::clone(&shared));
+    let router = routes::router(shared);
     let accepting = tokio::spawn(accept(listener, router, Bounds::default(), stopped));
-    Ok(AdminServer { address, token_created, stop, accepting })
+    Ok(AdminServer { address, token_created, stop, accepting, scrape })
 }
 
 /// Bounds of connections. A stranger is one that has not shown the token.
@@ -115,6 +152,8 @@ pub(crate) struct Bounds {
     pub(crate) stranger_age: Duration,
     /// How long that last one may take.
     pub(crate) last_request: Duration,
+    /// The same where it was begun as one that takes its time.
+    pub(crate) long_answer: Duration,
     /// The same for a stranger.
     pub(crate) stranger_last_request: Duration,
 }
@@ -128,6 +167,7 @@ impl Default for Bounds {
             age: Duration::from_secs(300),
             stranger_age: Duration::from_secs(15),
             last_request: route::UPLOAD_TIMEOUT + Duration::from_secs(30),
+            long_answer: Duration::from_secs(6 * 3_600),
             stranger_last_request: Duration::from_secs(5),
         }
     }
@@ -203,7 +243,9 @@ impl Guest {
 
     /// How long the request in progress may take.
     fn last_request(&self) -> Duration {
-        if self.visitor.is_known() {
+        if self.visitor.has_long_answer() {
+            self.bounds.long_answer
+        } else if self.visitor.is_known() {
             self.bounds.last_request
         } else {
             self.bounds.stranger_last_request

@@ -11,11 +11,12 @@ use axum::{
     response::Response,
 };
 use server::{StoreTotals, TlsStatus};
-use telemetry::Snapshot;
+use telemetry::{Snapshot, TraceState};
 
 use crate::{
     AdminState,
-    call::{Answer, Call, blocking},
+    alarms::Alarms,
+    call::{Answer, Call, Shared, blocking},
     health::Ready,
     plugins::State,
     process::Process,
@@ -24,12 +25,16 @@ use crate::{
 /// `GET /metrics`
 pub(crate) async fn scrape(call: Call) -> Answer {
     let shared = Arc::clone(&call.shared);
-    let text =
-        blocking(move || shared.state.metrics.encode_snapshot(&snapshot(&shared.state))).await?;
+    let text = blocking(move || text(&shared)).await?;
     let mut response = Response::new(Body::from(text));
     let content_type = HeaderValue::from_static(content_type(&call.parts.headers));
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     Ok(response)
+}
+
+/// Everything, as text.
+pub(crate) fn text(shared: &Shared) -> String {
+    shared.state.metrics.encode_snapshot(&snapshot(&shared.state, &shared.alarms))
 }
 
 /// The text is valid in both formats; it is called what the reader asked for.
@@ -44,15 +49,25 @@ fn content_type(headers: &HeaderMap) -> &'static str {
 }
 
 /// The current numbers.
-pub(crate) fn snapshot(state: &AdminState) -> Snapshot {
+pub(crate) fn snapshot(state: &AdminState, alarms: &Alarms) -> Snapshot {
     let mut snapshot = Snapshot::default();
     of_broker(&mut snapshot, state);
+    for (severity, count) in alarms.counts() {
+        snapshot.labelled_gauge(
+            "portcullis_alarms",
+            "Alarms that stand, by severity: GET /api/v1/alarms says which",
+            &[("severity", severity.name())],
+            count as f64,
+        );
+    }
     if let Some(store) = state.broker.store() {
         of_store(&mut snapshot, &store);
     }
     for tls in state.broker.tls() {
         of_tls(&mut snapshot, &tls);
     }
+    of_limits(&mut snapshot, state);
+    of_records(&mut snapshot, state);
     of_plugins(&mut snapshot, state);
     of_process(&mut snapshot, Process::read());
     snapshot
@@ -104,6 +119,42 @@ fn of_broker(snapshot: &mut Snapshot, state: &AdminState) {
             "Open connections of a listener",
             &[("listener", &listener.name)],
             listener.connections as f64,
+        );
+    }
+}
+
+fn of_limits(snapshot: &mut Snapshot, state: &AdminState) {
+    for limit in state.broker.limits() {
+        let labels = [("limit", limit.name)];
+        snapshot.labelled_gauge(
+            "portcullis_limit_maximum",
+            "What a limit allows, by its key in [limits]",
+            &labels,
+            limit.maximum,
+        );
+        if let Some(current) = limit.current {
+            snapshot.labelled_gauge(
+                "portcullis_limit_current",
+                "How much of a limit of the whole broker is in use",
+                &labels,
+                current,
+            );
+        }
+    }
+}
+
+fn of_records(snapshot: &mut Snapshot, state: &AdminState) {
+    let (clients, bytes) = state.records.history.size();
+    snapshot.gauge("portcullis_history_clients", "Clients with a history", clients as f64);
+    snapshot.gauge("portcullis_history_bytes", "Memory of the histories of clients", bytes as f64);
+    let traces = state.metrics.traces.list();
+    for wanted in TraceState::ALL {
+        let count = traces.iter().filter(|trace| trace.state == wanted).count();
+        snapshot.labelled_gauge(
+            "portcullis_traces",
+            "Device traces, by whether they record",
+            &[("state", wanted.name())],
+            count as f64,
         );
     }
 }

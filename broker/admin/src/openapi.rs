@@ -197,8 +197,11 @@ fn problem_response(status: u16) -> Value {
         413 => "The body is larger than accepted",
         415 => "The body is not of an accepted type",
         421 => "The Host header is no name of this server",
+        428 => "The request does not say which version it replaces",
         429 => "Too many tries failed: later",
-        422 => "Understood, but the plugin did not go live",
+        422 => {
+            "Understood, but refused: the plugin did not go live, or the broker does not do this"
+        }
         503 => "Busy, or not finished in time",
         _ => "A failure of the broker",
     };
@@ -217,6 +220,7 @@ fn parameters(route: &Route) -> Vec<Value> {
             "required": true,
             "description": match name {
                 "client_id" => "Client Identifier, percent-encoded (`/` as `%2F`)",
+                "topic" => "Topic Name, percent-encoded (`/` as `%2F`)",
                 "ring" => "Name of the key ring: NAME of [keys.NAME]",
                 "key" => "Number of the key",
                 "id" => "Name of the decision, or of the token: 16 hexadecimal digits",

@@ -1,26 +1,44 @@
-//! `/api/v1/permissions/`: what a connected client may do, and why; and that it is asked for again.
+//! `/api/v1/permissions/`: what a client may do, and why; what all may together; and that it is asked for again.
 //!
 //! Knows nothing of rules; asks the permissions in force, the same that the packet loop asks.
 
-use access::{Effect, LinkWord, PublishRequest, SubscribeRequest, Whose};
+use std::{net::Ipv4Addr, sync::Arc};
+
+use access::{
+    ClientLimits, Effect, Identity, LinkWord, Permissions, PublishRequest, Refusal, Subject,
+    SubscribeRequest, Whose,
+};
 use axum::{http::StatusCode, response::IntoResponse};
-use codec::QoS;
+use codec::{ProtocolVersion, QoS};
 use serde::{Deserialize, Serialize};
 use topic::{InvalidTopic, SubscriptionFilter, TopicName};
 use utoipa::ToSchema;
 
 use crate::{
+    AdminState,
     call::{Answer, Call, json},
     clients,
+    field::{Field, Fields},
     problem::Problem,
 };
+
+mod reach;
+
+pub(crate) use reach::{Reach, ReachQuery, RuleFindings, reach, unreachable, unused};
 
 /// What is to be judged.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Question {
-    /// Client Identifier of a connected client.
+    /// Client Identifier.
     client_id: String,
+    /// Principal of a client that is not connected, as plugins would name it. Not for one that is connected.
+    principal: Option<String>,
+    /// Listener that such a client would come to; without it that of its session, or the default chain.
+    listener: Option<String>,
+    /// Groups that plugins would give such a client.
+    #[serde(default)]
+    groups: Vec<String>,
     /// What it wants to do.
     action: Action,
     /// Topic Name to publish to, or Topic Filter to subscribe to (with share name, if any).
@@ -52,6 +70,9 @@ pub(crate) struct Verdict {
     allowed: bool,
     /// Why, as a sentence.
     reason: String,
+    /// The client is not connected: this is what plugins say now of a client of this principal, without certificate,
+    /// attributes and address.
+    assumed: bool,
     /// Only for a subscription that is permitted: some topics under the filter are denied, so each
     /// delivery is checked.
     check_each_delivery: bool,
@@ -74,30 +95,81 @@ pub(crate) struct Word {
 
 /// `POST /api/v1/permissions/can`
 pub(crate) async fn can(call: Call) -> Answer {
+    let fields = call.fields();
     let (shared, question) = call.json::<Question>().await?;
     let qos = qos(question.qos)?;
-    let broker = &shared.state.broker;
-    let permissions = broker.permissions(&question.client_id);
-    let permissions = permissions.ok_or_else(|| match broker.client(&question.client_id) {
-        Some(_) => clients::not_connected(&question.client_id),
-        None => clients::unknown(&question.client_id),
-    })?;
+    let connected = shared.state.broker.permissions(&question.client_id);
+    let assumed = connected.is_none();
+    let permissions = match connected {
+        Some(_) if question.principal.is_some() => {
+            let problem = Problem::invalid("the client is connected: its principal is known");
+            return Err(problem.about("principal"));
+        }
+        Some(permissions) => permissions,
+        None => match assume(&shared.state, &question).await? {
+            Ok(permissions) => permissions,
+            Err(refusal) => {
+                let reason = fields.show(Field::Topic, refusal.to_string()).into_owned();
+                let (allowed, check_each_delivery, walk) = (false, false, Vec::new());
+                let verdict = Verdict { allowed, reason, assumed, check_each_delivery, walk };
+                return json(StatusCode::OK, &verdict);
+            }
+        },
+    };
     let verdict = match question.action {
         Action::Publish => {
             TopicName::check(&question.topic)?;
             let request = PublishRequest { topic: &question.topic, qos, retain: question.retain };
-            let permit = permissions.permit_publish(request).map(|_| false);
-            verdict(permit, permissions.explain_publish(request))
+            let permit = permissions.foresee_publish(request).map(|()| false);
+            verdict(permit, permissions.explain_publish(request), (fields, assumed))
         }
         Action::Subscribe => {
             let filter = SubscriptionFilter::parse(&question.topic)?;
             let request = SubscribeRequest { filter: &filter, qos };
-            let permit = permissions.permit_subscribe(request);
+            let permit = permissions.foresee_subscribe(request);
             let permit = permit.map(|permit| permit.check_each_delivery);
-            verdict(permit, permissions.explain_subscribe(request))
+            verdict(permit, permissions.explain_subscribe(request), (fields, assumed))
         }
     };
     json(StatusCode::OK, &verdict)
+}
+
+/// What plugins say now of a client that is not connected: as its session knows it, or as the question does.
+async fn assume(
+    state: &AdminState,
+    question: &Question,
+) -> Result<Result<Arc<Permissions>, Refusal>, Problem> {
+    let known = state.broker.client(&question.client_id);
+    let (principal, groups, link, listener) = match (&question.principal, known) {
+        (None, None) => return Err(clients::unknown(&question.client_id)),
+        (None, Some(info)) => (info.principal, info.groups, info.authenticated_by, info.listener),
+        (Some(principal), known) => {
+            let listener = known.map(|info| info.listener).unwrap_or_default();
+            (Arc::from(principal.as_str()), question.groups.clone(), Arc::default(), listener)
+        }
+    };
+    let listener = question.listener.as_deref().map_or(listener, Arc::from);
+    let identity = Identity {
+        principal,
+        authenticated_by: link,
+        groups,
+        attributes: Vec::new(),
+        permissions: Vec::new(),
+        expires_at_unix: None,
+        session_expiry_seconds_max: None,
+        limits: ClientLimits::default(),
+        user_properties: Vec::new(),
+    };
+    let subject = Subject {
+        identity: Arc::new(identity),
+        client_id: question.client_id.as_str().into(),
+        listener,
+        remote: Ipv4Addr::UNSPECIFIED.into(),
+        protocol: ProtocolVersion::V5,
+        certificate: None,
+    };
+    let (permissions, _) = state.gate.permissions(&subject).await;
+    Ok(permissions.map(|(permissions, _)| permissions))
 }
 
 /// Whose permissions are asked for again: exactly one of the three.
@@ -130,7 +202,11 @@ pub(crate) async fn invalidate(call: Call) -> Answer {
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn verdict(permit: Result<bool, access::NotAuthorized>, walk: Vec<LinkWord>) -> Verdict {
+fn verdict(
+    permit: Result<bool, access::NotAuthorized>,
+    walk: Vec<LinkWord>,
+    (fields, assumed): (Fields, bool),
+) -> Verdict {
     let (allowed, check_each_delivery, reason) = match permit {
         Ok(false) => (true, false, "permitted".to_owned()),
         Ok(true) => (true, true, "permitted; each delivery is checked".to_owned()),
@@ -139,12 +215,13 @@ fn verdict(permit: Result<bool, access::NotAuthorized>, walk: Vec<LinkWord>) -> 
     Verdict {
         allowed,
         reason,
+        assumed,
         check_each_delivery,
-        walk: walk.into_iter().map(Word::from).collect(),
+        walk: walk.into_iter().map(|word| Word::of(word, fields)).collect(),
     }
 }
 
-fn qos(value: u8) -> Result<QoS, Problem> {
+pub(crate) fn qos(value: u8) -> Result<QoS, Problem> {
     match value {
         0 => Ok(QoS::AtMostOnce),
         1 => Ok(QoS::AtLeastOnce),
@@ -161,8 +238,10 @@ impl From<InvalidTopic> for Problem {
     }
 }
 
-impl From<LinkWord> for Word {
-    fn from(word: LinkWord) -> Self {
+impl Word {
+    /// The sentence names the filter of a rule: without field:topic only what is known beside it.
+    pub(crate) fn of(word: LinkWord, fields: Fields) -> Self {
+        let detail = fields.show(Field::Topic, word.detail).into_owned();
         Self {
             plugin: word.plugin.to_string(),
             effect: word.effect.map(|effect| match effect {
@@ -170,7 +249,7 @@ impl From<LinkWord> for Word {
                 Effect::Deny => "deny",
             }),
             rule: word.rule,
-            detail: word.detail,
+            detail,
         }
     }
 }

@@ -7,16 +7,18 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use access::{PluginError, PluginInfo, UploadedPlugin};
 use axum::{
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     call::{Answer, Call, Shared, blocking, expect_media_type, json},
+    field::{Field, Fields},
     problem::Problem,
     route::Header,
 };
@@ -212,11 +214,40 @@ pub(crate) async fn show(call: Call) -> Answer {
     let name = name_of(&call)?;
     let plugin =
         call.shared.state.plugins.get(&name).ok_or_else(|| PluginError::NotFound(name.clone()))?;
-    call.json_answer(&Plugin::from(plugin))
+    // Not over the bytes: counts change all the time, and nobody could ever say which plugin is meant.
+    let tag = version_tag(&plugin);
+    let mut answer = json(StatusCode::OK, &Plugin::from(plugin))?;
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{tag}\"")) {
+        answer.headers_mut().insert(header::ETAG, tag);
+    }
+    Ok(answer)
+}
+
+/// Names what a plugin is: state, generation and versions; not how often it was called.
+fn version_tag(plugin: &PluginInfo) -> String {
+    let versions = &plugin.versions;
+    let parts = format!(
+        "{:?} {:?} {:?} {:?} {:?}",
+        plugin.state, plugin.generation, versions.live, versions.held, versions.waiting,
+    );
+    let digest: [u8; 32] = Sha256::digest(parts).into();
+    URL_SAFE_NO_PAD.encode(digest.get(..16).unwrap_or(&digest))
+}
+
+/// Whoever says which state of a plugin a change is about is refused when it is in another.
+fn check_version(call: &Call) -> Result<(), Problem> {
+    let Some(expected) = call.if_match()? else { return Ok(()) };
+    let name = name_of(call)?;
+    let current = call.shared.state.plugins.get(&name);
+    if current.is_some_and(|current| version_tag(&current) == expected) {
+        return Ok(());
+    }
+    Err(Problem::precondition_failed(format!("plugin {name} is not in the state of If-Match")))
 }
 
 /// `PUT /api/v1/plugins/{name}`
 pub(crate) async fn upload(call: Call) -> Answer {
+    check_version(&call)?;
     let (shared, plugin, _slot) = uploaded(call).await?;
     let uploaded = shared.state.plugins.upload(plugin).await?;
     json(StatusCode::OK, &Plugin::from(uploaded))
@@ -255,6 +286,7 @@ fn signature(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 
 /// `POST /api/v1/plugins/{name}/reload`
 pub(crate) async fn reload(call: Call) -> Answer {
+    check_version(&call)?;
     let reloaded = call.shared.state.plugins.reload(&name_of(&call)?).await?;
     json(StatusCode::OK, &Plugin::from(reloaded))
 }
@@ -294,11 +326,19 @@ pub(crate) struct ShadowDifference {
     lines: Vec<String>,
 }
 
-impl From<access::ShadowReport> for Shadow {
-    fn from(report: access::ShadowReport) -> Self {
+impl Shadow {
+    /// Lines hold what plugins were asked and said: principals, topics.
+    fn of(report: access::ShadowReport, fields: Fields) -> Self {
+        let show = |field, text: String| fields.show(field, text).into_owned();
+        let line = |text| show(Field::Topic, show(Field::Username, text));
         let last = report.last.into_iter().map(|difference| {
             let access::ShadowDifference { hook, client_id, user, lines } = difference;
-            ShadowDifference { hook, client_id, user, lines }
+            ShadowDifference {
+                hook,
+                client_id: show(Field::ClientId, client_id),
+                user: user.map(|user| show(Field::Username, user)),
+                lines: lines.into_iter().map(line).collect(),
+            }
         });
         Self {
             version: report.version,
@@ -316,11 +356,12 @@ impl From<access::ShadowReport> for Shadow {
 /// `GET /api/v1/plugins/{name}/shadow`
 pub(crate) async fn shadow_report(call: Call) -> Answer {
     let report = call.shared.state.plugins.shadow_report(&name_of(&call)?)?;
-    call.json_answer(&Shadow::from(report))
+    call.json_answer(&Shadow::of(report, call.fields()))
 }
 
 /// `POST /api/v1/plugins/{name}/shadow`
 pub(crate) async fn shadow(call: Call) -> Answer {
+    check_version(&call)?;
     let (shared, plugin, _slot) = uploaded(call).await?;
     let stored = shared.state.plugins.shadow(plugin).await?;
     json(StatusCode::OK, &Plugin::from(stored))
@@ -328,12 +369,14 @@ pub(crate) async fn shadow(call: Call) -> Answer {
 
 /// `DELETE /api/v1/plugins/{name}/shadow`
 pub(crate) async fn drop_shadow(call: Call) -> Answer {
+    check_version(&call)?;
     call.shared.state.plugins.drop_shadow(&name_of(&call)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `POST /api/v1/plugins/{name}/promote`
 pub(crate) async fn promote(call: Call) -> Answer {
+    check_version(&call)?;
     let promoted = call.shared.state.plugins.promote(&name_of(&call)?).await?;
     json(StatusCode::OK, &Plugin::from(promoted))
 }
@@ -348,6 +391,7 @@ pub(crate) struct ApproveQuery {
 
 /// `POST /api/v1/plugins/{name}/approve`
 pub(crate) async fn approve(call: Call) -> Answer {
+    check_version(&call)?;
     let (name, query): (_, ApproveQuery) = (name_of(&call)?, call.query()?);
     let approved = call.shared.state.plugins.approve(&name, query.version).await?;
     json(StatusCode::OK, &Plugin::from(approved))
@@ -355,24 +399,28 @@ pub(crate) async fn approve(call: Call) -> Answer {
 
 /// `POST /api/v1/plugins/{name}/rollback`
 pub(crate) async fn rollback(call: Call) -> Answer {
+    check_version(&call)?;
     let plugin = call.shared.state.plugins.rollback(&name_of(&call)?).await?;
     json(StatusCode::OK, &Plugin::from(plugin))
 }
 
 /// `POST /api/v1/plugins/{name}/disable`
 pub(crate) async fn disable(call: Call) -> Answer {
+    check_version(&call)?;
     let disabled = call.shared.state.plugins.disable(&name_of(&call)?).await?;
     json(StatusCode::OK, &Plugin::from(disabled))
 }
 
 /// `POST /api/v1/plugins/{name}/enable`
 pub(crate) async fn enable(call: Call) -> Answer {
+    check_version(&call)?;
     let enabled = call.shared.state.plugins.enable(&name_of(&call)?).await?;
     json(StatusCode::OK, &Plugin::from(enabled))
 }
 
 /// `DELETE /api/v1/plugins/{name}`
 pub(crate) async fn forget(call: Call) -> Result<Response, Problem> {
+    check_version(&call)?;
     call.shared.state.plugins.forget(&name_of(&call)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -132,6 +132,21 @@ impl Problem {
         )
     }
 
+    pub(crate) fn precondition_failed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "changed_meanwhile", "Changed meanwhile", detail)
+    }
+
+    pub(crate) fn precondition_required(detail: impl Into<String>) -> Self {
+        let (kind, title) = ("version_needed", "Version needed");
+        Self::new(StatusCode::PRECONDITION_REQUIRED, kind, title, detail)
+            .about("If-Match")
+            .allowed("the ETag that was answered before")
+    }
+
+    pub(crate) fn refused(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "Refused by the broker", detail)
+    }
+
     pub(crate) fn busy(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", detail)
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{RawPathParams, Request, State, rejection::RawPathParamsRejection},
-    http::{HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     middleware,
     response::{IntoResponse, Response},
     routing::on,
@@ -17,16 +17,19 @@ use telemetry::events;
 use tokio::time::Instant;
 
 use crate::{
+    access_log, alarms,
     audit::{Action, Record},
-    audits, bans,
+    audits, backup, bans,
     call::{Answer, Call, IF_MATCH, Shared},
-    clients, decisions, guard, health, keys, login, metrics, oidc,
+    certificates, clients, configuration, decisions,
+    events::stream,
+    guard, health, history, keys, login, message, metrics, oidc,
     openapi::{self, Content, Parameters},
-    permissions, plugins,
+    overview, pages, permissions, plugins,
     problem::Problem,
     roles,
     route::{Access, Permission, Route, UPLOAD_TIMEOUT, Verb},
-    status, tokens, users,
+    status, subscriptions, tokens, topics, traces, users,
 };
 
 pub(crate) static ROUTES: &[Route] = &[
@@ -231,6 +234,13 @@ pub(crate) static ROUTES: &[Route] = &[
     )
     .answers(Content::json::<status::Status>()),
     Route::get(
+        "/api/v1/overview",
+        Access::Needs(Permission::StatusRead),
+        "The last 15 minutes in samples",
+        |call| Box::pin(overview::show(call)),
+    )
+    .answers(Content::json::<overview::Overview>()),
+    Route::get(
         "/api/v1/listeners",
         Access::Needs(Permission::StatusRead),
         "The bound listeners and their chains",
@@ -248,11 +258,18 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::get(
         "/api/v1/clients/{client_id}",
         Access::Needs(Permission::ClientsRead),
-        "One client",
+        "All about one client",
         |call| Box::pin(clients::show(call)),
     )
-    .answers(Content::json::<clients::Client>())
+    .answers(Content::json::<clients::ClientDetail>())
     .may_answer(&[404]),
+    Route::get(
+        "/api/v1/clients/{client_id}/history",
+        Access::Needs(Permission::ClientsRead),
+        "What happened to a client lately, connected or not, the latest first",
+        |call| Box::pin(history::show(call)),
+    )
+    .answers(Content::json::<history::ClientHistory>()),
     Route::delete(
         "/api/v1/clients/{client_id}/connection",
         Access::Needs(Permission::ClientsDisconnect),
@@ -260,6 +277,142 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(clients::disconnect(call)),
     )
     .may_answer(&[404]),
+    Route::delete(
+        "/api/v1/clients/{client_id}/session",
+        Access::Needs(Permission::SessionsWrite),
+        "Ends a session and its connection with DISCONNECT 0x98; the Will Message is published",
+        |call| Box::pin(clients::end_session(call)),
+    )
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/clients/{client_id}/explain",
+        Access::Needs(Permission::DecisionsRead),
+        "Who let a client in and why, and what it was refused last",
+        |call| Box::pin(clients::explain(call)),
+    )
+    .answers(Content::json::<clients::Explained>())
+    .may_answer(&[404]),
+    Route::post(
+        "/api/v1/clients/{client_id}/subscriptions",
+        Access::Needs(Permission::SubscriptionsWrite),
+        "Subscribes a client, by its permissions and within its limits",
+        |call| Box::pin(subscriptions::subscribe(call)),
+    )
+    .accepts(Content::json::<subscriptions::SubscribeRequest>())
+    .answers(Content::json::<subscriptions::Subscription>())
+    .may_answer(&[404, 413, 415, 422]),
+    Route::delete(
+        "/api/v1/clients/{client_id}/subscriptions",
+        Access::Needs(Permission::SubscriptionsWrite),
+        "Ends a subscription of a client",
+        |call| Box::pin(subscriptions::unsubscribe(call)),
+    )
+    .query(Parameters::of::<subscriptions::UnsubscribeQuery>())
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/subscriptions",
+        Access::Needs(Permission::SubscriptionsRead),
+        "Subscriptions of all sessions, in the order of clients and filters, page by page",
+        |call| Box::pin(subscriptions::list(call)),
+    )
+    .query(Parameters::of::<subscriptions::ListQuery>())
+    .answers(Content::json::<subscriptions::Subscriptions>()),
+    Route::get(
+        "/api/v1/topics",
+        Access::Needs(Permission::SubscriptionsRead),
+        "One level of the tree of topics: what is retained and subscribed to; needs field:topic",
+        |call| Box::pin(topics::level(call)),
+    )
+    .query(Parameters::of::<topics::LevelQuery>())
+    .answers(Content::json::<topics::Level>()),
+    Route::get(
+        "/api/v1/retained",
+        Access::Needs(Permission::RetainedRead),
+        "Retained messages, in the order of their topics, page by page",
+        |call| Box::pin(message::list_retained(call)),
+    )
+    .query(Parameters::of::<message::RetainedQuery>())
+    .answers(Content::json::<message::RetainedMessages>()),
+    Route::get(
+        "/api/v1/retained/{topic}",
+        Access::Needs(Permission::RetainedRead),
+        "One retained message, with its payload",
+        |call| Box::pin(message::show_retained(call)),
+    )
+    .answers(Content::json::<message::RetainedMessage>())
+    .may_answer(&[404]),
+    Route::delete(
+        "/api/v1/retained/{topic}",
+        Access::Needs(Permission::RetainedWrite),
+        "Forgets a retained message",
+        |call| Box::pin(message::remove_retained(call)),
+    )
+    .may_answer(&[404]),
+    Route::post(
+        "/api/v1/publish",
+        Access::Needs(Permission::MessagesPublish),
+        "Publishes a message: checked as those of clients, and worked on by inbound transforms",
+        |call| Box::pin(message::publish(call)),
+    )
+    .accepts(Content::json::<message::PublishRequest>())
+    .answers(Content::json::<message::Published>())
+    .may_answer(&[413, 415, 422]),
+    Route::get(
+        "/api/v1/alarms",
+        Access::Needs(Permission::StatusRead),
+        "What is wrong now, the worst first",
+        |call| Box::pin(alarms::list(call)),
+    )
+    .answers(Content::json::<alarms::AlarmList>()),
+    Route::get(
+        "/api/v1/certificates",
+        Access::Needs(Permission::StatusRead),
+        "Our certificates, authorities and revocation lists of clients, and when certificates end",
+        |call| Box::pin(certificates::list(call)),
+    )
+    .answers(Content::json::<certificates::Certificates>()),
+    Route::get(
+        "/api/v1/config",
+        Access::Needs(Permission::ConfigRead),
+        "The configuration file without secrets, and every setting; the ETag names its version",
+        |call| Box::pin(configuration::show(call)),
+    )
+    .answers(Content::json::<configuration::ConfigFile>()),
+    Route::put(
+        "/api/v1/config",
+        Access::Needs(Permission::ConfigWrite),
+        "Replaces the configuration file of the version in If-Match, and reloads",
+        |call| Box::pin(configuration::replace(call)),
+    )
+    .accepts(Content::json::<configuration::ConfigText>())
+    .answers(Content::json::<configuration::ConfigApplied>())
+    .may_answer(&[412, 413, 415, 422, 428]),
+    Route::post(
+        "/api/v1/config/check",
+        Access::Needs(Permission::ConfigRead),
+        "What is wrong with a text, if it stood in the configuration file",
+        |call| Box::pin(configuration::check(call)),
+    )
+    .accepts(Content::json::<configuration::ConfigText>())
+    .answers(Content::json::<configuration::ConfigCheck>())
+    .may_answer(&[413, 415]),
+    Route::post(
+        "/api/v1/config/reload",
+        Access::Needs(Permission::ConfigWrite),
+        "Reads the configuration file again, as at SIGHUP",
+        |call| Box::pin(configuration::reload(call)),
+    )
+    .answers(Content::json::<configuration::ConfigApplied>())
+    .may_answer(&[422]),
+    Route::get(
+        "/api/v1/events",
+        Access::Needs(Permission::EventsRead),
+        "What happens, as it happens: server-sent events",
+        |call| Box::pin(stream::follow(call)),
+    )
+    .query(Parameters::of::<stream::FollowQuery>())
+    .answers(Content::text("text/event-stream"))
+    .may_answer(&[429]),
     Route::get(
         "/api/v1/bans",
         Access::Needs(Permission::BansRead),
@@ -348,7 +501,7 @@ pub(crate) static ROUTES: &[Route] = &[
     .header(plugins::SIGNATURE)
     .accepts(Content::binary("application/wasm"))
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[413, 415, 422])
+    .may_answer(&[412, 413, 415, 422])
     .within(UPLOAD_TIMEOUT),
     Route::delete(
         "/api/v1/plugins/{name}",
@@ -356,7 +509,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Forgets a plugin whose file is gone",
         |call| Box::pin(plugins::forget(call)),
     )
-    .may_answer(&[404, 422]),
+    .may_answer(&[404, 412, 422]),
     Route::post(
         "/api/v1/plugins/{name}/reload",
         Access::Needs(Permission::PluginsWrite),
@@ -364,7 +517,7 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(plugins::reload(call)),
     )
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 422])
+    .may_answer(&[404, 412, 422])
     .within(UPLOAD_TIMEOUT),
     Route::get(
         "/api/v1/plugins/{name}/shadow",
@@ -383,7 +536,7 @@ pub(crate) static ROUTES: &[Route] = &[
     .header(plugins::SIGNATURE)
     .accepts(Content::binary("application/wasm"))
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 413, 415, 422])
+    .may_answer(&[404, 412, 413, 415, 422])
     .within(UPLOAD_TIMEOUT),
     Route::delete(
         "/api/v1/plugins/{name}/shadow",
@@ -391,7 +544,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Removes the candidate of a plugin",
         |call| Box::pin(plugins::drop_shadow(call)),
     )
-    .may_answer(&[404]),
+    .may_answer(&[404, 412]),
     Route::post(
         "/api/v1/plugins/{name}/promote",
         Access::Needs(Permission::PluginsWrite),
@@ -399,7 +552,7 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(plugins::promote(call)),
     )
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 422])
+    .may_answer(&[404, 412, 422])
     .within(UPLOAD_TIMEOUT),
     Route::post(
         "/api/v1/plugins/{name}/approve",
@@ -409,7 +562,7 @@ pub(crate) static ROUTES: &[Route] = &[
     )
     .query(Parameters::of::<plugins::ApproveQuery>())
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 422])
+    .may_answer(&[404, 412, 422])
     .within(UPLOAD_TIMEOUT),
     Route::post(
         "/api/v1/plugins/{name}/rollback",
@@ -418,7 +571,7 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(plugins::rollback(call)),
     )
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 422])
+    .may_answer(&[404, 412, 422])
     .within(UPLOAD_TIMEOUT),
     Route::post(
         "/api/v1/plugins/{name}/disable",
@@ -427,7 +580,7 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(plugins::disable(call)),
     )
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 422]),
+    .may_answer(&[404, 412, 422]),
     Route::post(
         "/api/v1/plugins/{name}/enable",
         Access::Needs(Permission::PluginsWrite),
@@ -435,17 +588,39 @@ pub(crate) static ROUTES: &[Route] = &[
         |call| Box::pin(plugins::enable(call)),
     )
     .answers(Content::json::<plugins::Plugin>())
-    .may_answer(&[404, 422])
+    .may_answer(&[404, 412, 422])
     .within(UPLOAD_TIMEOUT),
     Route::post(
         "/api/v1/permissions/can",
         Access::Needs(Permission::PermissionsRead),
-        "Whether a connected client may publish or subscribe, and why",
+        "Whether a client may publish or subscribe, and why; connected, or as plugins say of it now",
         |call| Box::pin(permissions::can(call)),
     )
     .accepts(Content::json::<permissions::Question>())
     .answers(Content::json::<permissions::Verdict>())
     .may_answer(&[404, 413, 415]),
+    Route::get(
+        "/api/v1/permissions/reach",
+        Access::Needs(Permission::PermissionsRead),
+        "Connected clients that can reach a topic, and by which rule",
+        |call| Box::pin(permissions::reach(call)),
+    )
+    .query(Parameters::of::<permissions::ReachQuery>())
+    .answers(Content::json::<permissions::Reach>()),
+    Route::get(
+        "/api/v1/permissions/unreachable",
+        Access::Needs(Permission::PermissionsRead),
+        "Rules of connected clients that never decide, because others before cover them",
+        |call| Box::pin(permissions::unreachable(call)),
+    )
+    .answers(Content::json::<permissions::RuleFindings>()),
+    Route::get(
+        "/api/v1/permissions/unused",
+        Access::Needs(Permission::PermissionsRead),
+        "Rules of connected clients that decided nothing since they came in force",
+        |call| Box::pin(permissions::unused(call)),
+    )
+    .answers(Content::json::<permissions::RuleFindings>()),
     Route::post(
         "/api/v1/permissions/invalidate",
         Access::Needs(Permission::PermissionsInvalidate),
@@ -478,17 +653,88 @@ pub(crate) static ROUTES: &[Route] = &[
     )
     .answers(Content::any_json())
     .may_answer(&[404]),
+    Route::get("/api/v1/traces", Access::Needs(Permission::TracesRead), "All traces", |call| {
+        Box::pin(traces::list(call))
+    })
+    .answers(Content::json::<traces::TraceList>()),
+    Route::post(
+        "/api/v1/traces",
+        Access::Needs(Permission::TracesWrite),
+        "Records everything about some clients for a while: packets, plugin calls, decisions, limits",
+        |call| Box::pin(traces::add(call)),
+    )
+    .accepts(Content::json::<traces::TraceRequest>())
+    .answers(Content::json::<traces::TraceEntry>())
+    .may_answer(&[413, 415, 429]),
+    Route::get("/api/v1/traces/{id}", Access::Needs(Permission::TracesRead), "One trace", |call| {
+        Box::pin(traces::show(call))
+    })
+    .answers(Content::json::<traces::TraceEntry>())
+    .may_answer(&[404]),
+    Route::put(
+        "/api/v1/traces/{id}/stop",
+        Access::Needs(Permission::TracesWrite),
+        "Ends a trace; its records stay for 7 days",
+        |call| Box::pin(traces::stop(call)),
+    )
+    .answers(Content::json::<traces::TraceEntry>())
+    .may_answer(&[404]),
+    Route::delete(
+        "/api/v1/traces/{id}",
+        Access::Needs(Permission::TracesWrite),
+        "Ends a trace and removes its records",
+        |call| Box::pin(traces::remove(call)),
+    )
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/traces/{id}/download",
+        Access::Needs(Permission::TracesRead),
+        "The records of a trace so far, one JSON object a line",
+        |call| Box::pin(traces::download(call)),
+    )
+    .answers(Content::text(traces::NDJSON))
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/traces/{id}/live",
+        Access::Needs(Permission::TracesRead),
+        "The records of a trace as server-sent events, from the first on and until it ends",
+        |call| Box::pin(traces::live(call)),
+    )
+    .answers(Content::text(traces::EVENT_STREAM))
+    .may_answer(&[404]),
+    Route::get(
+        "/api/v1/access_log",
+        Access::Needs(Permission::AccessLogRead),
+        "Lines of the access log of one day that match, in the order of writing, page by page",
+        |call| Box::pin(access_log::search(call)),
+    )
+    .query(Parameters::of::<access_log::SearchQuery>())
+    .answers(Content::json::<access_log::AccessLines>())
+    .may_answer(&[404]),
+    Route::post(
+        "/api/v1/backup",
+        Access::Needs(Permission::BackupWrite),
+        "An archive of all that the broker holds, streamed; whoever asks may read every field",
+        |call| Box::pin(backup::make(call)),
+    )
+    .query(Parameters::of::<backup::BackupQuery>())
+    .answers(Content::binary(backup::ARCHIVE))
+    .may_answer(&[429]),
 ];
 
-/// The router of the whole table.
+/// The router of the whole table, and of the pages.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
-    router_of(ROUTES, shared)
+    router_of(ROUTES.iter().chain(pages::PAGES), shared)
 }
 
 /// The router of these routes.
-pub(crate) fn router_of(routes: &'static [Route], shared: Arc<Shared>) -> Router {
+pub(crate) fn router_of(
+    routes: impl IntoIterator<Item = &'static Route>,
+    shared: Arc<Shared>,
+) -> Router {
     let mut router = Router::new();
     for route in routes {
+        prepare_counters(&shared, route);
         let serve = move |State(shared): State<Arc<Shared>>,
                           path: Result<RawPathParams, RawPathParamsRejection>,
                           request: Request| run(route, shared, path, request);
@@ -510,16 +756,14 @@ async fn run(
     let (mut parts, body) = request.into_parts();
     let mut response = match guard::check_access(&shared, route, &mut parts) {
         Ok(()) => answer(route, shared, path, Request::from_parts(parts, body)).await,
-        Err(problem)
-            if route.page
-                && route.verb == Verb::Get
-                && problem.status == StatusCode::UNAUTHORIZED =>
-        {
-            guard::to_login(&parts.uri)
-        }
-        Err(problem) => {
+        Err(problem) if !route.page || route.verb != Verb::Get => {
             guard::report(&shared, &parts, &problem).await;
             problem.into_response()
+        }
+        Err(problem) if problem.status == StatusCode::UNAUTHORIZED => guard::to_login(&parts.uri),
+        Err(problem) => {
+            guard::report(&shared, &parts, &problem).await;
+            pages::problem_page(&problem)
         }
     };
     if route.page {
@@ -544,16 +788,50 @@ async fn answer(
     };
     let deadline = Instant::now() + route.timeout;
     let call = Call { shared, parts, path, body, deadline };
+    let (shared, begun) = (Arc::clone(&call.shared), Instant::now());
     let answer = if route.access.changes() {
         tokio::time::timeout_at(deadline, change(route, call)).await
     } else {
         tokio::time::timeout_at(deadline, (route.handler)(call)).await
     };
-    match answer {
+    let response = match answer {
         Ok(answer) => answer.into_response(),
         Err(_) => Problem::timed_out("the request was not finished in time")
             .allowed(format!("at most {} seconds", route.timeout.as_secs()))
             .into_response(),
+    };
+    count(&shared, route, response.status().as_u16(), begun);
+    response
+}
+
+/// Counts a request whose access rule was met; strangers are counted by status alone, see
+/// `guard.rs`.
+fn count(shared: &Shared, route: &Route, status: u16, begun: Instant) {
+    let metrics = &shared.state.metrics;
+    let of_route = [("method", route.verb.name()), ("route", route.path)];
+    metrics.admin_route_seconds.get_or_create(&of_route).observe(begun.elapsed().as_secs_f64());
+    let [method, path] = of_route;
+    let labels = [method, path, ("status", status_class(status))];
+    metrics.admin_route_requests.get_or_create(&labels).inc();
+}
+
+/// Every route is there from the start, so that a rate is known the first time.
+fn prepare_counters(shared: &Shared, route: &Route) {
+    let metrics = &shared.state.metrics;
+    let of_route = [("method", route.verb.name()), ("route", route.path)];
+    drop(metrics.admin_route_seconds.get_or_create(&of_route));
+    let [method, path] = of_route;
+    for class in ["2xx", "4xx", "5xx"] {
+        drop(metrics.admin_route_requests.get_or_create(&[method, path, ("status", class)]));
+    }
+}
+
+fn status_class(status: u16) -> &'static str {
+    match status {
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
     }
 }
 
@@ -602,13 +880,23 @@ async fn change(route: &'static Route, call: Call) -> Answer {
         .unwrap_or_else(|error| Err(Problem::internal(format!("the change was lost: {error}"))))
 }
 
-async fn unknown_path(uri: Uri) -> Problem {
-    Problem::not_found(format!("there is no route {:?}", uri.path()))
+async fn unknown_path(uri: Uri, headers: HeaderMap) -> Response {
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let by_eye = accepted.is_some_and(|accepted| accepted.contains("text/html"));
+    if !by_eye || uri.path().starts_with("/api/") {
+        let what = format!("there is no route {:?}", uri.path());
+        return Problem::not_found(what).into_response();
+    }
+    let what = format!("there is no page {:?}", uri.path());
+    let mut response = pages::problem_page(&Problem::not_found(what));
+    response.extensions_mut().insert(guard::IsPage);
+    response
 }
 
 async fn method_not_allowed(uri: Uri) -> Response {
     let allowed: Vec<_> = ROUTES
         .iter()
+        .chain(pages::PAGES)
         .filter(|route| route.matches(uri.path()))
         .map(|route| route.verb.name())
         .collect();

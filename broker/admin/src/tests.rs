@@ -3,22 +3,33 @@
 mod access_rules;
 mod access_table;
 mod audits;
+mod backup;
 mod bans;
 mod clients;
+mod configuration;
 mod cookies;
 mod documents;
+mod events;
 pub(crate) mod fakes;
 mod health;
+mod holdings;
 mod keys;
 mod log;
 mod logins;
+mod overview;
+mod pages;
 mod permissions;
 mod plugins;
 mod problems;
+mod records;
 mod sockets;
+mod traces;
 mod users;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -27,7 +38,7 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
 use crate::{
@@ -35,9 +46,12 @@ use crate::{
     administrators::{Administrators, Lasts},
     audit::Audit,
     call::Shared,
+    cursor::Cursors,
     directory::Directory,
+    events::Hub,
     guard::Hosts,
     login, openapi,
+    overview::Samples,
     password::Hashing,
     routes,
     token::TokenHash,
@@ -76,6 +90,16 @@ impl Reply {
 fn directory() -> Arc<Directory> {
     let mut roles = Roles::default();
     roles.add("viewer", &["clients:read".to_owned()]).unwrap();
+    let read = [
+        "clients:read",
+        "subscriptions:read",
+        "retained:read",
+        "decisions:read",
+        "permissions:read",
+        "bans:read",
+        "events:read",
+    ];
+    roles.add("blind", &read.map(str::to_owned)).unwrap();
     Arc::new(Directory::empty(roles))
 }
 
@@ -96,9 +120,20 @@ pub(crate) fn shared(fakes: &Fakes) -> Shared {
         backoff: login::backoff(),
         metrics_open: false,
         hosts: Hosts::new([127, 0, 0, 1].into(), &["broker.example".to_owned()]),
+        alarms: crate::alarms::Alarms::default(),
+        events: Hub::new(&fakes.metrics),
+        stopping: still_serving(),
+        cursors: Cursors::new().unwrap(),
         uploads: Arc::new(Semaphore::new(2)),
         openapi: openapi::document(),
+        samples: Samples::default(),
     }
+}
+
+/// What never says that it is to end.
+fn still_serving() -> watch::Receiver<bool> {
+    static SERVING: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
+    SERVING.subscribe()
 }
 
 fn router(fakes: &Fakes) -> Router {

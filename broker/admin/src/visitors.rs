@@ -22,6 +22,7 @@ pub(crate) struct Visitor(Arc<State>);
 struct State {
     network: IpAddr,
     token: AtomicBool,
+    long_answer: AtomicBool,
     leave: Notify,
 }
 
@@ -34,6 +35,16 @@ impl Visitor {
     /// Whether a request of this connection carried the token.
     pub(crate) fn is_known(&self) -> bool {
         self.0.token.load(Ordering::Relaxed)
+    }
+
+    /// The answer to a request of this connection may take hours; whoever gives it bounds it.
+    pub(crate) fn is_given_long_answer(&self) {
+        self.0.long_answer.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the answer to a request of this connection may take hours.
+    pub(crate) fn has_long_answer(&self) -> bool {
+        self.0.long_answer.load(Ordering::Relaxed)
     }
 
     /// Returns when this connection has to give way.
@@ -54,6 +65,7 @@ impl Visitors {
         let visitor = Visitor(Arc::new(State {
             network: network(address),
             token: AtomicBool::new(false),
+            long_answer: AtomicBool::new(false),
             leave: Notify::new(),
         }));
         let network = visitor.0.network;

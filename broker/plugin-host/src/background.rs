@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU8, AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use access::{Event, EventKinds, EventSink};
@@ -19,6 +19,7 @@ use tokio::{sync::Notify, task::JoinHandle};
 use crate::{
     generation::Generation,
     hooks::{events::OnEvents, timer::OnTimer},
+    instance::Call,
 };
 
 /// Events that wait for one plugin, and how many it is given at once.
@@ -90,7 +91,10 @@ fn start(generation: &Arc<Generation>) -> Option<Running> {
 
 async fn keep_time(generation: Arc<Generation>, interval: Duration) {
     loop {
-        if let Err(failure) = generation.ask(OnTimer).await {
+        let begun = Instant::now();
+        let asked = generation.ask(OnTimer).await;
+        note(&generation, OnTimer::HOOK, begun, asked.is_ok());
+        if let Err(failure) = asked {
             let (plugin, error) = (&*generation.name, EscapedDisplay(&failure));
             tracing::warn!(event = "timer_failed", plugin, %error, "a plugin's timer failed");
         }
@@ -108,9 +112,16 @@ async fn hand_on(generation: Arc<Generation>, listener: Arc<Listener>) {
                 break;
             }
             // Counted by the generation, and of no other consequence.
-            let _ = generation.ask(OnEvents::new(batch, dropped)).await;
+            let begun = Instant::now();
+            let asked = generation.ask(OnEvents::new(batch, dropped)).await;
+            note(&generation, OnEvents::HOOK, begun, asked.is_ok());
         }
     }
+}
+
+fn note(generation: &Generation, hook: &str, begun: Instant, done: bool) {
+    let verdict = if done { "done" } else { "failure" };
+    generation.times.observe(hook, verdict, begun.elapsed().as_secs_f64());
 }
 
 /// What waits for one plugin.

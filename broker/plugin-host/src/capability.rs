@@ -25,6 +25,7 @@ mod secrets;
 pub(crate) mod sql;
 pub(crate) mod state;
 mod tls;
+pub(crate) mod verified;
 
 use std::{collections::BTreeSet, sync::Arc};
 

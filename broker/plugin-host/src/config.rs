@@ -39,9 +39,15 @@ pub struct Config {
     pub sources: Sources,
     /// Where metrics of plugins are told.
     pub plugin_metrics: PluginMetrics,
+    /// How long a password that was verified, and let its client in, is remembered; `None` = not at
+    /// all.
+    pub password_cache: Option<Duration>,
 }
 
 impl Config {
+    /// How long a verified password is remembered when nothing is said.
+    pub const PASSWORD_CACHE: Duration = Duration::from_secs(5 * 60);
+
     /// Defaults: everything in `dir` is the chain, rescan every 30 s, quiet period 300 ms, files
     /// only from `dir`.
     pub fn new(dir: impl Into<PathBuf>, data_dir: impl Into<PathBuf>) -> Self {
@@ -61,6 +67,7 @@ impl Config {
             deny_all: Cow::Borrowed(DENY_ALL),
             sources: Sources::default(),
             plugin_metrics: PluginMetrics::default(),
+            password_cache: Some(Self::PASSWORD_CACHE),
         }
     }
 }

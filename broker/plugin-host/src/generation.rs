@@ -17,7 +17,7 @@ use std::{
 use access::{PluginFailure, PluginFailureKind, PluginState};
 use arc_swap::ArcSwapOption;
 use sha2::{Digest, Sha256};
-use telemetry::Escaped;
+use telemetry::{Escaped, HookTimes};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
@@ -75,6 +75,8 @@ pub(crate) struct Generation {
     pub(crate) manifest: Manifest,
     /// Calls since it went live.
     pub(crate) counters: Counters,
+    /// How long calls took, by what came of them.
+    pub(crate) times: HookTimes,
     /// Who is not asked for now.
     pub(crate) breaker: Breaker,
     /// Who is asked the same: looked at only where there is one.
@@ -242,7 +244,7 @@ impl Generation {
         client: Option<Client>,
         call: C,
     ) -> Result<C::Reply, PluginFailure> {
-        let held = self.admit(&call).await?;
+        let held = self.admit(client, &call).await?;
         let generation = Arc::clone(self);
         Guarded::new(async move {
             let _held = held;
@@ -259,6 +261,7 @@ impl Generation {
     /// What a call holds while it runs: its turn among those who verify passwords, and a place.
     async fn admit<C: Call>(
         &self,
+        client: Option<Client>,
         call: &C,
     ) -> Result<(Option<OwnedSemaphorePermit>, OwnedSemaphorePermit), PluginFailure> {
         let bytes = call.bytes();
@@ -271,7 +274,7 @@ impl Generation {
         // Only logins wait: what a client may do is asked for clients that are connected already.
         let admission = match &self.factory.lent.passwords {
             Some(passwords) if C::VERIFIES_PASSWORDS => {
-                Some(passwords.admit().await.map_err(|_| {
+                Some(passwords.admit(client).await.map_err(|_| {
                     failure(PluginFailureKind::Busy, "too many passwords wait to be verified")
                 })?)
             }

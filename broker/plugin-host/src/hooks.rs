@@ -11,9 +11,11 @@ pub(crate) mod operation_authorizer;
 mod outbound_transform;
 pub(crate) mod timer;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
-use access::{Hooks, PluginFailure};
+use access::{
+    Answer, Hooks, Inbound, OperationWord, Outbound, Outcome, PluginFailure, Ruling, Step,
+};
 use serde::Serialize;
 
 use crate::{generation::Generation, instance::Call, recording::Recorded};
@@ -23,26 +25,33 @@ pub(crate) struct Hook(pub(crate) Arc<Generation>);
 
 impl Hook {
     /// Asks the guest. An answer that is not taken is a failure of the call like any other.
-    async fn ask<C: Call, T>(
+    async fn ask<C: Call, T: Said>(
         &self,
         call: C,
         take: impl FnOnce(C::Reply) -> Result<T, PluginFailure>,
     ) -> Result<T, PluginFailure> {
-        self.take(self.0.ask(call).await?, take)
+        let begun = Instant::now();
+        let taken = self.0.ask(call).await.and_then(|answer| self.take(answer, take));
+        self.note::<C, T>(begun, &taken);
+        taken
     }
 
     /// The same on behalf of a client.
-    async fn ask_for<C: Call, T>(
+    async fn ask_for<C: Call, T: Said>(
         &self,
         client: IpAddr,
         call: C,
         take: impl FnOnce(C::Reply) -> Result<T, PluginFailure>,
     ) -> Result<T, PluginFailure> {
-        self.take(self.0.ask_for(client, call).await?, take)
+        let begun = Instant::now();
+        let asked = self.0.ask_for(client, call).await;
+        let taken = asked.and_then(|answer| self.take(answer, take));
+        self.note::<C, T>(begun, &taken);
+        taken
     }
 
     /// The same as part of a decision.
-    async fn decide<C: Recorded, T>(
+    async fn decide<C: Recorded, T: Said>(
         &self,
         client: IpAddr,
         call: C,
@@ -51,7 +60,17 @@ impl Hook {
     where
         C::Reply: Serialize,
     {
-        self.take(self.0.decide(client, call).await?, take)
+        let begun = Instant::now();
+        let decided = self.0.decide(client, call).await;
+        let taken = decided.and_then(|answer| self.take(answer, take));
+        self.note::<C, T>(begun, &taken);
+        taken
+    }
+
+    /// How long it took to say what.
+    fn note<C: Call, T: Said>(&self, begun: Instant, taken: &Result<T, PluginFailure>) {
+        let verdict = taken.as_ref().map_or("failure", Said::word);
+        self.0.times.observe(C::HOOK, verdict, begun.elapsed().as_secs_f64());
     }
 
     fn take<A, T>(
@@ -64,6 +83,73 @@ impl Hook {
             self.0.refused(error);
         }
         taken
+    }
+}
+
+/// An answer in the word that metrics have for it: one of `telemetry::HookTimes`.
+trait Said {
+    fn word(&self) -> &'static str;
+}
+
+impl Said for Outcome {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Allow(_) => "allow",
+            Self::Deny(_) => "deny",
+            Self::Next => "next",
+        }
+    }
+}
+
+impl Said for Step {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Challenge(_) => "challenge",
+            Self::Success(..) => "allow",
+            Self::Deny(_) => "deny",
+            Self::Next => "next",
+        }
+    }
+}
+
+impl Said for Answer {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Permissions(_) => "allow",
+            Self::DenyAll => "deny",
+            Self::Next => "next",
+        }
+    }
+}
+
+impl Said for Ruling {
+    fn word(&self) -> &'static str {
+        match &self.word {
+            OperationWord::Allow => "allow",
+            OperationWord::Deny(_) => "deny",
+            OperationWord::Next => "next",
+        }
+    }
+}
+
+impl Said for Inbound {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::Patched(_) => "patched",
+            Self::Swallow => "swallow",
+            Self::Reject(_) => "deny",
+        }
+    }
+}
+
+impl Said for Outbound {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::Patched(_) => "patched",
+            Self::Swallow => "swallow",
+        }
     }
 }
 

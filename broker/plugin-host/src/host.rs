@@ -63,6 +63,7 @@ impl PluginHost {
         let outside = Outside {
             sources: config.sources.clone(),
             plugin_metrics: config.plugin_metrics.clone(),
+            password_cache: config.password_cache,
         };
         let opened = tokio::task::spawn_blocking(move || open(&data_dir, outside)).await;
         let (runtime, remembered) =

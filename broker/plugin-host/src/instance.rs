@@ -14,7 +14,7 @@ use wasmtime::{Store, component::InstancePre};
 use crate::{
     bindings::portcullis::plugin::types::PluginError,
     budget::{Allowance, MemoryCap, Meter},
-    capability::Lent,
+    capability::{Lent, verified::Login},
     claims::Told,
     exports::{Exports, Indices},
     failure::{classify, reported},
@@ -41,6 +41,8 @@ pub(crate) struct State {
     pub(crate) wasi: Option<Box<Wasi>>,
     /// What it is told, where that is recorded or told again.
     pub(crate) tape: Tape,
+    /// The login that it judges, where verified passwords are remembered.
+    pub(crate) login: Option<Box<Login>>,
 }
 
 /// A question to a hook, with everything that the guest is to see.
@@ -49,8 +51,20 @@ pub(crate) trait Call: Send + Sync + 'static {
     type Reply: Send + 'static;
     /// Which budget it runs on.
     const WORK: Work;
+    /// Its name in the contract.
+    const HOOK: &'static str;
     /// It waits for others' passwords to be verified before its own deadline begins.
     const VERIFIES_PASSWORDS: bool = false;
+
+    /// Who logs in by it, where a password that was verified for this User Name may be remembered.
+    fn logs_in(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether somebody is let in by this answer.
+    fn is_allow(_: &Self::Reply) -> bool {
+        false
+    }
 
     /// Bytes that the guest must find room for, roughly: text, and the records that hold it.
     fn bytes(&self) -> usize;
@@ -113,6 +127,7 @@ impl Instance {
             lent,
             wasi: None,
             tape: Tape::Off,
+            login: None,
         };
         let mut store = Store::new(pre.engine(), state);
         store.limiter(|state| &mut state.memory);
@@ -213,8 +228,10 @@ impl Instance {
     ) -> Result<Result<C::Reply, PluginFailure>, PluginFailure> {
         self.arm(allowance);
         self.calls = self.calls.saturating_add(1);
+        self.store.data_mut().begin_login(call.logs_in());
         let answer = call.enter(&self.exports, &mut self.store).await;
         let answer = answer.map_err(|error| self.classify(&error))?;
+        self.store.data_mut().end_login(answer.as_ref().is_ok_and(C::is_allow));
         Ok(answer.map_err(reported))
     }
 

@@ -29,6 +29,7 @@ mod convert;
 mod engine;
 mod exports;
 mod failure;
+mod fair_turnstile;
 mod generation;
 mod golden;
 mod guarded;

@@ -4,6 +4,7 @@
 use std::{
     path::Path,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use access::BrokerForPlugins;
@@ -14,7 +15,7 @@ use crate::{
     aot::AotCache,
     capability::{
         cache_control::Everybody, http_client::HttpClients, password_threads::PasswordThreads,
-        state::StateStores,
+        state::StateStores, verified::Verified,
     },
     engine::{self, HostEngine},
     instance::State,
@@ -32,6 +33,8 @@ pub(crate) struct Outside {
     pub(crate) sources: Sources,
     /// Where metrics of plugins are told.
     pub(crate) plugin_metrics: PluginMetrics,
+    /// How long a verified password is remembered; `None` = not at all.
+    pub(crate) password_cache: Option<Duration>,
 }
 
 /// Shared by every generation.
@@ -46,6 +49,8 @@ pub(crate) struct Runtime {
     pub(crate) aot: AotCache,
     /// Where passwords are verified.
     pub(crate) passwords: Arc<PasswordThreads>,
+    /// Passwords that were verified lately; `None` = nothing is remembered.
+    pub(crate) verified: Option<Verified>,
     /// Where instances wait for calls.
     pub(crate) pools: Arc<Pools>,
     /// Counters.
@@ -87,6 +92,7 @@ impl Runtime {
             linker,
             aot,
             passwords: Arc::new(PasswordThreads::new()),
+            verified: outside.password_cache.and_then(Verified::new),
             pools: Arc::default(),
             stats: Arc::default(),
             sources: Lendable::new(outside.sources),

@@ -40,12 +40,6 @@ impl Turnstile {
         self.enter_many(1).await
     }
 
-    /// Without a wait.
-    #[cfg(test)]
-    pub(crate) fn enter_at_once(&self, places: u32) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.places).try_acquire_many_owned(places).ok()
-    }
-
     /// So many places at once; not more than there are.
     pub(crate) async fn enter_many(&self, places: u32) -> Result<OwnedSemaphorePermit, Full> {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_many_owned(places) {

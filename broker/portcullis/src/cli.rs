@@ -5,11 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    doctor,
-    import::hivemq::PasswordType,
-    logging::LogFormat,
-    plugin::{new::Language, remote::Broker},
-    scram,
+    api::Broker, ctl, doctor, import::hivemq::PasswordType, logging::LogFormat,
+    plugin::new::Language, scram,
 };
 
 /// An MQTT 3.1.1 and 5.0 broker whose gate is WebAssembly.
@@ -85,6 +82,33 @@ pub(crate) enum Command {
     /// Look at the audit log of the admin API
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Everything that the admin API of a running broker does: look, explain, change
+    Ctl(ctl::Invocation),
+    /// Look at backups, as `portcullis ctl backup` makes them
+    #[command(subcommand)]
+    Backup(BackupCommand),
+    /// Bring a backup back, for a broker that does not run; then check its configuration
+    Restore {
+        /// Backup
+        file: PathBuf,
+        /// Configuration of the broker; that of the backup is put there when there is none
+        #[arg(long, short)]
+        config: PathBuf,
+        /// Also into a data_dir that is not empty; what is replaced is moved aside
+        #[arg(long)]
+        force: bool,
+    },
+    /// Print what completes command lines in a shell, to be sourced by it
+    Completions {
+        /// Shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages, one for each command
+    Man {
+        /// Folder for them; made when it is not there
+        dir: PathBuf,
+    },
     /// Show, add, rotate and retire the keys that plugins seal with; make those of devices
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -97,6 +121,16 @@ pub(crate) enum AuditCommand {
     Verify {
         /// Folder of the log: DATA_DIR/audit
         dir: PathBuf,
+    },
+}
+
+/// What can be done with backups.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackupCommand {
+    /// Read a backup from the first byte to the last; exit code 1 if it is not whole
+    Verify {
+        /// Backup
+        file: PathBuf,
     },
 }
 
@@ -309,16 +343,17 @@ pub(crate) enum KeysCommand {
 /// The admin API of a running broker.
 #[derive(Debug, Args)]
 pub(crate) struct BrokerArguments {
-    /// Admin API, on this machine
-    #[arg(long, default_value = "http://127.0.0.1:9883")]
-    pub(crate) url: String,
-    /// File with its token, DATA_DIR/admin.token
-    #[arg(long, value_name = "PATH", default_value = "/var/lib/portcullis/admin.token")]
-    pub(crate) token_file: PathBuf,
+    /// Admin API, on this machine [default: PORTCULLIS_URL, or http://127.0.0.1:9883]
+    #[arg(long, global = true)]
+    pub(crate) url: Option<String>,
+    /// File with its token, DATA_DIR/admin.token [default: the token in PORTCULLIS_TOKEN, or
+    /// /var/lib/portcullis/admin.token]
+    #[arg(long, value_name = "PATH", global = true)]
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 impl From<BrokerArguments> for Broker {
     fn from(arguments: BrokerArguments) -> Self {
-        Self { url: arguments.url, token_file: arguments.token_file }
+        Self::new(arguments.url, arguments.token_file)
     }
 }

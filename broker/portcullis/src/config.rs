@@ -8,9 +8,13 @@
 mod document;
 mod limits;
 mod listeners;
+mod observe;
+mod otlp;
 mod paths;
 mod problem;
+mod secrets;
 mod services;
+pub(crate) mod shown;
 mod sources;
 mod spelling;
 mod store;
@@ -35,13 +39,14 @@ use self::{
 pub(crate) use self::{
     limits::Limits,
     listeners::{Chain, Listener},
+    observe::Observe,
     paths::{NamedPath, named_paths},
     problem::{Problem, Problems},
     services::{Admin, DecisionsConfig, Plugins, Process},
     sources::given,
     store::Store,
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, otlp::OtlpConfig};
 
 /// A whole and valid configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +81,10 @@ pub(crate) struct Config {
     pub(crate) sys: SysConfig,
     /// Decisions that are kept, of each kind.
     pub(crate) decisions: DecisionsConfig,
+    /// What is kept of events.
+    pub(crate) observe: Observe,
+    /// Where metrics and spans are sent; `None` = nowhere.
+    pub(crate) otlp: Option<OtlpConfig>,
     /// Secrets, keys and token verifiers for plugins.
     pub(crate) sources: Sources,
 }
@@ -146,6 +155,43 @@ impl Config {
         }
     }
 
+    /// As [`Self::load_readable`], of a text that is to stand in `file`.
+    pub(crate) fn read_text(file: &Path, text: &str) -> (Option<Self>, Problems) {
+        let (config, problems, _) = Self::read(file, text, &|name| std::env::var(name).ok());
+        (config, Problems::new(file.to_owned(), problems))
+    }
+
+    /// `text`, which stands in `file`, with a reference to nothing in the place of each secret. What is secret already
+    /// stands elsewhere (`${env:NAME}`, `file:PATH`) stays as it is.
+    ///
+    /// # Errors
+    /// The text is faulty: nobody knows where its secrets stand.
+    pub(crate) fn without_secrets(file: &Path, text: &str) -> Result<String, String> {
+        let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let folder = absolute.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned);
+        let environment = |name: &str| std::env::var(name).ok();
+        let document = Document::new(text, folder.clone(), &environment);
+        let config = Self::build(absolute, &folder, document.root());
+        let secrets = document.secrets();
+        let (problems, _) = document.into_parts();
+        match (config, problems.is_empty()) {
+            (Some(_), true) => Ok(secrets::strip(text, &secrets)),
+            _ => Err("it is faulty, so that nobody knows where its secrets stand".to_owned()),
+        }
+    }
+
+    /// What is wrong with `text`, if it stood in `file`.
+    pub(crate) fn faults_in(file: &Path, text: &str) -> Vec<Problem> {
+        let environment = |name: &str| std::env::var(name).ok();
+        let (config, problems, _) = Self::read(file, text, &environment);
+        let mut problems = Problems::new(file.to_owned(), problems).problems;
+        if text.len() as u64 > FILE_BYTES_MAX || config.is_none() && problems.is_empty() {
+            let what = format!("is no configuration, or has over {FILE_BYTES_MAX} bytes");
+            problems.push(Problem { line: 1, key: String::new(), value: String::new(), what });
+        }
+        problems
+    }
+
     /// The configuration if it could be built at all, every fault, and every key that was looked
     /// for.
     fn read(
@@ -189,6 +235,8 @@ impl Config {
         let limits = limits::read(root.table("limits"));
         let sys = services::read_sys(root.table("sys"));
         let decisions = services::read_decisions(root.table("decisions"));
+        let observe = observe::read(&mut root, data_dir.as_deref());
+        let otlp = otlp::read(root.table("otlp"), folder);
         let sources = sources::read(&mut root);
         root.finish();
         Some(Self {
@@ -207,6 +255,8 @@ impl Config {
             limits,
             sys,
             decisions,
+            observe,
+            otlp,
             sources,
         })
     }
@@ -222,6 +272,8 @@ impl Config {
             ("audit", after.audit_keep_days != new.audit_keep_days),
             ("process", after.process != new.process),
             ("store", after.store != new.store),
+            ("otlp", after.otlp != new.otlp),
+            ("access_log", after.observe.access_log != new.observe.access_log),
         ]
         .into_iter()
         .filter_map(|(name, differs)| differs.then_some(name))
@@ -248,6 +300,7 @@ impl Config {
             limits: new.limits,
             sys: new.sys,
             decisions: new.decisions,
+            observe: Observe { history: new.observe.history, ..self.observe.clone() },
             sources: new.sources,
             listeners,
             plugins: Plugins { chain: new.plugins.chain, ..self.plugins.clone() },

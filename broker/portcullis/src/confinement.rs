@@ -54,7 +54,11 @@ impl Places {
         let mut places = Self::default();
         places.read.extend(SYSTEM.iter().map(PathBuf::from));
         places.read.extend(CERTIFICATES.iter().filter_map(std::env::var_os).map(PathBuf::from));
-        places.read.extend(config.file.parent().map(Path::to_owned));
+        let folder = config.file.parent().map(Path::to_owned);
+        match config.admin.edit_config {
+            true => places.write.extend(folder),
+            false => places.read.extend(folder),
+        }
         places.read.extend(config.plugins.file_roots.iter().cloned());
         places.write.insert("/dev/null".into());
         places.write.insert(config.data_dir.clone());

@@ -74,7 +74,10 @@ impl Rings {
     fn open(&self, name: &str, ring: &KeyRing) -> Result<Ring, String> {
         let path = file::path(&self.data_dir, name);
         let content = match file::read(&path, ring.algorithm())? {
-            Some(content) => content,
+            Some(content) => {
+                file::mark(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+                content
+            }
             None => {
                 let mut content = Content::new(ring.algorithm());
                 add(&mut content, &NewKey::default(), true).map_err(|error| error.to_string())?;

@@ -6,13 +6,17 @@
 #![forbid(unsafe_code)]
 
 mod acl;
+mod api;
 mod atomic_file;
 mod audit;
+mod backup;
 mod bans;
 mod check;
 mod cli;
 mod config;
+mod config_desk;
 mod confinement;
+mod ctl;
 mod descriptors;
 mod doctor;
 mod failure;
@@ -21,7 +25,9 @@ mod hardening;
 mod import;
 mod keys;
 mod logging;
+mod manual;
 mod memory;
+mod otlp;
 mod passwd;
 mod password_file;
 mod plugin;
@@ -40,7 +46,9 @@ use clap::Parser;
 use tokio::runtime::Runtime;
 
 use self::{
-    cli::{AclCommand, AuditCommand, Command, CommandLine, KeysCommand, PluginCommand},
+    cli::{
+        AclCommand, AuditCommand, BackupCommand, Command, CommandLine, KeysCommand, PluginCommand,
+    },
     failure::Failure,
 };
 
@@ -64,7 +72,7 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Quickstart { .. } => "warn",
         Command::Check { .. } | Command::Doctor(_) => "error",
         Command::Plugin(PluginCommand::Test { .. } | PluginCommand::Replay { .. }) => "warn",
-        Command::Keys(_) => "warn",
+        Command::Keys(_) | Command::Ctl(_) | Command::Restore { .. } => "warn",
         _ => "info",
     };
     logging::start(line.log_format, line.log_level.as_deref().unwrap_or(default))?;
@@ -84,6 +92,13 @@ fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Command::Import(command) => import::run(&command),
         Command::Audit(AuditCommand::Verify { dir }) => audit::verify(&dir),
         Command::Keys(command) => keys(command),
+        Command::Backup(BackupCommand::Verify { file }) => backup::verify(&file),
+        Command::Restore { file, config, force } => {
+            within_runtime(backup::restore(&file, &config, force))
+        }
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { dir } => manual::pages(&dir),
+        Command::Ctl(invocation) => within_runtime(ctl::run(invocation)),
         Command::Plugin(PluginCommand::New { lang, name, dir }) => {
             plugin::new::run(lang, &name, dir.as_deref())
         }

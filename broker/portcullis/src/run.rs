@@ -3,10 +3,11 @@
 use std::{path::Path, time::Duration};
 
 use sd_notify::NotifyState;
-use tokio::time::MissedTickBehavior;
+use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use crate::{
     config::Config,
+    config_desk::{Reloaded, Request},
     confinement, descriptors,
     failure::Failure,
     hardening,
@@ -52,13 +53,19 @@ pub(crate) async fn serve(mut service: Service, mut signals: Signals) {
     let watchdog = watchdog::feed(service.admin_address());
     tokio::pin!(watchdog);
     let mut watched = true;
+    let mut requests = service.take_requests();
     loop {
         tokio::select! {
             () = &mut watchdog, if watched => watched = false,
             wish = signals.next() => match wish {
-                Wish::Reload => reload(&mut service, &mut readiness).await,
+                Wish::Reload => drop(reload(&mut service, &mut readiness).await),
                 Wish::Stop => break,
             },
+            Some(reply) = next(&mut requests) => {
+                let reloaded = reload(&mut service, &mut readiness).await;
+                // Whoever asked may have given up.
+                let _ = reply.send(reloaded);
+            }
             _ = look.tick() => readiness.look(&mut service),
         }
     }
@@ -167,14 +174,21 @@ fn addresses(service: &Service) -> (String, String) {
     (listeners.join(" "), service.admin_address().to_string())
 }
 
-async fn reload(service: &mut Service, readiness: &mut Readiness) {
+/// The next who asks for a reload by the admin API.
+async fn next(requests: &mut Option<mpsc::Receiver<Request>>) -> Option<Request> {
+    requests.as_mut()?.recv().await
+}
+
+async fn reload(service: &mut Service, readiness: &mut Readiness) -> Reloaded {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(error) => tracing::warn!(%error, "the clock for the service manager cannot be read"),
     }
-    readiness.reload_failed = service.reload().await.err();
+    let reloaded = service.reload().await;
+    readiness.reload_failed = reloaded.as_ref().err().cloned();
     readiness.look(service);
     readiness.tell();
+    reloaded
 }
 
 /// Without a service manager this does nothing.

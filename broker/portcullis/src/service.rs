@@ -14,19 +14,24 @@ use std::{
 };
 
 use access::{BrokerForPlugins, Gate, PluginManager};
-use admin::{AdminServer, AdminState, KeyManager};
+use admin::{AdminServer, AdminState, ConfigManager, KeyManager};
 use plugin_host::PluginHost;
 use server::{Broker, BrokerHandle, Kept, KeptBans, ListenerInfo};
 use store::{FileStore, Options, Store};
-use telemetry::Metrics;
+use telemetry::{AccessLog, History, Metrics, Records, Traces, events::ConfigReloaded};
+use tokio::sync::mpsc;
 
 use crate::{
+    backup::Maker,
     bans,
     config::{self, Chain, Config, DecisionsConfig},
+    config_desk::{Desk, Request},
     confinement,
     failure::Failure,
     keys::Rings,
-    memory, trust,
+    memory,
+    otlp::Exporter,
+    trust,
 };
 
 /// Name of the file with the token of the first start.
@@ -44,6 +49,12 @@ pub(crate) struct Service {
     admin: AdminServer,
     gate: Arc<Gate>,
     keys: Arc<Rings>,
+    desk: Arc<Desk>,
+    requests: Option<mpsc::Receiver<Request>>,
+    metrics: Arc<Metrics>,
+    records: Records,
+    /// Ends with the rest.
+    _exporter: Option<Exporter>,
     /// Closed last: connections that end write to it.
     store: Option<Arc<FileStore>>,
 }
@@ -58,6 +69,7 @@ impl Service {
         keys.attach(&mut config.sources).map_err(Failure::Refused)?;
         let (store, kept) = open_store(&config.store).await?;
         let metrics = Metrics::new();
+        let records = start_records(&config, &metrics)?;
         let gate = Arc::new(Gate::new(since_start));
         keep_decisions(&gate, config.decisions);
         gate.decisions().number_from(first_decision());
@@ -75,18 +87,43 @@ impl Service {
         .await
         .map_err(|error| Failure::Refused(sentence(&error)))?;
         plugins.connect(Arc::clone(&broker) as Arc<dyn BrokerForPlugins>);
+        let (desk, requests) = Desk::new(&config);
+        let desk = Arc::new(desk);
         let state = AdminState {
             broker: Arc::clone(&broker) as Arc<dyn BrokerHandle>,
             plugins: Arc::clone(&plugins) as Arc<dyn PluginManager>,
             keys: Arc::clone(&keys) as Arc<dyn KeyManager>,
+            backups: Arc::new(Maker::new(&config, store.clone(), Arc::clone(&keys))),
+            config: Arc::clone(&desk) as Arc<dyn ConfigManager>,
             gate: Arc::clone(&gate),
-            metrics,
+            metrics: Arc::clone(&metrics),
+            records: records.clone(),
             ready_checks: Vec::new(),
         };
         let admin = admin::start(admin_config(&config), state)
             .await
             .map_err(|error| Failure::Refused(sentence(&error)))?;
-        Ok(Self { config, descriptors, broker, plugins, admin, gate, keys, store })
+        let requests = Some(requests);
+        let exporter = config
+            .otlp
+            .clone()
+            .map(|otlp| Exporter::start(otlp, (Arc::clone(&gate), &metrics), admin.scrape()));
+        let _exporter = exporter.transpose().map_err(Failure::Refused)?;
+        Ok(Self {
+            config,
+            descriptors,
+            broker,
+            plugins,
+            admin,
+            gate,
+            keys,
+            desk,
+            requests,
+            metrics,
+            records,
+            _exporter,
+            store,
+        })
     }
 
     /// The listeners that are bound.
@@ -105,6 +142,11 @@ impl Service {
         created.then(|| self.config.data_dir.join(TOKEN_FILE))
     }
 
+    /// Who asks the admin API for a reload; once.
+    pub(crate) fn take_requests(&mut self) -> Option<mpsc::Receiver<Request>> {
+        self.requests.take()
+    }
+
     /// The plugins.
     pub(crate) fn plugins(&self) -> &dyn PluginManager {
         &*self.plugins
@@ -112,7 +154,17 @@ impl Service {
 
     /// Reads the configuration file again and applies what can change while running; a faulty file
     /// changes nothing, and the error says so on one line.
-    pub(crate) async fn reload(&mut self) -> Result<(), String> {
+    ///
+    /// Returns the settings that differ and wait for a restart.
+    pub(crate) async fn reload(&mut self) -> Result<Vec<String>, String> {
+        let reloaded = self.reload_file().await;
+        ConfigReloaded { failed: reloaded.as_ref().err().map(String::as_str) }.emit(&self.metrics);
+        let waiting: Vec<String> = reloaded?.into_iter().map(str::to_owned).collect();
+        self.desk.note_reload(&waiting);
+        Ok(waiting)
+    }
+
+    async fn reload_file(&mut self) -> Result<Vec<&'static str>, String> {
         let mut new = match Config::load(&self.config.file) {
             Ok(new) => new,
             Err(problems) => {
@@ -143,13 +195,14 @@ impl Service {
         // until a restart, and must not lose its own chain for the default one.
         self.config = self.config.with_live_part_of(new);
         keep_decisions(&self.gate, self.config.decisions);
+        self.records.history.set_config(self.config.observe.history);
         self.broker.reconfigure(live_config(&self.config, self.descriptors));
         let plugins = plugin_host_config(&self.config);
         self.plugins.set_chains(plugins.chain, plugins.listener_chains, plugins.admin_chain).await;
         self.plugins.set_sources(plugins.sources).await;
         self.reload_tls().await?;
         tracing::info!(config = %self.config.file.display(), "reloaded");
-        Ok(())
+        Ok(waiting)
     }
 
     /// Reads certificates, keys, authorities and lists again. The log has said what is wrong with each.
@@ -172,12 +225,39 @@ impl Service {
             tracing::warn!(connections = left, "clients that did not go are cut off");
         }
         self.admin.shutdown(GRACE).await;
+        close_records(self.records).await;
         let Some(store) = self.store else { return };
         match tokio::task::spawn_blocking(move || store.close()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "the end of the store was not written"),
             Err(error) => tracing::error!(%error, "the store was not closed"),
         }
+    }
+}
+
+/// Begins to keep what happens.
+fn start_records(config: &Config, metrics: &Arc<Metrics>) -> Result<Records, Failure> {
+    let observe = &config.observe;
+    let folder = config.data_dir.join("traces");
+    Traces::open(metrics, folder.clone()).map_err(|error| {
+        Failure::Refused(format!("{}: cannot be used: {error}", folder.display()))
+    })?;
+    let refused = |folder: &Path, error| {
+        Failure::Refused(format!("[access_log] {}: cannot be used: {error}", folder.display()))
+    };
+    let access_log = observe.access_log.clone().map(|config| {
+        let folder = config.folder.clone();
+        AccessLog::start(config, metrics).map_err(|error| refused(&folder, error))
+    });
+    let history = History::start(observe.history, metrics);
+    Ok(Records { access_log: access_log.transpose()?, history })
+}
+
+/// Writes the last lines.
+async fn close_records(records: Records) {
+    let Some(log) = records.access_log else { return };
+    if let Err(error) = tokio::task::spawn_blocking(move || log.close()).await {
+        tracing::error!(%error, "the access log was not closed");
     }
 }
 
@@ -249,6 +329,7 @@ fn plugin_host_config(config: &Config) -> plugin_host::Config {
         require_manifest: config.plugins.require_manifest,
         require_approval: config.plugins.require_approval,
         trust: Arc::clone(&config.plugins.trust),
+        password_cache: config.plugins.password_cache,
         sources: config.sources.clone(),
         ..plugin_host::Config::new(&config.plugins.dir.value, &config.data_dir)
     }

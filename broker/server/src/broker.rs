@@ -19,21 +19,26 @@ use limits::{Ban, ConnectionRate, Flapping, LoginBackoff, NewBan};
 use parking_lot::Mutex;
 use session::Fanout;
 use store::{Recovered, Store, Ticket};
-use telemetry::{Metrics, shown_username};
+use telemetry::{
+    Metrics,
+    events::{Client, SessionEnded},
+};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
-    BanError, BanPage, BrokerHandle, ClientInfo, ClientPage, Config, Fault, ListenerAddress,
-    ListenerConfig, ListenerInfo, LiveConfig, StoreTotals, TlsConfig, TlsStatus, Totals, Transport,
+    BanError, BanPage, BrokerHandle, ClientInfo, Config, Fault, LimitInfo, ListenerAddress,
+    ListenerCertificates, ListenerConfig, ListenerInfo, LiveConfig, StoreTotals, TlsConfig,
+    TlsStatus, Totals, Transport,
     bans::{self, BanList},
-    connect::protocol_name,
     counts::Counts,
     inherit::Ended,
     keeping::Keeping,
+    limit_info,
     listener::{self, Listener},
     overload::{self, Overload},
     pace::TotalRate,
     remember,
+    resources::info,
     retained::Retained,
     router::{Route, Router},
     sessions::{SessionHandle, Sessions},
@@ -42,6 +47,7 @@ use crate::{
     tidying,
     timers::{self, Timers},
     tls::{self, Handshakes, Tls},
+    traced::{trace_walk, traced},
 };
 
 /// Clients that ask for new permissions at once.
@@ -101,7 +107,8 @@ impl Core {
     pub(crate) async fn refresh(&self, client: &Authenticated) -> Result<Authenticated, Refusal> {
         let _slot = self.refresh_slots.acquire().await;
         let begun = Instant::now();
-        let (refreshed, _) = self.gate.refresh(client, self.now_unix()).await;
+        let (refreshed, walk) = self.gate.refresh(client, self.now_unix()).await;
+        trace_walk(&self.metrics.traces, &traced(client), &walk);
         self.metrics.permissions_seconds.observe(begun.elapsed().as_secs_f64());
         refreshed
     }
@@ -148,6 +155,12 @@ impl Core {
     pub(crate) fn end_session(&self, handle: &SessionHandle) -> Ended {
         let event = || Event::SessionExpired(Arc::clone(&handle.client_id));
         self.gate.tell(EventKinds::SESSION_EXPIRED, event);
+        let client = Client {
+            id: &handle.client_id,
+            principal: Some(&handle.principal),
+            ..Client::default()
+        };
+        SessionEnded { client }.emit(&self.metrics);
         self.sessions.remove(handle);
         self.timers.disarm(handle.id);
         let routing = handle.routing.lock();
@@ -264,7 +277,8 @@ impl Broker {
         for listener in config.listeners {
             let (name, address) = (listener.name.clone(), listener.transport.place());
             let tls = load_tls(&listener).await?;
-            let (listener, socket) = listener::bind(listener, tls)
+            let counted = core.metrics.listeners.of(&name);
+            let (listener, socket) = listener::bind(listener, tls, counted)
                 .await
                 .map_err(|error| StartError::Bind { name, address, error })?;
             bound.push((Arc::new(listener), socket));
@@ -388,21 +402,8 @@ async fn sweep(core: Arc<Core>) {
 }
 
 impl BrokerHandle for Broker {
-    fn clients(&self, prefix: &str, after: Option<&str>, limit: usize) -> ClientPage {
-        let mut handles = self.core.sessions.all();
-        handles.retain(|handle| {
-            handle.client_id.starts_with(prefix) && after.is_none_or(|a| &*handle.client_id > a)
-        });
-        handles.sort_by(|a, b| a.client_id.cmp(&b.client_id));
-        let more = handles.len() > limit;
-        handles.truncate(limit);
-        let clients: Vec<_> = handles.iter().map(|handle| info(handle)).collect();
-        let next = clients.last().filter(|_| more).map(|client| client.client_id.to_string());
-        ClientPage { clients, next }
-    }
-
     fn client(&self, client_id: &str) -> Option<ClientInfo> {
-        self.core.sessions.get(client_id).map(|handle| info(&handle))
+        self.core.sessions.get(client_id).map(|handle| info(&handle, &handle.state.lock()))
     }
 
     fn permissions(&self, client_id: &str) -> Option<Arc<Permissions>> {
@@ -454,6 +455,11 @@ impl BrokerHandle for Broker {
         listeners.filter_map(|listener| Some(listener.tls.as_ref()?.status())).collect()
     }
 
+    fn certificates(&self) -> Vec<ListenerCertificates> {
+        let listeners = self.listeners.get().into_iter().flatten();
+        listeners.filter_map(|listener| Some(listener.tls.as_ref()?.shown())).collect()
+    }
+
     fn totals(&self) -> Totals {
         Totals {
             connections: self.core.connections.load(Ordering::Relaxed),
@@ -463,6 +469,10 @@ impl BrokerHandle for Broker {
             retained_bytes: self.core.retained.bytes(),
             overload_level: self.core.overload.level(),
         }
+    }
+
+    fn limits(&self) -> Vec<LimitInfo> {
+        limit_info::limits(&self.core)
     }
 
     fn store(&self) -> Option<StoreTotals> {
@@ -475,34 +485,5 @@ impl BrokerHandle for Broker {
             commits: usage.commits,
             commit_time: usage.commit_time,
         })
-    }
-}
-
-fn info(handle: &SessionHandle) -> ClientInfo {
-    let state = handle.state.lock();
-    let (facts, session) = (&state.facts, &state.session);
-    let identity = facts.authenticated.identity();
-    let subscriptions = session.subscriptions.iter();
-    ClientInfo {
-        client_id: Arc::clone(&handle.client_id),
-        connected: state.connection.is_some(),
-        principal: Arc::clone(&handle.principal),
-        authenticated_by: Arc::clone(&identity.authenticated_by),
-        groups: identity.groups.clone(),
-        username: facts.username.as_deref().map(|name| shown_username(name).to_owned()),
-        listener: Arc::clone(&facts.listener),
-        remote: Some(facts.remote),
-        protocol: protocol_name(facts.protocol),
-        keep_alive_seconds: facts.keep_alive_seconds,
-        clean_start: facts.clean_start,
-        session_expiry_interval: facts.session_expiry_interval,
-        since_unix: facts.since_unix,
-        subscriptions: subscriptions
-            .map(|s| (s.filter.to_string(), s.options.maximum_qos as u8))
-            .collect(),
-        in_flight: session.in_flight(),
-        queued: session.queued(),
-        dropped: session.dropped(),
-        generation: facts.authenticated.generation(),
     }
 }

@@ -17,9 +17,12 @@ use access::{
 };
 use codec::{Publish, QoS, ReasonCode, Will};
 use session::WillMessage;
+use telemetry::PluginCallRecord;
 use topic::{SubscriptionFilter, TopicName};
 
-use crate::{broker::Core, close::Close, connection::Connection, sessions::SessionHandle};
+use crate::{
+    broker::Core, close::Close, connection::Connection, sessions::SessionHandle, traced::traced,
+};
 
 /// Answers of operation authorizers that a connection keeps.
 const RULINGS_MAX: usize = 256;
@@ -182,7 +185,9 @@ async fn permit(
 async fn rule(core: &Core, authenticated: &Authenticated, operation: &Operation) -> Ruled {
     let making = core.gate.making();
     let asking = authenticated.hooks().rule(authenticated.subject(), operation);
+    let begun = Instant::now();
     let ruled = access::deciding(&making, asking).await;
+    trace_ruling(core, authenticated, (operation, &ruled), begun);
     let about = match operation.clone() {
         Operation::Publish { topic, qos, retain, .. } => About::Publish { topic, qos, retain },
         Operation::Subscribe { filter, qos, share_name } => About::Subscribe {
@@ -196,6 +201,39 @@ async fn rule(core: &Core, authenticated: &Authenticated, operation: &Operation)
     let why = (ruled.word.as_ref().err(), Vec::new());
     core.gate.note_operation(&making, authenticated, about, why, core.now_unix());
     ruled
+}
+
+/// What operation authorizers said together, for traces.
+fn trace_ruling(
+    core: &Core,
+    authenticated: &Authenticated,
+    (operation, ruled): (&Operation, &Ruled),
+    begun: Instant,
+) {
+    let traces = &core.metrics.traces;
+    if traces.generation() == 0 {
+        return;
+    }
+    let (plugin, verdict) = match &ruled.word {
+        Ok(true) => ("", "allow"),
+        Ok(false) => ("", "next"),
+        Err(NotAuthorized::Ruling { plugin, .. }) => (&**plugin, "deny"),
+        Err(NotAuthorized::Failed { plugin, .. }) => (&**plugin, "failure"),
+        Err(_) => ("", "deny"),
+    };
+    let topic = match operation {
+        Operation::Publish { topic, .. } => topic,
+        Operation::Subscribe { filter, .. } => filter,
+    };
+    let call = PluginCallRecord {
+        plugin,
+        hook: "operation_authorizer",
+        verdict,
+        microseconds: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+        cached: false,
+        topic: Some(topic),
+    };
+    traces.note_call(&traced(authenticated), &call);
 }
 
 /// A message as transforms see it.

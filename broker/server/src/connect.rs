@@ -1,6 +1,6 @@
 //! CONNECT, from accepted socket to connected client: the story is [`admit`].
 //!
-//! Every refusal leaves at one place, [`refuse`]: CONNACK (or HTTP status), log line and counter.
+//! Every refusal leaves at one place, `refuse.rs`: CONNACK (or HTTP status), log line and counter.
 
 use std::{
     io,
@@ -11,13 +11,16 @@ use std::{
 };
 
 use access::{
-    Authenticated, Connection as Claim, Credentials, DecisionId, Event, EventKinds, Hook,
-    LinkReport, Password, Refusal, Who, WillSummary,
+    Authenticated, Connection as Claim, Credentials, DecisionId, Hook, LinkReport, Password,
+    Refusal, WillSummary,
 };
 use codec::{ConnAck, Connect, Decoded, Packet, PacketType, ProtocolVersion, ReasonCode, decode};
 use limits::{Claimant, Suspect};
 use session::WillMessage;
-use telemetry::events::{ConnectRefused, Connected};
+use telemetry::{
+    Direction, Metrics,
+    events::{Authenticated as AuthenticatedEvent, Client, Connected, TakenOver},
+};
 use tokio::{io::AsyncReadExt, time::Sleep};
 use zeroize::Zeroize;
 
@@ -26,14 +29,16 @@ use crate::{
     broker::Core,
     config::LiveConfig,
     connection::{Begin, Connection},
-    disconnect::farewell,
     exchange::{Again, Auths, Proved, exchange},
-    listener::{self, Listener, Place},
+    listener::{Listener, Place},
+    refuse::{claimed_version, limit_code, malformed_code, refuse},
     sessions::{Facts, NotOpened, Open, Opened},
+    shown::{shown, shown_certificate},
     strangers::{NoRoom, Share},
     stream::Stream,
     subscribe::judge_again,
     tls::Secured,
+    traced::{claimed, trace_connect, trace_walk},
     websocket::{self, Violation},
     will,
 };
@@ -54,6 +59,14 @@ pub(crate) struct Arrival {
     pub(crate) timeout: Duration,
     /// What TLS said about the client.
     pub(crate) secured: Option<Box<Secured>>,
+}
+
+impl Arrival {
+    /// How long ago it was accepted.
+    pub(crate) fn age(&self) -> Duration {
+        let begun = self.timer.deadline().checked_sub(self.timeout);
+        begun.map(|begun| begun.elapsed()).unwrap_or_default()
+    }
 }
 
 /// Why no client came of a connection.
@@ -107,15 +120,23 @@ pub(crate) enum Refused {
 
 impl Refused {
     /// The decision that refused, where the chain did.
-    fn decision(&self) -> Option<DecisionId> {
+    pub(crate) fn decision(&self) -> Option<DecisionId> {
         match self {
             Self::ByChain(refusal) => refusal.decision,
             _ => None,
         }
     }
 
+    /// The link that refused, where one did.
+    pub(crate) fn plugin(&self) -> Option<&str> {
+        match self {
+            Self::ByChain(refusal) => refusal.plugin.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The code for CONNACK; `None` = close without a word.
-    fn reason_code(&self) -> Option<ReasonCode> {
+    pub(crate) fn reason_code(&self) -> Option<ReasonCode> {
         match self {
             Self::Approach(_) | Self::WebSocket(_) => None,
             Self::Timeout(_) | Self::Network(_) | Self::NotConnect => None,
@@ -143,6 +164,8 @@ struct First {
     connect: Box<Connect>,
     /// The client left its identifier to us [MQTT-3.1.3-6].
     assigned: bool,
+    /// Its length, fixed header included.
+    bytes: usize,
     /// Bytes behind it.
     rest: Vec<u8>,
 }
@@ -186,7 +209,7 @@ async fn handshake(mut arrival: Arrival, place: &mut Place) -> Option<Box<Connec
 async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
     let most = arrival.core.live.load().limits.sizes.packet_bytes_before_connect;
     let metrics = Arc::clone(&arrival.core.metrics);
-    let Arrival { core, stream, early, timer, timeout, .. } = arrival;
+    let Arrival { core, stream, early, timer, timeout, listener, .. } = arrival;
     // Subscribed to only when CONNECT has to be waited for.
     let shutdown = async { core.shutdown.subscribe().wait_for(|down| *down).await.is_ok() };
     let read = async {
@@ -197,6 +220,8 @@ async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
         loop {
             if let Some(first) = take_connect(&mut bytes, most)? {
                 metrics.packets_received.of(PacketType::Connect).inc();
+                let (received, of) = (Direction::Received, PacketType::Connect);
+                listener.counted.packets(received, of, 1, first.bytes as u64);
                 return Ok(first);
             }
             // It may grow to twice that.
@@ -234,7 +259,7 @@ fn take_connect(bytes: &mut Vec<u8>, most: usize) -> Result<Option<First>, Refus
             let rest = bytes.get(taken..).unwrap_or_default().to_vec();
             // They held the password.
             bytes.zeroize();
-            Ok(Some(First { connect, assigned: false, rest }))
+            Ok(Some(First { connect, assigned: false, bytes: taken, rest }))
         }
         Decoded::Packet(..) => Err(Refused::NotConnect),
         Decoded::Incomplete { .. } => Ok(None),
@@ -261,6 +286,7 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
     }
     check_connect(&first.connect, &live)?;
     first.assign_client_id();
+    trace_connect(&core, (&first.connect, first.bytes), arrival.remote.ip());
     let will = first.connect.will.as_deref().map(will::prepare).transpose();
     let will = will.map_err(Refused::WillTopic)?;
     let credentials = credentials(&mut first.connect);
@@ -271,18 +297,25 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
     let brake = Brake::begin(&core, arrival.remote, &first.connect, &live)?;
     let proved = match &method {
         None => {
-            let authenticated = authenticate(&core, (&claim, &credentials), &live).await;
-            authenticated.map(|authenticated| (authenticated, None))
+            let asked = authenticate(&core, (&claim, &credentials), &live);
+            let from = (&mut arrival.stream, &mut first.rest);
+            let authenticated = while_it_is_there(from, &core.metrics, asked);
+            authenticated.await.map(|authenticated| (authenticated, None))
         }
         // Boxed: few come with one.
         Some(method) => {
             let asked = (&claim, &credentials);
             let auths =
                 Auths { method, bytes: &mut first.rest, most: packet_bytes_max(&first.connect) };
+            let observe = |core: &Core, walk: &[LinkReport]| {
+                observe(core, walk);
+                trace_walk(&core.metrics.traces, &claimed(&claim), walk);
+            };
             Box::pin(exchange(arrival, asked, auths, data, observe)).await
         }
     };
     let (authenticated, data) = brake.settle(proved)?;
+    tell_authenticated((&claim, &authenticated), false, &core);
     let mut authenticated = Arc::new(authenticated);
     check_names(&authenticated, &live)?;
     check_bans(&core, &authenticated)?;
@@ -317,6 +350,23 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
     let again = method.and_then(|method| Again::new(claim, method, Instant::now()));
     let again = again.map(Box::new);
     Ok(Admitted { authenticated, opened, connack, keep_alive_seconds, again })
+}
+
+/// Says that the chain let somebody in, at CONNECT or `again`.
+pub(crate) fn tell_authenticated(
+    (claim, authenticated): (&Claim, &Authenticated),
+    again: bool,
+    core: &Core,
+) {
+    AuthenticatedEvent {
+        client: Client { remote: Some(claim.remote), ..shown(authenticated) },
+        username: claim.username.as_deref(),
+        protocol: protocol_name(claim.protocol),
+        plugin: &authenticated.identity().authenticated_by,
+        decision: authenticated.decision().as_ref().map(|id| id as &dyn std::fmt::Display),
+        again,
+    }
+    .emit(&core.metrics);
 }
 
 /// Lengths and what this version cannot do.
@@ -497,9 +547,47 @@ async fn authenticate(
     let now = core.now_unix();
     let (result, walk) = core.gate.admit(claim, credentials, live.client_id_from, now).await;
     observe(core, &walk);
+    trace_walk(&core.metrics.traces, &claimed(claim), &walk);
     tracing::debug!(client_id = %telemetry::Escaped(&claim.client_id), ?walk, "chain asked");
     result.map_err(Refused::ByChain)
 }
+
+/// Waits for the chain as long as the client does: many may wait for their turn, and who has gone must
+/// not have its password computed. What it sends meanwhile is kept, as far as that is little.
+async fn while_it_is_there<T>(
+    (stream, rest): (&mut Stream, &mut Vec<u8>),
+    metrics: &Metrics,
+    asked: impl Future<Output = Result<T, Refused>>,
+) -> Result<T, Refused> {
+    let gone = async {
+        // Who sent more before its end may have ended on purpose: what it sent is owed an answer.
+        while rest.is_empty() {
+            rest.reserve_exact(REST_BYTES);
+            match stream.read_buf(rest).await {
+                Ok(0) => return Refused::GaveUp,
+                Ok(count) => drop(metrics.bytes_received.inc_by(count as u64)),
+                Err(error) => {
+                    let violation = websocket::violation(&error).map(Refused::WebSocket);
+                    return violation.unwrap_or_else(|| Refused::Network(error.kind()));
+                }
+            }
+        }
+        std::future::pending().await
+    };
+    let authenticated = tokio::select! {
+        // Most answers are there at once: then the socket is not looked at.
+        biased;
+        authenticated = asked => authenticated,
+        refused = gone => Err(refused),
+    };
+    if rest.is_empty() {
+        *rest = Vec::new();
+    }
+    authenticated
+}
+
+/// What a client may send behind its CONNECT while it waits, and not be forgotten.
+const REST_BYTES: usize = 2_048;
 
 /// Counts the time of a walk, of its two parts apart.
 fn observe(core: &Core, walk: &[LinkReport]) {
@@ -589,6 +677,10 @@ async fn open_session(
             NotOpened::Full(exceeded) => Refused::Limit(exceeded),
         })?;
     let ended = opened.replaced.as_ref().map(|replaced| core.end_session(replaced));
+    if opened.taken_over {
+        let client = Client { remote: Some(arrival.remote), ..shown(authenticated) };
+        TakenOver { client }.emit(&core.metrics);
+    }
     if let Some(old_will) = &opened.old_will {
         will::publish(core, old_will, authenticated, &opened.handle).await;
     }
@@ -617,11 +709,14 @@ impl Admitted {
             peer.attach(&self.opened.handle);
         }
         let identity = self.authenticated.identity();
+        arrival.listener.counted.accepted_seconds.observe(arrival.age().as_secs_f64());
         Connected {
             client_id: &self.opened.handle.client_id,
             principal: &identity.principal,
+            username: first.connect.username.as_deref(),
             listener: &arrival.listener.name,
             remote: arrival.remote,
+            certificate: self.authenticated.subject().certificate.as_deref().map(shown_certificate),
             protocol: protocol_name(first.connect.version),
             session_present: self.opened.session_present,
         }
@@ -638,126 +733,13 @@ impl Admitted {
             remote: arrival.remote,
             timer: arrival.timer,
             keep_alive_seconds: self.keep_alive_seconds,
+            counted: Arc::clone(&arrival.listener.counted),
             rest: first.rest,
             connack: self.connack,
             again: self.again,
             ticket: self.opened.ticket,
         };
         Connection::new(begin, Instant::now())
-    }
-}
-
-/// The one place where a refusal leaves.
-async fn refuse(arrival: &mut Arrival, connect: Option<&Connect>, refused: &Refused) {
-    if let Refused::Approach(approach::Refused::Limit(refusal)) = refused {
-        listener::refused(&arrival.core, &arrival.listener, arrival.remote, refusal);
-        return;
-    }
-    let reason = refused.reason_code();
-    ConnectRefused {
-        client_id: connect.map(|connect| connect.client_id.as_str()),
-        username: connect.and_then(|connect| connect.username.as_deref()),
-        listener: &arrival.listener.name,
-        remote: arrival.remote,
-        reason: reason.unwrap_or(ReasonCode::UnspecifiedError),
-        decision: refused.decision().as_ref().map(|id| id as &dyn std::fmt::Display),
-        cause: refused,
-    }
-    .emit(&arrival.core.metrics);
-    tell_refused(arrival, connect, refused);
-    let output = match (refused, reason) {
-        (Refused::Approach(approach::Refused::Upgrade(refused)), _) => {
-            refused.response().into_bytes()
-        }
-        (_, Some(reason_code)) => {
-            let connack = refusal_connack(reason_code, connect, refused).unwrap_or_default();
-            let metrics = &arrival.core.metrics;
-            metrics.packets_sent.of(PacketType::ConnAck).inc_by(u64::from(!connack.is_empty()));
-            metrics.bytes_sent.inc_by(connack.len() as u64);
-            connack
-        }
-        (_, None) => Vec::new(),
-    };
-    if !output.is_empty() || arrival.stream.has_goodbye() {
-        farewell(&mut arrival.stream, &output).await;
-    }
-}
-
-/// Tells plugins of somebody whom the chain refused.
-fn tell_refused(arrival: &Arrival, connect: Option<&Connect>, refused: &Refused) {
-    if let (Some(connect), Refused::ByChain(refusal)) = (connect, refused) {
-        arrival.core.gate.tell(EventKinds::AUTH_FAILED, || {
-            Event::AuthFailed(
-                Who {
-                    connection_id: arrival.connection_id,
-                    client_id: connect.client_id.as_str().into(),
-                    principal: "".into(),
-                    listener: Arc::clone(&arrival.listener.name),
-                    remote: arrival.remote.ip(),
-                    protocol: connect.version,
-                },
-                refusal.reason_code(),
-                refusal.kind.to_string(),
-            )
-        });
-    }
-}
-
-/// CONNACK of a refusal, if the client can be told.
-fn refusal_connack(
-    reason_code: ReasonCode,
-    connect: Option<&Connect>,
-    refused: &Refused,
-) -> Option<Vec<u8>> {
-    let (version, wants_reason, most) = match (connect, refused) {
-        (Some(connect), _) => {
-            (connect.version, connect.request_problem_information, packet_bytes_max(connect))
-        }
-        (None, Refused::Malformed { version: Some(version), .. }) => (*version, false, usize::MAX),
-        (None, _) => return None,
-    };
-    let reason_string = match refused {
-        Refused::ByChain(refusal) if wants_reason => refusal.reason.clone(),
-        _ => None,
-    };
-    let connack = ConnAck { reason_code, reason_string, ..ConnAck::default() };
-    let mut output = Vec::new();
-    Packet::ConnAck(Box::new(connack)).encode_within(version, most, &mut output).then_some(output)
-}
-
-/// The version that a CONNECT claims, as far as its bytes say. Who names a level above 5 is taken to read 5.0's CONNACK,
-/// everybody else 3.1.1's; the highest bit is Mosquitto's mark of a bridge.
-fn claimed_version(bytes: &[u8]) -> Option<ProtocolVersion> {
-    let length_end = bytes.iter().skip(1).take(4).position(|byte| byte & 0x80 == 0)? + 2;
-    let [0, name_bytes, name @ ..] = bytes.get(length_end..)? else { return None };
-    let (name, level) = name.split_at_checked(usize::from(*name_bytes))?;
-    match (name, level.first()? & 0x7F) {
-        (b"MQTT", 5..) => Some(ProtocolVersion::V5),
-        (b"MQTT" | b"MQIsdp", _) => Some(ProtocolVersion::V311),
-        _ => None,
-    }
-}
-
-/// The code for a CONNECT that does not decode. One that breaks its format gets no CONNACK in
-/// 3.1.1 [MQTT-3.1.4-1], and who may not speak MQTT at all gets no word.
-fn malformed_code(error: &codec::Error, version: Option<ProtocolVersion>) -> Option<ReasonCode> {
-    use ReasonCode::{ClientIdentifierNotValid, UnsupportedProtocolVersion};
-    let code = error.reason_code();
-    let told = match version? {
-        ProtocolVersion::V5 => true,
-        ProtocolVersion::V311 => {
-            matches!(code, ClientIdentifierNotValid | UnsupportedProtocolVersion)
-        }
-    };
-    told.then_some(code)
-}
-
-/// The Reason Code for a length or count beyond its limit.
-fn limit_code(exceeded: &limits::SizeExceeded) -> ReasonCode {
-    match exceeded.limit {
-        "client_id_bytes" => ReasonCode::ClientIdentifierNotValid,
-        "topic_bytes" | "topic_levels" => ReasonCode::TopicNameInvalid,
-        _ => ReasonCode::QuotaExceeded,
     }
 }
 

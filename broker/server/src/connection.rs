@@ -23,6 +23,7 @@ use codec::{
 use parking_lot::MutexGuard;
 use session::{Frames, InboundAliases, KeepAlive};
 use store::{Origin, Store, Ticket};
+use telemetry::{ListenerMetrics, events::Client};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Sleep,
@@ -43,8 +44,10 @@ use crate::{
     refresh::Refresh,
     retained,
     sessions::{SessionHandle, State},
+    shown::shown,
     stream::Stream,
     sys::Present,
+    traced::Watched,
     user_properties,
 };
 
@@ -73,6 +76,7 @@ pub(crate) struct Connection {
     pub(crate) authenticated: Arc<Authenticated>,
     pub(crate) refresh: Refresh,
     remote: SocketAddr,
+    pub(crate) begun: Instant,
     /// Start of a packet whose rest has not come yet.
     pub(crate) partial: Vec<u8>,
     /// Length from which on `partial` is worth decoding.
@@ -117,6 +121,10 @@ pub(crate) struct Connection {
     pub(crate) again: Option<Box<Again>>,
     /// What holds its reading back.
     pub(crate) pace: Pace,
+    /// The packet at hand was counted.
+    is_seen: bool,
+    /// The traces that are about it.
+    pub(crate) watched: Watched,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
     /// Counted as connected.
@@ -138,6 +146,8 @@ pub(crate) struct Begin {
     pub(crate) remote: SocketAddr,
     pub(crate) timer: Pin<Box<Sleep>>,
     pub(crate) keep_alive_seconds: u16,
+    /// What its listener counts.
+    pub(crate) counted: Arc<ListenerMetrics>,
     /// Bytes that came behind CONNECT.
     pub(crate) rest: Vec<u8>,
     /// CONNACK.
@@ -165,7 +175,7 @@ impl Connection {
         let connack = begin.connack;
         let mut connection = Self {
             _present: begin.core.sys.presence.enter(),
-            counts: Counts::new(&begin.core.metrics),
+            counts: Counts::new(&begin.core.metrics, Some(begin.counted)),
             refresh,
             core: begin.core,
             stream: begin.stream,
@@ -176,6 +186,7 @@ impl Connection {
             handle: begin.handle,
             authenticated: begin.authenticated,
             remote: begin.remote,
+            begun: now,
             partial: begin.rest,
             needed: 0,
             output: Vec::new(),
@@ -195,6 +206,8 @@ impl Connection {
             keep_alive: KeepAlive::new(begin.keep_alive_seconds, now),
             packet_bytes_max,
             pace,
+            is_seen: false,
+            watched: Watched::default(),
             again: begin.again,
             asking: None,
             working: None,
@@ -229,6 +242,11 @@ impl Connection {
         }
     }
 
+    /// Who it is, for events.
+    pub(crate) fn shown(&self) -> Client<'_> {
+        Client { remote: Some(self.remote), ..shown(&self.authenticated) }
+    }
+
     pub(crate) fn remote(&self) -> SocketAddr {
         self.remote
     }
@@ -252,6 +270,7 @@ impl Connection {
 
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
         let now = Instant::now();
+        self.review_traces();
         let result = self.turn(cx, now);
         self.flush_wakes();
         self.counts.flush();
@@ -446,10 +465,16 @@ impl Connection {
             match decode(input, self.version, self.packet_bytes_max).map_err(Close::Malformed)? {
                 Decoded::Packet(packet, length) => {
                     let costs = Costs::of(&packet);
+                    if !std::mem::replace(&mut self.is_seen, true) {
+                        // Not again when it is handled again, once plugins have answered.
+                        self.counts.came(&packet, length);
+                        self.trace_received(&packet, length);
+                    }
                     self.handle_packet(packet, now)?;
                     if self.is_waiting() {
                         break;
                     }
+                    self.is_seen = false;
                     taken += length;
                     if costs == Costs::Message {
                         self.counts.publish_bytes(length);
@@ -630,7 +655,9 @@ impl Connection {
 
     /// Counts the packets that came to the output since the last time.
     fn count_output(&mut self) {
-        self.counts.sent(self.output.get(self.counted..).unwrap_or_default());
+        let new = self.output.get(self.counted..).unwrap_or_default();
+        self.counts.sent(new, self.version);
+        self.trace_sent(new);
         self.counted = self.output.len();
     }
 

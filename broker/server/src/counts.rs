@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use codec::{PacketType, QoS, outlines};
+use codec::{Decoded, Packet, PacketType, ProtocolVersion, QoS, ReasonCode, decode, outlines};
 use session::{Delivered, DropReason};
-use telemetry::{Metrics, events::MessageDropped};
+use telemetry::{Direction, ListenerMetrics, Metrics, events::MessageDropped};
 
 use crate::router::Tally;
 
 /// Counts of one turn.
 pub(crate) struct Counts {
     metrics: Arc<Metrics>,
+    /// `None` = of no connection.
+    listener: Option<Arc<ListenerMetrics>>,
     pub(crate) bytes_received: u64,
     pub(crate) bytes_sent: u64,
     publish_received: [u64; 3],
@@ -18,14 +20,18 @@ pub(crate) struct Counts {
     publish_bytes_received: u64,
     publish_bytes_sent: u64,
     any: bool,
+    /// What was added to the shared counters.
+    flushed_received: u64,
+    flushed_sent: u64,
 }
 
 const LEVELS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 
 impl Counts {
-    pub(crate) fn new(metrics: &Arc<Metrics>) -> Self {
+    pub(crate) fn new(metrics: &Arc<Metrics>, listener: Option<Arc<ListenerMetrics>>) -> Self {
         Self {
             metrics: Arc::clone(metrics),
+            listener,
             bytes_received: 0,
             bytes_sent: 0,
             publish_received: [0; 3],
@@ -33,7 +39,19 @@ impl Counts {
             publish_bytes_received: 0,
             publish_bytes_sent: 0,
             any: false,
+            flushed_received: 0,
+            flushed_sent: 0,
         }
+    }
+
+    /// Bytes that came so far.
+    pub(crate) fn all_received(&self) -> u64 {
+        self.flushed_received + self.bytes_received
+    }
+
+    /// Bytes that left so far.
+    pub(crate) fn all_sent(&self) -> u64 {
+        self.flushed_sent + self.bytes_sent
     }
 
     /// A packet other than PUBLISH came.
@@ -41,11 +59,46 @@ impl Counts {
         self.metrics.packets_received.of(packet_type).inc();
     }
 
+    /// What the listener counts.
+    pub(crate) fn listener(&self) -> Option<&ListenerMetrics> {
+        self.listener.as_deref()
+    }
+
+    /// A packet other than PUBLISH came, of so many bytes; before it is handled.
+    pub(crate) fn came(&self, packet: &Packet<'_>, bytes: usize) {
+        let Some(listener) = &self.listener else { return };
+        let (of, code) = match packet {
+            Packet::PubAck(ack) => (PacketType::PubAck, Some(ack.reason_code)),
+            Packet::PubRec(ack) => (PacketType::PubRec, Some(ack.reason_code)),
+            Packet::PubRel(ack) => (PacketType::PubRel, Some(ack.reason_code)),
+            Packet::PubComp(ack) => (PacketType::PubComp, Some(ack.reason_code)),
+            Packet::Disconnect(disconnect) => {
+                (PacketType::Disconnect, Some(disconnect.reason_code))
+            }
+            Packet::Auth(auth) => (PacketType::Auth, Some(auth.reason_code)),
+            Packet::Subscribe(_) => (PacketType::Subscribe, None),
+            Packet::Unsubscribe(_) => (PacketType::Unsubscribe, None),
+            Packet::PingReq => (PacketType::PingReq, None),
+            // PUBLISH is added up; the others are refused.
+            _ => return,
+        };
+        listener.packets(Direction::Received, of, 1, bytes as u64);
+        if let Some(code) = code {
+            listener.reason(Direction::Received, of, code);
+        }
+    }
+
     /// These packets are written, whole ones one behind the other.
-    pub(crate) fn sent(&mut self, encoded: &[u8]) {
+    pub(crate) fn sent(&mut self, encoded: &[u8], version: ProtocolVersion) {
+        let mut rest = encoded;
         for packet in outlines(encoded) {
+            let (this, behind) = rest.split_at_checked(packet.bytes).unwrap_or((rest, &[]));
+            rest = behind;
             if packet.packet_type != PacketType::Publish {
                 self.metrics.packets_sent.of(packet.packet_type).inc();
+                if let Some(listener) = &self.listener {
+                    note_sent(listener, packet.packet_type, this, version);
+                }
                 continue;
             }
             self.any = true;
@@ -79,18 +132,32 @@ impl Counts {
     pub(crate) fn flush(&mut self) {
         let metrics = &self.metrics;
         if self.bytes_received > 0 {
+            self.flushed_received += self.bytes_received;
             metrics.bytes_received.inc_by(std::mem::take(&mut self.bytes_received));
         }
         if self.bytes_sent > 0 {
+            self.flushed_sent += self.bytes_sent;
             metrics.bytes_sent.inc_by(std::mem::take(&mut self.bytes_sent));
         }
         if !std::mem::take(&mut self.any) {
             return;
         }
-        metrics.publish_bytes_received.inc_by(std::mem::take(&mut self.publish_bytes_received));
-        metrics.publish_bytes_sent.inc_by(std::mem::take(&mut self.publish_bytes_sent));
+        let bytes_received = std::mem::take(&mut self.publish_bytes_received);
+        let bytes_sent = std::mem::take(&mut self.publish_bytes_sent);
+        metrics.publish_bytes_received.inc_by(bytes_received);
+        metrics.publish_bytes_sent.inc_by(bytes_sent);
         let received = std::mem::take(&mut self.publish_received);
         let sent = std::mem::take(&mut self.publish_sent);
+        if let Some(listener) = &self.listener {
+            let publish = PacketType::Publish;
+            let (all_received, all_sent) = (received.iter().sum(), sent.iter().sum());
+            if all_received > 0 {
+                listener.packets(Direction::Received, publish, all_received, bytes_received);
+            }
+            if all_sent > 0 {
+                listener.packets(Direction::Sent, publish, all_sent, bytes_sent);
+            }
+        }
         for ((qos, received), sent) in LEVELS.into_iter().zip(received).zip(sent) {
             if received > 0 {
                 metrics.publish_received.of(qos).inc_by(received);
@@ -103,6 +170,35 @@ impl Counts {
         }
     }
 }
+
+/// A packet that was written, with the Reason Codes in it.
+fn note_sent(listener: &ListenerMetrics, of: PacketType, encoded: &[u8], version: ProtocolVersion) {
+    listener.packets(Direction::Sent, of, 1, encoded.len() as u64);
+    let is_acknowledgement = matches!(
+        of,
+        PacketType::PubAck | PacketType::PubRec | PacketType::PubRel | PacketType::PubComp
+    );
+    if is_acknowledgement && encoded.len() == SHORT_ACKNOWLEDGEMENT {
+        // Without a Reason Code it is Success; nearly all are.
+        return listener.reason(Direction::Sent, of, ReasonCode::Success);
+    }
+    let Ok(Decoded::Packet(packet, _)) = decode(encoded, version, usize::MAX) else { return };
+    let code = |code| listener.reason(Direction::Sent, of, code);
+    match packet {
+        Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {
+            code(ack.reason_code)
+        }
+        Packet::ConnAck(ack) => code(ack.reason_code),
+        Packet::Disconnect(disconnect) => code(disconnect.reason_code),
+        Packet::Auth(auth) => code(auth.reason_code),
+        Packet::SubAck(ack) => ack.reason_codes.into_iter().for_each(code),
+        Packet::UnsubAck(ack) => ack.reason_codes.into_iter().for_each(code),
+        _ => {}
+    }
+}
+
+/// Fixed header and Packet Identifier.
+const SHORT_ACKNOWLEDGEMENT: usize = 4;
 
 impl Tally for Counts {
     fn count(&mut self, delivered: Delivered) {

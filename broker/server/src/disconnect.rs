@@ -151,7 +151,19 @@ fn report(connection: &Connection, close: &Close) {
         tracing::debug!(client_id = %telemetry::Escaped(client_id), %error, "network ended");
     }
     let (reason, by_client) = (close.name(), close.by_client());
-    Disconnected { client_id, remote, reason, by_client }.emit(metrics);
+    let connected = connection.begun.elapsed();
+    if let Some(listener) = connection.counts.listener() {
+        listener.connected_seconds.observe(connected.as_secs_f64());
+    }
+    Disconnected {
+        client: connection.shown(),
+        reason,
+        by_client,
+        bytes_received: connection.counts.all_received(),
+        bytes_sent: connection.counts.all_sent(),
+        connected,
+    }
+    .emit(metrics);
 }
 
 /// What is still to be written: acknowledgements that were given, and DISCONNECT for a 5.0 client.
@@ -167,7 +179,9 @@ fn last_words(connection: &mut Connection, close: &Close) -> Vec<u8> {
     if let (Some(code), ProtocolVersion::V5) = (close.disconnect_code(), connection.version) {
         let before = output.len();
         Packet::Disconnect(Disconnect::new(code)).encode(connection.version, &mut output);
-        connection.counts.sent(output.get(before..).unwrap_or_default());
+        let new = output.get(before..).unwrap_or_default();
+        connection.counts.sent(new, connection.version);
+        connection.trace_sent(new);
     }
     connection.counts.bytes_sent += output.len() as u64;
     output

@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::{
     broker::Core,
     close::Close,
-    connect::{Arrival, Refused},
+    connect::{Arrival, Refused, tell_authenticated},
     connection::Connection,
 };
 
@@ -256,6 +256,8 @@ impl Connection {
             }
             Progress::Decided(Ok((authenticated, data))) => {
                 again.ends_at = None;
+                let claim = Arc::clone(&again.claim);
+                tell_authenticated((&claim, &authenticated), true, &self.core);
                 self.prove_again(authenticated, now);
                 auth(ReasonCode::Success, &method, data)
             }

@@ -35,7 +35,8 @@ impl BrokerForPlugins for Broker {
     }
 
     fn publish(&self, message: Publication) -> Result<u32, PublishRefused> {
-        publish(&self.core, &message)
+        // Counted among those of the plugin, in a name that no client can have.
+        publish(&self.core, &message, &format!("$plugin/{}", message.plugin))
     }
 
     fn disconnect(&self, client_id: &str, reason: ReasonCode) -> bool {
@@ -50,8 +51,17 @@ impl BrokerForPlugins for Broker {
     }
 }
 
-/// Retained store, then every subscriber.
-fn publish(core: &Arc<Core>, message: &Publication) -> Result<u32, PublishRefused> {
+/// Whether it is within the limits that hold for clients.
+pub(crate) fn check(core: &Core, message: &Publication) -> Result<(), PublishRefused> {
+    checked(core, message).map(drop)
+}
+
+/// Retained store, in the name of `publisher`, then every subscriber.
+pub(crate) fn publish(
+    core: &Arc<Core>,
+    message: &Publication,
+    publisher: &str,
+) -> Result<u32, PublishRefused> {
     let publish = checked(core, message)?;
     let now = Instant::now();
     let route = core.router.route(message.topic.as_str(), NOBODY);
@@ -71,12 +81,10 @@ fn publish(core: &Arc<Core>, message: &Publication) -> Result<u32, PublishRefuse
         (message.properties.message_expiry_seconds, now),
         &mut frames,
     );
-    let mut counts = Counts::new(&core.metrics);
+    let mut counts = Counts::new(&core.metrics, None);
     if message.retain {
         let sizes = &core.live.load().limits.sizes;
-        // Counted among those of the plugin, in a name that no client can have.
-        let name = Arc::from(format!("$plugin/{}", message.plugin));
-        let publisher = core.retained.publisher(&name, &Arc::default());
+        let publisher = core.retained.publisher(&Arc::from(publisher), &Arc::default());
         if core.retained.apply(fanout.message(), &publisher, sizes).is_err() {
             counts.dropped("retained_full", 1);
             return Err(PublishRefused::Busy);

@@ -8,7 +8,7 @@ use codec::ReasonCode;
 
 use limits::{Ban, NewBan};
 
-use crate::{BanError, ListenerAddress, TlsStatus};
+use crate::{BanError, ListenerAddress, ListenerCertificates, Resources, TlsStatus};
 
 /// A session and, when connected, its connection.
 #[derive(Clone, Debug)]
@@ -39,8 +39,8 @@ pub struct ClientInfo {
     pub session_expiry_interval: u32,
     /// When the connection came up (or went down, when not connected), seconds since 1970.
     pub since_unix: u64,
-    /// Filters with maximum QoS.
-    pub subscriptions: Vec<(String, u8)>,
+    /// How many subscriptions it has.
+    pub subscriptions: usize,
     /// Messages sent and not yet acknowledged.
     pub in_flight: usize,
     /// Messages waiting.
@@ -82,10 +82,19 @@ pub struct ListenerInfo {
     pub connections: u64,
 }
 
+/// A limit, and how much of it is in use.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LimitInfo {
+    /// Its key in the configuration.
+    pub name: &'static str,
+    /// What is allowed.
+    pub maximum: f64,
+    /// What is in use; `None` = it is not a limit of the whole broker.
+    pub current: Option<f64>,
+}
+
 /// A running broker.
-pub trait BrokerHandle: Send + Sync {
-    /// Clients whose id starts with `prefix`, after `after`, at most `limit` (1 to 1,000).
-    fn clients(&self, prefix: &str, after: Option<&str>, limit: usize) -> ClientPage;
+pub trait BrokerHandle: Resources {
     /// One client.
     fn client(&self, client_id: &str) -> Option<ClientInfo>;
     /// The permissions in force of a connected client.
@@ -109,8 +118,16 @@ pub trait BrokerHandle: Send + Sync {
     fn tls(&self) -> Vec<TlsStatus> {
         Vec::new()
     }
+    /// Certificates of the listeners that have TLS. May block.
+    fn certificates(&self) -> Vec<ListenerCertificates> {
+        Vec::new()
+    }
     /// Numbers for status and gauges: connections, sessions, subscriptions, retained messages, retained bytes.
     fn totals(&self) -> Totals;
+    /// The limits in force.
+    fn limits(&self) -> Vec<LimitInfo> {
+        Vec::new()
+    }
     /// Numbers of the store; `None` = nothing outlives the process.
     fn store(&self) -> Option<StoreTotals>;
 }

@@ -148,6 +148,6 @@ fn pass_on(core: &Core, message: &Arc<Message>, ended: u64, filters: &[Subscript
     let mut frames = Frames::default();
     let mut fanout = Fanout::from_message(message, now, &mut frames);
     // Also when the store takes nothing: it was promised, and is not more than what is given back for it.
-    let mut counts = Counts::new(&core.metrics);
+    let mut counts = Counts::new(&core.metrics, None);
     core.deliver(core.store(), (&route, &mut fanout), now, &mut counts);
 }

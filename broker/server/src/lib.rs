@@ -26,19 +26,24 @@ mod held;
 mod inherit;
 mod keeping;
 mod kept_identity;
+mod limit_info;
 mod listener;
 mod load;
 mod memo;
+mod ordered;
 mod outbound;
 mod overload;
 mod pace;
 mod proxy_protocol;
 mod publish;
 mod refresh;
+mod refuse;
 mod remember;
+mod resources;
 mod retained;
 mod router;
 mod sessions;
+mod shown;
 mod strangers;
 mod stream;
 mod subscribe;
@@ -46,6 +51,7 @@ mod sys;
 mod tidying;
 mod timers;
 mod tls;
+mod traced;
 mod unsubscribe;
 #[doc(hidden)]
 pub mod untrusted;
@@ -62,12 +68,18 @@ pub use config::{
     ProxyProtocol, PublishDenied, Transport,
 };
 pub use handle::{
-    BanPage, BrokerHandle, ClientInfo, ClientPage, ListenerInfo, StoreTotals, Totals,
+    BanPage, BrokerHandle, ClientInfo, ClientPage, LimitInfo, ListenerInfo, StoreTotals, Totals,
 };
 pub use ipnet::IpNet;
+pub use resources::{
+    ApiMessage, ApiPublished, ApiRefused, ClientDetail, ClientQuery, ClientRefused, Resources,
+    RetainedInfo, RetainedPage, SubscriptionInfo, SubscriptionPage, SubscriptionPlace,
+    SubscriptionQuery, TopicChild, TopicLevel, WillInfo,
+};
 pub use session::QueueFull;
 pub use sys::SysConfig;
 pub use tls::{
-    CRL_REFRESH, CertificateFiles, ClientAuth, CrlSource, Fault, IdentityFrom, OcspPolicy,
-    TlsConfig, TlsStatus, TlsVersion, certificate_ends, check_tls, cipher_suites, groups,
+    AuthorityInfo, CRL_REFRESH, CertificateFiles, CertificateInfo, ClientAuth, CrlSource, Fault,
+    IdentityFrom, ListenerCertificates, OcspPolicy, RevocationListInfo, TlsConfig, TlsStatus,
+    TlsVersion, certificate_ends, check_tls, cipher_suites, groups,
 };

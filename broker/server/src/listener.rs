@@ -16,7 +16,7 @@ use std::{
 };
 
 use limits::Refusal;
-use telemetry::events::ConnectionRefused;
+use telemetry::{ListenerMetrics, events::ConnectionRefused};
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use self::unix::SocketFile;
@@ -37,6 +37,7 @@ pub(crate) struct Listener {
     /// With the real port.
     pub(crate) address: ListenerAddress,
     pub(crate) connections: AtomicU64,
+    pub(crate) counted: Arc<ListenerMetrics>,
     socket_file: Option<SocketFile>,
 }
 
@@ -70,10 +71,11 @@ const RATE_WAIT: Duration = Duration::from_millis(250);
 /// Who comes over a socket file comes from this machine; it has no port.
 const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// Binds a listener. `tls` is what its configuration made.
+/// Binds a listener. `tls` is what its configuration made, `counted` what it counts.
 pub(crate) async fn bind(
     config: ListenerConfig,
     tls: Option<Arc<Tls>>,
+    counted: Arc<ListenerMetrics>,
 ) -> io::Result<(Listener, Socket)> {
     let (socket, address, socket_file) = match &config.transport {
         Transport::Tcp { bind } | Transport::WebSocket { bind, .. } => {
@@ -93,6 +95,7 @@ pub(crate) async fn bind(
         tls,
         address,
         connections: AtomicU64::new(0),
+        counted,
         socket_file,
     };
     Ok((listener, socket))

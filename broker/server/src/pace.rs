@@ -197,7 +197,7 @@ impl Connection {
     }
 
     fn tell_paused(&self, by: &'static str) {
-        ReadingPaused { client_id: &self.handle.client_id, by }.emit(&self.core.metrics);
+        ReadingPaused { client: self.shown(), by }.emit(&self.core.metrics);
     }
 
     /// At the begin of a turn: whether it is still held back, and whether a little may be read all the same.
@@ -245,6 +245,7 @@ impl Connection {
         self.partial.drain(at..at + PING_BYTES);
         self.pace.pinged_at = Some(now);
         self.counts.packet(PacketType::PingReq);
+        self.counts.came(&Packet::PingReq, PING_BYTES);
         self.keep_alive.packet_received(now);
         Packet::PingResp.encode(self.version, &mut self.output);
     }

@@ -5,11 +5,12 @@
 //! copying into each subscriber's buffer: no lock but the subscriber's, no allocation, no plugin.
 
 use std::{
+    fmt::Display,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use access::{About, Event, EventKinds, NotAuthorized, PublishRequest};
+use access::{About, DecisionId, Event, EventKinds, NotAuthorized, PublishRequest};
 use codec::{
     PacketId, PacketType, ProtocolVersion, Publish, QoS, ReasonCode, encode_acknowledgement,
 };
@@ -93,8 +94,8 @@ impl Connection {
                 self.pass_on(at, publish, permit, now)?
             }
             Err(denied) => {
-                self.tell_denied(at, publish, &denied, now);
-                self.deny(at, publish, &denied)?
+                let decision = self.tell_denied(at, publish, &denied, now);
+                self.deny(at, publish, (&denied, decision))?
             }
         };
         match answer {
@@ -270,10 +271,11 @@ impl Connection {
         &self,
         at: usize,
         publish: &Publish<'_>,
-        denied: &NotAuthorized,
+        (denied, decision): (&NotAuthorized, Option<DecisionId>),
     ) -> Result<Answer, Close> {
         let topic = self.memo.topics.get(at).map_or("", |known| known.topic.as_str());
-        PublishDenied { client_id: &self.handle.client_id, topic, cause: denied }
+        let decision = decision.as_ref().map(|id| id as &dyn Display);
+        PublishDenied { client: self.shown(), topic, decision, cause: denied }
             .emit(&self.core.metrics);
         let live = self.core.live.load();
         let disconnect = live.publish_denied == config::PublishDenied::Disconnect;
@@ -295,16 +297,18 @@ impl Connection {
         true
     }
 
+    /// Notes the decision; returns its name.
     fn tell_denied(
         &mut self,
         at: usize,
         publish: &Publish<'_>,
         denied: &NotAuthorized,
         now: Instant,
-    ) {
+    ) -> Option<DecisionId> {
         if !self.tells_denied(now) {
-            return;
+            return None;
         }
+        let mut decision = None;
         let gate = &self.core.gate;
         if let Some(known) = self.memo.topics.get(at) {
             let (topic, qos, retain) = (known.topic.as_str(), publish.qos, publish.retain);
@@ -314,11 +318,13 @@ impl Connection {
             let (making, why) = (gate.making(), (Some(denied), rules));
             let at_unix = self.core.now_unix();
             gate.note_operation(&making, &self.authenticated, about, why, at_unix);
+            decision = Some(making.id());
         }
         gate.tell(EventKinds::PUBLISH_DENIED, || {
             let topic = self.memo.topics.get(at).map_or("", |known| known.topic.as_str());
             Event::PublishDenied(self.who(), topic.to_owned())
         });
+        decision
     }
 
     fn refuse(&mut self, publish: &Publish<'_>, code: ReasonCode) -> Result<(), Close> {

@@ -16,7 +16,7 @@ use limits::Sizes;
 use parking_lot::RwLock;
 use session::{DeliveryOptions, Fanout, Frames, Message, Session, Subscription};
 use store::{Store, StoredMessage, Ticket};
-use topic::{RetainedTree, SubscriptionFilter, TopicName};
+use topic::{RetainedTree, SubscriptionFilter, TopicFilter, TopicName};
 
 use crate::{
     broker::unix_now, keeping::Keeping, remember::Moment, router::Tally, sessions::SessionHandle,
@@ -118,7 +118,14 @@ struct Kept {
     publisher: Arc<Publisher>,
 }
 
+/// A message, the Client Identifier of its publisher, and whether it is withheld.
+pub(crate) type Listed = (Arc<Message>, Arc<str>, bool);
+
 impl Kept {
+    fn listed(&self) -> Listed {
+        (Arc::clone(&self.message), Arc::clone(&self.publisher.client_id), self.is_disowned())
+    }
+
     /// Whether its publisher may no longer publish it, as far as is known: what it left is then no longer handed out.
     fn is_disowned(&self) -> bool {
         let Some(rights) = &*self.publisher.rights.load() else { return false };
@@ -322,6 +329,38 @@ impl Retained {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// What is kept for a topic, who published it, and whether it is withheld.
+    pub(crate) fn find(&self, topic: &str) -> Option<Listed> {
+        let tree = if topic::is_of_broker(topic) { &self.own } else { &self.tree };
+        tree.read().get(topic).map(Kept::listed)
+    }
+
+    /// The next messages that a filter selects, at most so many of so many that are looked at. Returns where to go on.
+    pub(crate) fn listed(
+        &self,
+        filter: &TopicFilter,
+        after: Option<&TopicName>,
+        (limit, visits): (usize, usize),
+        found: &mut Vec<Listed>,
+    ) -> Option<TopicName> {
+        let tree = if topic::is_of_broker(filter) { &self.own } else { &self.tree };
+        let tree = tree.read();
+        tree.page(filter, after, limit, visits, &mut |_, kept| found.push(kept.listed()))
+    }
+
+    /// The next topics below `parent`, or behind `after`, in the order of levels. Returns where to go on.
+    pub(crate) fn scan(
+        &self,
+        parent: Option<&str>,
+        after: Option<&TopicName>,
+        limit: usize,
+        f: &mut dyn FnMut(&TopicName),
+    ) -> Option<TopicName> {
+        let is_own = parent.is_some_and(topic::is_of_broker);
+        let tree = if is_own { &self.own } else { &self.tree };
+        tree.read().scan(after, limit, &mut |topic, _| f(topic))
     }
 
     /// Whether there may be something for a cursor.

@@ -152,6 +152,15 @@ impl Router {
         self.tree.read().subscriptions
     }
 
+    /// Every subscription that selects a topic, whether or not its client may have it; groups member by member.
+    pub(crate) fn for_each_subscriber(&self, topic: &str, f: &mut dyn FnMut(&Subscriber)) {
+        let tree = self.tree.read();
+        tree.trie.for_each_match(topic, &mut |_, place| match place {
+            Place::Session(subscriber) => f(subscriber),
+            Place::Group(group) => group.members.read().iter().for_each(&mut *f),
+        });
+    }
+
     /// The route of a topic for messages from `publisher` (a session id; 0 = the broker itself).
     pub(crate) fn route(&self, topic: &str, publisher: u64) -> Route {
         let mut found: Vec<Subscriber> = Vec::new();

@@ -1,8 +1,8 @@
 //! Every session by client identifier, with or without a connection; takeover.
 //!
 //! Locks: a shard of the map, then a session's state ([`Sessions::open`], [`Sessions::remove`]); or a
-//! session's routing or what it is passing on, then states or the router, one after the other. The count of sessions is
-//! locked for a moment within either, and the store is called within any: what is written of a session
+//! session's routing or what it is passing on, then states or the router, one after the other. The count of sessions and
+//! their order are locked for a moment within either, and the store is called within any: what is written of a session
 //! has the order of what happened to it. Nothing else holds two.
 
 use std::{
@@ -23,10 +23,12 @@ use session::{
     WillMessage,
 };
 use store::{Position, SessionKey, Store, Ticket};
+use tokio::sync::Notify;
 
 use crate::{
     broker::Core,
     keeping::Keeping,
+    ordered::Ordered,
     remember::{kept_subscription, remember},
     retained::RetainedDue,
 };
@@ -126,6 +128,8 @@ pub(crate) struct Opened {
     pub(crate) old_will: Option<Box<WillMessage>>,
     /// A session that ended because of Clean Start: its subscriptions must leave the router.
     pub(crate) replaced: Option<Arc<SessionHandle>>,
+    /// A connection that was open had it.
+    pub(crate) taken_over: bool,
     /// It is written down with this.
     pub(crate) ticket: Option<Ticket>,
 }
@@ -143,6 +147,9 @@ pub(crate) enum NotOpened {
 #[derive(Default)]
 pub(crate) struct Sessions {
     by_client: DashMap<Arc<str>, Arc<SessionHandle>>,
+    ordered: Ordered,
+    /// Notified when a session is gone.
+    ended: Notify,
     last_id: AtomicU64,
     count: Mutex<limits::SessionCount>,
 }
@@ -156,9 +163,11 @@ impl Sessions {
                 let principal = &open.authenticated.identity().principal;
                 self.count.lock().begin(principal, open.sizes).map_err(NotOpened::Full)?;
                 let (handle, ticket) = self.make(open);
+                self.ordered.insert(&handle);
                 vacant.insert(Arc::clone(&handle));
                 let (old_will, replaced) = (None, None);
-                Ok(Opened { handle, session_present: false, old_will, replaced, ticket })
+                let (session_present, taken_over) = (false, false);
+                Ok(Opened { handle, session_present, old_will, replaced, taken_over, ticket })
             }
             Entry::Occupied(mut occupied) => {
                 let old = Arc::clone(occupied.get());
@@ -166,6 +175,7 @@ impl Sessions {
                     return Err(NotOpened::Foreign);
                 }
                 let mut state = old.state.lock();
+                let taken_over = state.connection.is_some();
                 let resumes = !open.connect.clean_start && state.can_resume();
                 let old_will = state.will_at_takeover(resumes);
                 state.evict();
@@ -177,14 +187,22 @@ impl Sessions {
                     let ticket = remember(store, &old, &state);
                     drop(state);
                     let (session_present, replaced) = (true, None);
-                    return Ok(Opened { handle: old, session_present, old_will, replaced, ticket });
+                    return Ok(Opened {
+                        handle: old,
+                        session_present,
+                        old_will,
+                        replaced,
+                        taken_over,
+                        ticket,
+                    });
                 }
                 state.ended = true;
                 drop(state);
                 let (handle, ticket) = self.make(open);
+                self.ordered.insert(&handle);
                 occupied.insert(Arc::clone(&handle));
-                let replaced = Some(old);
-                Ok(Opened { handle, session_present: false, old_will, replaced, ticket })
+                let (session_present, replaced) = (false, Some(old));
+                Ok(Opened { handle, session_present, old_will, replaced, taken_over, ticket })
             }
         }
     }
@@ -254,6 +272,7 @@ impl Sessions {
         match self.by_client.entry(Arc::clone(client_id)) {
             Entry::Occupied(_) => (handle, false),
             Entry::Vacant(vacant) => {
+                self.ordered.insert(&handle);
                 vacant.insert(Arc::clone(&handle));
                 self.count.lock().restore(&principal);
                 (handle, true)
@@ -266,7 +285,25 @@ impl Sessions {
         let is_it = |_: &Arc<str>, current: &Arc<SessionHandle>| current.id == handle.id;
         if self.by_client.remove_if(&handle.client_id, is_it).is_some() {
             self.count.lock().ended(&handle.principal);
+            self.ordered.remove(handle);
         }
+        self.ended.notify_waiters();
+    }
+
+    /// Waits until nobody finds this session any more.
+    pub(crate) async fn gone(&self, handle: &SessionHandle) {
+        loop {
+            let ended = self.ended.notified();
+            if self.get(&handle.client_id).is_none_or(|current| current.id != handle.id) {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// In the order of their client identifiers.
+    pub(crate) fn ordered(&self) -> &Ordered {
+        &self.ordered
     }
 
     pub(crate) fn get(&self, client_id: &str) -> Option<Arc<SessionHandle>> {

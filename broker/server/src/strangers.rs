@@ -12,6 +12,13 @@ pub(crate) struct Strangers {
     held: AtomicUsize,
 }
 
+impl Strangers {
+    /// Bytes that are held.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+}
+
 /// There is no room for more.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("strangers_bytes exceeded: {maximum} bytes are held of CONNECTs that are not whole yet")]

@@ -83,15 +83,18 @@ impl Connection {
         let asked = SubscribeRequest { filter: &filter, qos: options.maximum_qos };
         let permissions = &Arc::clone(self.authenticated.permissions());
         let permit = permissions.permit_subscribe(asked).map_err(|denied| {
-            SubscribeDenied { client_id: &self.handle.client_id, filter: &text, cause: &denied }
-                .emit(&self.core.metrics);
+            let mut decision = None;
             if self.tells_denied(Instant::now()) {
                 let (gate, about) =
                     (&self.core.gate, About::Subscribe { filter: text.clone(), qos: asked.qos });
                 let why = (Some(&denied), permissions.explain_subscribe(asked));
                 let (making, at_unix) = (gate.making(), self.core.now_unix());
                 gate.note_operation(&making, &self.authenticated, about, why, at_unix);
+                decision = Some(making.id());
             }
+            let decision = decision.as_ref().map(|id| id as &dyn std::fmt::Display);
+            let (client, cause) = (self.shown(), &denied);
+            SubscribeDenied { client, filter: &text, decision, cause }.emit(&self.core.metrics);
             denied.reason_code()
         })?;
         let subscription = Subscription { filter, options, identifier };
@@ -99,13 +102,15 @@ impl Connection {
         if kept.is_some_and(|(_, store)| store.check().is_err()) {
             return Err(ReasonCode::QuotaExceeded);
         }
-        let is_new = self.keep(&subscription, &live)?;
+        let most = live.subscriptions(&self.authenticated.identity().limits);
+        let is_new = keep(&self.handle, &subscription, (most, &live))
+            .map_err(|NotKept| ReasonCode::QuotaExceeded)?;
         self.core.router.subscribe(subscriber(&self.handle, &subscription, permissions, permit));
         self.core.gate.tell(EventKinds::SUBSCRIBED, || {
             Event::Subscribed(self.who(), text, options.maximum_qos)
         });
         // What is retained later comes by the router.
-        let cursor = self.retained_due(&subscription, permit, is_new);
+        let cursor = retained_due(&self.core, &subscription, permit, is_new);
         let mut state = self.handle.state.lock();
         state.retained.extend(cursor);
         if let Some((key, store)) = kept {
@@ -114,40 +119,46 @@ impl Connection {
         }
         Ok(granted(options.maximum_qos))
     }
+}
 
-    /// Notes the subscription in the session, within its limits; `true` = it did not exist.
-    fn keep(&self, subscription: &Subscription, live: &LiveConfig) -> Result<bool, ReasonCode> {
-        let most = live.subscriptions(&self.authenticated.identity().limits);
-        let mut state = self.handle.state.lock();
-        let subscriptions = &mut state.session.subscriptions;
-        let is_new = subscriptions.get(&subscription.filter).is_none();
-        let wildcard = subscription.filter.filter.has_wildcard();
-        let full = subscriptions.len() >= most;
-        let wildcards_max = live.limits.sizes.wildcard_subscriptions_per_client;
-        let wildcards_full = wildcard && subscriptions.wildcards() >= wildcards_max;
-        if is_new && (full || wildcards_full) {
-            return Err(ReasonCode::QuotaExceeded);
-        }
-        subscriptions.insert(subscription.clone());
-        Ok(is_new)
-    }
+/// The client has as many subscriptions as it may.
+pub(crate) struct NotKept;
 
-    /// Retained messages for the subscription [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]; none for a shared one.
-    fn retained_due(
-        &self,
-        subscription: &Subscription,
-        permit: SubscribePermit,
-        is_new: bool,
-    ) -> Option<RetainedCursor> {
-        let wanted = match subscription.options.retain_handling {
-            RetainHandling::SendAtSubscribe => true,
-            RetainHandling::SendIfNew => is_new,
-            RetainHandling::DoNotSend => false,
-        };
-        let cursor = RetainedCursor::new(subscription, permit.check_each_delivery);
-        let wanted = wanted && subscription.filter.share.is_none();
-        Some(cursor).filter(|cursor| wanted && self.core.retained.has_any(cursor))
+/// Notes the subscription in the session, `most` in all; `true` = it did not exist.
+pub(crate) fn keep(
+    handle: &SessionHandle,
+    subscription: &Subscription,
+    (most, live): (usize, &LiveConfig),
+) -> Result<bool, NotKept> {
+    let mut state = handle.state.lock();
+    let subscriptions = &mut state.session.subscriptions;
+    let is_new = subscriptions.get(&subscription.filter).is_none();
+    let wildcard = subscription.filter.filter.has_wildcard();
+    let full = subscriptions.len() >= most;
+    let wildcards_max = live.limits.sizes.wildcard_subscriptions_per_client;
+    let wildcards_full = wildcard && subscriptions.wildcards() >= wildcards_max;
+    if is_new && (full || wildcards_full) {
+        return Err(NotKept);
     }
+    subscriptions.insert(subscription.clone());
+    Ok(is_new)
+}
+
+/// Retained messages for the subscription [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]; none for a shared one.
+pub(crate) fn retained_due(
+    core: &Core,
+    subscription: &Subscription,
+    permit: SubscribePermit,
+    is_new: bool,
+) -> Option<RetainedCursor> {
+    let wanted = match subscription.options.retain_handling {
+        RetainHandling::SendAtSubscribe => true,
+        RetainHandling::SendIfNew => is_new,
+        RetainHandling::DoNotSend => false,
+    };
+    let cursor = RetainedCursor::new(subscription, permit.check_each_delivery);
+    let wanted = wanted && subscription.filter.share.is_none();
+    Some(cursor).filter(|cursor| wanted && core.retained.has_any(cursor))
 }
 
 /// A filter that breaks the rules of filters ends the connection: 3.1.1 [MQTT-4.8.0-1], 5.0 [MQTT-4.13.1-1]. That one
@@ -169,7 +180,7 @@ fn granted(qos: QoS) -> ReasonCode {
     }
 }
 
-fn subscriber(
+pub(crate) fn subscriber(
     handle: &Arc<SessionHandle>,
     subscription: &Subscription,
     permissions: &Arc<Permissions>,

@@ -111,7 +111,7 @@ fn publish(core: &Core, topic: TopicName, value: &str) {
     }
     let mut frames = Frames::default();
     let mut fanout = Fanout::from_message(&message, now, &mut frames);
-    let mut counts = Counts::new(&core.metrics);
+    let mut counts = Counts::new(&core.metrics, None);
     let mut wakes = Vec::new();
     // Of QoS 0 nothing is stored.
     let mut keeping = Keeping::new(None, None);

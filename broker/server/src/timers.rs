@@ -93,7 +93,7 @@ pub(crate) async fn run(core: Arc<Core>) {
 }
 
 /// Sends the Will Message and ends the session, as far as either is due and the client has not come back.
-fn look_at(core: &Arc<Core>, handle: &Arc<SessionHandle>) {
+pub(crate) fn look_at(core: &Arc<Core>, handle: &Arc<SessionHandle>) {
     let Some(due) = settle(core, handle, Instant::now()) else { return };
     match due.will {
         // The client is away: its permissions may be old. The session goes after its will: a crash must not take both.

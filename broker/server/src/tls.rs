@@ -22,6 +22,7 @@ mod points;
 mod policy;
 mod revocation;
 mod served;
+mod shown;
 mod signature;
 mod slots;
 mod staples;
@@ -58,6 +59,7 @@ pub use self::{
     files::Fault,
     identity::IdentityFrom,
     policy::{cipher_suites, groups},
+    shown::{AuthorityInfo, CertificateInfo, ListenerCertificates, RevocationListInfo},
 };
 pub(crate) use self::{
     encrypted::{Encrypted, Opened},

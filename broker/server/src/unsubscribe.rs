@@ -7,7 +7,10 @@ use codec::{Packet, PacketType, ReasonCode, UnsubAck, Unsubscribe};
 use store::Ticket;
 use topic::SubscriptionFilter;
 
-use crate::{close::Close, connection::Connection, subscribe::check_filters};
+use crate::{
+    broker::Core, close::Close, connection::Connection, sessions::SessionHandle,
+    subscribe::check_filters,
+};
 
 impl Connection {
     /// The story of an UNSUBSCRIBE: no permission is needed to want less.
@@ -40,23 +43,34 @@ impl Connection {
     }
 
     fn unsubscribe(&self, filter: &SubscriptionFilter, ticket: &mut Option<Ticket>) -> ReasonCode {
-        let removed = {
-            let mut state = self.handle.state.lock();
-            state.retained.forget(filter);
-            state.session.subscriptions.remove(filter)
-        };
-        let kept = self.handle.key.zip(self.core.store());
-        if removed.is_none() {
-            // The connection that had the session before may have removed it a moment ago.
-            *ticket = (*ticket).max(kept.map(|(_, store)| store.latest()));
+        let (removed, written) = remove(&self.core, &self.handle, filter);
+        *ticket = (*ticket).max(written);
+        if !removed {
             return ReasonCode::NoSubscriptionExisted;
-        }
-        self.core.router.unsubscribe(self.handle.id, filter);
-        if let Some((key, store)) = kept {
-            *ticket = Some(store.remove_subscription(key, filter.to_string()));
         }
         let event = || Event::Unsubscribed(self.who(), filter.to_string());
         self.core.gate.tell(EventKinds::UNSUBSCRIBED, event);
         ReasonCode::Success
     }
+}
+
+/// Takes a subscription out of a session and the router; whether there was one, and what says when that is durable. The
+/// session's routing is locked.
+pub(crate) fn remove(
+    core: &Core,
+    handle: &SessionHandle,
+    filter: &SubscriptionFilter,
+) -> (bool, Option<Ticket>) {
+    let removed = {
+        let mut state = handle.state.lock();
+        state.retained.forget(filter);
+        state.session.subscriptions.remove(filter)
+    };
+    let kept = handle.key.zip(core.store());
+    if removed.is_none() {
+        // The connection that had the session before may have removed it a moment ago.
+        return (false, kept.map(|(_, store)| store.latest()));
+    }
+    core.router.unsubscribe(handle.id, filter);
+    (true, kept.map(|(key, store)| store.remove_subscription(key, filter.to_string())))
 }

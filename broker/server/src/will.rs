@@ -18,6 +18,7 @@ use crate::{
     counts::Counts,
     inherit::Ended,
     sessions::SessionHandle,
+    shown::shown,
 };
 
 /// The Will Message of a CONNECT in the form in which it waits.
@@ -97,7 +98,8 @@ pub(crate) async fn publish(
         return publish_changed(core, will, authenticated, handle).await;
     }
     if let Err(denied) = permit(will, authenticated).await {
-        PublishDenied { client_id: &handle.client_id, topic, cause: &denied }.emit(&core.metrics);
+        let (client, cause) = (shown(authenticated), &denied);
+        PublishDenied { client, topic, decision: None, cause }.emit(&core.metrics);
         return;
     }
     spread(core, will, handle);
@@ -143,7 +145,7 @@ fn spread(core: &Core, will: &WillMessage, publisher: &SessionHandle) {
         (will.expiry_seconds, now),
         &mut frames,
     );
-    let mut counts = Counts::new(&core.metrics);
+    let mut counts = Counts::new(&core.metrics, None);
     let route = core.router.route(topic.as_str(), publisher.id);
     let unavailable = core.store().and_then(|store| store.check().err());
     if let Some(unavailable) = &unavailable {

@@ -6,9 +6,11 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
+        mpsc,
     },
     task::Waker,
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use codec::PacketId;
@@ -24,12 +26,18 @@ mod notes;
 mod pending;
 pub(crate) mod record;
 mod recovery;
+mod restore;
 mod segment;
+mod snapshot;
 mod state;
 
 pub(crate) use segment::FORMAT;
 
-pub use self::found::FoundClaims;
+pub use self::{
+    found::FoundClaims,
+    restore::{Restore, Restored},
+    snapshot::{Snapshot, SnapshotFile},
+};
 use self::{lock::Lock, log::Log, state::Change};
 use crate::{
     KeptSession, KeptSubscription, MessageRef, OpenError, Origin, Owed, Position, Retained,
@@ -133,6 +141,34 @@ impl FileStore {
             lock: Mutex::new(Some(opened.lock)),
         };
         Ok((store, opened.recovered))
+    }
+
+    /// Whether another process has the store in this folder open now. Nothing is made where there is none.
+    pub fn is_in_use(folder: &std::path::Path) -> bool {
+        folder.is_dir() && matches!(Lock::take(folder), Err(OpenError::InUse { .. }))
+    }
+
+    /// What the store holds once everything that was appended before this call is written, as of one
+    /// moment. Blocks until that is so; what is appended meanwhile may be in it.
+    ///
+    /// Its files stay readable, and take their space, until it is dropped, however much is given back
+    /// meanwhile: whoever takes snapshots bounds their number and their time.
+    ///
+    /// # Errors
+    /// The disk does not take what waits `within` that time, or the store is closed.
+    pub fn snapshot(&self, within: Duration) -> io::Result<Snapshot> {
+        let (wanted, snapshot) = mpsc::sync_channel(1);
+        self.log.want(wanted);
+        match snapshot.recv_timeout(within) {
+            Ok(snapshot) => snapshot,
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("the store did not write what waits within {} s", within.as_secs()),
+            )),
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                Err(io::Error::other("the store is closed"))
+            }
+        }
     }
 
     /// Writes what is left and closes. Nothing may be appended any more.

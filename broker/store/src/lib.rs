@@ -25,7 +25,10 @@ use std::{io, task::Waker, time::Duration};
 use codec::{PacketId, QoS};
 
 pub use error::OpenError;
-pub use file::{Durability, FileStore, FoundClaims, FoundSession, Options, Recovered};
+pub use file::{
+    Durability, FileStore, FoundClaims, FoundSession, Options, Recovered, Restore, Restored,
+    Snapshot, SnapshotFile,
+};
 pub use kept::{
     KeptIdentity, KeptRule, KeptRules, KeptSession, KeptSubscription, KeptWill, Retained,
 };

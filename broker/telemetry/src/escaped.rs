@@ -79,7 +79,7 @@ impl Write for EscapingWriter<'_, '_> {
             if character == '\\' || character == '"' {
                 self.out.write_char('\\')?;
                 self.out.write_char(character)?;
-            } else if is_dangerous(character) {
+            } else if is_deceptive(character) {
                 write!(self.out, "{}", character.escape_unicode())?;
             } else {
                 self.out.write_char(character)?;
@@ -90,10 +90,10 @@ impl Write for EscapingWriter<'_, '_> {
 }
 
 fn needs_quotes(character: char) -> bool {
-    character.is_whitespace() || matches!(character, '=' | '"' | '\\') || is_dangerous(character)
+    character.is_whitespace() || matches!(character, '=' | '"' | '\\') || is_deceptive(character)
 }
 
-fn is_dangerous(character: char) -> bool {
+pub(crate) fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

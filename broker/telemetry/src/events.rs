@@ -6,19 +6,25 @@
 mod admin;
 mod authorization;
 mod ban;
+mod client;
 mod connection;
 mod load;
 mod message;
+mod session;
+mod state;
 mod will;
 
 pub use admin::{AdminAction, AdminLogin, AdminRefused};
 pub use authorization::{PublishDenied, SubscribeDenied};
 pub use ban::BanMade;
+pub use client::Client;
 pub use connection::{
-    ConnectRefused, Connected, ConnectionRefused, Disconnected, ProtocolViolation,
+    Authenticated, ConnectRefused, Connected, ConnectionRefused, Disconnected, ProtocolViolation,
 };
 pub use load::{OverloadChanged, ReadingPaused};
 pub use message::MessageDropped;
+pub use session::{SessionEnded, TakenOver};
+pub use state::{AlarmCleared, AlarmRaised, ConfigReloaded, PluginChanged};
 pub use will::WillRefused;
 
 use crate::throttle::Throttle;

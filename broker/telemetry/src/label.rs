@@ -149,6 +149,12 @@ fn encode_one(
 
 const LABEL_VALUES_MAX: usize = 64;
 
+/// How a type of packet is named in labels and records.
+#[allow(clippy::indexing_slicing, reason = "a control packet type is 1 to 15 by definition")]
+pub(crate) fn packet_type_name(packet_type: PacketType) -> &'static str {
+    PACKET_TYPE_NAMES[packet_type as usize - 1]
+}
+
 /// In order of their value on the wire, which starts at 1.
 const PACKET_TYPE_NAMES: [&str; 15] = [
     "connect",

@@ -1,7 +1,8 @@
 //! Owns what the broker tells about itself: counters, and one log line per event.
 //!
 //! Knows nothing of sockets, HTTP or how log lines are printed. Call sites write one line,
-//! `events::Connected { .. }.emit(&metrics)`; the event decides level, words and metric.
+//! `events::Connected { .. }.emit(&metrics)`; the event decides level, words and metric, and tells
+//! observers ([`Observers`]) in the form of a [`Happening`].
 //!
 //! Start reading at [`Metrics`], then `events/`.
 //!
@@ -11,20 +12,42 @@
 
 #![forbid(unsafe_code)]
 
+mod access_log;
+pub mod calendar;
 mod catalogue;
+mod entry;
 mod escaped;
 pub mod events;
+mod happening;
+mod history;
+mod hook_times;
 mod label;
+mod listener_metrics;
 mod metrics;
+mod observers;
 mod plugin_metrics;
+mod records;
 mod snapshot;
 mod throttle;
 mod token;
+mod traces;
 
+pub use access_log::{AccessLog, AccessLogConfig, AccessPage, AccessQuery};
 pub use catalogue::{Described, Kind};
+pub use entry::{Entry, EntryCertificate};
 pub use escaped::{Escaped, EscapedDisplay};
+pub use happening::{Happening, HappeningKind, ShownCertificate};
+pub use history::{History, HistoryConfig, Past};
+pub use hook_times::HookTimes;
 pub use label::{ByLabel, ByPacketType, ByQoS};
-pub use metrics::Metrics;
+pub use listener_metrics::{ListenerMetrics, Listeners};
+pub use metrics::{Metrics, RouteRequests, RouteSeconds, TlsConnections, TlsSeconds};
+pub use observers::{Interest, Observer, ObserverId, Observers};
 pub use plugin_metrics::PluginMetrics;
+pub use records::Records;
 pub use snapshot::{LabelsOf, Snapshot};
 pub use token::shown_username;
+pub use traces::{
+    Direction, PacketRecord, PluginCallRecord, TRACES_MAX, Trace, TraceError, TraceInfo, TraceSpec,
+    TraceSpecError, TraceState, Traced, Traces,
+};

@@ -12,12 +12,15 @@ use std::{
 
 use prometheus_client::{
     encoding::{EncodeMetric, text},
-    metrics::{counter::Counter, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::{Metric, Registry},
 };
 
 use crate::{
-    ByLabel, ByPacketType, ByQoS, Described, Kind, PluginMetrics, Snapshot, events::Throttles,
+    ByLabel, ByPacketType, ByQoS, Described, Kind, Listeners, Observers, PluginMetrics, Snapshot,
+    Traces,
+    events::Throttles,
+    listener_metrics::{Shown, ShownListeners},
 };
 
 /// The counters of one broker. Shared; counting needs no lock except where [`ByLabel`] says so.
@@ -30,8 +33,14 @@ pub struct Metrics {
     pub connections_refused: ByLabel,
     /// CONNECTs refused, by the name of the Reason Code.
     pub connect_refused: ByLabel,
+    /// Times that a chain let a client in, by whether it was already connected.
+    pub authentications: ByLabel,
     /// TLS handshakes, by how they ended.
     pub tls_handshakes: ByLabel,
+    /// TLS connections that were made, by version, cipher suite and kind of handshake.
+    pub tls_connections: TlsConnections,
+    /// Seconds of TLS handshakes, by kind.
+    pub tls_handshake_seconds: TlsSeconds,
     /// Control packets received, by type.
     pub packets_received: ByPacketType,
     /// Control packets sent, by type.
@@ -56,6 +65,10 @@ pub struct Metrics {
     pub messages_dropped: ByLabel,
     /// Sessions that ended because their client did not come back in time.
     pub sessions_expired: Counter,
+    /// Sessions that ended, for whatever reason.
+    pub sessions_ended: Counter,
+    /// Sessions that a newer connection of the client took from an older one.
+    pub sessions_taken_over: Counter,
     /// Will Messages published.
     pub wills_published: Counter,
     /// Will Messages not published, by reason. Those that no rule permits are PUBLISH packets
@@ -69,6 +82,10 @@ pub struct Metrics {
     pub overload_changes: ByLabel,
     /// Times that a client was not read for a while, by what held it back.
     pub reading_paused: ByLabel,
+    /// Lines of the access log, by kind of event.
+    pub access_log_lines: ByLabel,
+    /// Lines that the access log lost, by why.
+    pub access_log_dropped: ByLabel,
     /// Requests to the admin API, by HTTP status.
     pub admin_requests: ByLabel,
     /// Seconds that the chain needed to authenticate one CONNECT.
@@ -77,8 +94,18 @@ pub struct Metrics {
     pub permissions_seconds: Histogram,
     /// From a swap of the chains, or permissions taken back, to the new permissions of one client.
     pub revocation_latency_seconds: Histogram,
+    /// What each listener counts.
+    pub listeners: Listeners,
+    /// Requests to the admin API, by method, route and class of status.
+    pub admin_route_requests: RouteRequests,
+    /// Seconds that requests to the admin API took, by route.
+    pub admin_route_seconds: RouteSeconds,
     /// What plugins count themselves.
     pub plugins: PluginMetrics,
+    /// What is traced.
+    pub traces: Traces,
+    /// Who sees events beside the log.
+    pub observers: Observers,
     pub(crate) throttles: Throttles,
     registry: Registry,
     catalogue: Vec<Described>,
@@ -94,7 +121,10 @@ impl Metrics {
             connections_closed: registrar.by_label(CONNECTIONS_CLOSED, "reason"),
             connections_refused: registrar.by_label(CONNECTIONS_REFUSED, "limit"),
             connect_refused: registrar.by_label(CONNECT_REFUSED, "reason"),
+            authentications: registrar.by_label(AUTHENTICATIONS, "when"),
             tls_handshakes: registrar.by_label(TLS_HANDSHAKES, "result"),
+            tls_connections: registrar.register(TLS_CONNECTIONS, &["version", "cipher", "kind"]),
+            tls_handshake_seconds: registrar.tls_seconds(),
             packets_received: registrar.register(PACKETS_RECEIVED, &["type"]),
             packets_sent: registrar.register(PACKETS_SENT, &["type"]),
             bytes_received: registrar.register(BYTES_RECEIVED, &[]),
@@ -107,17 +137,27 @@ impl Metrics {
             subscribe_denied: registrar.register(SUBSCRIBE_DENIED, &[]),
             messages_dropped: registrar.by_label(MESSAGES_DROPPED, "reason"),
             sessions_expired: registrar.register(SESSIONS_EXPIRED, &[]),
+            sessions_ended: registrar.register(SESSIONS_ENDED, &[]),
+            sessions_taken_over: registrar.register(SESSIONS_TAKEN_OVER, &[]),
             wills_published: registrar.register(WILLS_PUBLISHED, &[]),
             wills_refused: registrar.by_label(WILLS_REFUSED, "reason"),
             protocol_violations: registrar.register(PROTOCOL_VIOLATIONS, &[]),
             bans_made: registrar.by_label(BANS_MADE, "origin"),
             overload_changes: registrar.by_label(OVERLOAD_CHANGES, "direction"),
             reading_paused: registrar.by_label(READING_PAUSED, "by"),
+            access_log_lines: registrar.by_label(ACCESS_LOG_LINES, "type"),
+            access_log_dropped: registrar.by_label(ACCESS_LOG_DROPPED, "reason"),
             admin_requests: registrar.by_label(ADMIN_REQUESTS, "status"),
             authentication_seconds: registrar.histogram(AUTHENTICATION_SECONDS),
             permissions_seconds: registrar.histogram(PERMISSIONS_SECONDS),
             revocation_latency_seconds: registrar.histogram(REVOCATION_LATENCY_SECONDS),
+            listeners: registrar.of_listeners(),
+            admin_route_requests: registrar
+                .register(ADMIN_ROUTE_REQUESTS, &["method", "route", "status"]),
+            admin_route_seconds: registrar.route_seconds(),
             plugins: registrar.of_plugins(),
+            traces: Traces::default(),
+            observers: Observers::default(),
             throttles: Throttles::default(),
             registry: registrar.registry,
             catalogue: registrar.catalogue,
@@ -192,9 +232,23 @@ const CONNECTIONS_REFUSED: Named = (
 );
 const CONNECT_REFUSED: Named =
     ("connect_refused", "CONNECTs refused, by the name of the Reason Code");
+const AUTHENTICATIONS: Named = (
+    "authentications",
+    "Times that a chain let a client in: at CONNECT (connect), or a connected one that authenticated \
+     again (again)",
+);
 const TLS_HANDSHAKES: Named = (
     "tls_handshakes",
     "TLS handshakes by how they ended: full, resumed, or why there was no connection",
+);
+const TLS_CONNECTIONS: Named = (
+    "tls_connections",
+    "TLS connections that were made, by version, cipher suite and kind of handshake (full, resumed)",
+);
+const TLS_HANDSHAKE_SECONDS: Named = (
+    "tls_handshake_seconds",
+    "Time of TLS handshakes from the first byte to the judged certificate, by kind; those that fail \
+     are failed",
 );
 const PACKETS_RECEIVED: Named = ("packets_received", "Control packets received");
 const PACKETS_SENT: Named = ("packets_sent", "Control packets sent");
@@ -213,6 +267,15 @@ const MESSAGES_DROPPED: Named =
     ("messages_dropped", "Messages that did not reach a session or a subscriber");
 const SESSIONS_EXPIRED: Named =
     ("sessions_expired", "Sessions that ended because their client did not come back in time");
+const SESSIONS_ENDED: Named = (
+    "sessions_ended",
+    "Sessions that ended: with their connection, by Clean Start, or because the client did not come \
+     back in time",
+);
+const SESSIONS_TAKEN_OVER: Named = (
+    "sessions_taken_over",
+    "Sessions that a newer connection of the client took from one that was still open",
+);
 const WILLS_PUBLISHED: Named = ("wills_published", "Will Messages published");
 const WILLS_REFUSED: Named = (
     "wills_refused",
@@ -228,6 +291,12 @@ const READING_PAUSED: Named = (
     "Times that a client was not read for a while, because of its own rate (client_rate), that of \
      all (total_rate) or the load (overload); nothing is lost by it",
 );
+const ACCESS_LOG_LINES: Named = ("access_log_lines", "Lines of the access log, by kind of event");
+const ACCESS_LOG_DROPPED: Named = (
+    "access_log_dropped",
+    "Lines that the access log lost: no room in its queue (queue_full) or in the day (day_full), the \
+     disk did not take them (not_written), or they came while it ended (closed)",
+);
 const ADMIN_REQUESTS: Named = ("admin_requests", "Requests to the admin API, by HTTP status");
 const AUTHENTICATION_SECONDS: Named =
     ("authentication_seconds", "Time that the chain needed to authenticate one CONNECT");
@@ -238,6 +307,33 @@ const REVOCATION_LATENCY_SECONDS: Named = (
     "revocation_latency_seconds",
     "From a swap of the chains, or permissions taken back, to the new permissions of one client; \
      nothing is handed to it in between",
+);
+
+const LISTENER_PACKETS: Named =
+    ("listener_packets", "Control packets of a listener, by direction and type");
+const LISTENER_PACKET_BYTES: Named =
+    ("listener_packet_bytes", "Bytes of the control packets of a listener, whole packets");
+const LISTENER_REASON_CODES: Named = (
+    "listener_reason_codes",
+    "Reason Codes in the packets of a listener; of 3.1.1 those that stand for its return codes",
+);
+const CONNECT_SECONDS: Named = (
+    "connect_seconds",
+    "From the accepted socket to the CONNACK that let the client in (accepted) or to its refusal \
+     (refused), TLS and waiting for CONNECT included",
+);
+const CONNECTED_SECONDS: Named =
+    ("connected_seconds", "How long clients were connected, noted when they go");
+const ADMIN_ROUTE_REQUESTS: Named =
+    ("admin_route_requests", "Requests to the admin API, by route and class of HTTP status");
+const ADMIN_ROUTE_SECONDS: Named = (
+    "admin_route_seconds",
+    "Time that requests to the admin API took until their answer began, by route",
+);
+const PLUGIN_HOOK_SECONDS: Named = (
+    "plugin_hook_seconds",
+    "Time of the calls of a plugin, by hook and what it said, waiting for an instance included; an \
+     answer that is used again is no call",
 );
 
 const PLUGIN_COUNTER: Named =
@@ -282,6 +378,44 @@ impl Registrar {
         histogram
     }
 
+    fn of_listeners(&mut self) -> Listeners {
+        let listeners = Listeners::default();
+        let by_type = ["listener", "direction", "type"];
+        let by_reason = ["listener", "direction", "type", "reason"];
+        for ((name, help), kind, labels, shown) in [
+            (LISTENER_PACKETS, Kind::Counter, &by_type[..], Shown::Packets),
+            (LISTENER_PACKET_BYTES, Kind::Counter, &by_type[..], Shown::Bytes),
+            (LISTENER_REASON_CODES, Kind::Counter, &by_reason[..], Shown::Reasons),
+            (CONNECT_SECONDS, Kind::Histogram, &["listener", "outcome"][..], Shown::ConnectSeconds),
+            (CONNECTED_SECONDS, Kind::Histogram, &["listener"][..], Shown::ConnectedSeconds),
+        ] {
+            let total = if kind == Kind::Counter { "_total" } else { "" };
+            self.describe(format!("portcullis_{name}{total}"), kind, labels, help);
+            let family = ShownListeners(shown, listeners.clone());
+            self.registry.register(format!("portcullis_{name}"), help, family);
+        }
+        listeners
+    }
+
+    fn tls_seconds(&mut self) -> TlsSeconds {
+        let (name, help) = TLS_HANDSHAKE_SECONDS;
+        let family = TlsSeconds::new_with_constructor(|| Histogram::new(TLS_BUCKETS));
+        for kind in ["full", "resumed", "failed"] {
+            drop(family.get_or_create(&[("kind", kind)]));
+        }
+        self.describe(format!("portcullis_{name}"), Kind::Histogram, &["kind"], help);
+        self.registry.register(format!("portcullis_{name}"), help, family.clone());
+        family
+    }
+
+    fn route_seconds(&mut self) -> RouteSeconds {
+        let (name, help) = ADMIN_ROUTE_SECONDS;
+        let family = RouteSeconds::new_with_constructor(|| Histogram::new(ROUTE_BUCKETS));
+        self.describe(format!("portcullis_{name}"), Kind::Histogram, &["method", "route"], help);
+        self.registry.register(format!("portcullis_{name}"), help, family.clone());
+        family
+    }
+
     fn of_plugins(&mut self) -> PluginMetrics {
         let plugins = PluginMetrics::default();
         let labels = ["plugin", "name"];
@@ -293,10 +427,12 @@ impl Registrar {
         let counter = describe(PLUGIN_COUNTER, Kind::Counter, &labels);
         let gauge = describe(PLUGIN_GAUGE, Kind::Gauge, &labels);
         let histogram = describe(PLUGIN_HISTOGRAM, Kind::Histogram, &labels);
+        let times = describe(PLUGIN_HOOK_SECONDS, Kind::Histogram, &["plugin", "hook", "verdict"]);
         let dropped = describe(PLUGIN_DROPPED, Kind::Counter, &["plugin"]);
         self.registry.register(counter.0, counter.1, plugins.counters.clone());
         self.registry.register(gauge.0, gauge.1, plugins.gauges.clone());
         self.registry.register(histogram.0, histogram.1, plugins.histograms.clone());
+        self.registry.register(times.0, times.1, plugins.times.clone());
         self.registry.register(dropped.0, dropped.1, plugins.dropped.clone());
         plugins
     }
@@ -305,6 +441,22 @@ impl Registrar {
         self.catalogue.push(Described { name, kind, labels: labels.to_vec(), help });
     }
 }
+
+/// Requests by route and status. Both come from our tables, not from callers.
+pub type RouteRequests = Family<[(&'static str, &'static str); 3], Counter>;
+/// Seconds by route.
+pub type RouteSeconds = Family<[(&'static str, &'static str); 2], Histogram, fn() -> Histogram>;
+
+/// TLS connections by version, cipher suite and kind: names of rustls, not of clients.
+pub type TlsConnections = Family<[(&'static str, &'static str); 3], Counter>;
+/// Seconds of handshakes by kind.
+pub type TlsSeconds = Family<[(&'static str, &'static str); 1], Histogram, fn() -> Histogram>;
+
+/// From a resumption on the same machine to a client far away on a slow line.
+const TLS_BUCKETS: [f64; 10] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0];
+
+/// From an answer from memory to an upload that is compiled.
+const ROUTE_BUCKETS: [f64; 7] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];
 
 /// From a warm plugin call (microseconds) past the wall deadline of a plugin (2 s).
 const SECONDS_BUCKETS: [f64; 14] = [

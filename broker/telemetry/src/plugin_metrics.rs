@@ -12,6 +12,8 @@ use prometheus_client::metrics::{
     counter::Counter, family::Family, gauge::Gauge, histogram::Histogram,
 };
 
+use crate::hook_times::{self, HookTimes, Times, times};
+
 /// Names of one plugin.
 const NAMES_MAX: usize = 200;
 /// Letters of a name.
@@ -35,6 +37,8 @@ pub struct PluginMetrics {
     pub(crate) histograms: Histograms,
     /// By plugin: uses of metrics that were not taken.
     pub(crate) dropped: Counters,
+    /// By plugin, hook and verdict: seconds of calls.
+    pub(crate) times: Times,
     plugins: Arc<Mutex<HashMap<String, HashMap<String, Kind>>>>,
 }
 
@@ -52,6 +56,7 @@ impl Default for PluginMetrics {
             gauges: Family::default(),
             histograms: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             dropped: Family::default(),
+            times: times(),
             plugins: Arc::default(),
         }
     }
@@ -91,6 +96,12 @@ impl PluginMetrics {
             };
         }
         self.dropped.remove(&of_plugin(plugin));
+        hook_times::forget(&self.times, plugin);
+    }
+
+    /// Where calls of a plugin that exports these hooks are noted.
+    pub fn hook_times(&self, plugin: &str, hooks: &[String]) -> HookTimes {
+        HookTimes::of(&self.times, plugin, hooks)
     }
 
     fn is_number(&self, plugin: &str, value: f64) -> bool {

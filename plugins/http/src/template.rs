@@ -32,44 +32,42 @@ pub(crate) enum Variable {
     ShareName,
 }
 
-use Variable as V;
-
 impl Variable {
     /// Those of CONNECT.
     pub(crate) const OF_CONNECT: [Self; 8] = [
-        V::Username,
-        V::ClientId,
-        V::Password,
-        V::Peerhost,
-        V::Listener,
-        V::ProtocolVersion,
-        V::CertificateSubject,
-        V::CertificateCommonName,
+        Self::Username,
+        Self::ClientId,
+        Self::Password,
+        Self::Peerhost,
+        Self::Listener,
+        Self::ProtocolVersion,
+        Self::CertificateSubject,
+        Self::CertificateCommonName,
     ];
     /// Those of a client that is in.
     pub(crate) const OF_CLIENT: [Self; 7] = [
-        V::Username,
-        V::ClientId,
-        V::Peerhost,
-        V::Listener,
-        V::ProtocolVersion,
-        V::CertificateSubject,
-        V::CertificateCommonName,
+        Self::Username,
+        Self::ClientId,
+        Self::Peerhost,
+        Self::Listener,
+        Self::ProtocolVersion,
+        Self::CertificateSubject,
+        Self::CertificateCommonName,
     ];
     /// Those of what it wants to do.
     pub(crate) const OF_OPERATION: [Self; 12] = [
-        V::Username,
-        V::ClientId,
-        V::Peerhost,
-        V::Listener,
-        V::ProtocolVersion,
-        V::CertificateSubject,
-        V::CertificateCommonName,
-        V::Action,
-        V::Topic,
-        V::Qos,
-        V::Retain,
-        V::ShareName,
+        Self::Username,
+        Self::ClientId,
+        Self::Peerhost,
+        Self::Listener,
+        Self::ProtocolVersion,
+        Self::CertificateSubject,
+        Self::CertificateCommonName,
+        Self::Action,
+        Self::Topic,
+        Self::Qos,
+        Self::Retain,
+        Self::ShareName,
     ];
 
     const fn name(self) -> &'static str {
@@ -109,7 +107,7 @@ impl Template {
         let mut rest = text;
         while let Some((before, behind)) = rest.split_once("${") {
             let (name, behind) =
-                behind.split_once('}').ok_or("a variable is closed by `}`".to_owned())?;
+                behind.split_once('}').ok_or_else(|| "a variable is closed by `}`".to_owned())?;
             let found = known.iter().find(|variable| variable.name() == name);
             let Some(found) = found else {
                 let names: Vec<_> = known.iter().map(|it| format!("${{{}}}", it.name())).collect();

@@ -4,7 +4,7 @@
 use portcullis_plugin::{Error, Outcome};
 use serde::Deserialize;
 
-use crate::{cost, entry, lines};
+use crate::{entry, lines};
 
 /// What the plugin needs from its host.
 pub(crate) trait PasswordHost {
@@ -86,7 +86,7 @@ impl<H: PasswordHost> Gate<H> {
                     Err(error) => return Err(error),
                 };
                 if let Some(entry) = entry {
-                    let cost = cost::of(entry.hash);
+                    let cost = hash_cost::of(entry.hash);
                     if example.as_ref().is_none_or(|(known, _)| cost > *known) {
                         example = Some((cost, entry.hash.to_owned()));
                     }
@@ -107,14 +107,14 @@ impl<H: PasswordHost> Gate<H> {
     /// The first line that is wrong, by its number.
     pub(crate) fn check_file(&self) -> Result<Checked, Error> {
         let mut checked = Checked { users: 0, costlier_line: None };
-        let example_cost = cost::of(&self.example_hash);
+        let example_cost = hash_cost::of(&self.example_hash);
         lines::for_each(
             |offset, length| self.host.read(offset, length),
             |number, line| {
                 if let Some(entry) = parse(number, line)? {
                     self.check_entry(number, &entry)?;
                     checked.users += 1;
-                    if checked.costlier_line.is_none() && cost::of(entry.hash) > example_cost {
+                    if checked.costlier_line.is_none() && hash_cost::of(entry.hash) > example_cost {
                         checked.costlier_line = Some(number);
                     }
                 }
@@ -166,7 +166,7 @@ impl<H: PasswordHost> Gate<H> {
             return Ok(Outcome::allow(username));
         }
         // A refusal that came sooner than an unknown user's would tell that this one exists.
-        if cost::of(entry.hash) < cost::of(&self.example_hash) {
+        if hash_cost::of(entry.hash) < hash_cost::of(&self.example_hash) {
             self.verify(&self.example_hash, password)?;
         }
         Ok(Outcome::bad_credentials())

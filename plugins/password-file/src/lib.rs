@@ -6,7 +6,6 @@
 //! - *Invariant*: a file with one line that cannot be understood is refused as a whole. The file
 //!   never enters the plugin's memory whole, so its size does not matter.
 
-mod cost;
 mod entry;
 mod gate;
 mod lines;

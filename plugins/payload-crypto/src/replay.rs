@@ -30,7 +30,7 @@ pub(crate) fn judge(fresh: &Fresh, of: &str, stamp: u64, clock: Clock) -> Result
     for _ in 0..TRIES_MAX {
         let entry = host::state::get(of).map_err(unavailable)?;
         let version = entry.as_ref().map(|entry| entry.version);
-        let seen = entry.map_or(Some(Seen::default()), |entry| Seen::read(&entry.value));
+        let seen = entry.map_or_else(|| Some(Seen::default()), |entry| Seen::read(&entry.value));
         let Some(seen) = seen else {
             return Err(Error::internal("what was seen before is damaged"));
         };
@@ -94,7 +94,7 @@ impl Seen {
         let place = self.stamps.binary_search(&stamp).err()?;
         self.stamps.insert(place, stamp);
         let surplus = self.stamps.len().saturating_sub(most);
-        self.floor = self.stamps.drain(..surplus).last().or(self.floor);
+        self.floor = self.stamps.drain(..surplus).next_back().or(self.floor);
         Some(self)
     }
 }

@@ -256,7 +256,7 @@ impl RawRule {
                 return Err("level means nothing without client = \"topic-level\"".to_owned());
             }
         };
-        let client_key = self.client_key.unwrap_or(client.is_some());
+        let client_key = self.client_key.unwrap_or_else(|| client.is_some());
         Ok(Seal { ring: self.key, client, client_key, stamp: self.stamp })
     }
 }

@@ -10,7 +10,6 @@
 //!   which refuses; no name is taken for another because a database thinks they are alike.
 
 mod broker;
-mod cost;
 mod ese;
 mod login;
 mod parameter;

@@ -9,7 +9,6 @@ use portcullis_plugin::{Connection, Error, Grant, Outcome};
 
 use crate::{
     broker::Host,
-    cost,
     parameter::{Known, bound},
     rows::{Row, Rows},
     settings::{LoginSettings, Statement, UnknownUser},
@@ -115,7 +114,7 @@ impl<H: Host> Login<H> {
         };
         // A refusal that came sooner than an unknown user's would tell that this one exists.
         let example = self.example.borrow().clone();
-        if !is_right && cost < cost::of(&example) {
+        if !is_right && cost < hash_cost::of(&example) {
             self.host.verify(&example, password)?;
         }
         Ok(is_right)
@@ -123,9 +122,9 @@ impl<H: Host> Login<H> {
 
     /// Its cost; from now on, unknown users take no less.
     fn note(&self, hash: &str) -> u64 {
-        let cost = cost::of(hash);
+        let cost = hash_cost::of(hash);
         let mut example = self.example.borrow_mut();
-        if cost > cost::of(&example) {
+        if cost > hash_cost::of(&example) {
             hash.clone_into(&mut example);
         }
         cost

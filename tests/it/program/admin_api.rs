@@ -47,6 +47,7 @@ pub(super) fn filled(path: &str) -> String {
     let path = path.replace("{client_id}", "x").replace("{name}", "x").replace("{ring}", "x");
     let path = path.replace("{key}", "1").replace("{id}", "0000000000000000");
     let path = path.replace("{user}", "x").replace("{role}", "x");
+    let path = path.replace("{topic}", "x");
     assert!(!path.contains('{'), "a parameter that this test does not know: {path}");
     path
 }

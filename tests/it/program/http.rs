@@ -109,8 +109,23 @@ impl Api {
         stream.read_to_end(&mut answer).await.expect("the answer comes");
         let answer = String::from_utf8(answer).expect("text");
         let (head, body) = answer.split_once("\r\n\r\n").expect("an empty line ends the head");
-        assert!(!head.to_ascii_lowercase().contains("transfer-encoding"), "{head}");
+        let is_chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+        let body = if is_chunked { joined(body) } else { body.to_owned() };
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        Answer { status: status.expect("a status line"), body: body.to_owned() }
+        Answer { status: status.expect("a status line"), body }
+    }
+}
+
+/// A body that came in chunks, which is how long ones come whose length nobody knew before.
+fn joined(mut chunks: &str) -> String {
+    let mut body = String::new();
+    loop {
+        let (length, rest) = chunks.split_once("\r\n").expect("the length of a chunk");
+        let length = usize::from_str_radix(length, 16).expect("a number");
+        if length == 0 {
+            return body;
+        }
+        body.push_str(&rest[..length]);
+        chunks = &rest[length + 2..];
     }
 }

@@ -149,7 +149,7 @@ async fn the_printed_commands_do_what_they_promise() {
     assert_ne!(ended.code(), 0, "{ended:?}");
     let page = quickstart.api.get("/api/v1/clients").await.expect(200).json();
     assert_eq!(page["clients"][0]["connected"], true, "the subscriber was cut off: {page}");
-    assert_eq!(page["clients"][0]["subscriptions"][0]["filter"], "demo/#", "{page}");
+    assert_eq!(page["clients"][0]["subscription_count"], 1, "{page}");
 
     quickstart.running.signal(Signal::INT);
     let ended = quickstart.running.ended().await.expect_code(0);

@@ -36,10 +36,12 @@ use super::{
     process::{Program, root},
 };
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, and is none of those that connections get by themselves: a server
+/// that was stopped comes back to it, and whoever tries to reach it meanwhile must not be given it.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+    let ports = std::iter::repeat_with(|| fastrand::u16(15_000..30_000));
+    let mut free = ports.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.next().expect("an iterator without end")
 }
 
 /// Servers refuse to be root; in containers tests often are. Then they are nobody.

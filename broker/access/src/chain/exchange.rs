@@ -149,36 +149,39 @@ impl Run<'_> {
                     let Asking { connection, credentials, .. } = self.asking;
                     plain.authenticate(&walk.seen(connection), credentials).await
                 }
-                Part::Step(enhanced) => match self.step(enhanced, holds).await {
-                    Ok(Step::Challenge(challenge)) => {
-                        reports.push(link.report(hook, Verdict::Challenge, stopwatch.lap()));
-                        let exchange = Exchange {
-                            generation: self.generation,
-                            opening: self.opening,
-                            walk,
-                            at,
-                            holder: Arc::clone(&link.name),
-                            state: challenge.state,
-                            steps: self.steps + 1,
-                        };
-                        return Stepped::Challenge(challenge.data, Box::new(exchange));
+                Part::Step(enhanced) => {
+                    let seen = walk.seen(self.asking.connection);
+                    match self.step((enhanced, &seen), holds).await {
+                        Ok(Step::Challenge(challenge)) => {
+                            reports.push(link.report(hook, Verdict::Challenge, stopwatch.lap()));
+                            let exchange = Exchange {
+                                generation: self.generation,
+                                opening: self.opening,
+                                walk,
+                                at,
+                                holder: Arc::clone(&link.name),
+                                state: challenge.state,
+                                steps: self.steps + 1,
+                            };
+                            return Stepped::Challenge(challenge.data, Box::new(exchange));
+                        }
+                        Ok(Step::Success(grant, last)) => {
+                            data = last;
+                            held = true;
+                            Ok(Outcome::Allow(*grant))
+                        }
+                        Ok(Step::Deny(denial)) => {
+                            held = true;
+                            Ok(Outcome::Deny(denial))
+                        }
+                        Ok(Step::Next) if holds => Ok(Outcome::Deny(Denial {
+                            reason_code: ReasonCode::NotAuthorized,
+                            reason: None,
+                        })),
+                        Ok(Step::Next) => Ok(Outcome::Next),
+                        Err(failure) => Err(failure),
                     }
-                    Ok(Step::Success(grant, last)) => {
-                        data = last;
-                        held = true;
-                        Ok(Outcome::Allow(*grant))
-                    }
-                    Ok(Step::Deny(denial)) => {
-                        held = true;
-                        Ok(Outcome::Deny(denial))
-                    }
-                    Ok(Step::Next) if holds => Ok(Outcome::Deny(Denial {
-                        reason_code: ReasonCode::NotAuthorized,
-                        reason: None,
-                    })),
-                    Ok(Step::Next) => Ok(Outcome::Next),
-                    Err(failure) => Err(failure),
-                },
+                }
             };
             let word = authenticate::checked(word);
             reports.push(link.report(hook, authenticate::verdict(&word), stopwatch.lap()));
@@ -212,10 +215,9 @@ impl Run<'_> {
 
     async fn step(
         &mut self,
-        enhanced: &dyn crate::EnhancedAuthenticator,
+        (enhanced, connection): (&dyn crate::EnhancedAuthenticator, &Connection),
         holds: bool,
     ) -> Result<Step, PluginFailure> {
-        let connection = self.asking.connection;
         let step = match self.answer.take_if(|_| holds) {
             None => enhanced.begin(connection, &self.opening).await?,
             Some((_, state, answer)) => {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{Identity, MessageHooks, Permissions, Subject};
+use crate::{DecisionId, Identity, MessageHooks, Permissions, Subject};
 
 /// Proof of an accepted CONNECT: the only way to a connected client. Only [`Gate::admit`] makes
 /// one.
@@ -15,6 +15,7 @@ pub struct Authenticated {
     pub(super) hooks: Arc<MessageHooks>,
     /// How many times permissions had been taken back before these were asked for.
     pub(super) taken_back: u64,
+    pub(super) decision: Option<DecisionId>,
 }
 
 /// How long permissions are used for which an operation authorizer failed.
@@ -72,12 +73,18 @@ impl Authenticated {
         self.taken_back
     }
 
+    /// The decision that let it in, where that was kept.
+    pub fn decision(&self) -> Option<DecisionId> {
+        self.decision
+    }
+
     /// Who a session belongs to that an earlier process left: proved then, and no permission at all.
     /// For [`Gate::refresh`]; nobody is let in by it.
     pub fn remembered(subject: Subject) -> Self {
         let (permissions, usable_for) = (Arc::default(), Duration::ZERO);
         let hooks = Arc::default();
-        Self { subject, permissions, usable_for, generation: 0, hooks, taken_back: 0 }
+        let (generation, taken_back, decision) = (0, 0, None);
+        Self { subject, permissions, usable_for, generation, hooks, taken_back, decision }
     }
 
     /// The same client with no permission at all: for when they cannot be learned again.

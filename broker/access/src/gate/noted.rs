@@ -4,7 +4,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use super::{Approaching, Authenticated, Gate, Progress};
 use crate::{
-    About, Connection, DecisionRecord, LinkReport, LinkWord, Making, NotAuthorized, Refusal,
+    About, Connection, DecisionId, DecisionRecord, LinkReport, LinkWord, Making, NotAuthorized,
+    Refusal,
 };
 
 /// What a decision was about.
@@ -41,19 +42,20 @@ impl Decided {
 
 impl Gate {
     /// Keeps a decision, and puts its name into the refusal. One that permitted in a second that was full is not kept.
+    /// Returns its name if it was.
     pub(super) fn note(
         &self,
         (making, begun, at_unix): (&Making, Duration, u64),
         decided: Decided,
         refusal: Option<&mut Refusal>,
         walk: &[LinkReport],
-    ) {
+    ) -> Option<DecisionId> {
         let said = refusal.map(|refusal| {
             refusal.decision = Some(making.id());
             refusal.to_string()
         });
         if !self.decisions.are_kept() || (said.is_none() && !making.is_recorded()) {
-            return;
+            return None;
         }
         self.decisions.note(DecisionRecord {
             id: making.id(),
@@ -70,6 +72,7 @@ impl Gate {
             elapsed: (self.clock)().saturating_sub(begun),
             recordings: making.take_recordings(),
         });
+        Some(making.id())
     }
 
     /// A step of an exchange that did not come to a decision is kept as one that permitted: the client may
@@ -88,7 +91,10 @@ impl Gate {
             Progress::Decided(Err(refusal)) => (None, Some(refusal)),
         };
         let decided = Decided::of(about, client.connection, admitted, generation);
-        self.note((making, begun, client.now_unix), decided, refusal, walk);
+        let kept = self.note((making, begun, client.now_unix), decided, refusal, walk);
+        if let Progress::Decided(Ok((authenticated, _))) = progress {
+            authenticated.decision = kept;
+        }
     }
 
     /// Keeps what was decided on an operation of a client: by rules, whose words are `rules`, or by plugins

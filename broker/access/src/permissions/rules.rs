@@ -4,8 +4,12 @@
 
 use std::{
     cell::Cell,
-    hash::{BuildHasher, RandomState},
-    sync::{Arc, OnceLock},
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use codec::QoS;
@@ -25,9 +29,32 @@ pub(super) struct CompiledRule {
     /// Where the part behind the last wildcard of the filter begins: every topic that the filter
     /// selects ends with this part.
     tail_at: usize,
-    publish: u8,
-    subscribe: u8,
-    share_name: Option<Arc<str>>,
+    pub(super) publish: u8,
+    pub(super) subscribe: u8,
+    pub(super) share_name: Option<Arc<str>>,
+    used: Used,
+}
+
+/// Whether a rule ever decided. No part of what it says: with and without, it is the same rule.
+#[derive(Debug, Default)]
+struct Used(AtomicBool);
+
+impl Clone for Used {
+    fn clone(&self) -> Self {
+        Self(AtomicBool::new(self.0.load(Ordering::Relaxed)))
+    }
+}
+
+impl PartialEq for Used {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Used {}
+
+impl Hash for Used {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 /// What a rule must agree to for one PUBLISH.
@@ -55,6 +82,8 @@ pub(crate) struct LinkRules {
     dropped: Vec<u32>,
     /// Of the content, by the hasher that asked first.
     hash: OnceLock<u64>,
+    /// When they came in force, on the clock of the gate.
+    since: OnceLock<Duration>,
 }
 
 /// All that tells the rules of two links apart.
@@ -82,7 +111,19 @@ impl CompiledRule {
             publish,
             subscribe,
             share_name: rule.share_name.as_deref().map(Arc::from),
+            used: Used::default(),
         })
+    }
+
+    /// It decided something. Written once, so that a rule that many use costs them no more than a look.
+    pub(super) fn note_use(&self) {
+        if !self.is_used() {
+            self.used.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn is_used(&self) -> bool {
+        self.used.0.load(Ordering::Relaxed)
     }
 
     /// Whether the filter selects this topic. Comparing the ends first spares most rules the walk
@@ -120,7 +161,8 @@ impl LinkRules {
     pub(super) fn new(name: Arc<str>, rules: Vec<CompiledRule>, dropped: Vec<u32>) -> Self {
         let index = RuleIndex::new(&rules);
         let answer = LinkAnswer::Rules;
-        Self { name, answer, rules, index, dropped, hash: OnceLock::new() }
+        let (hash, since) = (OnceLock::new(), OnceLock::new());
+        Self { name, answer, rules, index, dropped, hash, since }
     }
 
     /// A link that answered without rules.
@@ -138,6 +180,18 @@ impl LinkRules {
 
     pub(super) fn dropped(&self) -> &[u32] {
         &self.dropped
+    }
+
+    pub(super) fn rules(&self) -> &[CompiledRule] {
+        &self.rules
+    }
+
+    pub(super) fn hold_from(&self, now: Duration) {
+        self.since.get_or_init(|| now);
+    }
+
+    pub(super) fn held_since(&self) -> Option<Duration> {
+        self.since.get().copied()
     }
 
     pub(super) fn denies_everything(&self) -> bool {
@@ -223,7 +277,7 @@ impl LinkRules {
 
     /// The first rule that is `wanted`. `text` is the topic or filter that a wanted rule selects or
     /// covers: rules that cannot because of their leading levels are not looked at.
-    fn first(
+    pub(super) fn first(
         &self,
         text: &str,
         mut wanted: impl FnMut(&CompiledRule) -> bool,
@@ -236,7 +290,7 @@ impl LinkRules {
 }
 
 /// One bit of [`condition_bits`].
-fn condition_bit(qos: QoS, flag: bool) -> u8 {
+pub(super) fn condition_bit(qos: QoS, flag: bool) -> u8 {
     1 << (2 * qos as u8 + u8::from(flag))
 }
 

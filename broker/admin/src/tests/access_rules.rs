@@ -18,6 +18,7 @@ pub(super) fn path_of(route: &Route) -> String {
         .replace("{key}", "1")
         .replace("{user}", "alice")
         .replace("{role}", "viewer")
+        .replace("{topic}", "open%2Ft")
 }
 
 #[tokio::test]
@@ -64,6 +65,7 @@ async fn every_route_but_the_health_checks_needs_the_token() {
     assert_eq!(open, [&["/livez", "/readyz", "/api/v1/login"][..], &oidc].concat());
     assert!(fakes.asked().is_empty(), "a stranger reached a handler: {:?}", fakes.asked());
     assert!(fakes.broker.disconnected.lock().unwrap().is_empty());
+    assert!(fakes.broker.asked.lock().unwrap().is_empty());
     assert!(fakes.keys.asked.lock().unwrap().is_empty());
 }
 
@@ -71,6 +73,10 @@ async fn every_route_but_the_health_checks_needs_the_token() {
 async fn every_route_answers_its_token() {
     let fakes = Fakes::new();
     for route in ROUTES {
+        if route.path == "/api/v1/events" {
+            // Its answer has no end.
+            continue;
+        }
         let reply = ask(&fakes, route.verb.name(), &path_of(route)).await;
         assert_ne!(reply.status, StatusCode::UNAUTHORIZED, "{}", route.path);
         assert!(!reply.text.contains("there is no route"), "{}", route.path);

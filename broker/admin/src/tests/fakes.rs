@@ -18,19 +18,29 @@ use access::{
 use codec::{ProtocolVersion, ReasonCode};
 use limits::{Ban, Bans, NewBan};
 use server::{
-    BanError, BanPage, BrokerHandle, ClientInfo, ClientPage, ListenerInfo, StoreTotals, TlsStatus,
+    BanError, BanPage, BrokerHandle, ClientInfo, LimitInfo, ListenerInfo, StoreTotals, TlsStatus,
     Totals,
 };
-use telemetry::Metrics;
+use telemetry::{Metrics, Records};
 use tokio::sync::Semaphore;
 
+use super::{backup::FakeBackups, records::TemporaryLog};
 use crate::{AdminState, KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};
+
+mod configuration;
+mod holdings;
+
+pub(super) use configuration::FakeConfig;
 
 pub(crate) struct Fakes {
     pub(super) broker: Arc<FakeBroker>,
     pub(super) plugins: Arc<FakePlugins>,
     pub(super) keys: Arc<FakeKeys>,
+    pub(super) backups: Arc<FakeBackups>,
+    pub(super) config: Arc<FakeConfig>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) records: Records,
+    _access_log: TemporaryLog,
 }
 
 #[derive(Default)]
@@ -40,6 +50,8 @@ pub(super) struct FakeBroker {
     pub(super) taken_back: Mutex<Vec<String>>,
     pub(super) unbound: AtomicBool,
     pub(super) bans: Mutex<Bans>,
+    /// What was asked of what it holds.
+    pub(super) asked: Mutex<Vec<String>>,
     /// What is changed cannot be written down.
     pub(super) disk_full: AtomicBool,
 }
@@ -57,11 +69,20 @@ impl Fakes {
     pub(crate) fn new() -> Self {
         let clients = [("a", true), ("b/1 ä", true), ("c", false)];
         let clients = clients.map(|(id, connected)| (id.to_owned(), connected));
+        let metrics = Metrics::new();
+        let access_log = TemporaryLog::new(&metrics);
         Self {
             broker: Arc::new(FakeBroker { clients: clients.into(), ..FakeBroker::default() }),
             plugins: Arc::default(),
             keys: Arc::default(),
-            metrics: Metrics::new(),
+            backups: Arc::default(),
+            config: Arc::default(),
+            records: Records {
+                access_log: Some(Arc::clone(&access_log.0)),
+                ..Records::in_memory(&metrics)
+            },
+            _access_log: access_log,
+            metrics,
         }
     }
 
@@ -81,8 +102,11 @@ impl Fakes {
             broker: self.broker.clone(),
             plugins: self.plugins.clone(),
             keys: self.keys.clone(),
+            backups: self.backups.clone(),
+            config: self.config.clone(),
             gate: Arc::new(gate),
             metrics: self.metrics.clone(),
+            records: self.records.clone(),
             ready_checks: vec![Box::new(Vec::new)],
         }
     }
@@ -107,7 +131,7 @@ fn client(id: &str, connected: bool) -> ClientInfo {
         clean_start: true,
         session_expiry_interval: u32::MAX,
         since_unix: 1_700_000_000,
-        subscriptions: vec![("$share/g/t/#".to_owned(), 1)],
+        subscriptions: 1,
         in_flight: 1,
         queued: 2,
         dropped: 3,
@@ -116,21 +140,6 @@ fn client(id: &str, connected: bool) -> ClientInfo {
 }
 
 impl BrokerHandle for FakeBroker {
-    fn clients(&self, prefix: &str, after: Option<&str>, limit: usize) -> ClientPage {
-        let mut found: Vec<_> = self
-            .clients
-            .iter()
-            .filter(|(id, _)| {
-                id.starts_with(prefix) && after.is_none_or(|after| id.as_str() > after)
-            })
-            .map(|(id, connected)| client(id, *connected))
-            .collect();
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next = found.last().filter(|_| more).map(|last| last.client_id.to_string());
-        ClientPage { clients: found, next }
-    }
-
     fn client(&self, client_id: &str) -> Option<ClientInfo> {
         self.clients.get(client_id).map(|connected| client(client_id, *connected))
     }
@@ -206,13 +215,17 @@ impl BrokerHandle for FakeBroker {
         }]
     }
 
+    fn limits(&self) -> Vec<LimitInfo> {
+        vec![LimitInfo { name: "connections", maximum: 10.0, current: Some(2.0) }]
+    }
+
     fn store(&self) -> Option<StoreTotals> {
         Some(StoreTotals { available: true, log_files: 7, log_bytes: 8, ..StoreTotals::default() })
     }
 }
 
 /// May publish to and subscribe to `open/#`, but `open/secret` is denied.
-fn permissions(client_id: &str) -> Permissions {
+pub(super) fn permissions(client_id: &str) -> Permissions {
     let subject = Subject {
         identity: Arc::new(Identity {
             principal: "user".into(),

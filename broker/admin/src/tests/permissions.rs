@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use super::{Reply, fakes::Fakes, post};
+use super::{Reply, ask, fakes::Fakes, post};
 
 async fn can(client_id: &str, action: &str, topic: &str) -> Reply {
     let question =
@@ -69,7 +69,52 @@ async fn a_qos_that_is_none() {
 #[tokio::test]
 async fn clients_that_are_not_connected() {
     can("nobody", "publish", "t").await.problem(404, "not_found");
-    can("c", "publish", "t").await.problem(404, "not_connected");
+    // Its session says who it is: plugins are asked, and the only one is missing.
+    let verdict = can("c", "publish", "t").await.json();
+    assert_eq!((&verdict["assumed"], &verdict["allowed"]), (&true.into(), &false.into()));
+    assert!(verdict["reason"].as_str().unwrap().contains("gone"), "{verdict}");
+    let path = "/api/v1/permissions/can";
+    let body = r#"{"client_id":"new","principal":"p","action":"publish","topic":"t"}"#;
+    let verdict = post(&Fakes::new(), path, body).await.json();
+    assert_eq!((&verdict["assumed"], &verdict["allowed"]), (&true.into(), &false.into()));
+    let body = r#"{"client_id":"a","principal":"p","action":"publish","topic":"t"}"#;
+    let problem = post(&Fakes::new(), path, body).await.problem(400, "invalid_request");
+    assert_eq!(problem["parameter"], "principal");
+}
+
+#[tokio::test]
+async fn who_can_reach_a_topic() {
+    let fakes = Fakes::new();
+    let reach =
+        async |query: &str| ask(&fakes, "GET", &format!("/api/v1/permissions/reach?{query}")).await;
+    let clients = reach("topic=open%2Fdoor&activity=publish").await.json();
+    assert_eq!((&clients["looked_at"], &clients["next"]), (&2.into(), &serde_json::Value::Null));
+    let ids: Vec<_> = clients["clients"].as_array().unwrap().iter().collect();
+    assert_eq!(ids.len(), 2);
+    assert_eq!((&ids[0]["client_id"], &ids[0]["rule"]), (&"a".into(), &2.into()));
+    let none = reach("topic=open%2Fsecret&activity=subscribe").await.json();
+    assert_eq!(none["clients"], serde_json::json!([]));
+    let first = reach("topic=open%2Fdoor&activity=subscribe&limit=1").await.json();
+    assert_eq!(first["clients"].as_array().unwrap().len(), 1);
+    assert!(first["next"].is_string());
+    reach("topic=a%2F%23&activity=publish").await.problem(400, "invalid_request");
+    reach("topic=t&activity=dance").await.problem(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn rules_without_use_or_effect() {
+    let fakes = Fakes::new();
+    let unused = ask(&fakes, "GET", "/api/v1/permissions/unused").await.json();
+    assert_eq!((&unused["complete"], &unused["looked_at"]), (&true.into(), &2.into()));
+    assert_eq!(
+        unused["rules"][0],
+        serde_json::json!({
+            "plugin": "acl-file", "rule": 1, "effect": "deny", "filter": "open/secret",
+            "covered_by": null, "clients": 2, "watched_seconds": 0,
+        })
+    );
+    let unreachable = ask(&fakes, "GET", "/api/v1/permissions/unreachable").await.json();
+    assert_eq!(unreachable["rules"], serde_json::json!([]));
 }
 
 #[tokio::test]

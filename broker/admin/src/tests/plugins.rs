@@ -213,3 +213,20 @@ async fn a_change_has_its_line_though_its_caller_went_away() {
         assert!(line.contains(expect), "{expect}: {line}");
     }
 }
+
+#[tokio::test]
+async fn a_change_of_another_state_is_refused() {
+    let fakes = Fakes::new();
+    let shown = ask(&fakes, "GET", "/api/v1/plugins/acl-file").await;
+    let tag = shown.headers[header::ETAG].clone();
+    let change = async |tag: &str| {
+        let asking = request("POST", "/api/v1/plugins/acl-file/reload")
+            .header(header::IF_MATCH, tag)
+            .body(Body::empty());
+        send(&router(&fakes), asking.unwrap()).await
+    };
+    assert_eq!(change(tag.to_str().unwrap()).await.status, 200);
+    change("\"other\"").await.problem(412, "changed_meanwhile");
+    change("other").await.problem(400, "invalid_request");
+    assert_eq!(fakes.asked(), ["reload acl-file"]);
+}

@@ -10,7 +10,7 @@ use super::{ask, fakes::Fakes, post, request, router, send};
 #[tokio::test]
 async fn unknown_paths() {
     let fakes = Fakes::new();
-    for path in ["/", "/api", "/api/v1/", "/api/v1/clients/", "/api/v1/clients/a/b", "/livez/"] {
+    for path in ["/api", "/api/v1/", "/api/v1/clients/", "/api/v1/clients/a/b", "/livez/"] {
         ask(&fakes, "GET", path).await.problem(404, "not_found");
     }
 }

@@ -290,6 +290,7 @@ async fn a_role_changes_for_those_who_have_it() {
         [
             "administrator built_in",
             "auditor built_in",
+            "blind configuration",
             "keeper made",
             "operator built_in",
             "viewer configuration",

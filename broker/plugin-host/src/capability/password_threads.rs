@@ -18,12 +18,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use zeroize::Zeroizing;
 
 use super::password_hash::{HashError, KIB_MAX, StoredHash};
-use crate::turnstile::{Full, Turnstile};
+use crate::{
+    breaker::Client,
+    fair_turnstile::FairTurnstile,
+    turnstile::{Full, Turnstile},
+};
 
-/// Calls, and verifications, that wait.
+/// Verifications that wait.
 const QUEUE_MAX: usize = 256;
-/// Longest wait for admission: below the time that a client has for its CONNECT.
-const ADMISSION_WAIT_MAX: Duration = Duration::from_secs(4);
+/// Logins that wait: a whole fleet that comes back at once is not turned away.
+const LOGINS_MAX: usize = 16_384;
+/// Longest wait of a login. Who has gone by then does not wait any more: `server` sees to that.
+const LOGIN_WAIT_MAX: Duration = Duration::from_secs(180);
 /// Longest wait of one verification for a core; its call's deadline may be shorter.
 const CORE_WAIT_MAX: Duration = Duration::from_secs(30);
 /// What `portcullis passwd` writes fills this much; every core may.
@@ -69,7 +75,7 @@ impl PasswordThreads {
     pub(crate) fn share(self: &Arc<Self>) -> PasswordShare {
         self.shares.fetch_add(1, Ordering::Relaxed);
         PasswordShare {
-            admission: Turnstile::new(self.places, QUEUE_MAX, ADMISSION_WAIT_MAX),
+            admission: FairTurnstile::new(self.places, LOGINS_MAX, LOGIN_WAIT_MAX),
             verifying: Turnstile::new(self.places, QUEUE_MAX, CORE_WAIT_MAX),
             threads: Arc::clone(self),
         }
@@ -81,14 +87,15 @@ impl PasswordThreads {
 #[derive(Debug)]
 pub(crate) struct PasswordShare {
     threads: Arc<PasswordThreads>,
-    admission: Turnstile,
+    admission: FairTurnstile,
     verifying: Turnstile,
 }
 
 impl PasswordShare {
-    /// Before a login through a plugin that verifies passwords; held until the call ends.
-    pub(crate) async fn admit(&self) -> Result<OwnedSemaphorePermit, Full> {
-        self.admission.enter_many(self.weight()).await
+    /// Before a login through a plugin that verifies passwords, in turns by the client's address; held
+    /// until the call ends.
+    pub(crate) async fn admit(&self, client: Option<Client>) -> Result<OwnedSemaphorePermit, Full> {
+        self.admission.enter(client, self.weight()).await
     }
 
     /// The same without a wait.
@@ -181,14 +188,14 @@ mod tests {
     #[tokio::test]
     async fn as_many_are_admitted_as_are_verified() {
         let share = Arc::new(PasswordThreads::with_places(2)).share();
-        let first = at_once(share.admit()).await.unwrap().unwrap();
-        let second = at_once(share.admit()).await.unwrap().unwrap();
-        assert!(at_once(share.admit()).await.is_none());
+        let first = at_once(share.admit(None)).await.unwrap().unwrap();
+        let second = at_once(share.admit(None)).await.unwrap().unwrap();
+        assert!(at_once(share.admit(None)).await.is_none());
         let rooms = (at_once(share.room(1)).await, at_once(share.room(1)).await);
         assert!(rooms.0.is_some() && rooms.1.is_some());
         assert!(at_once(share.room(1)).await.is_none());
         drop((first, second));
-        assert!(at_once(share.admit()).await.is_some());
+        assert!(at_once(share.admit(None)).await.is_some());
     }
 
     #[tokio::test]
@@ -200,10 +207,10 @@ mod tests {
             held.push(room.unwrap());
         }
         assert_eq!(held.len(), 2, "half");
-        let admitted = at_once(flood.admit()).await.unwrap().unwrap();
-        let again = at_once(flood.admit()).await.unwrap().unwrap();
-        assert!(at_once(flood.admit()).await.is_none());
-        assert!(at_once(logins.admit()).await.is_some());
+        let admitted = at_once(flood.admit(None)).await.unwrap().unwrap();
+        let again = at_once(flood.admit(None)).await.unwrap().unwrap();
+        assert!(at_once(flood.admit(None)).await.is_none());
+        assert!(at_once(logins.admit(None)).await.is_some());
         assert!(at_once(logins.room(1)).await.is_some());
         drop((held, logins, admitted, again));
         let rooms = [

@@ -93,6 +93,7 @@ impl Generation {
         let deadline = manifest.limits.deadline;
         let pool = Pool::new(&manifest.limits, manifest.isolation, &runtime.pools);
         pool.park(instance);
+        let times = runtime.plugin_metrics.hook_times(&name, &compiled.hook_names);
         let generation = Arc::new(Self {
             name,
             id,
@@ -106,6 +107,7 @@ impl Generation {
             described,
             manifest,
             counters: Counters::default(),
+            times,
             is_shadowed: AtomicBool::new(false),
             shadow: ArcSwapOption::empty(),
             breaker: Breaker::new(deadline.saturating_add(PROBE_GRACE)),

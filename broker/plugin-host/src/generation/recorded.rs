@@ -41,7 +41,7 @@ impl Generation {
     where
         C::Reply: Serialize,
     {
-        let held = self.admit(&call).await?;
+        let held = self.admit(Some(client), &call).await?;
         let generation = Arc::clone(self);
         let entered = Guarded::new(async move {
             let _held = held;

@@ -41,6 +41,7 @@ pub(crate) struct AuthenticateAdmin(Box<wit::Login>);
 impl Call for AuthenticateAdmin {
     type Reply = wit::Outcome;
     const WORK: Work = Work::Decision;
+    const HOOK: &'static str = "admin-authenticator";
     const VERIFIES_PASSWORDS: bool = true;
 
     fn bytes(&self) -> usize {

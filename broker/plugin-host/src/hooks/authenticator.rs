@@ -45,7 +45,16 @@ pub(crate) struct Authenticate(Box<(types::Connection, wit::Credentials)>);
 impl Call for Authenticate {
     type Reply = wit::Outcome;
     const WORK: Work = Work::Decision;
+    const HOOK: &'static str = "authenticator";
     const VERIFIES_PASSWORDS: bool = true;
+
+    fn logs_in(&self) -> Option<&str> {
+        self.0.0.username.as_deref()
+    }
+
+    fn is_allow(reply: &Self::Reply) -> bool {
+        matches!(reply, wit::Outcome::Allow(_))
+    }
 
     fn bytes(&self) -> usize {
         let (connection, credentials) = &*self.0;

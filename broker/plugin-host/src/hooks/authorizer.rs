@@ -47,6 +47,7 @@ pub(crate) struct Permissions(Box<types::Subject>);
 impl Call for Permissions {
     type Reply = wit::Answer;
     const WORK: Work = Work::Decision;
+    const HOOK: &'static str = "authorizer";
 
     fn bytes(&self) -> usize {
         convert::subject_bytes(&self.0)

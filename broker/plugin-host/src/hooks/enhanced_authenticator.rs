@@ -72,6 +72,7 @@ pub(crate) struct Begin(Box<(types::Connection, wit::Opening)>);
 impl Call for Begin {
     type Reply = wit::Step;
     const WORK: Work = Work::Decision;
+    const HOOK: &'static str = "enhanced-authenticator";
     const VERIFIES_PASSWORDS: bool = true;
 
     fn bytes(&self) -> usize {
@@ -118,6 +119,7 @@ pub(crate) struct Proceed(Box<(types::Connection, wit::Continuation)>);
 impl Call for Proceed {
     type Reply = wit::Step;
     const WORK: Work = Work::Decision;
+    const HOOK: &'static str = "enhanced-authenticator";
     const VERIFIES_PASSWORDS: bool = true;
 
     fn bytes(&self) -> usize {

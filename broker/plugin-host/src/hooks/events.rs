@@ -29,6 +29,7 @@ impl OnEvents {
 impl Call for OnEvents {
     type Reply = ();
     const WORK: Work = Work::Background;
+    const HOOK: &'static str = "events";
 
     fn bytes(&self) -> usize {
         let who = |who: &wit::Who| {

@@ -59,6 +59,7 @@ struct Transform(Box<(wit::Source, types::Client, messages::Message)>);
 impl Call for Transform {
     type Reply = wit::Outcome;
     const WORK: Work = Work::Message;
+    const HOOK: &'static str = "inbound-transform";
 
     fn bytes(&self) -> usize {
         let (_, client, message) = &*self.0;

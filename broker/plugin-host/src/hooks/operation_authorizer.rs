@@ -55,6 +55,7 @@ pub(crate) struct Authorize(Box<(types::Subject, wit::Operation)>);
 impl Call for Authorize {
     type Reply = wit::Ruling;
     const WORK: Work = Work::Decision;
+    const HOOK: &'static str = "operation-authorizer";
 
     fn bytes(&self) -> usize {
         let (subject, operation) = &*self.0;

@@ -50,6 +50,7 @@ struct Transform(Box<(Option<types::Client>, messages::Message)>);
 impl Call for Transform {
     type Reply = wit::Outcome;
     const WORK: Work = Work::Message;
+    const HOOK: &'static str = "outbound-transform";
 
     fn bytes(&self) -> usize {
         let (client, message) = &*self.0;

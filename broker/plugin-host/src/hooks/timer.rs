@@ -14,6 +14,7 @@ pub(crate) struct OnTimer;
 impl Call for OnTimer {
     type Reply = ();
     const WORK: Work = Work::Background;
+    const HOOK: &'static str = "timer";
 
     fn bytes(&self) -> usize {
         0

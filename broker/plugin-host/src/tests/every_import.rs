@@ -183,6 +183,7 @@ impl Imports {
             lent: Arc::clone(&self.lent),
             wasi: None,
             tape: Tape::Off,
+            login: None,
         };
         let mut store = Store::new(self.pre.engine(), state);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().meter.tick()));

@@ -72,7 +72,11 @@ impl Lent {
 
     async fn with(manifest: &str, data_dir: Option<&Path>) -> Self {
         let metrics = Metrics::new();
-        let outside = Outside { sources: all_sources(), plugin_metrics: metrics.plugins.clone() };
+        let outside = Outside {
+            sources: all_sources(),
+            plugin_metrics: metrics.plugins.clone(),
+            ..Outside::default()
+        };
         let runtime = Arc::new(Runtime::new(data_dir, outside).unwrap());
         let generation = build(&runtime, manifest).await.map_err(|it| it.sentence).unwrap();
         Self { runtime, generation, metrics }

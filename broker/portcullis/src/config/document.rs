@@ -30,12 +30,20 @@ pub(crate) struct Document<'a> {
     environment: Environment<'a>,
     problems: RefCell<Vec<Problem>>,
     keys: RefCell<Vec<String>>,
+    secrets: RefCell<Vec<Range<usize>>>,
 }
 
 impl<'a> Document<'a> {
     /// A document over `text`; relative paths in it start at `folder`.
     pub(crate) fn new(text: &'a str, folder: PathBuf, environment: Environment<'a>) -> Self {
-        Self { text, folder, environment, problems: RefCell::default(), keys: RefCell::default() }
+        Self {
+            text,
+            folder,
+            environment,
+            problems: RefCell::default(),
+            keys: RefCell::default(),
+            secrets: RefCell::default(),
+        }
     }
 
     /// The top-level table. Syntax errors are noted and what could be read goes on.
@@ -61,6 +69,16 @@ impl<'a> Document<'a> {
     /// Remembers that a key was asked for.
     pub(crate) fn asked(&self, key: String) {
         self.keys.borrow_mut().push(key);
+    }
+
+    /// Remembers where a value stands that must not be shown.
+    pub(crate) fn secret(&self, span: Range<usize>) {
+        self.secrets.borrow_mut().push(span);
+    }
+
+    /// Where all of them stand.
+    pub(crate) fn secrets(&self) -> Vec<Range<usize>> {
+        self.secrets.borrow().clone()
     }
 
     /// The faults and every key that was asked for, with its tables.

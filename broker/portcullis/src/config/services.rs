@@ -36,6 +36,8 @@ pub(crate) struct Plugins {
     pub(crate) require_approval: bool,
     /// Whose plugins are loaded.
     pub(crate) trust: Arc<Trust>,
+    /// How long a verified password is remembered; `None` = not at all.
+    pub(crate) password_cache: Option<Duration>,
 }
 
 /// The admin API.
@@ -54,6 +56,8 @@ pub(crate) struct Admin {
     pub(crate) chain: Chain,
     /// What roles permit.
     pub(crate) roles: Roles,
+    /// Whether the API may replace the configuration file.
+    pub(crate) edit_config: bool,
     /// Longest time that a login lasts.
     pub(crate) login_ttl: Duration,
     /// Longest time between two requests of a login.
@@ -105,10 +109,18 @@ pub(super) fn read_plugins(table: Table<'_>, folder: &Path, data_dir: Option<&Pa
         require_manifest: table.boolean("require_manifest", false),
         require_approval: table.boolean("require_approval", true),
         trust: Arc::new(read_trust(&table, folder)),
+        password_cache: read_password_cache(&table),
         dir,
     };
     table.finish();
     plugins
+}
+
+fn read_password_cache(table: &Table<'_>) -> Option<Duration> {
+    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let default = milliseconds(plugin_host::Config::PASSWORD_CACHE);
+    let kept = table.number_off_or("password_cache", Unit::Time, 10_000..=3_600_000, default);
+    kept.map(Duration::from_millis)
 }
 
 /// Whose signatures count, and which files are pinned.
@@ -184,6 +196,7 @@ pub(super) fn read_admin(mut table: Table<'_>, folder: &Path, listeners: &[Liste
         names: names.into_iter().map(|name| name.value.to_ascii_lowercase()).collect(),
         chain: listeners::read_chain(&table).unwrap_or_default(),
         roles: read_roles(&mut table),
+        edit_config: table.boolean("edit_config", false),
         login_ttl: Duration::from_secs(table.number(
             "login_ttl",
             Unit::Seconds,

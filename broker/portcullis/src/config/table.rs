@@ -44,6 +44,7 @@ impl<'a> Table<'a> {
     /// As [`Self::string`], for what must not be shown: problems do not quote it.
     pub(crate) fn secret(&self, key: &'static str) -> Option<Located<Zeroizing<String>>> {
         let (span, value) = self.find(key)?;
+        self.document.secret(span.clone());
         let read = match value.as_str() {
             Some(text) => self.document.expand(text),
             None => Err(format!("is a TOML {}, allowed: text in quotes", value.type_str())),
@@ -128,6 +129,20 @@ impl<'a> Table<'a> {
         range: RangeInclusive<u64>,
     ) -> Option<u64> {
         self.number_or(key, unit, &range, Some("off"))
+    }
+
+    /// As [`Self::number_or_off`], with a default for nothing.
+    pub(crate) fn number_off_or(
+        &self,
+        key: &'static str,
+        unit: Unit,
+        range: RangeInclusive<u64>,
+        default: u64,
+    ) -> Option<u64> {
+        if self.find(key).is_none() {
+            return Some(default);
+        }
+        self.number_or_off(key, unit, range)
     }
 
     /// As [`Self::number`]; `"auto"`, or nothing, is `None`.

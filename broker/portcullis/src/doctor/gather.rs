@@ -10,7 +10,7 @@ use super::{
     Arguments,
     facts::{Configured, Facts, NotRunning},
 };
-use crate::{failure::Failure, plugin::remote::Broker};
+use crate::{api::Broker, failure::Failure};
 
 /// Where the configuration of a service is.
 const CONFIG: &str = "/etc/portcullis/portcullis.toml";
@@ -34,13 +34,13 @@ pub(super) async fn all(arguments: Arguments) -> Result<Facts, Failure> {
     let expected = url.is_some();
     let token_file = token_file.or(known.token_file).unwrap_or_else(|| Path::new(TOKEN).to_owned());
     let running = match url.or(known.url) {
-        Some(url) => running::look(&Broker { url, token_file }, expected).await,
+        Some(url) => running::look(&Broker::with_token_file(url, &token_file), expected).await,
         // Any free port: nobody can know which.
         None if file.is_some() => Err(NotRunning {
             what: "[admin] bind has no fixed port; --url names it".to_owned(),
             expected,
         }),
-        None => running::look(&Broker { url: URL.to_owned(), token_file }, expected).await,
+        None => running::look(&Broker::with_token_file(URL, &token_file), expected).await,
     };
     Ok(Facts { configured, running: Some(running), system: system::look() })
 }

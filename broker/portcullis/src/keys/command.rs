@@ -9,9 +9,9 @@ use zeroize::Zeroizing;
 
 use super::file;
 use crate::{
+    api::{Broker, Content, strange},
     config::Config,
     failure::Failure,
-    plugin::remote::{Broker, Content, strange},
 };
 
 /// Prints all rings.
@@ -41,7 +41,7 @@ pub(crate) async fn add(
             .map_err(|error| Failure::Refused(format!("{}: {error}", path.display())))?;
         request.insert("value".to_owned(), json!(text.trim()));
     }
-    let content = Content::Json(Value::Object(request).to_string());
+    let content = Content::json(Value::Object(request).to_string());
     let answer = broker.ask("POST", &path_of(ring)?, Some(content)).await?;
     print!("{}", lines(&answer));
     Ok(())

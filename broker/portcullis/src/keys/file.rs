@@ -120,7 +120,13 @@ pub(super) fn path(data_dir: &Path, ring: &str) -> PathBuf {
     data_dir.join("keys").join(format!("{ring}.keys"))
 }
 
-/// None = there is no such file. The error is a sentence that names the file.
+/// Stays when the keys are lost: a ring that began anew would seal with a key 1 that is not the one
+/// which devices know.
+fn marker(path: &Path) -> PathBuf {
+    path.with_extension("keys.made")
+}
+
+/// None = there is no such file, and never was. The error is a sentence that names the file.
 pub(super) fn read(path: &Path, algorithm: Aead) -> Result<Option<Content>, String> {
     let refused = |what: String| {
         format!(
@@ -131,7 +137,17 @@ pub(super) fn read(path: &Path, algorithm: Aead) -> Result<Option<Content>, Stri
     };
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let marker = marker(path);
+            return match marker.try_exists() {
+                Ok(false) => Ok(None),
+                Ok(true) => Err(refused(format!(
+                    "it is gone (who wants a new ring deletes {} too)",
+                    marker.display()
+                ))),
+                Err(error) => Err(refused(error.to_string())),
+            };
+        }
         Err(error) => return Err(refused(error.to_string())),
     };
     let mode = metadata.mode() & 0o7777;
@@ -166,7 +182,15 @@ fn parse(text: &str) -> Result<Content, String> {
 pub(super) fn write(path: &Path, content: &Content) -> io::Result<()> {
     let text = Zeroizing::new(serde_json::to_string(content)?);
     let text = Zeroizing::new(format!("{}\n{}\n", *text, sha256(&text)));
-    atomic_file::replace(path, text.as_bytes())
+    atomic_file::replace(path, text.as_bytes())?;
+    mark(path)
+}
+
+/// Notes that there are keys. Behind them: a crash between the two leaves a ring that can be read, and is
+/// noted then.
+pub(super) fn mark(path: &Path) -> io::Result<()> {
+    let marker = marker(path);
+    if marker.try_exists()? { Ok(()) } else { atomic_file::replace(&marker, b"") }
 }
 
 fn sha256(text: &str) -> String {

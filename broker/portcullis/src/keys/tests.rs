@@ -94,6 +94,26 @@ fn what_is_refused_changes_nothing() {
     assert!(given(None, None).contains("retire one first"));
 }
 
+/// Not even where it looks like a first start: key 1 would be another one.
+#[test]
+fn a_ring_whose_file_is_gone_does_not_begin_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(attached(folder.path()));
+    let file = folder.path().join("keys/devices.keys");
+    let kept = fs::read(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    let error = Rings::new(folder.path()).attach(&mut sources(Aead::Aes256Gcm)).unwrap_err();
+    assert!(error.contains("devices.keys: the keys cannot be used: it is gone"), "{error}");
+    assert_eq!(look(folder.path(), &sources(Aead::Aes256Gcm)), [error]);
+    let marker = folder.path().join("keys/devices.keys.made");
+    // As a broker left it that made no such notes.
+    fs::remove_file(&marker).unwrap();
+    fs::write(&file, kept).unwrap();
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    drop(attached(folder.path()));
+    assert!(marker.exists());
+}
+
 /// Neither at the start nor at a reload; and a check says so without writing anything.
 #[test]
 fn a_damaged_file_is_not_used() {

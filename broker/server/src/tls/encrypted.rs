@@ -90,6 +90,13 @@ impl Encrypted {
     pub(super) fn new(stream: TlsStream<Opened>, guard: Option<Guard>) -> Self {
         Self { stream, _guard: guard }
     }
+
+    /// Name of the cipher suite, as rustls has it.
+    pub(super) fn cipher_suite(&self) -> &'static str {
+        let (_, connection) = self.stream.get_ref();
+        let suite = connection.negotiated_cipher_suite().map(|suite| suite.suite());
+        suite.and_then(|suite| suite.as_str()).unwrap_or("unknown")
+    }
 }
 
 impl std::fmt::Debug for Encrypted {

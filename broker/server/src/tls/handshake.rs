@@ -8,7 +8,7 @@ use std::{
     io,
     sync::Arc,
     task::Poll,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use access::TlsSession;
@@ -95,6 +95,7 @@ pub(crate) async fn shake(
     socket: Opened,
     (connection_id, timeout): (u64, Duration),
 ) -> Result<(Encrypted, Secured), Refused> {
+    let accepted = Instant::now();
     let begun = async {
         let stream = negotiate(tls, handshakes, socket).await?;
         judge(tls, stream, connection_id).await
@@ -107,6 +108,15 @@ pub(crate) async fn shake(
         Err(refused) => refused.label(),
     };
     metrics.tls_handshakes.of(label).inc();
+    let kind = if result.is_ok() { label } else { "failed" };
+    let seconds = metrics.tls_handshake_seconds.get_or_create(&[("kind", kind)]);
+    seconds.observe(accepted.elapsed().as_secs_f64());
+    drop(seconds);
+    if let Ok((encrypted, secured, _)) = &result {
+        let cipher = encrypted.cipher_suite();
+        let labels = [("version", secured.session.version), ("cipher", cipher), ("kind", kind)];
+        metrics.tls_connections.get_or_create(&labels).inc();
+    }
     result.map(|(encrypted, secured, _)| (encrypted, secured))
 }
 

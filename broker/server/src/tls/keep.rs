@@ -1,22 +1,24 @@
 //! What happens to TLS while a listener serves: files that change, lists and answers that are fetched, certificates that end.
 //!
-//! Two loops for each listener, so that an authority that does not answer holds up no file; everything that reads, parses or computes runs on a thread that may take its time.
+//! A loop for each kind of thing, so that an authority that does not answer holds up no file and nothing of another one; everything that reads, parses or computes
+//! runs on a thread that may take its time.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::{sync::Notify, time::MissedTickBehavior};
+use tokio::{sync::Notify, task::JoinSet, time::MissedTickBehavior};
 
 use super::{
     CrlSource, NotGood, OcspPolicy, Tls, TlsConfig,
     fetch::{Ask, fetch},
     files::{CRL_BYTES_MAX, folders},
     loaded::check_lists,
+    points::keep_points,
     staples::{name_of_list, write},
     trust::Trust,
 };
@@ -34,6 +36,10 @@ const QUIET_MAX: Duration = Duration::from_secs(2);
 const LIST_WITHIN: Duration = Duration::from_secs(60);
 /// How soon a list that could not be fetched is asked for again.
 const LIST_RETRY: Duration = Duration::from_secs(30);
+/// How many lists come at once: each may be as large as one may be.
+const LISTS_AT_ONCE: usize = 8;
+/// Longer than anything that is being fetched takes.
+const NEVER_LONGER: Duration = Duration::from_secs(3_600);
 /// How many connected clients are asked about in one turn.
 const PEERS_PER_TURN: usize = 64;
 
@@ -43,7 +49,9 @@ pub(crate) async fn keep(core: Arc<Core>, tls: Arc<Tls>) {
     tokio::select! {
         _ = shutdown.wait_for(|down| *down) => {}
         () = keep_files(&tls) => {}
-        () = keep_fetched(&tls) => {}
+        () = keep_lists(&tls) => {}
+        () = keep_staples(&tls) => {}
+        () = keep_peers(&tls) => {}
     }
 }
 
@@ -53,15 +61,34 @@ fn ticks() -> tokio::time::Interval {
     tick
 }
 
-async fn keep_fetched(tls: &Arc<Tls>) {
+async fn keep_lists(tls: &Arc<Tls>) {
     let mut tick = ticks();
     let mut lists = Lists::default();
     loop {
-        tick.tick().await;
-        if lists.refresh(tls).await {
-            reload(tls).await;
+        tokio::select! {
+            _ = tick.tick() => lists.begin(tls).await,
+            Some(fetched) = lists.coming.join_next() => {
+                // One that was aborted was not wanted any more.
+                if fetched.is_ok_and(|fetched| lists.came(tls, fetched)) {
+                    reload(tls).await;
+                }
+            }
         }
+    }
+}
+
+async fn keep_staples(tls: &Arc<Tls>) {
+    let mut tick = ticks();
+    loop {
+        tick.tick().await;
         tls.staples.refresh(&tls.current(), unix_now()).await;
+    }
+}
+
+async fn keep_peers(tls: &Arc<Tls>) {
+    let mut tick = ticks();
+    loop {
+        tick.tick().await;
         ask_about_peers(tls).await;
     }
 }
@@ -114,7 +141,7 @@ async fn ask_about_peers(tls: &Arc<Tls>) {
     let now = unix_now();
     let peers = tls.live.all().into_iter();
     let peers = peers.filter(|peer| !peer.is_cut() && tls.clients.is_over(peer, now));
-    let mut questions = tokio::task::JoinSet::new();
+    let mut questions = JoinSet::new();
     for peer in peers.take(PEERS_PER_TURN) {
         let (tls, config) = (Arc::clone(tls), Arc::clone(&config));
         questions.spawn(async move {
@@ -131,54 +158,80 @@ async fn ask_about_peers(tls: &Arc<Tls>) {
 /// When lists at URLs are fetched.
 #[derive(Default)]
 struct Lists {
-    due: Vec<(String, Instant)>,
+    /// When each is wanted again; of one that is being fetched, not before it came.
+    due: HashMap<String, Instant>,
+    coming: JoinSet<Fetched>,
     /// Distribution points that the next process will know.
     kept: Vec<String>,
 }
 
+/// A list, or why it did not come.
+struct Fetched {
+    url: String,
+    list: Result<Arc<[u8]>, String>,
+}
+
 impl Lists {
-    /// Fetches what is due; whether something came.
-    async fn refresh(&mut self, tls: &Tls) -> bool {
+    /// Begins to fetch what is due, as far as there is room: the others begin when some came.
+    async fn begin(&mut self, tls: &Tls) {
         let config = tls.config.load_full();
         let points = tls.fetched.lock().points.of(&config);
         let urls: BTreeSet<_> = urls(&config).cloned().chain(points.iter().cloned()).collect();
-        self.due.retain(|(url, _)| urls.contains(url));
-        let mut came = false;
+        self.due.retain(|url, _| urls.contains(url));
+        let now = Instant::now();
         for url in urls {
-            let now = Instant::now();
-            if self.due.iter().any(|(known, at)| *known == url && *at > now) {
+            if self.coming.len() >= LISTS_AT_ONCE {
+                break;
+            }
+            if self.due.get(&url).is_some_and(|at| *at > now) {
                 continue;
             }
             let trust = points.contains(&url).then(|| tls.current().trust.clone()).flatten();
-            let next = match fetch_list(&url, &config, trust).await {
-                Ok(list) => {
-                    let mut fetched = tls.fetched.lock();
-                    let before = fetched.lists.insert(url.clone(), Arc::clone(&list));
-                    came |= before.is_none_or(|before| before != list);
-                    config.crl_refresh
-                }
-                Err(cause) => {
-                    tracing::warn!(
-                        event = "tls_crl_not_fetched",
-                        listener = %tls.listener,
-                        url,
-                        cause = %telemetry::EscapedDisplay(&cause),
-                        "a revocation list was not fetched: the one before counts until it is stale"
-                    );
-                    LIST_RETRY.min(config.crl_refresh)
-                }
-            };
-            self.due.retain(|(known, _)| *known != url);
-            self.due.push((url, now + next));
+            self.due.insert(url.clone(), now + NEVER_LONGER);
+            let config = Arc::clone(&config);
+            self.coming.spawn(async move {
+                let list = fetch_list(&url, &config, trust).await;
+                Fetched { url, list }
+            });
         }
-        self.keep_points(tls, &config, points);
-        came
+        self.keep_points(&config, points).await;
     }
 
-    fn keep_points(&mut self, tls: &Tls, config: &TlsConfig, points: Vec<String>) {
-        if let (Some(folder), true) = (&config.cache, points != self.kept) {
-            tls.fetched.lock().points.keep(config, folder);
-            self.kept = points;
+    /// Takes one that came, or did not; whether it is a new one.
+    fn came(&mut self, tls: &Tls, Fetched { url, list }: Fetched) -> bool {
+        let refresh = tls.config.load().crl_refresh;
+        let (next, is_new) = match list {
+            Ok(list) => {
+                let mut fetched = tls.fetched.lock();
+                let before = fetched.lists.insert(url.clone(), Arc::clone(&list));
+                (refresh, before.is_none_or(|before| before != list))
+            }
+            Err(cause) => {
+                tracing::warn!(
+                    event = "tls_crl_not_fetched",
+                    listener = %tls.listener,
+                    url,
+                    cause = %telemetry::EscapedDisplay(&cause),
+                    "a revocation list was not fetched: the one before counts until it is stale"
+                );
+                (LIST_RETRY.min(refresh), false)
+            }
+        };
+        // One that is not wanted any more is not noted again.
+        if let Some(due) = self.due.get_mut(&url) {
+            *due = Instant::now() + next;
+        }
+        is_new
+    }
+
+    async fn keep_points(&mut self, config: &TlsConfig, points: Vec<String>) {
+        let Some(folder) = config.cache.clone().filter(|_| points != self.kept) else {
+            return;
+        };
+        self.kept.clone_from(&points);
+        let kept = tokio::task::spawn_blocking(move || keep_points(&folder, &points)).await;
+        if let Err(error) = kept {
+            tracing::error!(event = "tls_points_not_kept", %error, "distribution points");
         }
     }
 }

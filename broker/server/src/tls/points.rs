@@ -55,11 +55,11 @@ impl Points {
         let known = self.0.lock();
         known.iter().filter(|url| is_permitted(&config.crl_points, url)).cloned().collect()
     }
+}
 
-    /// Writes them where the next process finds them.
-    pub(super) fn keep(&self, config: &TlsConfig, folder: &Path) {
-        write(folder, FILE, self.of(config).join("\n").as_bytes());
-    }
+/// Writes them where the next process finds them. Waits for the disk.
+pub(super) fn keep_points(folder: &Path, points: &[String]) {
+    write(folder, FILE, points.join("\n").as_bytes());
 }
 
 /// A beginning that ends behind the host cannot be that of another host: the configuration sees to it.

@@ -80,6 +80,11 @@ impl Revocation {
         lists.filter(|list| list.scope.covers(issued.is_authority, &issued.points))
     }
 
+    /// All lists that count.
+    pub(super) fn lists(&self) -> impl Iterator<Item = &Arc<Crl>> {
+        self.lists.values().flatten()
+    }
+
     /// When the first list goes stale, seconds since 1970.
     pub(super) fn next_update(&self) -> Option<u64> {
         self.lists.values().flatten().map(|list| list.next_update).min()

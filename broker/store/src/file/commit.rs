@@ -20,6 +20,7 @@ use super::{
     mark::Mark,
     pending::Batch,
     segment::{BATCH_HEADER, BatchHeader, Chain, SegmentHeader},
+    snapshot::{Snapshot, Wanted},
     state::State,
 };
 
@@ -57,7 +58,8 @@ impl Writer {
             let settled = loop {
                 // Before the batch is taken: what freed the space is in it, or was written before.
                 let settled = self.log.claims.settled_below(self.segment.first);
-                if !pending.is_empty() || pending.closing || settled != refused {
+                let asked = !pending.wanted.is_empty();
+                if !pending.is_empty() || asked || pending.closing || settled != refused {
                     break settled;
                 }
                 if self.log.has_trouble() {
@@ -72,6 +74,7 @@ impl Writer {
                 pending.renew_notes(end);
             }
             let closing = pending.closing;
+            let wanted = std::mem::take(&mut pending.wanted);
             let done = closing && pending.is_empty();
             if done || !pending.is_empty() {
                 let batch = pending.take(spare);
@@ -82,11 +85,25 @@ impl Writer {
             } else {
                 drop(pending);
             }
+            // Before space is given back: what a snapshot holds stays readable until it is dropped.
+            wanted.into_iter().for_each(|wanted| self.answer(wanted));
             refused = settled.filter(|end| !self.give_back(*end));
             if done {
                 return self.synchronise();
             }
         }
+    }
+
+    /// Everything that is written by now, to whoever asked for it.
+    fn answer(&self, wanted: Wanted) {
+        let snapshot = self.state.snapshot().map(|state| Snapshot {
+            files: self.log.files(),
+            state,
+            batch: self.chain.batch,
+            first: self.mark.first(),
+        });
+        // Whoever asked may have given up meanwhile.
+        let _gone = wanted.send(snapshot);
     }
 
     /// Writes a batch, however often that takes.

@@ -24,6 +24,7 @@ use super::{
     pending::Pending,
     record::{self, Record},
     segment::SEGMENT_HEADER,
+    snapshot::Wanted,
     state::Change,
 };
 use crate::{
@@ -218,6 +219,25 @@ impl Log {
     pub(crate) fn close(&self) {
         self.pending.lock().closing = true;
         self.more.notify_all();
+    }
+
+    /// Somebody wants a snapshot of everything that was appended so far.
+    pub(super) fn want(&self, wanted: Wanted) {
+        let mut pending = self.pending.lock();
+        // Dropped when nobody writes any more, which tells whoever waits.
+        if !pending.closing {
+            pending.wanted.push(wanted);
+            self.more.notify_one();
+        }
+    }
+
+    /// The files from the oldest on, and how far each is written. For the thread that writes, which alone
+    /// adds files and takes them away.
+    pub(super) fn files(&self) -> Vec<(Arc<Segment>, u64)> {
+        let segments = self.segments.read();
+        let with_end =
+            |segment: &Arc<Segment>| (Arc::clone(segment), segment.written.load(Ordering::Acquire));
+        segments.values().map(with_end).collect()
     }
 
     /// For as long as this, or until the end is near.

@@ -14,7 +14,7 @@ use std::{
 
 use crate::OpenError;
 
-const MARK_BYTES: usize = 20;
+pub(super) const MARK_BYTES: usize = 20;
 
 /// The file, and what it says.
 pub(super) struct Mark {

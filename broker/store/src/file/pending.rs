@@ -7,6 +7,7 @@ use super::{
     notes::Notes,
     record::{self, Record},
     segment::BATCH_HEADER,
+    snapshot::Wanted,
     state::Change,
 };
 use crate::{Position, Ticket};
@@ -27,6 +28,8 @@ pub(super) struct Pending {
     /// Counts what lies in `bytes`.
     pub(super) counter: Arc<Counter>,
     pub(super) notes: Notes,
+    /// Who waits for a snapshot of what is written with the next batch. The callers bound how many.
+    pub(super) wanted: Vec<Wanted>,
     /// Nothing more will come.
     pub(super) closing: bool,
 }
@@ -53,6 +56,7 @@ impl Pending {
             begins_segment: false,
             counter,
             notes,
+            wanted: Vec::new(),
             closing: false,
         }
     }

@@ -188,6 +188,16 @@ pub(crate) fn scan(
 ) -> Result<Scanned, OpenError> {
     let file = File::open(path).map_err(OpenError::io(path))?;
     let length = file.metadata().map_err(OpenError::io(path))?.len();
+    scan_from(file, length, (path, header, next), found)
+}
+
+/// As [`scan`], of `length` bytes that `file` gives; `path` is what errors name.
+pub(crate) fn scan_from(
+    file: impl Read + Seek,
+    length: u64,
+    (path, header, next): (&Path, SegmentHeader, Option<&SegmentHeader>),
+    found: &mut dyn FnMut(u64, Record<'_>) -> Result<(), String>,
+) -> Result<Scanned, OpenError> {
     let mut reader = BufReader::with_capacity(1 << 20, file);
     reader.seek(SeekFrom::Start(SEGMENT_HEADER as u64)).map_err(OpenError::io(path))?;
     let mut scanned =
@@ -226,7 +236,7 @@ impl Scanned {
     }
 }
 
-fn read_header(
+pub(crate) fn read_header(
     reader: &mut impl Read,
     path: &Path,
     length: u64,
@@ -304,7 +314,7 @@ fn hand_on(
 }
 
 /// Whether a batch that was written after the one at the end of what is whole can be seen anywhere.
-fn later_batch(reader: &mut BufReader<File>, scanned: &Scanned) -> io::Result<bool> {
+fn later_batch(reader: &mut (impl Read + Seek), scanned: &Scanned) -> io::Result<bool> {
     reader.seek(SeekFrom::Start(scanned.length + 1))?;
     let mut window = Vec::new();
     let mut chunk = vec![0; 1 << 20];

@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
 use crate::{KeptRule, KeptSession, KeptSubscription, OpenError, Retained, SessionKey};
 
@@ -93,6 +93,43 @@ struct Open {
     last: Meta,
 }
 
+/// All entries as of one moment.
+pub(super) struct StateSnapshot {
+    snapshot: fjall::Snapshot,
+    keyspaces: [(Place, Keyspace); 3],
+    meta: Meta,
+}
+
+impl StateSnapshot {
+    /// What is noted of the whole.
+    pub(super) fn meta(&self) -> Vec<u8> {
+        self.meta.encode()
+    }
+
+    /// Hands on every entry: kind, key, value.
+    ///
+    /// # Errors
+    /// What is read is not what was written, or `found` fails.
+    pub(super) fn entries(
+        &self,
+        found: &mut dyn FnMut(u8, &[u8], &[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut sum = 0_u64;
+        for (place, keyspace) in &self.keyspaces {
+            for entry in self.snapshot.iter(keyspace) {
+                let (key, value) = entry.into_inner().map_err(io::Error::other)?;
+                sum = sum.wrapping_add(entry::checksum(*place, &key, &value));
+                found(*place as u8, &key, &value)?;
+            }
+        }
+        if sum != self.meta.sum {
+            let what = "sessions or retained messages are not what was written";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+        Ok(())
+    }
+}
+
 /// Memory for fjall's cache: all of it is read once.
 const CACHE_BYTES: u64 = 8 << 20;
 /// Its journals are kept small: they are read at each start.
@@ -124,6 +161,44 @@ impl State {
     pub(super) fn persist(&self) -> io::Result<()> {
         let persist = |open: &Open| open.database.persist(PersistMode::SyncAll);
         self.open.as_ref().map_or(Ok(()), persist).map_err(io::Error::other)
+    }
+
+    /// Everything as it is now.
+    pub(super) fn snapshot(&self) -> io::Result<StateSnapshot> {
+        let open = self.open.as_ref();
+        let open =
+            open.ok_or_else(|| io::Error::other("sessions could not be written last time"))?;
+        Ok(StateSnapshot {
+            snapshot: open.database.snapshot(),
+            keyspaces: Place::ALL.map(|place| (place, open.keyspace(place).clone())),
+            meta: open.last,
+        })
+    }
+
+    /// Puts entries in that a [`StateSnapshot`] handed on; nothing checks them before [`Self::load`] does.
+    pub(super) fn restore(&mut self, entries: &[(u8, &[u8], &[u8])]) -> io::Result<()> {
+        let Some(open) = &self.open else { return Err(io::Error::other("not open")) };
+        let mut batch = open.database.batch().durability(Some(PersistMode::Buffer));
+        for (place, key, value) in entries {
+            let place = Place::ALL.into_iter().find(|known| *known as u8 == *place);
+            let place = place.ok_or_else(|| {
+                io::Error::new(io::ErrorKind::InvalidData, "an entry of an unknown kind")
+            })?;
+            batch.insert(open.keyspace(place), *key, *value);
+        }
+        batch.commit().map_err(io::Error::other)
+    }
+
+    /// Ends a restoration with what is noted of the whole: 16 bytes of a [`StateSnapshot`]. Everything is
+    /// on the disk then.
+    pub(super) fn finish_restore(&mut self, meta: &[u8]) -> io::Result<()> {
+        let Some(open) = &mut self.open else { return Err(io::Error::other("not open")) };
+        let last = Meta::decode(meta).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidData, "the sum over all entries is none")
+        })?;
+        open.meta.insert(LAST_CHANGE, last.encode()).map_err(io::Error::other)?;
+        open.last = last;
+        open.database.persist(PersistMode::SyncAll).map_err(io::Error::other)
     }
 
     /// Hands on everything that is kept. The number of the last change.

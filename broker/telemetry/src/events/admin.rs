@@ -5,7 +5,7 @@
 use std::{fmt::Display, net::SocketAddr};
 
 use super::or_dash;
-use crate::{EscapedDisplay, Metrics};
+use crate::{EscapedDisplay, Happening, HappeningKind, Metrics};
 
 /// An administrator asked for a change. Level info.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,15 @@ pub struct AdminAction<'a> {
 
 impl AdminAction<'_> {
     /// Logs it. Requests are counted as such, see [`Metrics::admin_requests`].
-    pub fn emit(&self, _metrics: &Metrics) {
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.observers.tell(HappeningKind::AdminAction, || Happening {
+            reason: Some(self.route),
+            target: self.target,
+            user: self.user,
+            remote: self.remote,
+            status: Some(self.status),
+            ..Happening::of(HappeningKind::AdminAction)
+        });
         tracing::info!(
             event = "admin_action",
             route = self.route,
@@ -51,6 +59,16 @@ pub struct AdminLogin<'a> {
 impl AdminLogin<'_> {
     /// Logs it: logins at once, refusals at the rate of other refused requests.
     pub fn emit(&self, metrics: &Metrics) {
+        let kind = match self.refused {
+            None => HappeningKind::AdminLogin,
+            Some(_) => HappeningKind::AdminRefused,
+        };
+        metrics.observers.tell(kind, || Happening {
+            user: Some(self.user),
+            remote: self.remote,
+            cause: self.refused.as_ref().map(|cause| cause as &dyn Display),
+            ..Happening::of(kind)
+        });
         let (user, remote) = (or_dash(Some(self.user)), self.remote);
         let Some(cause) = self.refused else {
             tracing::info!(event = "admin_login", %user, ?remote, "logged in to the admin API");
@@ -82,6 +100,13 @@ pub struct AdminRefused<'a> {
 impl AdminRefused<'_> {
     /// Logs it unless too many came before.
     pub fn emit(&self, metrics: &Metrics) {
+        metrics.observers.tell(HappeningKind::AdminRefused, || Happening {
+            target: Some(self.path),
+            remote: self.remote,
+            status: Some(self.status),
+            cause: Some(self.cause),
+            ..Happening::of(HappeningKind::AdminRefused)
+        });
         let throttle = &metrics.throttles.admin_refused;
         let Some(suppressed) = throttle.admit(metrics.uptime().as_secs()) else {
             return;

@@ -6,15 +6,18 @@
 
 use std::fmt::Display;
 
-use crate::{Escaped, EscapedDisplay, Metrics};
+use super::Client;
+use crate::{Escaped, EscapedDisplay, Happening, HappeningKind, Metrics};
 
 /// A PUBLISH was not permitted.
 #[derive(Clone, Copy)]
 pub struct PublishDenied<'a> {
-    /// Client Identifier.
-    pub client_id: &'a str,
+    /// Whose it was.
+    pub client: Client<'a>,
     /// Topic Name.
     pub topic: &'a str,
+    /// Names the decision in the admin API, where one was noted: at most one a second.
+    pub decision: Option<&'a dyn Display>,
     /// Which rule refused, for the operator.
     pub cause: &'a dyn Display,
 }
@@ -23,15 +26,22 @@ impl PublishDenied<'_> {
     /// Counts it, and logs it unless too many came before.
     pub fn emit(&self, metrics: &Metrics) {
         metrics.publish_denied.inc();
+        metrics.observers.tell(HappeningKind::PublishDenied, || Happening {
+            topic: Some(self.topic),
+            decision: self.decision,
+            cause: Some(self.cause),
+            ..self.client.happening(HappeningKind::PublishDenied)
+        });
         let throttle = &metrics.throttles.publish_denied;
         let Some(suppressed) = throttle.admit(metrics.uptime().as_secs()) else {
             return;
         };
         tracing::warn!(
             event = "publish_denied",
-            client_id = %Escaped(self.client_id),
+            client_id = %Escaped(self.client.id),
             topic = %Escaped(self.topic),
             suppressed,
+            decision = self.decision.map(tracing::field::display),
             cause = %EscapedDisplay(self.cause),
             "publish denied"
         );
@@ -41,10 +51,12 @@ impl PublishDenied<'_> {
 /// A topic filter of a SUBSCRIBE was not permitted.
 #[derive(Clone, Copy)]
 pub struct SubscribeDenied<'a> {
-    /// Client Identifier.
-    pub client_id: &'a str,
+    /// Whose it was.
+    pub client: Client<'a>,
     /// Topic Filter as sent, with share name.
     pub filter: &'a str,
+    /// Names the decision in the admin API, where one was noted: at most one a second.
+    pub decision: Option<&'a dyn Display>,
     /// Which rule refused, for the operator.
     pub cause: &'a dyn Display,
 }
@@ -53,15 +65,22 @@ impl SubscribeDenied<'_> {
     /// Counts it, and logs it unless too many came before.
     pub fn emit(&self, metrics: &Metrics) {
         metrics.subscribe_denied.inc();
+        metrics.observers.tell(HappeningKind::SubscribeDenied, || Happening {
+            topic: Some(self.filter),
+            decision: self.decision,
+            cause: Some(self.cause),
+            ..self.client.happening(HappeningKind::SubscribeDenied)
+        });
         let throttle = &metrics.throttles.subscribe_denied;
         let Some(suppressed) = throttle.admit(metrics.uptime().as_secs()) else {
             return;
         };
         tracing::warn!(
             event = "subscribe_denied",
-            client_id = %Escaped(self.client_id),
+            client_id = %Escaped(self.client.id),
             filter = %Escaped(self.filter),
             suppressed,
+            decision = self.decision.map(tracing::field::display),
             cause = %EscapedDisplay(self.cause),
             "subscribe denied"
         );

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of the list; called from `server`.
 
-use crate::{Escaped, Metrics};
+use crate::{Escaped, Happening, HappeningKind, Metrics};
 
 /// Somebody is banned. Level warn, at a bounded rate.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,12 @@ impl BanMade<'_> {
     /// Counts it, and logs it unless too many came before.
     pub fn emit(&self, metrics: &Metrics) {
         metrics.bans_made.of(self.origin).inc();
+        metrics.observers.tell(HappeningKind::BanMade, || Happening {
+            reason: Some(self.origin),
+            cause: Some(&self.reason),
+            count: Some(self.id),
+            ..Happening::of(HappeningKind::BanMade)
+        });
         let throttle = &metrics.throttles.ban_made;
         let Some(suppressed) = throttle.admit(metrics.uptime().as_secs()) else {
             return;

@@ -2,12 +2,14 @@
 //!
 //! Knows nothing of the metrics' text form; called from the stories of `server`.
 
-use std::{fmt::Display, net::SocketAddr};
+use std::{fmt::Display, net::SocketAddr, time::Duration};
 
 use codec::ReasonCode;
 
-use super::or_dash;
-use crate::{Escaped, EscapedDisplay, Metrics, shown_username};
+use super::{Client, or_dash};
+use crate::{
+    Escaped, EscapedDisplay, Happening, HappeningKind, Metrics, ShownCertificate, shown_username,
+};
 
 /// A CONNECT was accepted. Level debug: a line for each would be a third of what a CONNECT costs;
 /// the metrics count them and the admin API shows who is there.
@@ -17,10 +19,14 @@ pub struct Connected<'a> {
     pub client_id: &'a str,
     /// The authenticated principal.
     pub principal: &'a str,
+    /// User Name as sent.
+    pub username: Option<&'a str>,
     /// Name of the listener; the metric's label.
     pub listener: &'a str,
     /// Address of the client.
     pub remote: SocketAddr,
+    /// Its certificate.
+    pub certificate: Option<ShownCertificate<'a>>,
     /// `3.1.1` or `5.0`.
     pub protocol: &'static str,
     /// Whether a session went on.
@@ -31,6 +37,17 @@ impl Connected<'_> {
     /// Logs and counts it.
     pub fn emit(&self, metrics: &Metrics) {
         metrics.connections_opened.of(self.listener).inc();
+        metrics.observers.tell(HappeningKind::Connected, || Happening {
+            client_id: Some(self.client_id),
+            principal: Some(self.principal),
+            username: self.username.map(shown_username),
+            listener: Some(self.listener),
+            remote: Some(self.remote),
+            certificate: self.certificate,
+            protocol: Some(self.protocol),
+            session_present: Some(self.session_present),
+            ..Happening::of(HappeningKind::Connected)
+        });
         tracing::debug!(
             event = "connected",
             client_id = %Escaped(self.client_id),
@@ -40,6 +57,47 @@ impl Connected<'_> {
             protocol = self.protocol,
             session_present = self.session_present,
             "client connected"
+        );
+    }
+}
+
+/// The chain let somebody in. Level debug, as [`Connected`], which follows unless the session, a
+/// ban or the Will Message stands against it.
+#[derive(Clone, Copy)]
+pub struct Authenticated<'a> {
+    /// Who it proved to be.
+    pub client: Client<'a>,
+    /// User Name as sent.
+    pub username: Option<&'a str>,
+    /// `3.1.1` or `5.0`.
+    pub protocol: &'static str,
+    /// The link that named the principal.
+    pub plugin: &'a str,
+    /// Names the decision in the admin API.
+    pub decision: Option<&'a dyn Display>,
+    /// Whether a connected client did it again.
+    pub again: bool,
+}
+
+impl Authenticated<'_> {
+    /// Logs and counts it.
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.authentications.of(if self.again { "again" } else { "connect" }).inc();
+        metrics.observers.tell(HappeningKind::Authenticated, || Happening {
+            username: self.username.map(shown_username),
+            protocol: Some(self.protocol),
+            plugin: Some(self.plugin),
+            decision: self.decision,
+            reason: self.again.then_some("again"),
+            ..self.client.happening(HappeningKind::Authenticated)
+        });
+        tracing::debug!(
+            event = "authenticated",
+            client_id = %Escaped(self.client.id),
+            principal = %or_dash(self.client.principal),
+            plugin = self.plugin,
+            decision = self.decision.map(tracing::field::display),
+            "client authenticated"
         );
     }
 }
@@ -62,6 +120,13 @@ impl ConnectionRefused<'_> {
     /// Counts it, and logs it unless too many came before.
     pub fn emit(&self, metrics: &Metrics) {
         metrics.connections_refused.of(self.limit).inc();
+        metrics.observers.tell(HappeningKind::ConnectionRefused, || Happening {
+            listener: Some(self.listener),
+            remote: Some(self.remote),
+            reason: Some(self.limit),
+            cause: Some(self.cause),
+            ..Happening::of(HappeningKind::ConnectionRefused)
+        });
         let throttle = &metrics.throttles.connection_refused;
         let Some(suppressed) = throttle.admit(metrics.uptime().as_secs()) else {
             return;
@@ -92,8 +157,14 @@ pub struct ConnectRefused<'a> {
     pub remote: SocketAddr,
     /// Reason Code of CONNACK; the metric's label.
     pub reason: ReasonCode,
+    /// `3.1.1` or `5.0`, if it was read.
+    pub protocol: Option<&'static str>,
+    /// Its certificate.
+    pub certificate: Option<ShownCertificate<'a>>,
     /// Names the decision in the admin API, where the chain refused.
     pub decision: Option<&'a dyn Display>,
+    /// The link that refused, where the chain did.
+    pub plugin: Option<&'a str>,
     /// Why, for the operator: where plugins decided, which one and what it said.
     pub cause: &'a dyn Display,
 }
@@ -102,6 +173,19 @@ impl ConnectRefused<'_> {
     /// Counts it, and logs it unless too many came before.
     pub fn emit(&self, metrics: &Metrics) {
         metrics.connect_refused.of(self.reason.name()).inc();
+        metrics.observers.tell(HappeningKind::ConnectRefused, || Happening {
+            client_id: self.client_id,
+            username: self.username.map(shown_username),
+            listener: Some(self.listener),
+            remote: Some(self.remote),
+            protocol: self.protocol,
+            certificate: self.certificate,
+            reason: Some(self.reason.name()),
+            decision: self.decision,
+            plugin: self.plugin,
+            cause: Some(self.cause),
+            ..Happening::of(HappeningKind::ConnectRefused)
+        });
         let throttle = &metrics.throttles.connect_refused;
         let Some(suppressed) = throttle.admit(metrics.uptime().as_secs()) else {
             return;
@@ -124,24 +208,36 @@ impl ConnectRefused<'_> {
 /// An accepted connection ended. Level debug, as the other end of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Disconnected<'a> {
-    /// Client Identifier.
-    pub client_id: &'a str,
-    /// Address of the client.
-    pub remote: SocketAddr,
+    /// Who it was.
+    pub client: Client<'a>,
     /// Name of a Reason Code, or `network`; the metric's label.
     pub reason: &'a str,
     /// Whether the client ended it.
     pub by_client: bool,
+    /// Bytes read from it after CONNECT.
+    pub bytes_received: u64,
+    /// Bytes written to it.
+    pub bytes_sent: u64,
+    /// How long it was connected.
+    pub connected: Duration,
 }
 
 impl Disconnected<'_> {
     /// Logs and counts it.
     pub fn emit(&self, metrics: &Metrics) {
         metrics.connections_closed.of(self.reason).inc();
+        metrics.observers.tell(HappeningKind::Disconnected, || Happening {
+            reason: Some(self.reason),
+            by_client: Some(self.by_client),
+            bytes_received: Some(self.bytes_received),
+            bytes_sent: Some(self.bytes_sent),
+            connected_ms: Some(u64::try_from(self.connected.as_millis()).unwrap_or(u64::MAX)),
+            ..self.client.happening(HappeningKind::Disconnected)
+        });
         tracing::debug!(
             event = "disconnected",
-            client_id = %Escaped(self.client_id),
-            remote = %self.remote,
+            client_id = %Escaped(self.client.id),
+            remote = self.client.remote.map(tracing::field::display),
             reason = %Escaped(self.reason),
             by_client = self.by_client,
             "client disconnected"
@@ -164,6 +260,12 @@ impl ProtocolViolation<'_> {
     /// Counts it, and logs it unless too many came before.
     pub fn emit(&self, metrics: &Metrics) {
         metrics.protocol_violations.inc();
+        metrics.observers.tell(HappeningKind::ProtocolViolation, || Happening {
+            client_id: self.client_id,
+            remote: Some(self.remote),
+            cause: Some(self.error),
+            ..Happening::of(HappeningKind::ProtocolViolation)
+        });
         let throttle = &metrics.throttles.protocol_violation;
         let Some(suppressed) = throttle.admit(metrics.uptime().as_secs()) else {
             return;

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use crate::{Escaped, Metrics};
+use super::Client;
+use crate::{Escaped, Happening, HappeningKind, Metrics};
 
 /// The load has another level. Warn when it rose, info when it fell; at a bounded rate.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +26,13 @@ impl OverloadChanged {
     /// Counts it, and logs it unless too many came before.
     pub fn emit(&self, metrics: &Metrics) {
         let rose = self.level > self.before;
-        metrics.overload_changes.of(if rose { "up" } else { "down" }).inc();
+        let direction = if rose { "up" } else { "down" };
+        metrics.overload_changes.of(direction).inc();
+        metrics.observers.tell(HappeningKind::OverloadChanged, || Happening {
+            reason: Some(direction),
+            count: Some(self.level.into()),
+            ..Happening::of(HappeningKind::OverloadChanged)
+        });
         let throttle = &metrics.throttles.overload_changed;
         let Some(suppressed) = throttle.admit(metrics.uptime().as_secs()) else {
             return;
@@ -63,8 +70,8 @@ impl OverloadChanged {
 /// where a rate is set this is what happens all the time.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadingPaused<'a> {
-    /// Client Identifier.
-    pub client_id: &'a str,
+    /// The client.
+    pub client: Client<'a>,
     /// `client_rate`, `total_rate` or `overload`; the metric's label.
     pub by: &'static str,
 }
@@ -73,6 +80,10 @@ impl ReadingPaused<'_> {
     /// Counts it, and logs it unless too many came before.
     pub fn emit(&self, metrics: &Metrics) {
         metrics.reading_paused.of(self.by).inc();
+        metrics.observers.tell(HappeningKind::ReadingPaused, || Happening {
+            reason: Some(self.by),
+            ..self.client.happening(HappeningKind::ReadingPaused)
+        });
         if !tracing::enabled!(tracing::Level::DEBUG) {
             return;
         }
@@ -82,7 +93,7 @@ impl ReadingPaused<'_> {
         };
         tracing::debug!(
             event = "reading_paused",
-            client_id = %Escaped(self.client_id),
+            client_id = %Escaped(self.client.id),
             by = self.by,
             suppressed,
             "client is not read for a while"

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of queues; called where a message is given up.
 
-use crate::Metrics;
+use crate::{Happening, HappeningKind, Metrics};
 
 /// Messages did not reach a session or a subscriber. Level debug, at a bounded rate.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,11 @@ impl MessageDropped {
             return;
         }
         metrics.messages_dropped.of(self.reason).inc_by(self.count);
+        metrics.observers.tell(HappeningKind::MessageDropped, || Happening {
+            reason: Some(self.reason),
+            count: Some(self.count),
+            ..Happening::of(HappeningKind::MessageDropped)
+        });
         if !tracing::enabled!(tracing::Level::DEBUG) {
             return;
         }

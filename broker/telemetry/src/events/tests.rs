@@ -50,6 +50,10 @@ fn lines_of(emit: impl FnOnce(&Metrics)) -> (Vec<String>, String) {
     (lines, metrics.encode())
 }
 
+fn client(id: &str) -> Client<'_> {
+    Client { id, ..Client::default() }
+}
+
 /// Negative test N34 in a whole event.
 #[test]
 fn an_event_is_one_line_whatever_the_client_calls_itself() {
@@ -57,6 +61,8 @@ fn an_event_is_one_line_whatever_the_client_calls_itself() {
         Connected {
             client_id: "a\r\n\u{1b}[31mWARN forged",
             principal: "user",
+            username: None,
+            certificate: None,
             listener: "mqtt",
             remote: "127.0.0.1:5".parse().unwrap(),
             protocol: "5.0",
@@ -75,7 +81,8 @@ fn an_event_is_one_line_whatever_the_client_calls_itself() {
 fn denials_are_all_counted_and_sparsely_logged() {
     let (lines, text) = lines_of(|metrics| {
         for _ in 0..500 {
-            PublishDenied { client_id: "a", topic: "b c", cause: &"no rule" }.emit(metrics);
+            let (topic, cause) = ("b c", &"no rule");
+            PublishDenied { client: client("a"), topic, decision: None, cause }.emit(metrics);
             MessageDropped { reason: "queue_full", count: 2 }.emit(metrics);
         }
     });
@@ -90,7 +97,8 @@ fn denials_are_all_counted_and_sparsely_logged() {
         line.starts_with("WARN ") && line.contains("topic=\"b c\"") && line.contains(expect)
     }));
     let (lines, _) = lines_of(|metrics| {
-        SubscribeDenied { client_id: "a", filter: "b/#", cause: &"no rule" }.emit(metrics);
+        let (filter, cause) = ("b/#", &"no rule");
+        SubscribeDenied { client: client("a"), filter, decision: None, cause }.emit(metrics);
     });
     let [line] = lines.as_slice() else { panic!("{lines:?}") };
     assert!(line.starts_with("WARN ") && line.contains(expect), "{line}");
@@ -100,7 +108,15 @@ fn denials_are_all_counted_and_sparsely_logged() {
 fn ends_are_counted_by_reason() {
     let (lines, text) = lines_of(|metrics| {
         let remote = "[::1]:5".parse().unwrap();
-        Disconnected { client_id: "a", remote, reason: "network", by_client: true }.emit(metrics);
+        Disconnected {
+            client: client("a"),
+            reason: "network",
+            by_client: true,
+            bytes_received: 1,
+            bytes_sent: 2,
+            connected: std::time::Duration::from_millis(1_500),
+        }
+        .emit(metrics);
         ProtocolViolation { client_id: None, remote, error: &"bad\nbytes" }.emit(metrics);
     });
     assert!(text.contains("portcullis_connections_closed_total{reason=\"network\"} 1\n"), "{text}");
@@ -121,7 +137,10 @@ fn a_refused_connect_says_who_and_why_in_one_line() {
             listener: "mqtt",
             remote: "127.0.0.1:5".parse().unwrap(),
             reason: codec::ReasonCode::NotAuthorized,
+            protocol: Some("5.0"),
+            certificate: None,
             decision: Some(&"0123456789abcdef"),
+            plugin: Some("acl"),
             cause: &"denied by acl (generation g1): no\nentry",
         }
         .emit(metrics);

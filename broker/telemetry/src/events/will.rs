@@ -4,7 +4,7 @@
 
 use std::fmt::Display;
 
-use crate::{Escaped, EscapedDisplay, Metrics};
+use crate::{Escaped, EscapedDisplay, Happening, HappeningKind, Metrics};
 
 /// A Will Message was not sent. Level warn, at a bounded rate.
 #[derive(Clone, Copy)]
@@ -21,6 +21,12 @@ impl WillRefused<'_> {
     /// Counts it, and logs it unless too many came before.
     pub fn emit(&self, metrics: &Metrics) {
         metrics.wills_refused.of(self.reason).inc();
+        metrics.observers.tell(HappeningKind::WillRefused, || Happening {
+            client_id: Some(self.client_id),
+            reason: Some(self.reason),
+            cause: Some(self.cause),
+            ..Happening::of(HappeningKind::WillRefused)
+        });
         let throttle = &metrics.throttles.will_refused;
         let Some(suppressed) = throttle.admit(metrics.uptime().as_secs()) else {
             return;

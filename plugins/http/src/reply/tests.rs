@@ -15,6 +15,7 @@ fn json(body: &str) -> Result<Reply, Error> {
 }
 
 #[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "as it was answered")]
 fn error(answer: Result<Reply, Error>) {
     assert!(matches!(answer, Err(Error::Unavailable(_))), "{answer:?}");
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::gate::{Gate, tests::Memory};
 
+#[expect(clippy::needless_pass_by_value, reason = "as `json!` gives it")]
 fn with(more: Value) -> Value {
     let mut all = json!({"url": "https://auth.example/login", "body": {"user": "${username}"}});
     for (key, value) in more.as_object().unwrap() {
@@ -26,6 +27,7 @@ fn open(config: Value) -> Result<(), String> {
 }
 
 #[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "as `json!` gives it")]
 fn fails(config: Value, what: &str) {
     let error = open(config.clone()).unwrap_err();
     assert!(error.contains(what), "{config}: {error}, wanted {what}");

@@ -191,6 +191,7 @@ fn verifiers_are_asked_in_turn_and_a_silent_one_is_an_error() {
     assert!(gate(alice(), json!({})).check_verifiers().is_ok());
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as `json!` gives it")]
 fn introspection(more: Value) -> Value {
     let mut all = json!({"url": "https://idp.example/introspect", "audience": [],
                          "authorization": {"prefix": "Basic ", "secret": "idp"}});

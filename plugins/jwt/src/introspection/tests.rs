@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::settings::tests::settings;
 
+#[expect(clippy::needless_pass_by_value, reason = "as `json!` gives it")]
 fn introspection(more: Value) -> Introspection {
     let mut all = json!({"url": "https://idp.example/introspect", "audience": ["mqtt"],
                          "authorization": {"prefix": "Basic ", "secret": "idp"}});

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 
 /// With these keys beside `verifiers`.
+#[expect(clippy::needless_pass_by_value, reason = "as `json!` gives it")]
 pub(crate) fn settings(more: Value) -> Settings {
     let mut all = json!({"verifiers": ["idp"]});
     for (key, value) in more.as_object().unwrap() {
@@ -13,6 +14,7 @@ pub(crate) fn settings(more: Value) -> Settings {
     serde_json::from_value(all).unwrap()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as `json!` gives it")]
 fn fails(more: Value, what: &str) {
     let mut all = json!({"verifiers": ["idp"]});
     for (key, value) in more.as_object().unwrap() {
@@ -26,6 +28,7 @@ fn fails(more: Value, what: &str) {
     assert!(error.contains(what), "{more}: {error}, wanted {what}");
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as `json!` gives it")]
 fn introspection(more: Value) -> Value {
     let mut all = json!({"url": "https://idp.example/introspect", "audience": [],
                          "authorization": {"prefix": "Basic ", "secret": "idp"}});

@@ -29,7 +29,7 @@ impl PasswordHost for Memory {
     }
 
     fn check_hash(&self, hash: &str) -> Result<(), String> {
-        let good = hash.starts_with("plain$") || cost::of(hash) > 0 && hash.ends_with("$x");
+        let good = hash.starts_with("plain$") || hash_cost::of(hash) > 0 && hash.ends_with("$x");
         good.then_some(()).ok_or_else(|| "is malformed: test".to_owned())
     }
 

@@ -10,6 +10,7 @@ fn read(config: Value) -> Result<(Rules, Option<Pseudonyms>), String> {
 }
 
 /// A rule that is good, with these keys over it; null takes one away.
+#[expect(clippy::needless_pass_by_value, reason = "as `json!` gives it")]
 fn rule(more: Value) -> Value {
     let mut rule = json!({ "topic": "plant/+/raw", "action": "open-inbound", "key": "devices" });
     let fields = rule.as_object_mut().unwrap();

@@ -30,9 +30,18 @@ pub(crate) fn call(function: &str, arguments: &[&str]) -> String {
             text(keys::open_for(argument(0), argument(1), &unhex(argument(2)), bytes(3)))
         }
         "jwt.verify" => told(jwt::verify(argument(0), argument(1))),
-        "metrics.add" => ok(metrics::add(argument(0), 1)),
-        "metrics.set" => ok(metrics::set(argument(0), 1.5)),
-        "metrics.observe" => ok(metrics::observe(argument(0), 0.2)),
+        "metrics.add" => {
+            metrics::add(argument(0), 1);
+            ok(())
+        }
+        "metrics.set" => {
+            metrics::set(argument(0), 1.5);
+            ok(())
+        }
+        "metrics.observe" => {
+            metrics::observe(argument(0), 0.2);
+            ok(())
+        }
         "state.get" => told(
             state::get(argument(0))
                 .map(|found| found.map(|entry| String::from_utf8_lossy(&entry.value).into_owned())),
@@ -55,9 +64,18 @@ pub(crate) fn call(function: &str, arguments: &[&str]) -> String {
         "ldap.compare" => told(ldap::compare(argument(0), argument(1), argument(2), bytes(3))),
         "ldap.search" => search(arguments),
         "ldap.escape" => ok(ldap::escape_dn(argument(0))),
-        "cache.client" => ok(cache_control::invalidate_client(argument(0))),
-        "cache.principal" => ok(cache_control::invalidate_principal(argument(0))),
-        "cache.all" => ok(cache_control::invalidate_all()),
+        "cache.client" => {
+            cache_control::invalidate_client(argument(0));
+            ok(())
+        }
+        "cache.principal" => {
+            cache_control::invalidate_principal(argument(0));
+            ok(())
+        }
+        "cache.all" => {
+            cache_control::invalidate_all();
+            ok(())
+        }
         "broker.publish" => told(broker::publish(&message(argument(0), bytes(1)))),
         "broker.disconnect" => told(broker::disconnect(argument(0), number(argument(1)) as u8)),
         "broker.subscriptions" => told(broker::subscriptions(argument(0))),

@@ -10,11 +10,13 @@
 //! | `timer` | each second: a line in the log |
 //! | `admin-authenticator` | the password `role-NAME` gives the role `NAME`; `trap` does that, others are refused |
 
+#![allow(clippy::panic, reason = "it traps when it is asked to")]
+
 use portcullis_plugin::{
     AdminAuthenticator, AdminGrant, AdminOutcome, Claim, Client, Config, Connection, Continuation,
-    Decision, EnhancedAuthenticator, Error, Event, Events, Grant, Inbound, InboundTransform, Kinds,
-    Login, Message, Opening, Operation, OperationAuthorizer, Outbound, OutboundTransform, Patch,
-    Plugin, Ruling, Scope, Source, Stamped, Step, Subject, Timer, Who, export, host, reason_code,
+    EnhancedAuthenticator, Error, Event, Events, Grant, Inbound, InboundTransform, Kinds, Login,
+    Message, Opening, Operation, OperationAuthorizer, Outbound, OutboundTransform, Patch, Plugin,
+    Ruling, Scope, Source, Stamped, Step, Subject, Timer, Who, export, host, reason_code,
 };
 use serde::Deserialize;
 

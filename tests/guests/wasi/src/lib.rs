@@ -2,6 +2,13 @@
 //! The username says what, the password is its argument, and the Reason String of the denial is what
 //! came of it.
 
+#![allow(
+    clippy::panic,
+    clippy::exit,
+    clippy::disallowed_methods,
+    reason = "that is what it is there to try"
+)]
+
 use std::{
     collections::hash_map::RandomState,
     env, fs,

@@ -243,6 +243,52 @@ fn links_that_must_allow_are_asked_all_the_same() {
     }
 }
 
+/// Sees what it is told, in both steps.
+struct Repeats;
+
+impl EnhancedAuthenticator for Repeats {
+    fn methods(&self) -> &[String] {
+        static METHODS: std::sync::LazyLock<Vec<String>> =
+            std::sync::LazyLock::new(|| vec!["M".to_owned()]);
+        &METHODS
+    }
+
+    fn begin<'a>(
+        &'a self,
+        connection: &'a Connection,
+        _: &'a Opening,
+    ) -> BoxFuture<'a, Result<Step, PluginFailure>> {
+        let data = format!("{:?}", connection.attributes).into_bytes();
+        Box::pin(async { Ok(Step::Challenge(Challenge { data, state: Vec::new() })) })
+    }
+
+    fn proceed<'a>(
+        &'a self,
+        connection: &'a Connection,
+        _: &'a Continuation,
+    ) -> BoxFuture<'a, Result<Step, PluginFailure>> {
+        let told = format!("{:?}", connection.attributes);
+        let grant = Grant { groups: vec![told], ..named("alice") };
+        Box::pin(async { Ok(Step::Success(Box::new(grant), None)) })
+    }
+}
+
+#[test]
+fn an_exchange_is_told_what_the_links_before_it_granted() {
+    let hooks = Hooks { enhanced_authenticator: Some(Arc::new(Repeats)), ..Hooks::default() };
+    let repeats =
+        Link { state: LinkState::Live(Box::new(hooks)), ..asks("r", Control::Sufficient, honest) };
+    let first = says("first", Control::Required, Ok(Outcome::Allow(named("alice"))));
+    let gate = gate([first, repeats, everything()]);
+    let client = Client::new();
+    let (progress, _) = client.begin(&gate);
+    let told = r#"[("granted-principal", "alice")]"#;
+    assert_eq!(challenged(&progress), told.as_bytes());
+    let (progress, _) = client.answer(&gate, progress, b"x");
+    let (authenticated, _) = decided(progress).unwrap();
+    assert_eq!(authenticated.identity().groups, [told]);
+}
+
 #[test]
 fn passwords_are_not_asked_for_beside_a_method() {
     let password = says("password", Control::Sufficient, Ok(Outcome::Allow(named("mallory"))));

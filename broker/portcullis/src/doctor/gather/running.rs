@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::super::facts::{NotRunning, Running};
-use crate::{failure::Failure, from_here::from_here, plugin::remote::Broker};
+use crate::{api::Broker, failure::Failure, from_here::from_here};
 
 const ACCEPTS_WITHIN: Duration = Duration::from_secs(3);
 
@@ -25,7 +25,7 @@ pub(super) async fn look(broker: &Broker, expected: bool) -> Result<Running, Not
         texts.filter_map(|text| text.as_str().map(str::to_owned)).collect()
     };
     let mut running = Running {
-        url: broker.url.clone(),
+        url: broker.url().to_owned(),
         problems: sentences("problems"),
         warnings: sentences("warnings"),
         listeners: BTreeMap::new(),

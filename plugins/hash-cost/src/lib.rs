@@ -2,7 +2,7 @@
 //! in the text and checks nothing: only the order of hashes matters.
 
 /// Nanoseconds on a common machine; 0 for what is not a known hash.
-pub(crate) fn of(hash: &str) -> u64 {
+pub fn of(hash: &str) -> u64 {
     let mut fields = hash.split('$').skip(1);
     let scheme = fields.next().unwrap_or_default();
     let first = fields.next().unwrap_or_default();
@@ -20,7 +20,8 @@ pub(crate) fn of(hash: &str) -> u64 {
         "pbkdf2-sha256" => named(first, "i").saturating_mul(400),
         "pbkdf2-sha512" => named(first, "i").saturating_mul(900),
         "7" => number(first).saturating_mul(900),
-        "6" => 1_000,
+        "ese-sha512" => number(first).saturating_mul(500),
+        "6" | "salted-sha256" | "salted-sha512" => 1_000,
         _ => 0,
     }
 }
@@ -54,6 +55,7 @@ mod tests {
             "$7$101$salt$hash",
             "$2b$04$salthash",
             "$pbkdf2-sha256$i=10000,l=32$salt$hash",
+            "$ese-sha512$10000$salt$hash",
             "$pbkdf2-sha512$i=10000$salt$hash",
             "$argon2id$v=19$m=19456,t=2,p=1$salt$hash",
             "$2y$10$salthash",

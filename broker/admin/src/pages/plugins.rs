@@ -1,0 +1,342 @@
+//! Pages on plugins: all of them, one of them, and the chains that they are links of.
+//!
+//! Knows nothing of Wasm; asks the API.
+
+use serde_json::Value;
+
+use super::{
+    ask::Reader,
+    block::{
+        Action, Block, Facts, Form, FormKind, Input, InputKind, Lines, Notice, Row, Step, Steps,
+        Table,
+    },
+    frame::Page,
+    lists::{Cursor, List, no_inputs},
+    show::{self, Cell, Look, Tone, rows, text},
+};
+use crate::{
+    call::{Answer, Call},
+    route::Verb,
+};
+
+const PLUGIN: &str = "/api/v1/plugins/{name}";
+const SHADOW: &str = "/api/v1/plugins/{name}/shadow";
+
+const STATES: &[(&str, Tone)] = &[
+    ("live", Tone::Good),
+    ("live_old", Tone::Warning),
+    ("failed", Tone::Bad),
+    ("waiting_for_grant", Tone::Warning),
+    ("waiting_for_approval", Tone::Warning),
+    ("removed", Tone::Bad),
+];
+
+pub(super) static PLUGINS: List = List {
+    path: "/plugins",
+    title: "Plugins",
+    intro: "The components that decide. One that is not live refuses wherever a chain names it.",
+    route: "/api/v1/plugins",
+    rows: "plugins",
+    columns: &[
+        ("Plugin", |row| plugin(row, "name")),
+        ("State", |row| show::word(row, "state", STATES)),
+        ("Version", |row| show::plain(row, "described.version")),
+        ("Hooks", |row| show::chips(row, "hooks")),
+        ("Control", |row| show::plain(row, "control")),
+        ("Order", |row| show::number(row, "order")),
+        ("Calls", |row| show::number(row, "calls")),
+        ("Failures", |row| show::number(row, "failures")),
+        ("Time per call", per_call),
+        ("Error", |row| show::plain(row, "error")),
+    ],
+    filters: no_inputs,
+    fixed: &[],
+    cursor: Cursor::None,
+    empty: (
+        "There is no plugin, so nobody gets in.",
+        "Put NAME.wasm into the folder of plugins, or upload one below.",
+    ),
+    actions: super::lists::no_actions,
+    forms: |reader| upload(reader, None).into_iter().collect(),
+    refresh: 5,
+};
+
+fn plugin(row: &Value, member: &str) -> Cell {
+    show::code(row, member).leads_to("/plugins/{name}", "name", &text(row, member))
+}
+
+/// Mean time of a call.
+fn per_call(row: &Value) -> Cell {
+    let count = |member| show::at(row, member).as_u64().unwrap_or_default();
+    match (count("call_microseconds"), count("calls")) {
+        (_, 0) => Cell::none(),
+        (micros, calls) => Cell::new(show::in_microseconds(micros / calls), Look::Number),
+    }
+}
+
+/// The form that uploads a component: a new plugin, or another version of one.
+fn upload(reader: &Reader, name: Option<&str>) -> Option<Form> {
+    if !reader.may(Verb::Put, PLUGIN) {
+        return None;
+    }
+    let mut inputs = vec![Input::new("file", "Component (.wasm)", InputKind::File).required()];
+    let input = Input::new("name", "Name", InputKind::Text).required();
+    let input =
+        input.hint("1 to 64 letters, digits, - and _; taken from the file where it is empty.");
+    inputs.push(input.value(name.unwrap_or_default()));
+    Some(Form {
+        title: if name.is_some() { "Upload another version" } else { "Upload a plugin" },
+        intro: "It is checked, compiled and tested before it takes the place of what is live; if that fails, nothing changes. Grants, order and control stay those of its manifest.",
+        kind: FormKind::Upload { url: PLUGIN },
+        inputs,
+        submit: "Upload",
+        folded: false,
+    })
+}
+
+/// `/plugins/{name}`
+pub(super) async fn plugin_page(call: Call) -> Answer {
+    let reader = Reader::of(&call)?;
+    let name = call.path("name")?;
+    let plugin = reader.get(PLUGIN, &[("name", &name)], &[]).await?;
+    let mut page = Page::new(&reader, "/plugins", name.clone());
+    page.above = Some(("/plugins", "Plugins"));
+    page.refresh = 5;
+    page.actions = actions(&reader, &plugin);
+    page.blocks.extend(notices(&plugin).into_iter().map(Block::Notice));
+    page.blocks.push(Block::Facts(facts(&plugin)));
+    page.blocks.push(Block::Facts(calls(&plugin)));
+    page.blocks.push(Block::Table(versions(&plugin)));
+    if let Some(report) = reader.get_if_any(SHADOW, &[("name", &name)], &[]).await? {
+        page.blocks.extend(shadow(&report));
+    }
+    page.blocks.extend(upload(&reader, Some(&name)).map(Block::Form));
+    page.answer()
+}
+
+fn actions(reader: &Reader, plugin: &Value) -> Vec<Action> {
+    let name = text(plugin, "name");
+    let state = text(plugin, "state");
+    let button = |verb, template: &str, words| {
+        Action::new(reader, (verb, template), &[("name", &name)], words)
+    };
+    let mut actions = Vec::new();
+    if state == "waiting_for_approval" {
+        let approve = button(
+            Verb::Post,
+            "/api/v1/plugins/{name}/approve",
+            ("Approve", "The waiting version is live."),
+        );
+        let asks =
+            rows(plugin, "waiting.asks").iter().filter_map(Value::as_str).collect::<Vec<_>>();
+        let confirm = format!(
+            "The waiting version of {name} goes live. It may then use what its predecessor did not: {}.",
+            asks.join(", ")
+        );
+        actions.extend(approve.map(|action| action.confirmed(confirm)));
+    }
+    if state == "disabled" {
+        actions.extend(button(
+            Verb::Post,
+            "/api/v1/plugins/{name}/enable",
+            ("Enable", "The plugin is enabled."),
+        ));
+    } else if state == "removed" {
+        let forget = button(Verb::Delete, PLUGIN, ("Forget", "The plugin is forgotten."));
+        let confirm = format!(
+            "{name} leaves the list and its link goes away. Where a chain names it, that chain goes on refusing."
+        );
+        actions.extend(forget.map(|action| action.confirmed(confirm).then("/plugins")));
+    } else {
+        actions.extend(button(
+            Verb::Post,
+            "/api/v1/plugins/{name}/reload",
+            ("Reload", "The plugin was loaded again."),
+        ));
+        let live = text(plugin, "version");
+        if rows(plugin, "kept").iter().any(|kept| text(kept, "version") != live) {
+            let back = button(
+                Verb::Post,
+                "/api/v1/plugins/{name}/rollback",
+                ("Roll back", "The version before is live."),
+            );
+            let confirm = format!(
+                "The version before the live one answers for {name}, until its files change or are reloaded."
+            );
+            actions.extend(back.map(|action| action.confirmed(confirm)));
+        }
+        let disable = button(
+            Verb::Post,
+            "/api/v1/plugins/{name}/disable",
+            ("Disable", "The plugin is disabled."),
+        );
+        let confirm = format!(
+            "{name} leaves the default chain. A chain that names it refuses everybody until it is enabled again."
+        );
+        actions.extend(disable.map(|action| action.confirmed(confirm)));
+    }
+    actions
+}
+
+fn notices(plugin: &Value) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    let mut say = |tone, title: &str, text: String| {
+        notices.push(Notice { tone, title: title.to_owned(), text });
+    };
+    let error = text(plugin, "error");
+    if !error.is_empty() {
+        say(Tone::Bad, "Last error", show::visible(&error));
+    }
+    let asks = rows(plugin, "waiting.asks").iter().filter_map(Value::as_str).collect::<Vec<_>>();
+    if !asks.is_empty() {
+        let text =
+            format!("It asks for more than its predecessor: {}.", show::visible(&asks.join(", ")));
+        say(Tone::Warning, "A version waits for approval", text);
+    }
+    if !show::at(plugin, "held").is_null() {
+        let because = match text(plugin, "held.because").as_str() {
+            "probation" => "the newer one failed too often after it went live",
+            "start" => "the files in the folder did not load when the broker started",
+            _ => "an administrator rolled it back",
+        };
+        say(
+            Tone::Warning,
+            "An earlier version answers",
+            format!(
+                "Because {because}. Its files stay where they are; reload it to try them again."
+            ),
+        );
+    }
+    if show::at(plugin, "on_probation").as_bool() == Some(true) {
+        say(Tone::Quiet, "On probation", "It went live just now, and its predecessor comes back by itself if it fails too often.".to_owned());
+    }
+    if show::at(plugin, "breaker.open").as_bool() == Some(true) {
+        say(
+            Tone::Bad,
+            "Its breaker is open",
+            "Calls of many addresses break; it is asked for nobody, and they are refused."
+                .to_owned(),
+        );
+    }
+    notices
+}
+
+fn facts(plugin: &Value) -> Facts {
+    Facts {
+        title: "Component".to_owned(),
+        facts: vec![
+            ("State", show::word(plugin, "state", STATES)),
+            ("Calls itself", show::plain(plugin, "described.name")),
+            ("Version", show::plain(plugin, "described.version")),
+            ("Hooks", show::chips(plugin, "hooks")),
+            ("Imports", show::chips(plugin, "imports")),
+            ("Control", show::plain(plugin, "control")),
+            ("Order", show::number(plugin, "order")),
+            ("Generation", show::code(plugin, "generation")),
+            ("Generations so far", show::number(plugin, "generations")),
+        ],
+    }
+}
+
+fn calls(plugin: &Value) -> Facts {
+    Facts {
+        title: "Calls of this generation".to_owned(),
+        facts: vec![
+            ("Calls", show::number(plugin, "calls")),
+            ("Without a decision", show::number(plugin, "failures")),
+            ("Time in all", show::microseconds(plugin, "call_microseconds")),
+            ("Time per call", per_call(plugin)),
+            ("Addresses not asked for", show::number(plugin, "breaker.open_addresses")),
+            ("Refused by the breaker", show::number(plugin, "breaker.refused")),
+        ],
+    }
+}
+
+fn versions(plugin: &Value) -> Table {
+    let live = text(plugin, "version");
+    let row = |kept: &Value| {
+        let live = !live.is_empty() && text(kept, "version") == live;
+        let state = match show::at(kept, "proven").as_bool() {
+            _ if live => Cell::badge("live", Tone::Good),
+            Some(true) => Cell::badge("proven", Tone::Quiet),
+            _ => Cell::badge("not proven", Tone::Warning),
+        };
+        let cells = vec![
+            show::code(kept, "version"),
+            state,
+            show::plain(kept, "described.version"),
+            show::time(kept, "since_unix"),
+        ];
+        Row { cells, actions: Vec::new() }
+    };
+    Table {
+        title: "Versions that can be gone back to".to_owned(),
+        columns: vec!["Hash", "State", "Version", "First live"],
+        rows: rows(plugin, "kept").iter().map(row).collect(),
+        empty: ("There is none.", "A version is kept once it has been live."),
+        next: None,
+        first: None,
+    }
+}
+
+fn shadow(report: &Value) -> Vec<Block> {
+    let facts = Facts {
+        title: "Candidate in shadow mode".to_owned(),
+        facts: vec![
+            ("Version", show::plain(report, "described.version")),
+            ("Asked for", show::seconds(report, "seconds")),
+            ("Questions both answered", show::number(report, "calls")),
+            ("Answered otherwise", show::number(report, "differences")),
+            ("No room for", show::number(report, "dropped")),
+        ],
+    };
+    let lines = rows(report, "last").iter().flat_map(|difference| {
+        let head = format!("{} of {}", text(difference, "hook"), text(difference, "client_id"));
+        let lines = rows(difference, "lines").iter().filter_map(Value::as_str);
+        std::iter::once(head).chain(lines.map(|line| format!("    {line}"))).collect::<Vec<_>>()
+    });
+    let lines: Vec<_> = lines.map(|line| show::visible(&line)).collect();
+    let mut blocks = vec![Block::Facts(facts)];
+    if !lines.is_empty() {
+        blocks.push(Block::Lines(Lines { title: "Where its answers differ", lines }));
+    }
+    blocks
+}
+
+/// `/chains`
+pub(super) async fn chains(call: Call) -> Answer {
+    let reader = Reader::of(&call)?;
+    let answer = reader.get("/api/v1/listeners", &[], &[]).await?;
+    let mut page = Page::new(&reader, "/chains", "Chains");
+    page.intro = "Who is asked at each listener, in order. At the end of every chain stands deny-all: who nobody allowed is refused.";
+    page.refresh = 10;
+    for listener in rows(&answer, "listeners") {
+        page.blocks.push(Block::Facts(Facts {
+            title: format!("Listener {}", text(listener, "name")),
+            facts: vec![
+                ("Transport", show::plain(listener, "transport")),
+                ("Address", show::code(listener, "address")),
+                ("Connections", show::number(listener, "connections")),
+            ],
+        }));
+        let steps = rows(listener, "chain").iter().map(link).collect();
+        let end = Some(("deny-all: whoever nobody allowed is refused".to_owned(), Tone::Bad));
+        page.blocks.push(Block::Steps(Steps { title: "", steps, end }));
+    }
+    page.answer()
+}
+
+fn link(link: &Value) -> Step {
+    let detail = match text(link, "control").as_str() {
+        "required" => "must allow; the chain goes on but can only refuse",
+        "requisite" => "must allow; anything else refuses at once",
+        "optional" => "never decides",
+        _ => "its allow skips the sufficient and optional links behind it, its deny refuses",
+    };
+    Step {
+        name: plugin(link, "plugin"),
+        verdict: show::flag(link, "live", ("live", Tone::Good), ("not live: refuses", Tone::Bad)),
+        detail: detail.to_owned(),
+        beside: vec![show::plain(link, "control"), show::code(link, "generation")],
+    }
+}

@@ -1,0 +1,179 @@
+//! The stream of events: what it carries, for whom, and how it ends.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    http::{StatusCode, header},
+};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use telemetry::events::{AlarmRaised, Client, SubscribeDenied};
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use super::{fakes::Fakes, holdings::blind_token, request, router, send, shared};
+use crate::{events::STREAMS_MAX, routes};
+
+/// An open stream.
+struct Stream(Body, String);
+
+/// One event: id, type, data.
+type Event = (String, String, Value);
+
+impl Stream {
+    async fn open(router: &axum::Router, query: &str, last: Option<&str>) -> Self {
+        let mut asking = request("GET", &format!("/api/v1/events{query}"));
+        if let Some(last) = last {
+            asking = asking.header("Last-Event-ID", last);
+        }
+        let response = router.clone().oneshot(asking.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+        let mut stream = Self(response.into_body(), String::new());
+        stream.piece().await.unwrap();
+        assert!(stream.1.starts_with("retry: 2000\n\n"), "{}", stream.1);
+        stream
+    }
+
+    /// Reads on; `None` = it has ended.
+    async fn piece(&mut self) -> Option<()> {
+        let frame = self.0.frame().await?.unwrap().into_data().unwrap();
+        self.1.push_str(std::str::from_utf8(&frame).unwrap());
+        Some(())
+    }
+
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            while let Some((block, rest)) = self.1.split_once("\n\n") {
+                let (block, rest) = (block.to_owned(), rest.to_owned());
+                self.1 = rest;
+                let field = |name: &str| {
+                    block.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default()
+                };
+                if !field("event: ").is_empty() {
+                    let data = serde_json::from_str(field("data: ")).unwrap();
+                    return Some((field("id: ").to_owned(), field("event: ").to_owned(), data));
+                }
+            }
+            self.piece().await?;
+        }
+    }
+}
+
+fn deny(fakes: &Fakes, filter: &str) {
+    let client = Client { id: "evil\n\ndata: x", ..Client::default() };
+    SubscribeDenied { client, filter, cause: &"rule 1 denies it", decision: None }
+        .emit(&fakes.metrics);
+}
+
+#[tokio::test]
+async fn events_arrive_and_those_who_come_back_miss_nothing() {
+    let fakes = Fakes::new();
+    let router = router(&fakes);
+    deny(&fakes, "before");
+    let mut stream = Stream::open(&router, "?types=subscribe_denied", None).await;
+    AlarmRaised { id: "x", severity: "warning", what: "w" }.emit(&fakes.metrics);
+    deny(&fakes, "one");
+    let (id, kind, data) = stream.next().await.unwrap();
+    assert_eq!(kind, "subscribe_denied");
+    assert_eq!((&data["topic"], &data["client_id"]), (&"one".into(), &"evil\n\ndata: x".into()));
+    drop(stream);
+    deny(&fakes, "two");
+    let mut back = Stream::open(&router, "", Some(&id)).await;
+    let (_, kind, data) = back.next().await.unwrap();
+    assert_eq!((kind.as_str(), &data["topic"]), ("subscribe_denied", &"two".into()));
+    let mut lost = Stream::open(&router, "", Some("17-3")).await;
+    let (id, kind, _) = lost.next().await.unwrap();
+    assert_eq!((id.as_str(), kind.as_str()), ("", "gap"));
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_told_what_it_lost() {
+    let fakes = Fakes::new();
+    let router = router(&fakes);
+    let mut stream = Stream::open(&router, "", None).await;
+    for number in 0..2_000 {
+        deny(&fakes, &number.to_string());
+    }
+    let mut seen = 0;
+    let lost = loop {
+        let (_, kind, data) = stream.next().await.unwrap();
+        if kind == "gap" {
+            break data["lost"].as_u64().unwrap();
+        }
+        seen += 1;
+    };
+    let (_, _, next) = stream.next().await.unwrap();
+    assert_eq!(next["topic"], (seen + lost).to_string(), "after {seen} and a gap of {lost}");
+}
+
+#[tokio::test]
+async fn whoever_may_not_see_a_field_sees_a_mask() {
+    let fakes = Fakes::new();
+    let shared = shared(&fakes);
+    let token = blind_token(&shared);
+    let router = routes::router(Arc::new(shared));
+    let mut asking = request("GET", "/api/v1/events");
+    let bearer = format!("Bearer {}", token.as_str()).parse().unwrap();
+    asking.headers_mut().unwrap().insert(header::AUTHORIZATION, bearer);
+    let response = router.oneshot(asking.body(Body::empty()).unwrap()).await.unwrap();
+    let mut stream = Stream(response.into_body(), String::new());
+    deny(&fakes, "secret");
+    let (_, _, data) = stream.next().await.unwrap();
+    for field in ["topic", "client_id", "cause"] {
+        assert_eq!(data[field], "***", "{data}");
+    }
+}
+
+#[tokio::test]
+async fn streams_are_bounded_and_end_with_the_api() {
+    let fakes = Fakes::new();
+    let (stop, stopping) = watch::channel(false);
+    let shared = crate::call::Shared { stopping, ..shared(&fakes) };
+    let router = routes::router(Arc::new(shared));
+    let mut streams = Vec::new();
+    for _ in 0..STREAMS_MAX {
+        streams.push(Stream::open(&router, "", None).await);
+    }
+    let one_more = || request("GET", "/api/v1/events").body(Body::empty()).unwrap();
+    send(&router, one_more()).await.problem(429, "too_many_requests");
+    let unknown = request("GET", "/api/v1/events?types=nothing").body(Body::empty()).unwrap();
+    let problem = send(&router, unknown).await.problem(400, "invalid_request");
+    assert!(problem["allowed"].as_str().unwrap().contains("connected"), "{problem}");
+    stop.send_replace(true);
+    for mut stream in streams {
+        while stream.piece().await.is_some() {}
+    }
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_login() {
+    let fakes = Fakes::new();
+    let shared = Arc::new(shared(&fakes));
+    let token = blind_token(&shared);
+    let router = routes::router(Arc::clone(&shared));
+    let mut asking = request("GET", "/api/v1/events");
+    let bearer = format!("Bearer {}", token.as_str()).parse().unwrap();
+    asking.headers_mut().unwrap().insert(header::AUTHORIZATION, bearer);
+    let response = router.oneshot(asking.body(Body::empty()).unwrap()).await.unwrap();
+    let mut stream = Stream(response.into_body(), String::new());
+    stream.piece().await.unwrap();
+    shared.administrators.close(crate::guard::Offered::Bearer(token.as_bytes()));
+    while stream.piece().await.is_some() {}
+}
+
+#[tokio::test]
+async fn with_nobody_watching_nothing_is_seen() {
+    let fakes = Fakes::new();
+    let router = router(&fakes);
+    let wants = || fakes.metrics.observers.wants(telemetry::HappeningKind::AlarmRaised);
+    assert!(!wants());
+    let stream = Stream::open(&router, "", None).await;
+    assert!(wants());
+    drop(stream);
+    // The task notices the end, and waits a while for somebody to come back.
+    while wants() {
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,331 @@
+//! Whatever is done to an archive, it is whole or refused by name; what is restored is what was backed up; what is secret
+//! is in it only where it was asked for.
+
+use std::{
+    fs,
+    io::{Cursor, Read},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use admin::{BackupError, BackupMaker};
+use codec::QoS;
+use flate2::read::GzDecoder;
+use store::{
+    FileStore, KeptIdentity, KeptSession, KeptSubscription, MessageRef, Options, Owed, Retained,
+    Store,
+};
+
+use super::{archive::Writer, *};
+use crate::{config::Config, keys::Rings};
+
+fn about() -> About {
+    About {
+        format: FORMAT,
+        version: "1".to_owned(),
+        created_unix: 7,
+        secrets: false,
+        left_out: Vec::new(),
+    }
+}
+
+fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = Writer::begin(&mut bytes, &about()).unwrap();
+    for (path, content) in files {
+        writer.bytes(path, content).unwrap();
+    }
+    writer.finish().unwrap();
+    bytes
+}
+
+fn look(bytes: &[u8]) -> io::Result<Summary> {
+    archive::read(Cursor::new(bytes), &mut |_, content| {
+        io::copy(content, &mut io::sink()).map(drop)
+    })
+}
+
+#[test]
+fn every_byte_that_is_changed_is_noticed() {
+    let whole = archive(&[("data/bans.json", b"{}"), ("store/log/1", &[7; 700])]);
+    let summary = look(&whole).unwrap();
+    let names: Vec<_> = summary.files.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(names, ["portcullis-backup.json", "data/bans.json", "store/log/1"]);
+    for at in 0..whole.len() {
+        for bit in [0x01, 0x10, 0x80] {
+            let mut changed = whole.clone();
+            changed[at] ^= bit;
+            let error = look(&changed).map(drop).unwrap_err();
+            assert!(!error.to_string().is_empty(), "byte {at}");
+        }
+        assert!(look(&whole[..at]).is_err(), "{at} bytes of it");
+    }
+    for more in [&b"\0"[..], b"x", &whole] {
+        assert!(look(&[&whole, more].concat()).is_err(), "more behind it");
+    }
+}
+
+/// What is wrong is named also where every sum is right.
+#[test]
+fn archives_that_are_made_up_are_refused() {
+    let mut other = About { format: 2, ..about() };
+    let made = |about: &About| {
+        let mut bytes = Vec::new();
+        Writer::begin(&mut bytes, about).unwrap().finish().unwrap();
+        look(&bytes).map(drop)
+    };
+    let error = made(&other).unwrap_err().to_string();
+    assert_eq!(error, "has format 2; this program reads format 1 only");
+    other.format = FORMAT;
+    made(&other).unwrap();
+    let mut writer = Writer::begin(Vec::new(), &about()).unwrap();
+    for path in ["", "/etc/passwd", "../x", "data/../../x", "data//x", "./x", "a\nb"] {
+        assert!(writer.bytes(path, b"x").is_err(), "{path:?}");
+    }
+    let twice = look(&archive(&[("data/a", b"1"), ("data/a", b"2")])).unwrap_err().to_string();
+    assert!(twice.contains("data/a stands in it twice"), "{twice}");
+    // Another tar, with a link in it.
+    let mut tar = tar::Builder::new(
+        flate2::GzBuilder::new()
+            .mtime(0)
+            .operating_system(255)
+            .write(Vec::new(), flate2::Compression::fast()),
+    );
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    tar.append_link(&mut header, "data/bans.json", "/etc/passwd").unwrap();
+    let bytes = tar.into_inner().unwrap().finish().unwrap();
+    let error = look(&bytes).unwrap_err().to_string();
+    assert!(error.contains("is no file"), "{error}");
+    assert!(look(b"hello").is_err() && look(b"").is_err());
+}
+
+/// A broker's folders with one secret in every place that there is.
+struct Planted {
+    folder: tempfile::TempDir,
+    config: Config,
+    maker: Maker,
+    store: Arc<FileStore>,
+}
+
+const CONFIG: &str = "data_dir = \"data\"\n# token = \"PLANTED-comment\"\n\
+    [[listeners]]\nname = \"mqtt\"\nbind = \"127.0.0.1:0\"\n[plugins]\ndir = \"plugins\"\n\
+    [secrets.api]\nvalue = \"PLANTED-secret\" # was = \"PLANTED-behind\"\n\
+    [secrets.outside]\nvalue = \"file:outside.txt\"\n[keys.ring]\nmanaged = true\n";
+
+impl Planted {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        for path in ["data/admin", "data/plugin-state", "plugins"] {
+            fs::create_dir_all(at(path)).unwrap();
+        }
+        for (path, text) in [
+            ("portcullis.toml", CONFIG),
+            ("outside.txt", "PLANTED-outside"),
+            ("data/bans.json", "{\"version\":1,\"bans\":[]}\n"),
+            ("data/admin.token", "PLANTED-token"),
+            ("data/admin/directory.json", "PLANTED-hash"),
+            ("data/plugin-state/p.state", "PLANTED-state"),
+            ("plugins/gate.wasm", "\0asm"),
+            ("plugins/gate.toml", "order = 5\n"),
+            ("plugins/passwords", "PLANTED-password"),
+            ("plugins/.half.wasm", "half"),
+        ] {
+            fs::write(at(path), text).unwrap();
+        }
+        let mut config = Config::load(&at("portcullis.toml")).unwrap();
+        let keys = Arc::new(Rings::new(&config.data_dir));
+        keys.attach(&mut config.sources).unwrap();
+        let options = Options { free_bytes_min: 0, ..Options::new(&config.store.path) };
+        let store = Arc::new(FileStore::open(options).unwrap().0);
+        let maker = Maker::new(&config, Some(Arc::clone(&store)), keys);
+        Self { folder, config, maker, store }
+    }
+
+    fn fill(&self) {
+        let key = self.store.new_session();
+        self.store.put_session(key, session("dev"));
+        let filter = "a/#".to_owned();
+        let subscription =
+            KeptSubscription { filter, identifier: None, options: 1, retained_due: false };
+        self.store.put_subscription(key, subscription);
+        let message = MessageRef {
+            topic: "a/b",
+            forwarded: &[],
+            payload: b"owed",
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            expires_at_unix: None,
+        };
+        let position = self.store.append_message(&message, None);
+        let owed = Owed {
+            session: key,
+            number: 1,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            shared: false,
+            subscription_identifiers: Box::default(),
+        };
+        self.store.append_owed(position, (4, None), &[owed]);
+        let publisher = "pub".to_owned();
+        self.store.put_retained(Retained { message: message.into(), publisher });
+    }
+
+    fn backup(&self, secrets: bool) -> PathBuf {
+        let mut bytes = Vec::new();
+        self.maker.begin(secrets).unwrap().write(&mut bytes).unwrap();
+        let path = self.folder.path().join(format!("backup-{secrets}.tar.gz"));
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+fn session(client_id: &str) -> KeptSession {
+    KeptSession {
+        client_id: client_id.to_owned(),
+        identity: KeptIdentity {
+            principal: "p".to_owned(),
+            authenticated_by: "l".to_owned(),
+            groups: Vec::new(),
+            attributes: Vec::new(),
+            permissions: Vec::new(),
+            queue_messages_max: None,
+            queue_bytes_max: None,
+            expires_at_unix: None,
+        },
+        listener: "mqtt".to_owned(),
+        remote: "127.0.0.1:1".to_owned(),
+        protocol: 5,
+        expiry_seconds: 60,
+        disconnected_at_unix: Some(1),
+        sent_below: None,
+        will: None,
+    }
+}
+
+/// Everything in an archive, unpacked.
+fn unpacked(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    GzDecoder::new(File::open(path).unwrap()).read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+fn holds(bytes: &[u8], what: &str) -> bool {
+    bytes.windows(what.len()).any(|window| window == what.as_bytes())
+}
+
+#[test]
+fn secrets_are_in_it_only_where_they_were_asked_for() {
+    let planted = Planted::new();
+    let ring = fs::read_to_string(planted.config.data_dir.join("keys/ring.keys")).unwrap();
+    let key = ring.split("\"value\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let bytes = unpacked(&planted.backup(false));
+    assert!(!holds(&bytes, "PLANTED"), "{}", String::from_utf8_lossy(&bytes));
+    assert!(!holds(&bytes, &key));
+    for there in ["gate.wasm", "order = 5", "NOT_IN_THE_BACKUP", "file:outside.txt", "keys.json"] {
+        assert!(holds(&bytes, there), "{there}");
+    }
+    assert!(!holds(&bytes, ".half"));
+    let bytes = unpacked(&planted.backup(true));
+    for secret in ["comment", "secret", "behind", "token", "hash", "state", "password"] {
+        assert!(holds(&bytes, &format!("PLANTED-{secret}")), "{secret}");
+    }
+    assert!(holds(&bytes, &key));
+    // What a reference leads to is the operator's own.
+    assert!(!holds(&bytes, "PLANTED-outside"));
+}
+
+#[test]
+fn one_backup_at_a_time() {
+    let planted = Planted::new();
+    let first = planted.maker.begin(false).unwrap();
+    assert_eq!(planted.maker.begin(false).err(), Some(BackupError::Busy));
+    assert!(first.about_bytes() > 0);
+    drop(first);
+    planted.maker.begin(false).unwrap();
+}
+
+#[test]
+fn what_was_backed_up_comes_back() {
+    let planted = Planted::new();
+    planted.fill();
+    let backup = planted.backup(true);
+    verify(&backup).unwrap();
+    let other = planted.folder.path().join("other");
+    let config = other.join("portcullis.toml");
+    let told = restore::restore(&backup, &config, false).unwrap();
+    let expect = "sessions 1, subscriptions 1, waiting messages 1, retained messages 1";
+    assert!(told.contains(expect), "{told}");
+    for path in [
+        "portcullis.toml",
+        "data/bans.json",
+        "data/admin.token",
+        "data/keys/ring.keys",
+        "data/admin/directory.json",
+        "plugins/gate.wasm",
+        "plugins/gate.toml",
+        "plugins/passwords",
+    ] {
+        let before = fs::read(planted.folder.path().join(path)).unwrap();
+        assert_eq!(fs::read(other.join(path)).unwrap(), before, "{path}");
+    }
+    let left: Vec<_> = fs::read_dir(other.join("data")).unwrap().flatten().collect();
+    assert!(left.iter().all(|entry| !entry.file_name().to_string_lossy().starts_with('.')));
+    let options = Options { free_bytes_min: 0, ..Options::new(other.join("data/store")) };
+    let (store, found) = FileStore::open(options).unwrap();
+    let session = &found.sessions[0];
+    assert_eq!((session.kept.client_id.as_str(), session.owed.len()), ("dev", 1));
+    let position = session.owed.iter().next().unwrap().position;
+    assert_eq!(store.read(&[position]).unwrap()[0].as_ref().unwrap().payload, b"owed");
+
+    // In use: not even with force.
+    let refused = |force| restore::restore(&backup, &config, force).unwrap_err().to_string();
+    assert!(refused(true).contains("a broker uses this store: stop it first"));
+    drop(store);
+    assert!(refused(false).contains("--force"), "{}", refused(false));
+    fs::write(other.join("data/bans.json"), "other").unwrap();
+    let told = restore::restore(&backup, &config, true).unwrap();
+    assert!(told.contains("before-restore-"), "{told}");
+    assert_ne!(fs::read_to_string(other.join("data/bans.json")).unwrap(), "other");
+    let aside =
+        told.lines().find_map(|line| line.trim().strip_prefix("what was there before is in "));
+    let aside =
+        PathBuf::from(aside.unwrap()).join(other.join("data/bans.json").strip_prefix("/").unwrap());
+    assert_eq!(fs::read_to_string(aside).unwrap(), "other");
+}
+
+/// Nothing is written for an archive that is not whole.
+#[test]
+fn a_damaged_backup_changes_nothing() {
+    let planted = Planted::new();
+    planted.fill();
+    let backup = planted.backup(false);
+    let mut bytes = fs::read(&backup).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    fs::write(&backup, bytes).unwrap();
+    assert!(verify(&backup).unwrap_err().to_string().contains("backup-false.tar.gz: "));
+    let other = planted.folder.path().join("other");
+    restore::restore(&backup, &other.join("portcullis.toml"), true).unwrap_err();
+    assert!(!other.exists());
+}
+
+/// A log that is damaged on the disk is no backup, and says so while there is time.
+#[test]
+fn a_damaged_store_is_not_backed_up() {
+    let planted = Planted::new();
+    planted.fill();
+    let making = planted.maker.begin(false).unwrap();
+    let log = planted.config.store.path.join(format!("{:020}.log", 1));
+    let mut bytes = fs::read(&log).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    // In place: the store has the file open.
+    use std::os::unix::fs::FileExt;
+    File::options().write(true).open(&log).unwrap().write_all_at(&bytes, 0).unwrap();
+    let mut out = Vec::new();
+    assert!(making.write(&mut out).is_err());
+    assert!(look(&out).is_err());
+}

@@ -1,0 +1,149 @@
+use std::{os::unix::fs::PermissionsExt, path::Path};
+
+use super::*;
+use crate::calendar::date;
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = format!("portcullis-access-log-{name}-{}", std::process::id());
+        let folder = std::env::temp_dir().join(folder);
+        let _ = std::fs::remove_dir_all(&folder);
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn config(folder: &Path) -> AccessLogConfig {
+    AccessLogConfig { folder: folder.to_owned(), keep_days: 2, day_bytes_max: 1 << 20 }
+}
+
+fn refused(at_unix_ms: u64, client_id: &str) -> Happening<'_> {
+    Happening {
+        at_unix_ms,
+        client_id: Some(client_id),
+        listener: Some("mqtt"),
+        remote: Some("192.0.2.1:5000".parse().unwrap()),
+        reason: Some("not_authorized"),
+        ..Happening::of(HappeningKind::ConnectRefused)
+    }
+}
+
+/// 2026-11-30 at noon.
+const NOON: u64 = (20_787 * 24 + 12) * 3_600_000;
+
+fn day(log: &AccessLog, day: u64) -> Vec<Entry<'static>> {
+    log.search(AccessQuery { day, limit: 100_000, ..AccessQuery::default() }).unwrap().entries
+}
+
+#[test]
+fn each_day_has_its_file_and_old_ones_go() {
+    let folder = Folder::new("days");
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let old = folder.0.join("access-2026-11-27.jsonl");
+    let other = folder.0.join("access-of-mine.jsonl");
+    std::fs::write(&old, "").unwrap();
+    std::fs::write(&other, "").unwrap();
+    let metrics = Metrics::new();
+    let log = AccessLog::start(config(&folder.0), &metrics).unwrap();
+    for days in 0..4 {
+        log.observe(&refused(NOON + days * 86_400_000, "a\nb"));
+    }
+    log.close();
+    let files: Vec<_> = std::fs::read_dir(&folder.0).unwrap().map(|f| f.unwrap()).collect();
+    let mut names: Vec<_> = files.iter().map(|f| f.file_name().into_string().unwrap()).collect();
+    names.sort();
+    let days = ["2026-12-01", "2026-12-02", "2026-12-03"].map(|d| format!("access-{d}.jsonl"));
+    assert_eq!(names, [&days[..], &["access-of-mine.jsonl".to_owned()]].concat());
+    for file in files.iter().filter(|file| file.path() != other) {
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_to_string(file.path()).unwrap().lines().count(), 1);
+    }
+    let found = day(&log, 20_788);
+    assert_eq!(found[0].client_id.as_deref(), Some("a\nb"));
+    assert_eq!(metrics.access_log_lines.of("connect_refused").get(), 4);
+}
+
+#[test]
+fn a_flood_is_counted_and_not_written() {
+    let folder = Folder::new("flood");
+    let metrics = Metrics::new();
+    let log = AccessLog::start(config(&folder.0), &metrics).unwrap();
+    for n in 0..5_000 {
+        log.observe(&refused(NOON, &format!("client {n}")));
+    }
+    log.observe(&Happening {
+        at_unix_ms: NOON,
+        client_id: Some("good"),
+        ..Happening::of(HappeningKind::Connected)
+    });
+    log.close();
+    let found = day(&log, 20_787);
+    let lines = found.iter().filter(|entry| entry.kind == "connect_refused").count() as u64;
+    let repeated: Vec<_> = found.iter().filter(|entry| entry.kind == "repeated").collect();
+    let [repeated] = repeated.as_slice() else { panic!("{repeated:?}") };
+    assert_eq!(repeated.count, Some(5_000 - lines));
+    assert_eq!(repeated.remote.as_deref(), Some("192.0.2.1"));
+    assert_eq!(repeated.of.as_deref(), Some("connect_refused"));
+    assert!(lines <= 50, "{lines}");
+    assert!(found.iter().any(|entry| entry.client_id.as_deref() == Some("good")));
+}
+
+#[test]
+fn a_day_has_an_end_that_is_said() {
+    let folder = Folder::new("full");
+    let metrics = Metrics::new();
+    let small = AccessLogConfig { day_bytes_max: 2_000, ..config(&folder.0) };
+    let log = AccessLog::start(small, &metrics).unwrap();
+    for n in 0..100 {
+        log.observe(&refused(NOON + n * 1_000, "a"));
+    }
+    log.close();
+    let file = folder.0.join(format!("access-{}.jsonl", date(20_787)));
+    assert!(std::fs::metadata(&file).unwrap().len() < 2_200);
+    let found = day(&log, 20_787);
+    let lost: Vec<_> = found.iter().filter(|entry| entry.kind == "lost").collect();
+    assert_eq!(lost.len(), 1, "{found:?}");
+    assert_eq!(lost[0].reason.as_deref(), Some("day_full"));
+    let written = found.len() as u64 - 1;
+    assert_eq!(metrics.access_log_dropped.of("day_full").get(), 100 - written);
+}
+
+#[test]
+fn a_search_finds_what_it_asks_for_page_by_page() {
+    let folder = Folder::new("search");
+    let log = AccessLog::start(config(&folder.0), &Metrics::new()).unwrap();
+    for n in 0..40_u64 {
+        let client_id = if n % 4 == 0 { "a" } else { "b" };
+        log.observe(&refused(NOON + n * 1_000, client_id));
+    }
+    log.close();
+    let mut found = Vec::new();
+    let mut query =
+        AccessQuery { day: 20_787, client_id: Some("a"), limit: 3, ..AccessQuery::default() };
+    loop {
+        let page = log.search(query).unwrap();
+        assert!(page.entries.len() <= 3);
+        found.extend(page.entries);
+        let Some(next) = page.next else { break };
+        assert!(next > query.after);
+        query.after = next;
+    }
+    assert_eq!(found.len(), 10);
+    assert!(found.windows(2).all(|pair| pair[0].time < pair[1].time));
+    let none = AccessQuery { kind: Some("connected"), ..query };
+    assert!(log.search(AccessQuery { after: 0, ..none }).unwrap().entries.is_empty());
+    let of_address = AccessQuery { address: Some("192.0.2.1"), limit: 100, ..query };
+    assert_eq!(log.search(AccessQuery { after: 0, ..of_address }).unwrap().entries.len(), 10);
+    // From the middle of a line, and from behind the end.
+    let odd = AccessQuery { client_id: None, after: 7, limit: 100, ..query };
+    assert_eq!(log.search(odd).unwrap().entries.len(), 39);
+    assert!(log.search(AccessQuery { after: 1 << 40, ..odd }).unwrap().entries.is_empty());
+    assert!(log.search(AccessQuery { day: 1, ..odd }).unwrap().entries.is_empty());
+}

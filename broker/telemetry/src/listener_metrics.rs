@@ -1,0 +1,319 @@
+//! What each listener counts: packets and bytes by type and direction, Reason Codes, handshakes.
+//!
+//! Counting is an addition to one number in an array: no lock, no allocation. Every combination that
+//! the protocol knows is there from the start, at zero. Knows nothing of sockets.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use codec::{PacketType, ReasonCode};
+use prometheus_client::{
+    encoding::{EncodeMetric, MetricEncoder},
+    metrics::{MetricType, histogram::Histogram},
+};
+
+use crate::{Direction, label::packet_type_name};
+
+/// Listeners that are told apart; a broker with more counts the rest under `other`.
+const LISTENERS_MAX: usize = 64;
+const TYPES: usize = 15;
+const DIRECTIONS: [(Direction, &str); 2] =
+    [(Direction::Received, "received"), (Direction::Sent, "sent")];
+
+/// From a connection on the same machine to one whose plugins wait for a slow server.
+const CONNECT_BUCKETS: [f64; 12] =
+    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+/// From one that flaps to one that stays a month.
+const DURATION_BUCKETS: [f64; 11] =
+    [1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 28_800.0, 86_400.0, 604_800.0, 2_592_000.0];
+
+/// The numbers of one listener.
+pub struct ListenerMetrics {
+    packets: [[AtomicU64; TYPES]; 2],
+    bytes: [[AtomicU64; TYPES]; 2],
+    reasons: Box<[[[AtomicU64; 256]; TYPES]; 2]>,
+    /// Seconds from the accepted socket to the CONNACK that let a client in.
+    pub accepted_seconds: Histogram,
+    /// Seconds from the accepted socket to a refusal.
+    pub refused_seconds: Histogram,
+    /// Seconds that a client was connected.
+    pub connected_seconds: Histogram,
+}
+
+impl ListenerMetrics {
+    fn new() -> Self {
+        let zeros = || std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0)));
+        let reasons = std::array::from_fn(|_| {
+            std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0)))
+        });
+        Self {
+            packets: zeros(),
+            bytes: zeros(),
+            reasons: Box::new(reasons),
+            accepted_seconds: Histogram::new(CONNECT_BUCKETS),
+            refused_seconds: Histogram::new(CONNECT_BUCKETS),
+            connected_seconds: Histogram::new(DURATION_BUCKETS),
+        }
+    }
+
+    /// Packets of a type, with their bytes.
+    pub fn packets(&self, direction: Direction, of: PacketType, count: u64, bytes: u64) {
+        let at = |table: &[[AtomicU64; TYPES]; 2], add| {
+            let number = table.get(direction as usize).and_then(|types| types.get(index(of)));
+            number.map(|number| number.fetch_add(add, Ordering::Relaxed));
+        };
+        at(&self.packets, count);
+        at(&self.bytes, bytes);
+    }
+
+    /// A Reason Code of a packet of this type.
+    pub fn reason(&self, direction: Direction, of: PacketType, code: ReasonCode) {
+        let types = self.reasons.get(direction as usize).and_then(|types| types.get(index(of)));
+        let number = types.and_then(|codes| codes.get(usize::from(code.value())));
+        number.map(|number| number.fetch_add(1, Ordering::Relaxed));
+    }
+}
+
+fn index(of: PacketType) -> usize {
+    of as usize - 1
+}
+
+/// All listeners by name. A clone is the same.
+#[derive(Clone, Default)]
+pub struct Listeners(Arc<RwLock<BTreeMap<String, Arc<ListenerMetrics>>>>);
+
+impl Listeners {
+    /// Those of a listener. Takes a lock: whoever counts keeps it.
+    pub fn of(&self, listener: &str) -> Arc<ListenerMetrics> {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let room = all.len() < LISTENERS_MAX || all.contains_key(listener);
+        let name = if room { listener } else { "other" };
+        let new = || Arc::new(ListenerMetrics::new());
+        Arc::clone(all.entry(name.to_owned()).or_insert_with(new))
+    }
+
+    fn all(&self) -> Vec<(String, Arc<ListenerMetrics>)> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        all.iter().map(|(name, metrics)| (name.clone(), Arc::clone(metrics))).collect()
+    }
+}
+
+impl fmt::Debug for Listeners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Listeners").finish()
+    }
+}
+
+/// One family of them, for the registry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shown {
+    Packets,
+    Bytes,
+    Reasons,
+    ConnectSeconds,
+    ConnectedSeconds,
+}
+
+/// A family with where its numbers are.
+#[derive(Debug)]
+pub(crate) struct ShownListeners(pub(crate) Shown, pub(crate) Listeners);
+
+impl EncodeMetric for ShownListeners {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        for (name, metrics) in self.1.all() {
+            match self.0 {
+                Shown::Packets => encode_types(&mut encoder, &name, &metrics.packets)?,
+                Shown::Bytes => encode_types(&mut encoder, &name, &metrics.bytes)?,
+                Shown::Reasons => encode_reasons(&mut encoder, &name, &metrics.reasons)?,
+                Shown::ConnectSeconds => {
+                    let accepted = [("listener", name.as_str()), ("outcome", "accepted")];
+                    metrics.accepted_seconds.encode(encoder.encode_family(&accepted)?)?;
+                    let refused = [("listener", name.as_str()), ("outcome", "refused")];
+                    metrics.refused_seconds.encode(encoder.encode_family(&refused)?)?;
+                }
+                Shown::ConnectedSeconds => {
+                    let labels = [("listener", name.as_str())];
+                    metrics.connected_seconds.encode(encoder.encode_family(&labels)?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        match self.0 {
+            Shown::Packets | Shown::Bytes | Shown::Reasons => MetricType::Counter,
+            Shown::ConnectSeconds | Shown::ConnectedSeconds => MetricType::Histogram,
+        }
+    }
+}
+
+/// Types that a client sends, or is sent; the others stay out unless a number is there.
+fn is_usual(direction: Direction, of: PacketType) -> bool {
+    use PacketType::{
+        ConnAck, Connect, PingReq, PingResp, SubAck, Subscribe, UnsubAck, Unsubscribe,
+    };
+    match direction {
+        Direction::Received => !matches!(of, ConnAck | SubAck | UnsubAck | PingResp),
+        Direction::Sent => !matches!(of, Connect | Subscribe | Unsubscribe | PingReq),
+    }
+}
+
+fn encode_types(
+    encoder: &mut MetricEncoder<'_>,
+    listener: &str,
+    table: &[[AtomicU64; TYPES]; 2],
+) -> fmt::Result {
+    for ((direction, word), numbers) in DIRECTIONS.into_iter().zip(table) {
+        for (of, number) in ALL_TYPES.into_iter().zip(numbers) {
+            let number = number.load(Ordering::Relaxed);
+            if number > 0 || is_usual(direction, of) {
+                let labels =
+                    [("listener", listener), ("direction", word), ("type", packet_type_name(of))];
+                encoder
+                    .encode_family(&labels)?
+                    .encode_counter::<NoLabels, _, u64>(&number, None)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn encode_reasons(
+    encoder: &mut MetricEncoder<'_>,
+    listener: &str,
+    table: &[[[AtomicU64; 256]; TYPES]; 2],
+) -> fmt::Result {
+    for ((direction, word), types) in DIRECTIONS.into_iter().zip(table) {
+        for (of, numbers) in ALL_TYPES.into_iter().zip(types) {
+            let usual = codes_of(direction, of);
+            for (value, number) in (0..=u8::MAX).zip(numbers) {
+                let Some(code) = ReasonCode::from_value(value) else { continue };
+                let number = number.load(Ordering::Relaxed);
+                if number == 0 && !usual.contains(&value) {
+                    continue;
+                }
+                let labels = [
+                    ("listener", listener),
+                    ("direction", word),
+                    ("type", packet_type_name(of)),
+                    ("reason", code.name()),
+                ];
+                encoder
+                    .encode_family(&labels)?
+                    .encode_counter::<NoLabels, _, u64>(&number, None)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+type NoLabels = [(&'static str, &'static str); 0];
+
+/// Reason Codes that the specification gives a packet of this type, and that go this way.
+fn codes_of(direction: Direction, of: PacketType) -> &'static [u8] {
+    use Direction::{Received, Sent};
+    match (of, direction) {
+        (PacketType::ConnAck, Sent) => &[
+            0x00, 0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8A, 0x8C, 0x90,
+            0x95, 0x97, 0x9F,
+        ],
+        (PacketType::PubAck | PacketType::PubRec, _) => {
+            &[0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]
+        }
+        (PacketType::PubRel | PacketType::PubComp, _) => &[0x00, 0x92],
+        (PacketType::SubAck, Sent) => {
+            &[0x00, 0x01, 0x02, 0x80, 0x83, 0x87, 0x8F, 0x91, 0x97, 0x9E, 0xA1, 0xA2]
+        }
+        (PacketType::UnsubAck, Sent) => &[0x00, 0x11, 0x80, 0x83, 0x87, 0x8F, 0x91],
+        (PacketType::Disconnect, Sent) => &[
+            0x80, 0x81, 0x82, 0x83, 0x87, 0x89, 0x8B, 0x8D, 0x8E, 0x8F, 0x90, 0x93, 0x94, 0x95,
+            0x96, 0x97, 0x98, 0x99, 0x9E, 0x9F, 0xA0, 0xA1, 0xA2,
+        ],
+        (PacketType::Disconnect, Received) => {
+            &[0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99]
+        }
+        (PacketType::Auth, Sent) => &[0x00, 0x18],
+        (PacketType::Auth, Received) => &[0x18, 0x19],
+        _ => &[],
+    }
+}
+
+const ALL_TYPES: [PacketType; TYPES] = [
+    PacketType::Connect,
+    PacketType::ConnAck,
+    PacketType::Publish,
+    PacketType::PubAck,
+    PacketType::PubRec,
+    PacketType::PubRel,
+    PacketType::PubComp,
+    PacketType::Subscribe,
+    PacketType::SubAck,
+    PacketType::Unsubscribe,
+    PacketType::UnsubAck,
+    PacketType::PingReq,
+    PacketType::PingResp,
+    PacketType::Disconnect,
+    PacketType::Auth,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Metrics;
+
+    #[test]
+    fn each_listener_counts_for_itself_and_all_is_there_from_the_start() {
+        let metrics = Metrics::new();
+        let (mqtt, tls) = (metrics.listeners.of("mqtt"), metrics.listeners.of("tls"));
+        mqtt.packets(Direction::Received, PacketType::Publish, 3, 90);
+        tls.reason(Direction::Sent, PacketType::ConnAck, ReasonCode::NotAuthorized);
+        mqtt.accepted_seconds.observe(0.002);
+        let text = metrics.encode();
+        let packets = "portcullis_listener_packets_total{listener=";
+        for line in [
+            format!("{packets}\"mqtt\",direction=\"received\",type=\"publish\"}} 3"),
+            format!("{packets}\"tls\",direction=\"received\",type=\"publish\"}} 0"),
+            format!("{packets}\"tls\",direction=\"sent\",type=\"connack\"}} 0"),
+            "portcullis_listener_packet_bytes_total{listener=\"mqtt\",direction=\"received\",\
+             type=\"publish\"} 90"
+                .to_owned(),
+            "portcullis_listener_reason_codes_total{listener=\"tls\",direction=\"sent\",\
+             type=\"connack\",reason=\"not_authorized\"} 1"
+                .to_owned(),
+            "portcullis_listener_reason_codes_total{listener=\"mqtt\",direction=\"sent\",\
+             type=\"connack\",reason=\"not_authorized\"} 0"
+                .to_owned(),
+            "portcullis_connect_seconds_count{listener=\"mqtt\",outcome=\"accepted\"} 1".to_owned(),
+        ] {
+            assert!(text.lines().any(|found| found == line), "no line {line:?} in\n{text}");
+        }
+        assert!(!text.contains("direction=\"received\",type=\"connack\""));
+    }
+
+    #[test]
+    fn listeners_are_bounded() {
+        let listeners = Listeners::default();
+        for n in 0..1_000 {
+            listeners.of(&format!("listener {n}"));
+        }
+        assert!(listeners.all().len() <= LISTENERS_MAX + 1);
+    }
+
+    #[test]
+    fn the_codes_are_codes() {
+        for (direction, _) in DIRECTIONS {
+            for of in ALL_TYPES {
+                for value in codes_of(direction, of) {
+                    assert!(ReasonCode::from_value(*value).is_some(), "{of:?} {value:#x}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+// The pictures of docs/operate/tour.md: a small plant whose machines talk, and somebody who looks on.
+
+import { device, go, logIn, open, picture, run, stranger, until } from './browser.mjs';
+
+const KINDS = ['press', 'oven', 'packer', 'scale'];
+
+/** Machines that report now and then. */
+async function machines() {
+  const names = Array.from({ length: 24 }, (_, number) =>
+    `${KINDS[number % 4]}-${String(number).padStart(2, '0')}`);
+  const all = await Promise.all(names.map((name, number) => device(name, {
+    clean: number % 3 !== 0,
+    properties: number % 3 === 0 ? { sessionExpiryInterval: 3600 } : undefined,
+    will: { topic: `plant/hall-${number % 3}/${name}/state`, payload: 'gone', qos: 1, retain: true },
+  })));
+  await Promise.all(all.map((client, number) =>
+    client.subscribeAsync([`plant/hall-${number % 3}/${names[number]}/command`, 'plant/all/command'], { qos: 1 })));
+  await Promise.all(all.map((client, number) => client.publishAsync(
+    `plant/hall-${number % 3}/${names[number]}/state`, '{"state":"running"}', { retain: true, qos: 1 })));
+  const board = await device('dashboard');
+  await board.subscribeAsync('plant/#');
+  const report = setInterval(() => {
+    all.forEach((client, number) => {
+      if (Math.random() < 0.4) {
+        client.publish(`plant/hall-${number % 3}/${names[number]}/temperature`, '{"celsius":21.5}');
+      }
+    });
+  }, 150);
+  return () => {
+    clearInterval(report);
+    [...all, board].forEach((client) => client.end());
+  };
+}
+
+async function tour() {
+  const stop = await machines();
+  await stranger('unknown-7', 'mallory');
+  await stranger('press-99', 'alice');
+  const page = await open({ viewport: { width: 1200, height: 760 }, colorScheme: 'light' });
+  await logIn(page);
+  const samples = () => page.evaluate(async () =>
+    (await (await fetch('/api/v1/overview')).json()).samples.length);
+  // Lines need a few samples to be lines; one comes every five seconds.
+  await until('there is something to draw', async () => (await samples()) >= 3);
+  await go(page, '/');
+  await page.locator('[data-charts][data-drawn]').waitFor();
+  await picture(page, 'overview');
+  await go(page, '/clients?prefix=o');
+  await picture(page, 'clients');
+  await go(page, '/clients/oven-01');
+  await picture(page, 'client');
+  await go(page, '/plugins/acl-file');
+  await picture(page, 'plugin');
+  await go(page, '/decisions?refused=true');
+  await page.locator('tbody td:first-child a').first().click();
+  await page.locator('h1', { hasText: 'Decision' }).waitFor();
+  await picture(page, 'decision');
+  await go(page, '/who-may?client_id=oven-01&action=subscribe&topic=plant/secret/recipes');
+  await picture(page, 'who-may');
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await page.setViewportSize({ width: 390, height: 760 });
+  await go(page, '/');
+  await page.locator('[data-charts][data-drawn]').waitFor();
+  await picture(page, 'phone');
+  stop();
+}
+
+await run({ tour });

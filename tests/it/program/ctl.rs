@@ -1,0 +1,115 @@
+//! `portcullis ctl` against a running broker: what it prints is what is so.
+
+use std::process::Command;
+
+use codec::{ProtocolVersion, QoS};
+use portcullis_tests::packets;
+use serde_json::Value;
+
+use super::{
+    folder::{ALICE, Folder},
+    knock::enter,
+    process::{Ended, Program, portcullis, run},
+};
+
+struct Terminal<'a> {
+    program: &'a Program,
+    folder: &'a Folder,
+}
+
+impl Terminal<'_> {
+    fn command(&self, line: &str) -> Command {
+        let mut command = portcullis(&["ctl"]);
+        command.args(line.split(' '));
+        command.arg("--url").arg(format!("http://{}", self.program.api().address));
+        command.arg("--token-file").arg(self.folder.path("data/admin.token"));
+        command
+    }
+
+    async fn run(&self, line: &str, code: i32) -> Ended {
+        run(self.command(line), b"").await.expect_code(code)
+    }
+
+    #[track_caller]
+    fn json(ended: &Ended) -> Value {
+        serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
+    }
+}
+
+#[tokio::test]
+async fn what_ctl_prints_is_what_is_so() {
+    let folder = Folder::bundled();
+    let program = Program::start(&folder.config()).await;
+    let terminal = Terminal { program: &program, folder: &folder };
+    let id = "dev/\u{1b}[31mx";
+    let mut client = enter(program.mqtt(), packets::login(ProtocolVersion::V5, id, ALICE)).await;
+    client.subscribe("free/#", QoS::AtLeastOnce).await;
+
+    let status = terminal.run("status", 0).await;
+    assert!(status.stdout.contains("ready"), "{status:?}");
+    let status = Terminal::json(&terminal.run("status --json", 0).await);
+    assert_eq!(status["ready"], true, "{status}");
+    for (line, words) in [
+        ("listeners", vec!["mqtt", "tcp", "password-file"]),
+        ("plugins list", vec!["password-file", "acl-file", "live"]),
+        ("overview", vec!["mqtt", "acl-file", "ready"]),
+        ("clients list", vec!["alice", "dev/\\u{1b}[31mx"]),
+        ("clients list --all --prefix dev", vec!["dev/\\u{1b}[31mx"]),
+        ("decisions list --limit 3", vec!["connect", "alice"]),
+        ("top --once --every 1", vec!["messages in", "mqtt", "password-file"]),
+        ("metrics", vec!["portcullis_connections "]),
+        ("login show", vec!["permissions"]),
+    ] {
+        let ended = terminal.run(line, 0).await;
+        assert!(!ended.stdout.contains('\u{1b}'), "{line}: {ended:?}");
+        for word in words {
+            assert!(ended.stdout.contains(word), "{line}: no {word} in {ended:?}");
+        }
+    }
+    let mut can = terminal.command("can");
+    let publish = |topic: &str| {
+        let mut command = portcullis(&["ctl", "can", id, "publish", topic, "--json"]);
+        command.arg("--url").arg(format!("http://{}", program.api().address));
+        command.arg("--token-file").arg(folder.path("data/admin.token"));
+        command
+    };
+    let allowed = Terminal::json(&run(publish("free/x"), b"").await.expect_code(0));
+    let denied = Terminal::json(&run(publish("free/secret/x"), b"").await.expect_code(0));
+    assert_eq!((&allowed["allowed"], &denied["allowed"]), (&true.into(), &false.into()));
+    can.arg("--help");
+    run(can, b"").await.expect_code(0);
+
+    let ban = terminal.run("bans add --client stray --reason lost --seconds 600 --json", 0).await;
+    let number = Terminal::json(&ban)["ban"]["id"].as_u64().expect("a number");
+    assert!(terminal.run("bans list", 0).await.stdout.contains("stray"));
+    terminal.run(&format!("bans lift {number}"), 0).await;
+    assert!(terminal.run("bans list", 0).await.stdout.contains("nobody is banned"));
+
+    let gone = terminal.run("clients show nobody", 1).await;
+    assert!(gone.stderr.contains("404") && gone.stdout.is_empty(), "{gone:?}");
+    let wrong = terminal.run("api GET /api/v1/clients?limit=0", 1).await;
+    assert!(wrong.stderr.contains("allowed: 1 to 1000"), "{wrong:?}");
+    terminal.run("clients", 2).await;
+    drop(client);
+}
+
+/// The environment says where, and who asks.
+#[tokio::test]
+async fn where_and_who_may_come_from_the_environment() {
+    let folder = Folder::bundled();
+    let program = Program::start(&folder.config()).await;
+    let token = std::fs::read_to_string(folder.path("data/admin.token")).expect("a token");
+    let command = |token: &str| {
+        let mut command = portcullis(&["ctl", "status", "--json"]);
+        command.env("PORTCULLIS_URL", format!("http://{}", program.api().address));
+        command.env("PORTCULLIS_TOKEN", token);
+        command
+    };
+    run(command(token.trim()), b"").await.expect_code(0);
+    let refused = run(command("wrong"), b"").await.expect_code(1);
+    assert!(
+        refused.stderr.contains("401") && refused.stderr.contains("PORTCULLIS_TOKEN"),
+        "{refused:?}"
+    );
+    assert!(!refused.stderr.contains("wrong"), "{refused:?}");
+}

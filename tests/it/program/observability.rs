@@ -1,0 +1,351 @@
+//! What the program tells of itself: how much can be measured, what a trace costs the others, and
+//! that nothing secret is in any of it.
+
+use std::{fs, path::Path, time::Duration};
+
+use codec::{Packet, Publish, QoS, ReasonCode, Will};
+use portcullis_tests::{Authority, Client};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use super::{
+    eventually::{eventually, until},
+    folder::{ALICE, Folder, bundled},
+    knock::{enter, knock, login},
+    process::Program,
+    proof,
+};
+
+/// Two listeners, one of them TLS, and three plugins.
+fn folder() -> Folder {
+    let folder = Folder::bundled();
+    let authority = Authority::root("root");
+    folder.write("ca.pem", authority.pem());
+    let server = authority.server();
+    folder.write("server.pem", &server.chain);
+    folder.write("server.key", &server.key);
+    folder.configure_more(
+        "[[listeners]]\nname = \"tls\"\nbind = \"127.0.0.1:0\"\ntransport = \"tls\"\n\
+         [listeners.tls]\ncert = \"server.pem\"\nkey = \"server.key\"\n",
+    );
+    folder.install_with("allow-loopback", &bundled("allow-loopback"), "order = 300\n");
+    folder
+}
+
+async fn metrics(program: &Program) -> String {
+    program.api().get("/metrics").await.expect(200).body
+}
+
+fn series(text: &str) -> Vec<&str> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.rsplit_once(' ')).map(|(series, _)| series).collect()
+}
+
+/// HiveMQ's headline figure, and each of them described.
+#[tokio::test]
+async fn more_than_1500_series_are_there_and_documented() {
+    let folder = folder();
+    let program = Program::start(&folder.config()).await;
+    let mut client = enter(program.mqtt(), login("a", ALICE)).await;
+    client.subscribe("free/x", QoS::AtLeastOnce).await;
+    client.publish("free/a", "x").await;
+    let text = metrics(&program).await;
+    let found = series(&text);
+    println!("{} series", found.len());
+    assert!(found.len() > 1_500, "{} series", found.len());
+    let mut once = found.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once.len(), found.len(), "a series is there twice");
+    let page = fs::read_to_string(super::process::root().join("docs/reference/metrics.md"));
+    let page = page.expect("the page of metrics");
+    for series in &found {
+        let name = series.split('{').next().unwrap_or_default();
+        let parts = ["", "_bucket", "_count", "_sum"];
+        let is_documented = parts.iter().any(|part| {
+            name.strip_suffix(part).is_some_and(|name| page.contains(&format!("| `{name}` |")))
+        });
+        assert!(is_documented, "{name} is not in docs/reference/metrics.md");
+        // No label holds what a client calls itself.
+        assert!(!series.contains("\"a\"") && !series.contains("alice"), "{series}");
+    }
+    program.stop().await;
+}
+
+/// The last words of a client are those of its history, its trace and the access log.
+#[tokio::test]
+async fn a_client_is_followed_in_history_trace_and_access_log() {
+    let folder = Folder::bundled();
+    let program = Program::start(&folder.config()).await;
+    let api = program.api();
+    let spec = json!({ "name": "one", "client_id": "dev-*", "payload_bytes": 8 });
+    let made = api.post_json("/api/v1/traces", &spec).await.expect(200).json();
+    let mut client = enter(program.mqtt(), login("dev-1", ALICE)).await;
+    let mut other = enter(program.mqtt(), login("other", ALICE)).await;
+    client.subscribe("free/x", QoS::AtMostOnce).await;
+    client.publish("free/a", "hello").await;
+    assert_eq!(client.publish("forbidden", "x").await, ReasonCode::NotAuthorized);
+    other.publish("free/x", "x").await;
+    client.message().await;
+    client.leave().await;
+    let path = format!("/api/v1/traces/{}/download", made["id"]);
+    let records = eventually("the trace has the end of the client", async || {
+        let text = api.get(&path).await.expect(200).body;
+        let records: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("a record")).collect();
+        let ended = records.iter().any(|record| record["type"] == "disconnected");
+        if ended { Ok(records) } else { Err(text) }
+    })
+    .await;
+    let seen = |direction: &str, packet: &str| {
+        records.iter().any(|r| r["direction"] == direction && r["packet"] == packet)
+    };
+    for (direction, packet) in [
+        ("received", "connect"),
+        ("sent", "connack"),
+        ("received", "subscribe"),
+        ("sent", "suback"),
+        ("received", "publish"),
+        ("sent", "publish"),
+        ("sent", "puback"),
+        ("received", "disconnect"),
+    ] {
+        assert!(seen(direction, packet), "no {packet} {direction} in {records:#?}");
+    }
+    let of_plugin =
+        |plugin: &str| records.iter().any(|r| r["type"] == "plugin_call" && r["plugin"] == plugin);
+    assert!(of_plugin("password-file") && of_plugin("acl-file"), "{records:#?}");
+    assert!(records.iter().any(|r| r["type"] == "publish_denied" && r["topic"] == "forbidden"));
+    assert!(records.iter().any(|r| r["payload_hex"] == "68656c6c6f"), "{records:#?}");
+    let foreign = records.iter().filter(|r| r["client_id"] != "dev-1");
+    assert_eq!(foreign.count(), 0, "{records:#?}");
+    let history = api.get("/api/v1/clients/dev-1/history").await.expect(200).json();
+    let kinds: Vec<_> = history["events"].as_array().unwrap().iter().map(|e| &e["type"]).collect();
+    for kind in ["connected", "authenticated", "publish_denied", "disconnected"] {
+        assert!(kinds.iter().any(|found| *found == kind), "{kind}: {history}");
+    }
+    let lines = eventually("the access log has the end of the client", async || {
+        let found = api.get("/api/v1/access_log?client_id=dev-1").await.expect(200).json();
+        let lines = found["lines"].as_array().unwrap().clone();
+        let ended = lines.iter().any(|line| line["type"] == "disconnected");
+        if ended { Ok(lines) } else { Err(found.to_string()) }
+    })
+    .await;
+    let authenticated = lines.iter().find(|line| line["type"] == "authenticated").unwrap();
+    assert_eq!(authenticated["plugin"], "password-file");
+    let decision = authenticated["decision"].as_str().expect("a decision");
+    api.get(&format!("/api/v1/decisions/{decision}")).await.expect(200);
+    let ended = lines.iter().find(|line| line["type"] == "disconnected").unwrap();
+    assert_eq!(ended["reason"], "normal_disconnection");
+    assert!(ended["bytes_received"].as_u64() > Some(0) && ended["bytes_sent"].as_u64() > Some(0));
+    program.stop().await;
+}
+
+/// Metrics under the same names, and spans of decisions, come to a collector; one that is gone is said once.
+#[tokio::test]
+async fn a_collector_gets_metrics_and_spans() {
+    let collector = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = collector.local_addr().expect("an address");
+    let folder = Folder::bundled();
+    folder.write("collector-secret", "Bearer PLANTED-collector\n");
+    folder.configure_more(&format!(
+        "[otlp]\nendpoint = \"http://{address}\"\ninterval = \"1s\"\nsample_percent = 100\n\
+         authorization = \"file:collector-secret\"\n"
+    ));
+    let program = Program::start(&folder.config()).await;
+    let client = enter(program.mqtt(), login("not-to-be-sent", ALICE)).await;
+    let (mut metrics, mut spans) = (false, false);
+    let received = async {
+        while !(metrics && spans) {
+            let (head, body) = request(&collector).await;
+            let has = |text: &str| body.windows(text.len()).any(|part| part == text.as_bytes());
+            assert!(head.contains("Bearer PLANTED-collector"), "{head}");
+            assert!(!has("not-to-be-sent") && !has(ALICE.0), "a client is named");
+            if head.starts_with("POST /v1/metrics ") {
+                metrics |= has("portcullis_connections_opened_total")
+                    && has("portcullis_plugin_hook_seconds");
+            } else {
+                assert!(head.starts_with("POST /v1/traces "), "{head}");
+                spans |= has("CONNECT decision") && has("password-file authenticator");
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), received).await.expect("metrics and spans");
+    drop(collector);
+    program.logged("the collector takes nothing").await;
+    assert!(!program.log_text().contains("PLANTED-collector"));
+    client.leave().await;
+    program.stop().await;
+}
+
+/// One request with its body, answered with 200.
+async fn request(collector: &TcpListener) -> (String, Vec<u8>) {
+    let (mut stream, _) = collector.accept().await.expect("a connection");
+    let (mut bytes, mut chunk) = (Vec::new(), [0; 16_384]);
+    loop {
+        let read = stream.read(&mut chunk).await.expect("a request");
+        assert!(read > 0, "the request ends early");
+        bytes.extend_from_slice(&chunk[..read]);
+        let Some(end) = bytes.windows(4).position(|part| part == b"\r\n\r\n") else { continue };
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-length")
+                .then(|| value.trim().parse::<usize>().ok())?
+        });
+        if bytes.len() >= end + 4 + length.expect("a length") {
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            stream.write_all(answer).await.expect("the answer is taken");
+            return (head, bytes[end + 4..].to_vec());
+        }
+    }
+}
+
+/// Everything secret that a client can show and a configuration can hold.
+const SECRETS: [&str; 6] = [
+    "PLANTED-password",
+    "UExBTlRFRC1wYXlsb2Fk",
+    "PLANTED-will-payload",
+    "PLANTED-authentication-data",
+    "PLANTED-key-of-a-secret",
+    "PLANTED-payload",
+];
+/// A token in place of a user name.
+const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.UExBTlRFRC1wYXlsb2Fk.UExBTlRFRC1zaWduYXR1cmU";
+
+#[tokio::test]
+async fn planted_secrets_are_found_nowhere() {
+    let folder = Folder::bundled();
+    folder.configure_more("[secrets.planted]\nvalue = \"PLANTED-key-of-a-secret\"\n");
+    let program = Program::start(&folder.config()).await;
+    let api = program.api();
+    let spec = json!({ "name": "all", "client_id": "*" });
+    let trace = api.post_json("/api/v1/traces", &spec).await.expect(200).json()["id"].clone();
+    // Refused: a wrong password, a token as user name, a will with a secret.
+    let mut connect = login("wrong", ("alice", "PLANTED-password"));
+    connect.will = Some(Box::new(will()));
+    assert_eq!(knock(program.mqtt(), connect).await.0, ReasonCode::NotAuthorized);
+    knock(program.mqtt(), login("token", (TOKEN, "PLANTED-password"))).await;
+    let mut enhanced = login("enhanced", ALICE);
+    enhanced.authentication_method = Some("SCRAM-SHA-256".to_owned());
+    enhanced.authentication_data = Some(b"PLANTED-authentication-data".to_vec());
+    knock(program.mqtt(), enhanced).await;
+    // Let in, with a will that is sent at the end.
+    let mut connect = login("good", ALICE);
+    connect.will = Some(Box::new(will()));
+    let mut client = enter(program.mqtt(), connect).await;
+    client.publish("free/a", "PLANTED-payload").await;
+    client.publish("forbidden", "PLANTED-payload").await;
+    client.vanish();
+    until("the end is in the access log", async || {
+        let found = api.get("/api/v1/access_log?client_id=good&type=disconnected").await;
+        found.expect(200).json()["lines"] != json!([])
+    })
+    .await;
+    let mut told = vec![("log", program.log_text()), ("metrics", metrics(&program).await)];
+    for path in [
+        "/api/v1/access_log",
+        "/api/v1/clients/good/history",
+        "/api/v1/clients/wrong/history",
+        "/api/v1/clients/token/history",
+        "/api/v1/clients/good",
+        "/api/v1/decisions",
+        "/api/v1/status",
+        "/api/v1/plugins",
+        "/api/v1/traces",
+    ] {
+        let answer = api.get(path).await;
+        told.push((path, answer.body));
+    }
+    let records = api.get(&format!("/api/v1/traces/{trace}/download")).await.expect(200).body;
+    assert!(records.contains("\"packet\":\"connect\""), "{records}");
+    told.push(("trace", records));
+    for kept in ["access", "traces"] {
+        for file in fs::read_dir(folder.path("data").join(kept)).expect("a folder") {
+            let path = file.expect("a file").path();
+            told.push(("file", fs::read_to_string(path).expect("text")));
+        }
+    }
+    for (place, text) in &told {
+        for secret in SECRETS.iter().chain(&["UExBTlRFRC1zaWduYXR1cmU", ALICE.1]) {
+            assert!(!text.contains(secret), "{secret} is in {place}: {text}");
+            let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+            assert!(!text.contains(&hex), "{secret} in hexadecimal is in {place}: {text}");
+        }
+    }
+    assert!(told.iter().any(|(_, text)| text.contains("(a token)")));
+    modes_are_private(&folder.path("data/access"));
+    modes_are_private(&folder.path("data/traces"));
+    program.stop().await;
+}
+
+fn will() -> Will {
+    Will::new("free/will", b"PLANTED-will-payload")
+}
+
+fn modes_are_private(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!(mode(folder), 0o700);
+    for file in fs::read_dir(folder).expect("a folder") {
+        assert_eq!(mode(&file.expect("a file").path()), 0o600);
+    }
+}
+
+/// A trace of one device among busy ones: what the others pay, as CPU time of the broker.
+/// `PORTCULLIS_PROOF=1` for 1,000 of them, whose figure is held to 2 %; a few otherwise.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_of_one_costs_the_others_next_to_nothing() {
+    let (clients, messages, rounds) = if proof() { (1_000, 200, 7) } else { (20, 200, 3) };
+    let folder = Folder::bundled();
+    let program = Program::start(&folder.config()).await;
+    let mut busy = Vec::new();
+    for number in 0..clients {
+        let mut client = enter(program.mqtt(), login(&format!("busy-{number}"), ALICE)).await;
+        client.subscribe(&format!("free/{number}"), QoS::AtMostOnce).await;
+        busy.push(client);
+    }
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    // The first is not counted: everything is cold.
+    round(&program, &mut busy, messages).await;
+    for _ in 0..rounds {
+        without.push(round(&program, &mut busy, messages).await);
+        let spec = json!({ "name": "one", "client_id": "busy-0" });
+        let made = program.api().post_json("/api/v1/traces", &spec).await.expect(200).json();
+        with.push(round(&program, &mut busy, messages).await);
+        let path = format!("/api/v1/traces/{}", made["id"]);
+        let info = program.api().get(&path).await.expect(200).json();
+        assert!(info["records"].as_u64() > Some(0), "{info}");
+        program.api().delete(&path).await.expect(204);
+    }
+    let sum = |times: &[Duration]| times.iter().sum::<Duration>().as_secs_f64();
+    let more = sum(&with) / sum(&without) - 1.0;
+    println!(
+        "{clients} busy clients, CPU of {rounds} rounds: {:.3} s without a trace, {:.3} s with one \
+         of one device: {:+.2} %",
+        sum(&without),
+        sum(&with),
+        more * 100.0
+    );
+    if proof() {
+        assert!(more < 0.02, "{more}");
+    }
+    program.stop().await;
+}
+
+/// Everybody publishes so many messages to itself; the CPU time that the broker needed.
+async fn round(program: &Program, busy: &mut [Client], messages: usize) -> Duration {
+    let before = program.cpu();
+    for (number, client) in busy.iter_mut().enumerate() {
+        let topic = format!("free/{number}");
+        let packet = || Packet::Publish(Publish::new(&topic, b"twenty bytes of news"));
+        client.send_all((0..messages).map(|_| packet())).await;
+        for _ in 0..messages {
+            client.message().await;
+        }
+    }
+    program.cpu() - before
+}
