@@ -231,6 +231,50 @@ async function people() {
   expecting();
 }
 
+async function traces() {
+  const watched = await device('traced-1');
+  const page = await open();
+  await logIn(page, '/traces');
+  await page.click('summary');
+  await page.fill('[name=name]', 'one device');
+  await page.fill('[name=client_id]', 'traced-1');
+  await page.click('form.sent button.main');
+  const row = page.locator('tbody tr', { hasText: 'one device' });
+  await row.locator('.badge', { hasText: 'running' }).waitFor();
+  await row.locator('a').first().click();
+  await page.locator('[data-tail]').waitFor();
+  await watched.publishAsync('free/traced', 'x', { qos: 1 });
+  await page.locator('.tail', { hasText: 'free/traced' }).waitFor();
+  await picture(page, 'trace');
+  await press(page, 'Stop');
+  await toasted(page, 'The trace is stopped.');
+  await press(page, 'Delete');
+  await sayYes(page);
+  await page.waitForURL(address('/traces'));
+  await until('the trace leaves the list', async () => (await row.count()) === 0);
+  watched.end();
+}
+
+async function configuration() {
+  const page = await open();
+  await logIn(page, '/config');
+  check((await text(page, 'main')).includes('data_dir'), 'settings by key');
+  await page.click('summary');
+  const before = await page.inputValue('[name=text]');
+  expecting(400, 422);
+  await page.fill('[name=text]', `${before}\n[nonsense]\n`);
+  await page.click('form.sent button.main');
+  await page.locator('form.sent .problem:not([hidden])').waitFor();
+  check((await text(page, 'form.sent .problem')).includes('nonsense'), 'the fault is named');
+  expecting();
+  await page.fill('[name=text]', `${before}\n# changed in the control center\n`);
+  await page.click('form.sent button.main');
+  await toasted(page, 'The configuration is saved and reloaded.');
+  check((await page.inputValue('[name=text]')).includes('# changed in the control center'), 'it is saved');
+  await go(page, '/audit');
+  await page.locator('tbody tr', { hasText: 'PUT /api/v1/config' }).first().waitFor();
+}
+
 async function keyboard() {
   const page = await open();
   await logIn(page);
@@ -352,5 +396,5 @@ async function injection() {
 }
 
 await run({
-  login, overview, clients, bans, plugins, decisions, whoMay, people, keyboard, withoutScript, looks, injection,
+  login, overview, clients, bans, plugins, decisions, whoMay, people, traces, configuration, keyboard, withoutScript, looks, injection,
 });

@@ -21,10 +21,12 @@ export class Problem extends Error {
 }
 
 /** Asks a route; gives its JSON, or null where there is none. */
-export async function ask(verb, url, body, type = "application/json") {
+export async function ask(verb, url, body, etag) {
   const headers = { accept: "application/json" };
   if (verb !== "GET") headers["x-csrf-token"] = csrf();
-  if (body !== undefined && body !== null) headers["content-type"] = type;
+  if (body !== undefined && body !== null) headers["content-type"] = "application/json";
+  // Only if it still is what was shown.
+  if (etag) headers["if-match"] = etag;
   let answer;
   try {
     answer = await fetch(url, { method: verb, headers, body, credentials: "same-origin" });

@@ -1,6 +1,7 @@
 // Lines over the last quarter of an hour, as SVG. Each drawing says the same in words.
 
 import { ask } from "./api.js";
+import { idle } from "./live.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 320;
@@ -93,7 +94,7 @@ function draw(figure, samples, seconds) {
 }
 
 async function update(place) {
-  if (document.hidden) return;
+  if (idle()) return;
   const overview = await ask("GET", place.dataset.charts);
   const { samples } = overview;
   if (samples.length === 0) return;

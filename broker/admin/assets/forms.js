@@ -63,7 +63,7 @@ function problemIn(form, problem) {
 }
 
 async function send(form) {
-  const { verb, url, done, then, shows } = form.dataset;
+  const { verb, url, done, then, shows, etag } = form.dataset;
   const button = form.querySelector("button.main");
   problemIn(form, null);
   button.disabled = true;
@@ -71,7 +71,7 @@ async function send(form) {
     const body = filledIn(form);
     const where = address(url, body);
     const sent = Object.keys(body).length > 0 ? JSON.stringify(body) : null;
-    const answer = await ask(verb, where, sent);
+    const answer = await ask(verb, where, sent, etag);
     const shown = shows && answer ? answer[shows] : undefined;
     form.reset();
     if (shown !== undefined) {

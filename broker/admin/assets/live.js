@@ -9,6 +9,9 @@ let touched = Date.now();
 let failed = false;
 let gone = false;
 
+/** Whether nobody looks at the page, or has touched it for long. */
+export const idle = () => document.hidden || Date.now() - touched > IDLE;
+
 /** Reads the page again. */
 export async function readAgain() {
   let answer;
@@ -77,7 +80,7 @@ export function start() {
   if (!seconds) return;
   setInterval(() => {
     const open = document.querySelector("dialog[open]");
-    if (gone || document.hidden || open || Date.now() - touched > IDLE) return;
+    if (gone || open || idle()) return;
     readAgain();
   }, seconds * 1000);
 }

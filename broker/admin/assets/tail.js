@@ -7,14 +7,18 @@ export function start() {
   const place = document.querySelector("[data-tail]");
   if (!place) return;
   const source = new EventSource(place.dataset.tail);
-  source.addEventListener("message", (event) => {
+  const show = (text) => {
     const low = place.scrollHeight - place.scrollTop - place.clientHeight < 40;
     const line = document.createElement("span");
-    line.textContent = `${event.data}\n`;
+    line.textContent = `${text}\n`;
     place.append(line);
     while (place.childElementCount > LINES) place.firstElementChild.remove();
     if (low) place.scrollTop = place.scrollHeight;
+  };
+  source.addEventListener("message", (event) => show(event.data));
+  // What there is was shown; trying again would show it twice.
+  source.addEventListener("error", () => {
+    source.close();
+    show("(No more: the trace has ended, or the page has listened for long. Reload it to look on.)");
   });
-  // A trace that has ended closes the stream: what there is was shown, and trying again would show it twice.
-  source.addEventListener("error", () => source.close());
 }

@@ -18,7 +18,9 @@ mod holdings;
 mod lists;
 mod people;
 mod plugins;
+mod reach;
 mod show;
+mod system;
 mod traces;
 mod watch;
 
@@ -109,6 +111,26 @@ pub(crate) static PAGES: &[Route] = &[
     .page(),
     Route::get("/access-log", Access::Needs(Permission::AccessLogRead), "Access log", |call| {
         Box::pin(list(&watch::ACCESS_LOG, call))
+    })
+    .page(),
+    Route::get("/reach", Access::Needs(Permission::PermissionsRead), "Who can reach", |call| {
+        Box::pin(seen(reach::reach(call)))
+    })
+    .page(),
+    Route::get("/rules", Access::Needs(Permission::PermissionsRead), "Idle rules", |call| {
+        Box::pin(seen(reach::rules(call)))
+    })
+    .page(),
+    Route::get("/alarms", Access::Needs(Permission::StatusRead), "Alarms", |call| {
+        Box::pin(list(&system::ALARMS, call))
+    })
+    .page(),
+    Route::get("/certificates", Access::Needs(Permission::StatusRead), "Certificates", |call| {
+        Box::pin(seen(system::certificates(call)))
+    })
+    .page(),
+    Route::get("/config", Access::Needs(Permission::ConfigRead), "Configuration", |call| {
+        Box::pin(seen(system::config(call)))
     })
     .page(),
     Route::get("/audit", Access::Needs(Permission::AuditRead), "Audit log", |call| {

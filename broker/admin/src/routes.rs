@@ -660,7 +660,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::post(
         "/api/v1/traces",
         Access::Needs(Permission::TracesWrite),
-        "Records everything about some clients for a while: packets, plugin calls, decisions, limits",
+        "Records everything about some clients: packets, plugin calls, decisions, limits",
         |call| Box::pin(traces::add(call)),
     )
     .accepts(Content::json::<traces::TraceRequest>())

@@ -234,8 +234,8 @@ const CONNECT_REFUSED: Named =
     ("connect_refused", "CONNECTs refused, by the name of the Reason Code");
 const AUTHENTICATIONS: Named = (
     "authentications",
-    "Times that a chain let a client in: at CONNECT (connect), or a connected one that authenticated \
-     again (again)",
+    "Times that a chain let a client in: at CONNECT (connect), or a connected one that \
+     authenticated again (again)",
 );
 const TLS_HANDSHAKES: Named = (
     "tls_handshakes",
@@ -243,12 +243,13 @@ const TLS_HANDSHAKES: Named = (
 );
 const TLS_CONNECTIONS: Named = (
     "tls_connections",
-    "TLS connections that were made, by version, cipher suite and kind of handshake (full, resumed)",
+    "TLS connections that were made, by version, cipher suite and kind of handshake (full, \
+     resumed)",
 );
 const TLS_HANDSHAKE_SECONDS: Named = (
     "tls_handshake_seconds",
-    "Time of TLS handshakes from the first byte to the judged certificate, by kind; those that fail \
-     are failed",
+    "Time of TLS handshakes from the first byte to the judged certificate, by kind; those that \
+     fail are failed",
 );
 const PACKETS_RECEIVED: Named = ("packets_received", "Control packets received");
 const PACKETS_SENT: Named = ("packets_sent", "Control packets sent");
@@ -269,8 +270,8 @@ const SESSIONS_EXPIRED: Named =
     ("sessions_expired", "Sessions that ended because their client did not come back in time");
 const SESSIONS_ENDED: Named = (
     "sessions_ended",
-    "Sessions that ended: with their connection, by Clean Start, or because the client did not come \
-     back in time",
+    "Sessions that ended: with their connection, by Clean Start, or because the client did not \
+     come back in time",
 );
 const SESSIONS_TAKEN_OVER: Named = (
     "sessions_taken_over",
@@ -294,8 +295,8 @@ const READING_PAUSED: Named = (
 const ACCESS_LOG_LINES: Named = ("access_log_lines", "Lines of the access log, by kind of event");
 const ACCESS_LOG_DROPPED: Named = (
     "access_log_dropped",
-    "Lines that the access log lost: no room in its queue (queue_full) or in the day (day_full), the \
-     disk did not take them (not_written), or they came while it ended (closed)",
+    "Lines that the access log lost: no room in its queue (queue_full) or in the day (day_full), \
+     the disk did not take them (not_written), or they came while it ended (closed)",
 );
 const ADMIN_REQUESTS: Named = ("admin_requests", "Requests to the admin API, by HTTP status");
 const AUTHENTICATION_SECONDS: Named =

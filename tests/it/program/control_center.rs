@@ -38,6 +38,11 @@ async fn people_upload_plugins_and_make_users() {
 }
 
 #[tokio::test]
+async fn people_trace_devices_and_change_the_configuration() {
+    walk(&["traces", "configuration"]).await;
+}
+
+#[tokio::test]
 async fn every_page_is_accessible_dark_and_light_and_fits_a_phone() {
     walk(&["looks"]).await;
 }

@@ -68,7 +68,15 @@ impl Reader {
         path: Pairs<'_>,
         query: Pairs<'_>,
     ) -> Result<Value, Problem> {
-        self.ask((Verb::Get, template), path, query, None).await
+        self.ask((Verb::Get, template), path, query, None).await.map(|(answer, _)| answer)
+    }
+
+    /// The same, and the name of the version that was answered.
+    pub(super) async fn get_with_etag(
+        &self,
+        template: &str,
+    ) -> Result<(Value, Option<String>), Problem> {
+        self.ask((Verb::Get, template), &[], &[], None).await
     }
 
     /// The same, or nothing where the reader may not ask or there is nothing to find.
@@ -87,7 +95,8 @@ impl Reader {
 
     /// What a route answers that is asked with POST and changes nothing.
     pub(super) async fn question(&self, template: &str, body: &Value) -> Result<Value, Problem> {
-        self.ask((Verb::Post, template), &[], &[], Some(body)).await
+        let asked = self.ask((Verb::Post, template), &[], &[], Some(body)).await;
+        asked.map(|(answer, _)| answer)
     }
 
     async fn ask(
@@ -96,7 +105,7 @@ impl Reader {
         path: Pairs<'_>,
         query: Pairs<'_>,
         body: Option<&Value>,
-    ) -> Result<Value, Problem> {
+    ) -> Result<(Value, Option<String>), Problem> {
         let route = find(verb, template)
             .filter(|route| !route.access.changes())
             .ok_or_else(|| Problem::internal(format!("no page can ask {template}")))?;
@@ -112,10 +121,13 @@ impl Reader {
             deadline: self.deadline,
         };
         let answer = (route.handler)(call).await?;
+        let etag = answer.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok());
+        let etag = etag.map(str::to_owned);
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|error| Problem::internal(format!("{template}: {error}")))?;
-        serde_json::from_slice(&body.to_bytes())
-            .map_err(|error| Problem::internal(format!("{template}: {error}")))
+        let answer = serde_json::from_slice(&body.to_bytes());
+        let answer = answer.map_err(|error| Problem::internal(format!("{template}: {error}")))?;
+        Ok((answer, etag))
     }
 
     fn parts(&self, verb: Verb, address: &str) -> Result<Parts, Problem> {

@@ -181,6 +181,8 @@ pub(super) enum FormKind {
         then: Option<&'static str>,
         /// Member of the answer that is shown, once.
         shows: Option<&'static str>,
+        /// The version that is changed; another one stays as it is.
+        etag: Option<String>,
     },
     /// A file to a route of the API, whose address takes the name from the input `name`.
     Upload { url: &'static str },

@@ -55,6 +55,9 @@ pub(super) async fn overview(call: Call) -> Answer {
     let mut page = Page::new(&reader, "/", "Overview");
     page.refresh = 5;
     page.blocks.extend(readiness(&status).into_iter().map(Block::Notice));
+    if let Some(found) = reader.get_if_any("/api/v1/alarms", &[], &[]).await? {
+        page.blocks.extend(alarms(&found).map(Block::Notice));
+    }
     page.blocks.push(Block::Tiles(tiles(&status)));
     page.blocks.push(Block::Charts(Charts { charts: CHARTS }));
     let refused = [("refused", "true"), ("limit", "8")];
@@ -78,6 +81,23 @@ fn readiness(status: &Value) -> Vec<Notice> {
     };
     let problems = say(Tone::Bad, "Not ready", "problems");
     problems.into_iter().chain(say(Tone::Warning, "Worth a look", "warnings")).collect()
+}
+
+/// The worst of what is wrong; the page of alarms says what to do.
+fn alarms(found: &Value) -> Option<Notice> {
+    let standing = rows(found, "alarms");
+    let worst = text(standing.first()?, "severity");
+    let tone = match worst.as_str() {
+        "critical" => Tone::Bad,
+        "warning" => Tone::Warning,
+        _ => Tone::Quiet,
+    };
+    let first: Vec<_> = standing.iter().take(3).map(|alarm| text(alarm, "what")).collect();
+    let title = match standing.len() {
+        1 => "An alarm".to_owned(),
+        many => format!("{many} alarms"),
+    };
+    Some(Notice { tone, title, text: show::visible(&first.join(". ")) })
 }
 
 fn tiles(status: &Value) -> Tiles {

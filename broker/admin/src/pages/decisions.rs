@@ -201,7 +201,7 @@ pub(super) async fn who_may(call: Call) -> Answer {
     let (client_id, topic) = (asked("client_id"), asked("topic"));
     let action = if asked("action") == "subscribe" { "subscribe" } else { "publish" };
     let mut page = Page::new(&reader, "/who-may", "Who may");
-    page.intro = "May a client publish or subscribe, and which rule says so? The permissions in force are asked, nothing happens.";
+    page.intro = "May a client publish or subscribe, and which rule says so? Of one that is connected its permissions in force are asked; of another, with principal and listener, what plugins say now. Nothing happens.";
     let inputs = vec![
         Input::new("client_id", "Client id", InputKind::Search).value(&client_id).required(),
         Input::choice(
@@ -214,6 +214,9 @@ pub(super) async fn who_may(call: Call) -> Answer {
         Input::choice("qos", "QoS", &[("0", "0"), ("1", "1"), ("2", "2")]).value(asked("qos")),
         Input::new("retain", "Retained", InputKind::Check).value(asked("retain")),
     ];
+    let mut inputs = inputs;
+    inputs.push(Input::new("principal", "As principal", InputKind::Text).value(asked("principal")));
+    inputs.push(Input::new("listener", "At listener", InputKind::Text).value(asked("listener")));
     let mut form = lists::search(inputs);
     form.submit = "Ask";
     page.blocks.push(Block::Form(form));
@@ -224,6 +227,8 @@ pub(super) async fn who_may(call: Call) -> Answer {
             "topic": topic,
             "qos": asked("qos").parse::<u8>().unwrap_or_default(),
             "retain": !asked("retain").is_empty(),
+            "principal": Some(asked("principal")).filter(|text| !text.is_empty()),
+            "listener": Some(asked("listener")).filter(|text| !text.is_empty()),
         });
         page.blocks.extend(judged(&reader, &question).await);
     }

@@ -102,6 +102,7 @@ pub(super) static BAN_LIST: List = List {
                 done: "Banned.",
                 then: None,
                 shows: None,
+                etag: None,
             },
             inputs: vec![
                 Input::new("client_id", "Client id", InputKind::Text),

@@ -37,6 +37,8 @@ const NAVIGATION: &[(&str, &[(&str, &str, &str)])] = &[
             ("/chains", "Chains", "chains"),
             ("/decisions", "Decisions", "decisions"),
             ("/who-may", "Who may", "who-may"),
+            ("/reach", "Who can reach", "reach"),
+            ("/rules", "Idle rules", "rules"),
         ],
     ),
     (

@@ -143,6 +143,7 @@ fn publish(reader: &Reader) -> Option<Form> {
             done: "The message is published.",
             then: None,
             shows: None,
+            etag: None,
         },
         inputs: vec![
             Input::new("topic", "Topic", InputKind::Text).required(),

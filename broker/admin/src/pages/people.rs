@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
-    ask::Reader,
+    ask::{Reader, address},
     assets,
     block::{Action, Block, Facts, Form, FormKind, Input, InputKind},
     frame::{Page, html},
@@ -29,6 +29,7 @@ const CONFIRM: &str = "/api/v1/users/{user}/totp/confirm";
 const ROLES: &str = "/api/v1/roles";
 const ROLE: &str = "/api/v1/roles/{role}";
 const TOKENS: &str = "/api/v1/tokens";
+const OIDC: &str = "/api/v1/login/oidc";
 const TOKEN: &str = "/api/v1/tokens/{id}";
 
 pub(super) static USER_LIST: List = List {
@@ -125,7 +126,8 @@ pub(super) fn sent(
     done: &'static str,
     inputs: Vec<Input>,
 ) -> Form {
-    let kind = FormKind::Sent { verb, url: url.to_owned(), done, then: None, shows: None };
+    let kind =
+        FormKind::Sent { verb, url: url.to_owned(), done, then: None, shows: None, etag: None };
     Form { title, intro: "", kind, inputs, submit: title, folded: true }
 }
 
@@ -217,6 +219,7 @@ pub(super) static TOKEN_LIST: List = List {
             done: "Copy the token now, it is not shown again:",
             then: None,
             shows: Some("token"),
+            etag: None,
         };
         let inputs = vec![
             Input::new("name", "What it is for", InputKind::Text).required(),
@@ -271,7 +274,7 @@ fn name_of(me: &Value) -> String {
 
 /// What a user whom the broker keeps may change of himself.
 fn own_forms(user: &str) -> Vec<Form> {
-    let own = |template: &str| super::ask::address(template, &[("user", user)], &[]);
+    let own = |template: &str| address(template, &[("user", user)], &[]);
     let current = Input::new("current", "Password until now", InputKind::Password).required();
     let new =
         Input::new("password", "New password", InputKind::Password).hint("At least 12 bytes.");
@@ -287,6 +290,7 @@ fn own_forms(user: &str) -> Vec<Form> {
         done: "Type this secret into the app, it is not shown again:",
         then: None,
         shows: Some("secret"),
+        etag: None,
     };
     let code = Input::new("code", "First code", InputKind::Text).required();
     let done = "Logins need a one-time code from now on.";
@@ -303,6 +307,8 @@ struct LoginPage {
     next: String,
     /// Whether anybody can log in with a name.
     users: bool,
+    /// Where logging in at an identity provider begins.
+    provider: Option<String>,
 }
 
 /// `/login`
@@ -311,5 +317,6 @@ pub(super) async fn login(call: Call) -> Answer {
     let next = if guard::is_own_path(&next) { next } else { "/".to_owned() };
     let kept = call.shared.directory.kept();
     let users = call.shared.state.gate.has_admin_chain() || !kept.users.is_empty();
-    html(StatusCode::OK, &LoginPage { assets: assets::folder(), next, users })
+    let provider = call.shared.oidc.as_ref().map(|_| address(OIDC, &[], &[("next", &next)]));
+    html(StatusCode::OK, &LoginPage { assets: assets::folder(), next, users, provider })
 }

@@ -53,6 +53,9 @@ pub(super) enum Look {
     None,
 }
 
+/// What is longer is broken where it must be.
+const SHORT_BYTES: usize = 26;
+
 /// One value on a page.
 #[derive(Clone, Debug, Template)]
 #[template(path = "cell.html")]
@@ -77,6 +80,11 @@ impl Cell {
 
     pub(super) fn badge(text: impl Into<String>, tone: Tone) -> Self {
         Self::new(text, Look::Badge(tone))
+    }
+
+    /// Whether it is kept on one line where there is room.
+    fn is_short(&self) -> bool {
+        self.text.len() <= SHORT_BYTES
     }
 
     /// Leads to a page; a masked value does not.

@@ -103,6 +103,7 @@ fn begin(reader: &Reader) -> Option<Form> {
             done: "The trace is started.",
             then: None,
             shows: None,
+            etag: None,
         },
         inputs: vec![
             Input::new("name", "Name", InputKind::Text).required(),

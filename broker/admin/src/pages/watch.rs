@@ -39,13 +39,10 @@ pub(super) static ACCESS_LOG: List = List {
         ("Client", |row| devices::client(row, "client_id")),
         ("Principal", |row| show::code(row, "principal")),
         ("Address", |row| show::code(row, "remote")),
-        ("Listener", |row| show::plain(row, "listener")),
-        ("Reason", |row| show::plain(row, "reason")),
+        ("Why", why),
         ("Topic", |row| show::code(row, "topic")),
-        ("Plugin", |row| show::code(row, "plugin")),
         ("Decision", decision),
         ("Times", |row| show::number(row, "count")),
-        ("Why", |row| show::plain(row, "cause")),
     ],
     filters: || {
         vec![
@@ -128,19 +125,36 @@ pub(super) static AUDIT: List = List {
     refresh: 0,
 };
 
+/// `2026-01-31 13:05:09`, of a text of RFC 3339.
+fn moment(row: &Value) -> Cell {
+    let time = text(row, "time");
+    let (seconds, _) = time.split_once('.').unwrap_or((&time, ""));
+    Cell::new(seconds.trim_end_matches('Z').replacen('T', " ", 1), show::Look::Number)
+}
+
+/// The reason, and what the operator is told beside it.
+fn why(row: &Value) -> Cell {
+    match (text(row, "reason"), text(row, "cause")) {
+        (reason, cause) if cause.is_empty() => match reason.is_empty() {
+            true => Cell::none(),
+            false => Cell::plain(show::visible(&reason.replace('_', " "))),
+        },
+        (_, cause) => Cell::plain(show::visible(&cause)),
+    }
+}
+
 fn decision(row: &Value) -> Cell {
     show::code(row, "decision").leads_to("/decisions/{id}", "id", &text(row, "decision"))
 }
 
 const HISTORY: &[Column] = &[
-    ("Time (UTC)", |row| Cell::new(text(row, "time").replacen('T', " ", 1), show::Look::Number)),
+    ("Time (UTC)", moment),
     ("What", |row| show::word(row, "type", KINDS)),
     ("Times", |row| show::number(row, "times")),
     ("Address", |row| show::code(row, "remote")),
-    ("Reason", |row| show::plain(row, "reason")),
+    ("Why", why),
     ("Topic", |row| show::code(row, "topic")),
     ("Decision", decision),
-    ("Why", |row| show::plain(row, "cause")),
 ];
 
 /// The history of a client, as a table on its page.

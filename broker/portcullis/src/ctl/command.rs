@@ -63,6 +63,8 @@ pub(super) enum Kind {
     Words(&'static [&'static str]),
     /// May stand there several times: a list.
     List,
+    /// The name of a file whose text it is, `-` = standard input.
+    TextFile,
     /// The name of a file whose bytes it is in base64, `-` = standard input.
     BinaryFile,
     /// Password or the like: from a file, `-` = standard input; one end of line is left out.
@@ -80,6 +82,8 @@ pub(super) enum View {
     Fields,
     /// Nothing comes back: this is said instead.
     Done(&'static str),
+    /// A text of many lines in this field, with its version on standard error.
+    Text(&'static str),
     /// Bytes for a file or standard output.
     Bytes,
     /// Lines that come while they happen: Server-Sent Events, or JSON lines.

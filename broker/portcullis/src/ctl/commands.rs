@@ -5,11 +5,13 @@
 
 mod administrators;
 mod clients;
+mod configuration;
 mod decisions;
 mod general;
 mod holdings;
 mod plugins;
 mod recorded;
+mod watch;
 
 use super::command::Command;
 
@@ -21,6 +23,8 @@ pub(super) const ALL: &[&[Command]] = &[
     decisions::COMMANDS,
     holdings::COMMANDS,
     recorded::COMMANDS,
+    watch::COMMANDS,
+    configuration::COMMANDS,
     administrators::COMMANDS,
 ];
 
@@ -38,6 +42,8 @@ pub(super) const GROUPS: &[(&str, &str)] = &[
     ("users", "Users of the admin API that the broker keeps"),
     ("roles", "What roles of such users permit"),
     ("tokens", "Tokens for programs that use the admin API"),
+    ("traces", "Everything about some clients, recorded for a while"),
+    ("config", "The configuration file of the broker"),
     ("login", "The login that the token stands for"),
 ];
 
@@ -47,6 +53,8 @@ pub(super) const WITHOUT: &[(&str, &str, &str)] = &[
     ("GET", "/livez", "probe of a process manager"),
     ("GET", "/readyz", "probe of a load balancer; `ctl status` says the same"),
     ("POST", "/api/v1/login", "browsers log in with it; ctl uses a token"),
+    ("GET", "/api/v1/login/oidc", "leads a browser to the identity provider"),
+    ("GET", "/api/v1/login/oidc/callback", "a browser comes back to it"),
     ("POST", "/api/v1/backup", "`ctl backup` looks the archive through as well"),
     ("GET", "/api/v1/openapi.json", "`ctl api GET /api/v1/openapi.json`"),
 ];

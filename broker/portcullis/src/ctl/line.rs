@@ -93,7 +93,9 @@ fn arg(argument: &'static Argument) -> Arg {
         Kind::Number => (value_parser!(u64).into(), "N"),
         Kind::Boolean => (value_parser!(bool).into(), "true|false"),
         Kind::Words(words) => (PossibleValuesParser::new(words).into(), "WORD"),
-        Kind::BinaryFile | Kind::SecretFile => (value_parser!(PathBuf).into(), "FILE"),
+        Kind::TextFile | Kind::BinaryFile | Kind::SecretFile => {
+            (value_parser!(PathBuf).into(), "FILE")
+        }
         Kind::Json => (ValueParser::string(), "JSON"),
         Kind::Text | Kind::List | Kind::Flag => match argument.place {
             Place::Component => (value_parser!(PathBuf).into(), "FILE"),
@@ -212,6 +214,7 @@ fn value(argument: &Argument, values: &[String]) -> Result<Value, Failure> {
         Kind::Flag => json!(true),
         Kind::Boolean => json!(first == "true"),
         Kind::List => json!(values),
+        Kind::TextFile => json!(text(Path::new(first))?),
         Kind::BinaryFile => json!(BASE64_STANDARD.encode(input(Path::new(first))?)),
         Kind::SecretFile => {
             let text = text(Path::new(first))?;

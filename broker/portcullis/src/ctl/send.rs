@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use hyper::header::ETAG;
 use serde_json::Value;
 
 use super::{
@@ -22,7 +23,7 @@ use super::{
     terminal::{self, Progress, bar, print, print_json, print_theirs},
 };
 use crate::{
-    api::{Answer, Broker, Request, strange},
+    api::{Answer, Broker, Request, printable, strange},
     failure::Failure,
 };
 
@@ -40,6 +41,10 @@ pub(super) async fn run(broker: &Broker, asked: &Asked, json: bool) -> Result<()
             let answer = with_progress(broker, asked.request(&[])?).await?;
             let body = answer.whole().await?;
             one(asked.command, &body, json)
+        }
+        (View::Text(field), _) => {
+            let answer = broker.send(asked.request(&[])?).await?;
+            text(answer, field, json).await
         }
         (View::Bytes, _) => {
             let answer = broker.send(asked.request(&[])?).await?;
@@ -64,6 +69,22 @@ fn one(command: &Command, body: &[u8], json: bool) -> Result<(), Failure> {
     }
     let value: Value = serde_json::from_str(text).map_err(|_| strange("JSON"))?;
     print(&show::fields(&value, terminal::width()))
+}
+
+/// Shows a text in an answer. Its version goes to standard error, so that a file gets the text alone.
+async fn text(answer: Answer, field: &str, json: bool) -> Result<(), Failure> {
+    let version = answer.headers.get(ETAG).and_then(|value| value.to_str().ok()).map(printable);
+    let body = answer.whole().await?;
+    let whole = std::str::from_utf8(&body).map_err(|_| strange("text"))?;
+    if let Some(version) = version {
+        eprintln!("version {version}");
+    }
+    if json {
+        return print_json(whole);
+    }
+    let value: Value = serde_json::from_str(whole).map_err(|_| strange("JSON"))?;
+    let text = value.get(field).and_then(Value::as_str).ok_or_else(|| strange(field))?;
+    print_theirs(text)
 }
 
 /// A list, page by page.

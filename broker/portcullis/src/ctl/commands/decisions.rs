@@ -17,7 +17,38 @@ pub(super) const COMMANDS: &[Command] = &[
         word("topic", "topic", "Topic Name, or Topic Filter to subscribe to"),
         body("qos", "qos", "QoS, 0 to 2").of(Kind::Number),
         body("retain", "retain", "With the RETAIN flag").of(Kind::Flag),
+        body("principal", "principal", "Principal of a client that is not connected"),
+        body("listener", "listener", "Listener that such a client would come to"),
+        body("group", "groups", "Group of such a client; may be given several times")
+            .of(Kind::List),
     ]),
+    list(
+        "permissions reach",
+        "/api/v1/permissions/reach",
+        "Connected clients that can reach a topic, and by which rule",
+        ("clients", REACH, "no client on this page; there may be more behind it"),
+    )
+    .with(&[
+        query("topic", "topic", "Topic Name").required(),
+        query("activity", "activity", "What they would do")
+            .of(Kind::Words(&["publish", "subscribe"]))
+            .required(),
+        query("qos", "qos", "QoS, 0 to 2").of(Kind::Number),
+        query("retain", "retain", "With the RETAIN flag").of(Kind::Boolean),
+    ])
+    .paged("after", 1000),
+    list(
+        "permissions unreachable",
+        "/api/v1/permissions/unreachable",
+        "Rules of connected clients that never decide, because others before cover them",
+        ("rules", FINDING, "there is no such rule"),
+    ),
+    list(
+        "permissions unused",
+        "/api/v1/permissions/unused",
+        "Rules of connected clients that decided nothing since they came in force",
+        ("rules", FINDING, "there is no such rule"),
+    ),
     show("explain", "/api/v1/decisions/{id}", "One decision: who was asked, what each said, why")
         .with(&[DECISION]),
     show(
@@ -69,4 +100,22 @@ const ROW: &[Column] = &[
     column("TOPIC", "/topic"),
     column("PERMITTED", "/permitted"),
     column("REASON", "/reason"),
+];
+
+const REACH: &[Column] = &[
+    column("CLIENT", "/client_id"),
+    column("PRINCIPAL", "/principal"),
+    column("LISTENER", "/listener"),
+    column("PLUGIN", "/plugin"),
+    column("RULE", "/rule"),
+];
+
+const FINDING: &[Column] = &[
+    column("PLUGIN", "/plugin"),
+    column("RULE", "/rule"),
+    column("EFFECT", "/effect"),
+    column("FILTER", "/filter"),
+    column("COVERED BY", "/covered_by"),
+    column("CLIENTS", "/clients"),
+    column("WATCHED", "/watched_seconds").of(Form::Seconds),
 ];

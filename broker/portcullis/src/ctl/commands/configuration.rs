@@ -1,0 +1,27 @@
+//! Commands about the configuration file.
+
+use super::super::command::{
+    Argument, Command, Kind, Place, View, argument, body, post, put, show,
+};
+
+pub(super) const COMMANDS: &[Command] = &[
+    show("config show", "/api/v1/config", "The configuration file without secrets; its version")
+        .shown(View::Text("text")),
+    post("config check", "/api/v1/config/check", "What is wrong with a file, if it were that one")
+        .with(&[FILE]),
+    put("config put", "/api/v1/config", "Replaces the configuration file, and reloads").with(&[
+        FILE,
+        argument(
+            "if-match",
+            "If-Match",
+            "Version that it replaces, as `config show` names it",
+            Place::Header("If-Match"),
+        )
+        .required(),
+    ]),
+    post("config reload", "/api/v1/config/reload", "Reads the configuration file again"),
+];
+
+const FILE: Argument = body("file", "text", "File with the new text, - = standard input")
+    .of(Kind::TextFile)
+    .required();
