@@ -225,7 +225,10 @@ fn applied(applied: Result<AppliedConfig, ConfigRefused>) -> Answer {
             let sentences: Vec<_> = faults
                 .iter()
                 .take(FAULTS_MAX)
-                .map(|fault| format!("line {}: {}: {}", fault.line, fault.key, fault.what))
+                .map(|ConfigFault { line, key, what, .. }| match key.as_str() {
+                    "" => format!("line {line}: {what}"),
+                    key => format!("line {line}: {key}: {what}"),
+                })
                 .collect();
             Err(Problem::refused(sentences.join("; ")).about(key))
         }
