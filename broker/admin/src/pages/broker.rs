@@ -173,7 +173,8 @@ fn ring_table(reader: &Reader, ring: &Value) -> Table {
         let path = [("ring", name.as_str()), ("key", id.as_str())];
         let retire = Action::new(reader, (Verb::Delete, RETIRE), &path, words);
         let confirm = format!(
-            "Key {id} of ring {name} is deleted for good: what was sealed with it can be opened no more."
+            "Key {id} of ring {name} is deleted for good: what was sealed with it can be opened \
+                no more."
         );
         let opens = managed && text(key, "state") == "opens";
         let retire = retire.filter(|_| opens).map(|action| action.confirmed(confirm));

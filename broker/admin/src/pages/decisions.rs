@@ -44,7 +44,8 @@ pub(super) static DECISIONS: List = List {
     cursor: Cursor::LastRow("before", "id"),
     empty: (
         "No decision fits.",
-        "Nobody has knocked since the start, or older ones gave way to newer ones. The access log goes back further.",
+        "Nobody has knocked since the start, or older ones gave way to newer ones. The access log \
+            goes back further.",
     ),
     actions: no_actions,
     forms: no_forms,
@@ -201,7 +202,9 @@ pub(super) async fn who_may(call: Call) -> Answer {
     let (client_id, topic) = (asked("client_id"), asked("topic"));
     let action = if asked("action") == "subscribe" { "subscribe" } else { "publish" };
     let mut page = Page::new(&reader, "/who-may", "Who may");
-    page.intro = "May a client publish or subscribe, and which rule says so? Of one that is connected its permissions in force are asked; of another, with principal and listener, what plugins say now. Nothing happens.";
+    page.intro = "May a client publish or subscribe, and which rule says so? Of one that is \
+        connected its permissions in force are asked; of another, with principal and listener, \
+        what plugins say now. Nothing happens.";
     let inputs = vec![
         Input::new("client_id", "Client id", InputKind::Search).value(&client_id).required(),
         Input::choice(

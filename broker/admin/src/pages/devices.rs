@@ -57,7 +57,8 @@ pub(super) static CLIENTS: List = List {
     cursor: Cursor::Next("after"),
     empty: (
         "No client has a session that fits.",
-        "If there is a next page, go on. Otherwise ask for less; why a client was refused stands under Decisions.",
+        "If there is a next page, go on. Otherwise ask for less; why a client was refused stands \
+            under Decisions.",
     ),
     actions: |reader, row| disconnect(reader, row).into_iter().collect(),
     forms: super::lists::no_forms,
@@ -95,7 +96,8 @@ pub(super) static BAN_LIST: List = List {
     forms: |reader| {
         let form = Form {
             title: "Ban somebody",
-            intro: "Fill in one of the first four, or client id and principal together for that client of that principal.",
+            intro: "Fill in one of the first four, or client id and principal together for that \
+                client of that principal.",
             kind: FormKind::Sent {
                 verb: "POST",
                 url: BANS.to_owned(),
@@ -191,7 +193,8 @@ fn client_actions(reader: &Reader, client: &Value) -> Vec<Action> {
     let words = ("End session", "The session is gone.");
     let end = Action::new(reader, (Verb::Delete, SESSION), &[("client_id", &id)], words);
     let confirm = format!(
-        "The session of {} ends, and its connection: subscriptions and waiting messages are gone for good.",
+        "The session of {} ends, and its connection: subscriptions and waiting messages are gone \
+            for good.",
         show::visible(&id)
     );
     actions.extend(end.map(|action| action.confirmed(confirm).then("/clients")));
@@ -206,7 +209,8 @@ fn client_actions(reader: &Reader, client: &Value) -> Vec<Action> {
     actions.extend(ban.map(|action| {
         let reason = "banned in the control center";
         let confirm = format!(
-            "Client {} is disconnected and kept out, whoever uses the id, until the ban is lifted under Bans.",
+            "Client {} is disconnected and kept out, whoever uses the id, until the ban is lifted \
+                under Bans.",
             show::visible(&id)
         );
         action.sends(&json!({ "client_id": id, "reason": reason })).confirmed(confirm)

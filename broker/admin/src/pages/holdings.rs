@@ -46,7 +46,8 @@ pub(super) static SUBSCRIPTIONS: List = List {
     cursor: Cursor::Next("after"),
     empty: (
         "No subscription fits.",
-        "If there is a next page, go on: a page looks at so many sessions at most. Otherwise ask for less.",
+        "If there is a next page, go on: a page looks at so many sessions at most. Otherwise ask \
+            for less.",
     ),
     actions: |reader, row| {
         let (client, filter) = (text(row, "client_id"), text(row, "filter"));
@@ -110,7 +111,8 @@ pub(super) static RETAINED_LIST: List = List {
     cursor: Cursor::Next("after"),
     empty: (
         "No retained message fits.",
-        "Those of the broker itself are shown with a filter such as $SYS/#. If there is a next page, go on.",
+        "Those of the broker itself are shown with a filter such as $SYS/#. If there is a next \
+            page, go on.",
     ),
     actions: |reader, row| forget(reader, &text(row, "topic")).into_iter().collect(),
     forms: |reader| publish(reader).into_iter().collect(),
@@ -123,7 +125,8 @@ fn forget(reader: &Reader, topic: &str) -> Option<Action> {
     let action = Action::new(reader, route, &[("topic", topic)], words)?;
     let topic = show::visible(topic);
     Some(action.confirmed(format!(
-        "The message retained for {topic} is gone for good; whoever subscribes from now on gets none."
+        "The message retained for {topic} is gone for good; whoever subscribes from now on gets \
+            none."
     )))
 }
 
@@ -204,12 +207,15 @@ pub(super) async fn topics(call: Call) -> Answer {
     let asked: Vec<_> = asked.into_iter().filter(|(_, value)| !value.is_empty()).collect();
     let level = reader.get("/api/v1/topics", &[], &asked).await?;
     let mut page = Page::new(&reader, "/topics", "Topics");
-    page.intro = "The tree of topics, one level at a time: where messages are retained, and what is subscribed to.";
+    page.intro = "The tree of topics, one level at a time: where messages are retained, and what \
+        is subscribed to.";
     if show::at(&level, "complete").as_bool() == Some(false) {
         page.blocks.push(Block::Notice(Notice {
             tone: Tone::Warning,
             title: "Not everything was counted".to_owned(),
-            text: "There is too much below. Counts are lower bounds, and names may be missing: go one level down.".to_owned(),
+            text: "There is too much below. Counts are lower bounds, and names may be missing: go \
+                one level down."
+                .to_owned(),
         }));
     }
     page.blocks.push(Block::Facts(Facts { title: String::new(), facts: way(&prefix) }));

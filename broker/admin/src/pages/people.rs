@@ -134,7 +134,8 @@ pub(super) fn sent(
 pub(super) static ROLE_LIST: List = List {
     path: "/roles",
     title: "Roles",
-    intro: "What users and logins through the admin chain may do. Fields that a role may not read show as ***.",
+    intro: "What users and logins through the admin chain may do. Fields that a role may not read \
+        show as ***.",
     route: ROLES,
     rows: "roles",
     columns: &[
@@ -283,7 +284,8 @@ fn own_forms(user: &str) -> Vec<Form> {
         sent("Change your password", ("PUT", &own(PASSWORD)), "The password is changed.", inputs);
     password.intro = "All your logins end, this one too.";
     let mut enrol = sent("Set up one-time codes", ("POST", &own(TOTP)), "", Vec::new());
-    enrol.intro = "You get a secret for an authenticator app. Codes are needed once you confirmed the first one.";
+    enrol.intro = "You get a secret for an authenticator app. Codes are needed once you confirmed \
+        the first one.";
     enrol.kind = FormKind::Sent {
         verb: "POST",
         url: own(TOTP),

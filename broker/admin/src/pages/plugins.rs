@@ -86,7 +86,8 @@ fn upload(reader: &Reader, name: Option<&str>) -> Option<Form> {
     inputs.push(input.value(name.unwrap_or_default()));
     Some(Form {
         title: if name.is_some() { "Upload another version" } else { "Upload a plugin" },
-        intro: "It is checked, compiled and tested before it takes the place of what is live; if that fails, nothing changes. Grants, order and control stay those of its manifest.",
+        intro: "It is checked, compiled and tested before it takes the place of what is live; if \
+            that fails, nothing changes. Grants, order and control stay those of its manifest.",
         kind: FormKind::Upload { url: PLUGIN },
         inputs,
         submit: "Upload",
@@ -130,7 +131,8 @@ fn actions(reader: &Reader, plugin: &Value) -> Vec<Action> {
         let asks =
             rows(plugin, "waiting.asks").iter().filter_map(Value::as_str).collect::<Vec<_>>();
         let confirm = format!(
-            "The waiting version of {name} goes live. It may then use what its predecessor did not: {}.",
+            "The waiting version of {name} goes live. It may then use what its predecessor did \
+                not: {}.",
             asks.join(", ")
         );
         actions.extend(approve.map(|action| action.confirmed(confirm)));
@@ -144,7 +146,8 @@ fn actions(reader: &Reader, plugin: &Value) -> Vec<Action> {
     } else if state == "removed" {
         let forget = button(Verb::Delete, PLUGIN, ("Forget", "The plugin is forgotten."));
         let confirm = format!(
-            "{name} leaves the list and its link goes away. Where a chain names it, that chain goes on refusing."
+            "{name} leaves the list and its link goes away. Where a chain names it, that chain \
+                goes on refusing."
         );
         actions.extend(forget.map(|action| action.confirmed(confirm).then("/plugins")));
     } else {
@@ -161,7 +164,8 @@ fn actions(reader: &Reader, plugin: &Value) -> Vec<Action> {
                 ("Roll back", "The version before is live."),
             );
             let confirm = format!(
-                "The version before the live one answers for {name}, until its files change or are reloaded."
+                "The version before the live one answers for {name}, until its files change or \
+                    are reloaded."
             );
             actions.extend(back.map(|action| action.confirmed(confirm)));
         }
@@ -171,7 +175,8 @@ fn actions(reader: &Reader, plugin: &Value) -> Vec<Action> {
             ("Disable", "The plugin is disabled."),
         );
         let confirm = format!(
-            "{name} leaves the default chain. A chain that names it refuses everybody until it is enabled again."
+            "{name} leaves the default chain. A chain that names it refuses everybody until it is \
+                enabled again."
         );
         actions.extend(disable.map(|action| action.confirmed(confirm)));
     }
@@ -208,7 +213,13 @@ fn notices(plugin: &Value) -> Vec<Notice> {
         );
     }
     if show::at(plugin, "on_probation").as_bool() == Some(true) {
-        say(Tone::Quiet, "On probation", "It went live just now, and its predecessor comes back by itself if it fails too often.".to_owned());
+        say(
+            Tone::Quiet,
+            "On probation",
+            "It went live just now, and its predecessor comes back \
+            by itself if it fails too often."
+                .to_owned(),
+        );
     }
     if show::at(plugin, "breaker.open").as_bool() == Some(true) {
         say(
@@ -308,7 +319,8 @@ pub(super) async fn chains(call: Call) -> Answer {
     let reader = Reader::of(&call)?;
     let answer = reader.get("/api/v1/listeners", &[], &[]).await?;
     let mut page = Page::new(&reader, "/chains", "Chains");
-    page.intro = "Who is asked at each listener, in order. At the end of every chain stands deny-all: who nobody allowed is refused.";
+    page.intro = "Who is asked at each listener, in order. At the end of every chain stands \
+        deny-all: who nobody allowed is refused.";
     page.refresh = 10;
     for listener in rows(&answer, "listeners") {
         page.blocks.push(Block::Facts(Facts {

@@ -18,7 +18,8 @@ use crate::call::{Answer, Call};
 static REACH: List = List {
     path: "/reach",
     title: "Who can reach a topic",
-    intro: "Connected clients that may publish to a topic or get its messages, and the rule that lets them.",
+    intro: "Connected clients that may publish to a topic or get its messages, and the rule that \
+        lets them.",
     route: "/api/v1/permissions/reach",
     rows: "clients",
     columns: &[
@@ -74,7 +75,9 @@ pub(super) async fn rules(call: Call) -> Answer {
         page.blocks.push(Block::Notice(Notice {
             tone: Tone::Warning,
             title: "Not everything was looked at".to_owned(),
-            text: "There are too many clients or rules: some may be missing, and one told as unused may be used by a client that was not looked at.".to_owned(),
+            text: "There are too many clients or rules: some may be missing, and one told as \
+                unused may be used by a client that was not looked at."
+                .to_owned(),
         }));
     }
     page.blocks.push(Block::Table(table(

@@ -49,7 +49,8 @@ pub(super) async fn certificates(call: Call) -> Answer {
     let reader = Reader::of(&call)?;
     let answer = reader.get("/api/v1/certificates", &[], &[]).await?;
     let mut page = Page::new(&reader, "/certificates", "Certificates");
-    page.intro = "Our certificates at each listener with TLS, who signs those of clients, and when they end.";
+    page.intro = "Our certificates at each listener with TLS, who signs those of clients, and \
+        when they end.";
     page.refresh = 30;
     if rows(&answer, "listeners").is_empty() {
         page.blocks.push(Block::Notice(Notice {
@@ -172,7 +173,8 @@ pub(super) async fn config(call: Call) -> Answer {
     let reader = Reader::of(&call)?;
     let (answer, etag) = reader.get_with_etag(CONFIG).await?;
     let mut page = Page::new(&reader, "/config", "Configuration");
-    page.intro = "What is in force, without secrets. Live settings take effect at a reload, others at a restart.";
+    page.intro = "What is in force, without secrets. Live settings take effect at a reload, \
+        others at a restart.";
     let words = ("Reload", "The configuration file was read again.");
     let reload = Action::new(&reader, (Verb::Post, RELOAD), &[], words);
     page.actions.extend(reload);
@@ -220,7 +222,8 @@ fn edit(reader: &Reader, answer: &Value, etag: Option<String>) -> Option<Form> {
         .required();
     Some(Form {
         title: "Change the configuration file",
-        intro: "It is checked first; a file with a fault changes nothing. A copy of the one before is kept beside it.",
+        intro: "It is checked first; a file with a fault changes nothing. A copy of the one \
+            before is kept beside it.",
         kind: FormKind::Sent {
             verb: "PUT",
             url: CONFIG.to_owned(),

@@ -32,7 +32,8 @@ const STATES: &[(&str, Tone)] = &[
 pub(super) static TRACE_LIST: List = List {
     path: "/traces",
     title: "Traces",
-    intro: "Everything that is said with some devices, packet by packet, with what plugins answered.",
+    intro: "Everything that is said with some devices, packet by packet, with what plugins \
+        answered.",
     route: TRACES,
     rows: "traces",
     columns: &[
@@ -96,7 +97,8 @@ fn begin(reader: &Reader) -> Option<Form> {
     }
     Some(Form {
         title: "Start a trace",
-        intro: "Fill in what it is about; several together mean all of them. Payloads are recorded only for whoever may read them, and only if asked for.",
+        intro: "Fill in what it is about; several together mean all of them. Payloads are \
+            recorded only for whoever may read them, and only if asked for.",
         kind: FormKind::Sent {
             verb: "POST",
             url: TRACES.to_owned(),

@@ -28,7 +28,8 @@ const KINDS: &[(&str, Tone)] = &[
 pub(super) static ACCESS_LOG: List = List {
     path: "/access-log",
     title: "Access log",
-    intro: "Who came, who went and who was refused, day by day. The same lines stand in the files of the access log.",
+    intro: "Who came, who went and who was refused, day by day. The same lines stand in the files \
+        of the access log.",
     route: "/api/v1/access_log",
     rows: "lines",
     columns: &[
@@ -71,7 +72,8 @@ pub(super) static ACCESS_LOG: List = List {
     cursor: Cursor::Next("after"),
     empty: (
         "No line fits.",
-        "One page looks at 8 MiB: if there is a next page, go on. Otherwise choose another day, or fewer conditions.",
+        "One page looks at 8 MiB: if there is a next page, go on. Otherwise choose another day, \
+            or fewer conditions.",
     ),
     actions: no_actions,
     forms: no_forms,
@@ -83,7 +85,8 @@ const ACTIONS: &[(&str, Tone)] = &[("refused", Tone::Bad), ("login", Tone::Good)
 pub(super) static AUDIT: List = List {
     path: "/audit",
     title: "Audit log",
-    intro: "Who changed what here, who logged in and who was turned away; newest first. Each line holds the hash of the one before.",
+    intro: "Who changed what here, who logged in and who was turned away; newest first. Each line \
+        holds the hash of the one before.",
     route: "/api/v1/audit",
     rows: "records",
     columns: &[
