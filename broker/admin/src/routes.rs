@@ -582,7 +582,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::post(
         "/api/v1/permissions/can",
         Access::Needs(Permission::PermissionsRead),
-        "Whether a client may publish or subscribe, and why; connected, or as plugins say of it now",
+        "Whether a client may publish or subscribe, and why; connected, or as plugins say now",
         |call| Box::pin(permissions::can(call)),
     )
     .accepts(Content::json::<permissions::Question>())

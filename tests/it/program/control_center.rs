@@ -91,8 +91,9 @@ static BROWSER: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Runs a script in front of a broker with this folder.
 async fn drive(script: &str, folder: &Folder, flows: &[&str], screenshots: &Path) {
-    // A few refusals in a row are part of the flows.
-    folder.configure_more("[limits.login_backoff]\nfree_failures = 100\n");
+    // The first line belongs to [admin]. A few refusals in a row are part of the flows.
+    let more = "edit_config = true\n[limits.login_backoff]\nfree_failures = 100\n";
+    folder.configure_more(more);
     let broker = Program::start(&folder.config()).await;
     let token = fs::read_to_string(folder.path("data/admin.token")).expect("the token");
     let tools = root().join("target/test-tools/node");

@@ -107,25 +107,31 @@ impl Api {
         stream.write_all(&request).await.expect("the request is taken");
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.expect("the answer comes");
-        let answer = String::from_utf8(answer).expect("text");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an empty line ends the head");
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
+        let (head, body) = answer.split_at(end.expect("an empty line ends the head") + 4);
+        let head = String::from_utf8_lossy(head);
         let is_chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-        let body = if is_chunked { joined(body) } else { body.to_owned() };
+        let body = if is_chunked { joined(body) } else { body.to_vec() };
+        // An archive is no text; nobody here looks into one.
+        let body = String::from_utf8_lossy(&body).into_owned();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         Answer { status: status.expect("a status line"), body }
     }
 }
 
 /// A body that came in chunks, which is how long ones come whose length nobody knew before.
-fn joined(mut chunks: &str) -> String {
-    let mut body = String::new();
+fn joined(mut chunks: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
     loop {
-        let (length, rest) = chunks.split_once("\r\n").expect("the length of a chunk");
+        let end = chunks.windows(2).position(|window| window == b"\r\n");
+        let (length, rest) = chunks.split_at(end.expect("the length of a chunk"));
+        let length = std::str::from_utf8(length).expect("a number");
         let length = usize::from_str_radix(length, 16).expect("a number");
         if length == 0 {
             return body;
         }
-        body.push_str(&rest[..length]);
+        let rest = &rest[2..];
+        body.extend_from_slice(&rest[..length]);
         chunks = &rest[length + 2..];
     }
 }
