@@ -88,7 +88,8 @@ async fn walk(flows: &[&str]) {
 
 /// Runs a script in front of a broker with this folder.
 async fn drive(script: &str, folder: &Folder, flows: &[&str], screenshots: &Path) {
-    // A few refusals in a row are part of the flows.
+    // The configuration is changed in one of the flows; a few refusals in a row are part of others.
+    folder.configure_more("edit_config = true\n");
     folder.configure_more("[limits.login_backoff]\nfree_failures = 100\n");
     let broker = Program::start(&folder.config()).await;
     let token = fs::read_to_string(folder.path("data/admin.token")).expect("the token");

@@ -56,7 +56,15 @@ const GUARDED: [&str; 14] = [
 const UNGUARDED: [&str; 1] = ["plugins.chain"];
 /// What only a restart changes, and what of it a reload does.
 const RESTART: [&str; 9] = [
-    "data_dir", "listeners", "plugins", "admin", "audit", "process", "store", "otlp", "access_log",
+    "data_dir",
+    "listeners",
+    "plugins",
+    "admin",
+    "audit",
+    "process",
+    "store",
+    "otlp",
+    "access_log",
 ];
 const LIVE: [&str; 5] = ["chain", "tls", "allow", "deny", "connections"];
 
