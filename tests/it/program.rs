@@ -6,6 +6,7 @@
 
 mod admin_api;
 mod administrators;
+mod api_contract;
 mod backup;
 mod bundled;
 mod check;

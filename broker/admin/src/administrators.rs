@@ -22,6 +22,8 @@ use crate::{
 
 /// Logins that are open at once; the one that ends first gives way.
 const LOGINS_MAX: usize = 256;
+/// Those of one user: else somebody who may little could crowd out all others.
+const LOGINS_OF_USER_MAX: usize = 16;
 
 /// What roles permit, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -286,9 +288,11 @@ impl Administrators {
         let who = Arc::new(who);
         let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
         logins.retain(|_, login| login.is_open(now, self.lasts.idle));
-        if logins.len() >= LOGINS_MAX {
-            let first = logins.iter().min_by_key(|(_, login)| login.ends).map(|(hash, _)| *hash);
-            first.and_then(|hash| logins.remove(&hash));
+        let same = |login: &Login| login.who.user == who.user;
+        if logins.values().filter(|login| same(login)).count() >= LOGINS_OF_USER_MAX {
+            give_way(&mut logins, same);
+        } else if logins.len() >= LOGINS_MAX {
+            give_way(&mut logins, |_| true);
         }
         let login = Login { who: Arc::clone(&who), ends: now + lasts, used: now };
         logins.insert(TokenHash::of(token.as_bytes()), login);
@@ -316,6 +320,13 @@ impl Administrators {
         let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
         logins.remove(&TokenHash::of(token));
     }
+}
+
+/// Ends the one of these logins that would end first.
+fn give_way(logins: &mut HashMap<TokenHash, Login>, whose: impl Fn(&Login) -> bool) {
+    let these = logins.iter().filter(|(_, login)| whose(login));
+    let first = these.min_by_key(|(_, login)| login.ends).map(|(hash, _)| *hash);
+    first.and_then(|hash| logins.remove(&hash));
 }
 
 /// 256 random bits as text.

@@ -27,14 +27,13 @@ pub trait ConfigManager: Send + Sync {
     /// What is wrong with a text, if it stood in the file. May block.
     fn check(&self, text: &str) -> Vec<ConfigFault>;
     /// Puts `text` in the place of the file whose version is `expected`, and reloads.
-    fn replace(
-        &self,
-        text: String,
-        expected: String,
-    ) -> BoxFuture<'_, Result<AppliedConfig, ConfigRefused>>;
+    fn replace(&self, text: String, expected: String) -> Applying<'_>;
     /// Reads the file again, as at SIGHUP.
-    fn reload(&self) -> BoxFuture<'_, Result<AppliedConfig, ConfigRefused>>;
+    fn reload(&self) -> Applying<'_>;
 }
+
+/// What came of a change.
+pub type Applying<'a> = BoxFuture<'a, Result<AppliedConfig, ConfigRefused>>;
 
 /// The configuration for people who look.
 #[derive(Clone, Debug)]
@@ -225,7 +224,10 @@ fn applied(applied: Result<AppliedConfig, ConfigRefused>) -> Answer {
             let sentences: Vec<_> = faults
                 .iter()
                 .take(FAULTS_MAX)
-                .map(|fault| format!("line {}: {}: {}", fault.line, fault.key, fault.what))
+                .map(|ConfigFault { line, key, what, .. }| match key.as_str() {
+                    "" => format!("line {line}: {what}"),
+                    key => format!("line {line}: {key}: {what}"),
+                })
                 .collect();
             Err(Problem::refused(sentences.join("; ")).about(key))
         }

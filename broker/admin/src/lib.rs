@@ -68,7 +68,7 @@ pub use audit::{AuditFault, AuditReport, verify_audit};
 pub use backup::{Backup, BackupError, BackupMaker};
 pub use config::{AdminState, Config, ReadyCheck};
 pub use configuration::{
-    AppliedConfig, ConfigFault, ConfigManager, ConfigRefused, ShownConfig, ShownSetting,
+    AppliedConfig, Applying, ConfigFault, ConfigManager, ConfigRefused, ShownConfig, ShownSetting,
 };
 pub use error::Error;
 pub use keys::{KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};

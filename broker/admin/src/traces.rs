@@ -122,7 +122,8 @@ fn spec(request: TraceRequest, now: u64) -> Result<TraceSpec, Problem> {
     let address = request.address.map(|text| {
         let whole = text.parse::<std::net::IpAddr>().map(|address| format!("{address}/"));
         let bits = |address: &str| if address.contains(':') { "128" } else { "32" };
-        let range = whole.map_or(text.clone(), |address| format!("{address}{}", bits(&address)));
+        let range =
+            whole.map_or_else(|_| text.clone(), |address| format!("{address}{}", bits(&address)));
         range.parse().map_err(|_| {
             Problem::invalid(format!("{text:?} is no range of addresses"))
                 .about("address")
@@ -286,7 +287,10 @@ fn mask(record: &mut Value, fields: Fields) {
             name if CLEAR.contains(&name) => continue,
             _ => None,
         };
-        let may = field.map_or(fields == Fields::all(), |field| fields.has(field));
+        let may = match field {
+            Some(field) => fields.has(field),
+            None => fields == Fields::all(),
+        };
         if !may && !value.is_null() {
             *value = MASK.into();
         }

@@ -86,6 +86,9 @@ async fn walk(flows: &[&str]) {
     drive("control_center.mjs", &folder, flows, &root().join("target/screenshots")).await;
 }
 
+/// One browser at a time: each is many processes, and a page that is slow to come fails its flow.
+static BROWSER: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Runs a script in front of a broker with this folder.
 async fn drive(script: &str, folder: &Folder, flows: &[&str], screenshots: &Path) {
     // The configuration is changed in one of the flows; a few refusals in a row are part of others.
@@ -111,6 +114,7 @@ async fn drive(script: &str, folder: &Folder, flows: &[&str], screenshots: &Path
         "screenshots": screenshots,
         "flows": flows,
     });
+    let _browser = BROWSER.lock().await;
     let mut command = Command::new("node");
     command.arg(root().join("tests/browser").join(script)).arg(settings.to_string());
     let ended = run(command, b"").await;

@@ -227,7 +227,7 @@ async fn planted_secrets_are_found_nowhere() {
     // Refused: a wrong password, a token as user name, a will with a secret.
     let mut connect = login("wrong", ("alice", "PLANTED-password"));
     connect.will = Some(Box::new(will()));
-    assert_eq!(knock(program.mqtt(), connect).await.0, ReasonCode::NotAuthorized);
+    assert_eq!(knock(program.mqtt(), connect).await.0, ReasonCode::BadUserNameOrPassword);
     knock(program.mqtt(), login("token", (TOKEN, "PLANTED-password"))).await;
     let mut enhanced = login("enhanced", ALICE);
     enhanced.authentication_method = Some("SCRAM-SHA-256".to_owned());

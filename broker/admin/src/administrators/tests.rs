@@ -89,19 +89,26 @@ fn there_are_never_more_than_so_many() {
     let now = Instant::now();
     let administrators = administrators();
     let roles = named(&["all"]);
-    let open = |expires| {
-        let opening = Opening { expires_at_unix: expires, ..opening(&administrators, &roles) };
-        administrators.open(opening, (now, 1_000)).unwrap()
+    let open = |user: usize, expires_at_unix| {
+        let user = Some(format!("u{user}"));
+        let opening = Opening { user, expires_at_unix, ..opening(&administrators, &roles) };
+        administrators.open(opening, (now, 1_000)).unwrap().unwrap().0
     };
-    let (first, _) = open(Some(1_010)).unwrap();
-    for _ in 0..LOGINS_MAX {
-        open(None).unwrap();
+    let is_open =
+        |token: &str| find(&administrators, Offered::Bearer(token.as_bytes()), now).is_some();
+    let other = open(1, Some(1_005));
+    let first = open(0, Some(1_010));
+    for _ in 0..LOGINS_OF_USER_MAX {
+        open(0, None);
+    }
+    assert_eq!(administrators.logins.lock().unwrap().len(), LOGINS_OF_USER_MAX + 1);
+    assert!(!is_open(&first), "it would have ended first, of that user");
+    assert!(is_open(&other), "of somebody else");
+    for user in 0..LOGINS_MAX {
+        open(2 + user, None);
     }
     assert_eq!(administrators.logins.lock().unwrap().len(), LOGINS_MAX);
-    assert!(
-        find(&administrators, Offered::Bearer(first.as_bytes()), now).is_none(),
-        "it would have ended first"
-    );
+    assert!(!is_open(&other), "it would have ended first, of all");
 }
 
 #[test]

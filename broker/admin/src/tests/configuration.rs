@@ -90,10 +90,11 @@ fn alarms_are_told_once_and_end() {
     let counts = || alarms.counts().map(|(_, count)| count);
     alarms.look(&state, 1_000);
     assert_eq!(counts(), [0, 2, 0]);
+    // No time has passed, and the clock says that 30 s have: that is one more.
     alarms.look(&state, 1_030);
-    assert_eq!(counts(), [0, 2, 0]);
+    assert_eq!(counts(), [0, 3, 0]);
+    // The load has lasted a minute.
     alarms.look(&state, 1_060);
-    // The load has lasted a minute; a clock that is told other times than pass counts too.
     assert_eq!(counts(), [0, 3, 1]);
 }
 

@@ -4,6 +4,9 @@
 //! portcullis-backup.json · any files · manifest.json · manifest.sha256
 //! ```
 //!
+//! Behind that stands a second, empty gzip member whose comment is the SHA-256 of all bytes before it: gzip has bits that
+//! mean nothing, and this notices them too.
+//!
 //! Both ways are streams: memory does not grow with what is in it. A reader takes an archive as this module writes it or
 //! not at all: header, order, names, lengths, sums and the end are all known. Knows nothing of what the files mean.
 
@@ -27,6 +30,12 @@ const MANIFEST_BYTES_MAX: u64 = 64 << 20;
 const ABOUT_BYTES_MAX: u64 = 1 << 20;
 /// What tar has behind its last file: two blocks of zeros.
 const END_BYTES: usize = 1024;
+
+/// The member that holds the sum: its header, which says that a comment follows, and an empty stream behind that.
+const SEAL: [u8; 10] = [0x1f, 0x8b, 8, 0x10, 0, 0, 0, 0, 0, 255];
+const SEAL_END: [u8; 11] = [0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+/// Bytes of that member: the sum has 64 digits.
+const SEAL_BYTES: usize = SEAL.len() + 64 + SEAL_END.len();
 
 /// A file of an archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,13 +79,14 @@ impl Summary {
 
 /// Writes an archive.
 pub(super) struct Writer<W: Write> {
-    tar: tar::Builder<GzEncoder<W>>,
+    tar: tar::Builder<GzEncoder<Sealing<W>>>,
     files: Vec<Listed>,
 }
 
 impl<W: Write> Writer<W> {
     /// Begins with what the archive is.
     pub(super) fn begin(out: W, about: &About) -> io::Result<Self> {
+        let out = Sealing { out, context: digest::Context::new(&SHA256) };
         let gzip = GzBuilder::new().mtime(0).operating_system(255).write(out, Compression::fast());
         let mut writer = Self { tar: tar::Builder::new(gzip), files: Vec::new() };
         writer.bytes(name::ABOUT, &serde_json::to_vec_pretty(about)?)?;
@@ -118,7 +128,7 @@ impl<W: Write> Writer<W> {
         let manifest = serde_json::to_vec_pretty(&manifest)?;
         let sum = self.entry(name::MANIFEST, manifest.len() as u64, manifest.as_slice())?;
         self.entry(name::MANIFEST_SUM, sum.len() as u64, sum.as_bytes())?;
-        self.tar.into_inner()?.finish()?.flush()
+        self.tar.into_inner()?.finish()?.seal()
     }
 }
 
@@ -131,7 +141,7 @@ pub(super) fn read(
     archive: impl Read,
     found: &mut dyn FnMut(&str, &mut dyn Read) -> io::Result<()>,
 ) -> io::Result<Summary> {
-    let mut archive = BufReader::with_capacity(1 << 16, archive);
+    let mut archive = BufReader::with_capacity(1 << 16, Unsealing::new(archive));
     let mut beginning = [0; GZIP.len()];
     archive.read_exact(&mut beginning).map_err(|_| broken("is no backup: it is too short"))?;
     if beginning != GZIP {
@@ -255,15 +265,95 @@ fn check_manifest(
 }
 
 /// Nothing but the end of tar, of gzip and of the file.
-fn check_end(mut gzip: GzDecoder<impl BufRead>) -> io::Result<()> {
+fn check_end<R: Read>(mut gzip: Gzip<'_, R>) -> io::Result<()> {
     let mut rest = Vec::new();
     let read = gzip.by_ref().take(END_BYTES as u64 + 1).read_to_end(&mut rest);
     read.map_err(|error| broken(&format!("is damaged at its end: {error}")))?;
     if rest.len() > END_BYTES || rest.iter().any(|byte| *byte != 0) {
         return Err(broken("goes on behind its end"));
     }
-    let mut file = gzip.into_inner();
-    if file.fill_buf()?.is_empty() { Ok(()) } else { Err(broken("goes on behind its end")) }
+    let (_, mut file) = gzip.into_inner().into_inner();
+    if !file.fill_buf()?.is_empty() {
+        return Err(broken("goes on behind its end"));
+    }
+    if file.into_inner().is_whole() {
+        return Ok(());
+    }
+    Err(broken("does not fit the SHA-256 at its end"))
+}
+
+/// What an archive is read through.
+type Gzip<'a, R> = GzDecoder<io::Chain<&'a [u8], BufReader<Unsealing<R>>>>;
+
+/// The member at the end of an archive whose bytes before it have this sum.
+fn seal(context: digest::Context) -> Vec<u8> {
+    [&SEAL, hexadecimal(context).as_bytes(), &SEAL_END].concat()
+}
+
+fn hexadecimal(context: digest::Context) -> String {
+    context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Sums up what is written.
+struct Sealing<W> {
+    out: W,
+    context: digest::Context,
+}
+
+impl<W: Write> Sealing<W> {
+    fn seal(mut self) -> io::Result<()> {
+        self.out.write_all(&seal(self.context))?;
+        self.out.flush()
+    }
+}
+
+impl<W: Write> Write for Sealing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.context.update(bytes.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Reads all but the last [`SEAL_BYTES`], and sums it up.
+struct Unsealing<R> {
+    content: R,
+    context: digest::Context,
+    /// Read, and not handed on: the last bytes so far.
+    held: Vec<u8>,
+}
+
+impl<R: Read> Unsealing<R> {
+    fn new(content: R) -> Self {
+        Self { content, context: digest::Context::new(&SHA256), held: Vec::new() }
+    }
+
+    /// Whether what was held back at the end is the seal of everything before.
+    fn is_whole(self) -> bool {
+        seal(self.context) == self.held
+    }
+}
+
+impl<R: Read> Read for Unsealing<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let wanted = SEAL_BYTES + bytes.len();
+        while self.held.len() < wanted {
+            let missing = (wanted - self.held.len()) as u64;
+            if self.content.by_ref().take(missing).read_to_end(&mut self.held)? == 0 {
+                break;
+            }
+        }
+        let count = self.held.len().saturating_sub(SEAL_BYTES).min(bytes.len());
+        for (slot, byte) in bytes.iter_mut().zip(self.held.drain(..count)) {
+            *slot = byte;
+        }
+        self.context.update(bytes.get(..count).unwrap_or_default());
+        Ok(count)
+    }
 }
 
 fn broken(what: &str) -> io::Error {
@@ -290,8 +380,7 @@ impl<R: Read> Summed<R> {
 
     /// In hexadecimal.
     fn sum(self) -> String {
-        let sum = self.context.finish();
-        sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(self.context)
     }
 }
 

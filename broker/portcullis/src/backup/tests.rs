@@ -55,8 +55,7 @@ fn every_byte_that_is_changed_is_noticed() {
         for bit in [0x01, 0x10, 0x80] {
             let mut changed = whole.clone();
             changed[at] ^= bit;
-            let error = look(&changed).map(drop).unwrap_err();
-            assert!(!error.to_string().is_empty(), "byte {at}");
+            assert!(look(&changed).is_err(), "byte {at}");
         }
         assert!(look(&whole[..at]).is_err(), "{at} bytes of it");
     }
@@ -95,7 +94,9 @@ fn archives_that_are_made_up_are_refused() {
     header.set_entry_type(tar::EntryType::Symlink);
     header.set_size(0);
     tar.append_link(&mut header, "data/bans.json", "/etc/passwd").unwrap();
-    let bytes = tar.into_inner().unwrap().finish().unwrap();
+    let mut bytes = tar.into_inner().unwrap().finish().unwrap();
+    // As long as if it were sealed: the link is seen before that is missed.
+    bytes.extend([0; 85]);
     let error = look(&bytes).unwrap_err().to_string();
     assert!(error.contains("is no file"), "{error}");
     assert!(look(b"hello").is_err() && look(b"").is_err());

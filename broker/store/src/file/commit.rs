@@ -86,7 +86,7 @@ impl Writer {
                 drop(pending);
             }
             // Before space is given back: what a snapshot holds stays readable until it is dropped.
-            wanted.into_iter().for_each(|wanted| self.answer(wanted));
+            wanted.iter().for_each(|wanted| self.answer(wanted));
             refused = settled.filter(|end| !self.give_back(*end));
             if done {
                 return self.synchronise();
@@ -95,7 +95,7 @@ impl Writer {
     }
 
     /// Everything that is written by now, to whoever asked for it.
-    fn answer(&self, wanted: Wanted) {
+    fn answer(&self, wanted: &Wanted) {
         let snapshot = self.state.snapshot().map(|state| Snapshot {
             files: self.log.files(),
             state,

@@ -62,7 +62,7 @@ impl Snapshot {
         found: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut piece = Vec::with_capacity(piece_bytes);
-        self.state.entries(&mut |place, key, value| {
+        self.state.entries(|place, key, value| {
             push(&mut piece, place, key, value)?;
             if piece.len() >= piece_bytes {
                 found(&piece)?;

@@ -112,7 +112,7 @@ impl StateSnapshot {
     /// What is read is not what was written, or `found` fails.
     pub(super) fn entries(
         &self,
-        found: &mut dyn FnMut(u8, &[u8], &[u8]) -> io::Result<()>,
+        mut found: impl FnMut(u8, &[u8], &[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut sum = 0_u64;
         for (place, keyspace) in &self.keyspaces {

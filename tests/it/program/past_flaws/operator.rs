@@ -74,7 +74,11 @@ async fn each_role_may_what_it_names_and_nothing_else() {
     let role = |permission: &str| permission.replace(':', "-");
     let mut more = "chain = [\"meddler\"]\n".to_owned();
     for permission in &permissions {
-        more += &format!("[admin.roles.{}]\npermissions = [{permission:?}]\n", role(permission));
+        // Who makes backups must see every field.
+        let fields = ["payload", "topic", "address", "username", "client_id", "will"];
+        let fields = fields.map(|field| format!(", \"field:{field}\"")).concat();
+        let name = role(permission);
+        more += &format!("[admin.roles.{name}]\npermissions = [{permission:?}{fields}]\n");
     }
     folder.configure_more(&more);
     let program = Program::start(&folder.config()).await;

@@ -111,9 +111,7 @@ fn a_snapshot_under_load_is_a_moment_that_the_store_had() {
     let durable: Vec<_> = keys.iter().map(|_| AtomicU64::new(0)).collect();
     let begun: Vec<_> = keys.iter().map(|_| AtomicU64::new(0)).collect();
     let stop = AtomicBool::new(false);
-    let load = |of: &[AtomicU64]| -> Vec<u64> {
-        of.iter().map(|number| number.load(Ordering::SeqCst)).collect()
-    };
+    let load = |of: &[AtomicU64]| Vec::from_iter(of.iter().map(|it| it.load(Ordering::SeqCst)));
     thread::scope(|scope| {
         for (at, key) in keys.iter().enumerate() {
             let (store, stop) = (&store, &stop);
