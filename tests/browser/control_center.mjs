@@ -262,7 +262,7 @@ async function configuration() {
   await page.click('summary');
   const before = await page.inputValue('[name=text]');
   expecting(400, 422);
-  await page.fill('[name=text]', `${before}\n[nonsense]\n`);
+  await page.fill('[name=text]', `${before}\n[nonsense]\nkey = 1\n`);
   await page.click('form.sent button.main');
   await page.locator('form.sent .problem:not([hidden])').waitFor();
   check((await text(page, 'form.sent .problem')).includes('nonsense'), 'the fault is named');

@@ -222,8 +222,8 @@ fn edit(reader: &Reader, answer: &Value, etag: Option<String>) -> Option<Form> {
         .required();
     Some(Form {
         title: "Change the configuration file",
-        intro: "It is checked first; a file with a fault changes nothing. A copy of the one \
-            before is kept beside it.",
+        intro: "Only where [admin] edit_config = true. It is checked first; a file with a fault \
+                changes nothing. A copy of the one before is kept beside it.",
         kind: FormKind::Sent {
             verb: "PUT",
             url: CONFIG.to_owned(),

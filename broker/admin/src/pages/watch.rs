@@ -33,9 +33,7 @@ pub(super) static ACCESS_LOG: List = List {
     route: "/api/v1/access_log",
     rows: "lines",
     columns: &[
-        ("Time (UTC)", |row| {
-            Cell::new(text(row, "time").replacen('T', " ", 1), show::Look::Number)
-        }),
+        ("Time (UTC)", moment),
         ("What", |row| show::word(row, "type", KINDS)),
         ("Client", |row| devices::client(row, "client_id")),
         ("Principal", |row| show::code(row, "principal")),
@@ -91,9 +89,7 @@ pub(super) static AUDIT: List = List {
     rows: "records",
     columns: &[
         ("Line", |row| show::number(row, "seq")),
-        ("Time (UTC)", |row| {
-            Cell::new(text(row, "time").replacen('T', " ", 1), show::Look::Number)
-        }),
+        ("Time (UTC)", moment),
         ("Action", |row| show::word(row, "action", ACTIONS)),
         ("User", |row| show::code(row, "user")),
         ("By", |row| show::plain(row, "by")),
