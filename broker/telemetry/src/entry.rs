@@ -134,7 +134,11 @@ impl<'a> Entry<'a> {
 /// Any value as one line of JSON, without letters that terminals and editors obey.
 pub(crate) fn json_line<T: Serialize>(value: &T) -> String {
     // A struct of texts and numbers has a form in JSON.
-    let json = serde_json::to_string(value).unwrap_or_default();
+    let mut json = serde_json::to_string(value).unwrap_or_default();
+    if json.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        json.push('\n');
+        return json;
+    }
     let mut line = String::with_capacity(json.len() + 1);
     for letter in json.chars() {
         // JSON itself escapes those below 0x20; everything else is inside of a text.

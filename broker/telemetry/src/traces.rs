@@ -31,7 +31,7 @@ use crate::{
 /// Traces that there may be, ended ones too.
 pub const TRACES_MAX: usize = 16;
 /// Records that wait to be written; what comes while there are so many is lost and counted.
-const QUEUE: usize = 8_192;
+const QUEUE: usize = 16_384;
 
 /// Whether a trace records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -101,7 +101,9 @@ fn retained(core: &Core, parent: Option<&str>, counting: &mut Counting) {
             }
             if current.1 >= COUNT_MAX {
                 counting.is_complete = false;
-                skip = Some(parent.map_or(name.to_owned(), |parent| format!("{parent}/{name}")));
+                skip = Some(
+                    parent.map_or_else(|| name.to_owned(), |parent| format!("{parent}/{name}")),
+                );
             }
         });
         looks += LOT;

@@ -6,12 +6,12 @@
 use std::{
     collections::HashMap,
     fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
+    io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
     sync::{
         Arc, Weak,
-        mpsc::{Receiver, RecvTimeoutError},
+        mpsc::{Receiver, TryRecvError},
     },
     time::{Duration, SystemTime},
 };
@@ -19,8 +19,8 @@ use std::{
 use super::{Trace, TraceSpec, TraceState};
 use crate::Metrics;
 
-/// How often is looked whose time has come.
-const TICK: Duration = Duration::from_millis(250);
+/// How often records are written, and is looked whose time has come.
+const TICK: Duration = Duration::from_millis(100);
 /// How long records stay after the end of a trace.
 const KEPT_MS: u64 = 7 * 24 * 3_600_000;
 
@@ -35,7 +35,7 @@ pub(super) enum Order {
 /// The thread.
 pub(super) struct Keeper {
     metrics: Weak<Metrics>,
-    files: HashMap<u64, File>,
+    files: HashMap<u64, (Arc<Trace>, BufWriter<File>)>,
 }
 
 impl Keeper {
@@ -45,14 +45,28 @@ impl Keeper {
 
     pub(super) fn run(mut self, orders: &Receiver<Order>) {
         loop {
-            match orders.recv_timeout(TICK) {
-                Ok(order) => self.obey(order),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            let Some(metrics) = self.metrics.upgrade() else { return };
+            // Not woken by a record: that would cost whoever is traced a call of the system each.
+            std::thread::park_timeout(TICK);
+            let over = loop {
+                match orders.try_recv() {
+                    Ok(order) => self.obey(order),
+                    Err(error) => break error == TryRecvError::Disconnected,
+                }
+            };
+            self.flush();
+            let Some(metrics) = self.metrics.upgrade().filter(|_| !over) else { return };
             self.look(&metrics);
         }
+    }
+
+    fn flush(&mut self) {
+        self.files.retain(|_, (trace, file)| match file.flush() {
+            Ok(()) => true,
+            Err(error) => {
+                failed(trace, &error);
+                false
+            }
+        });
     }
 
     fn obey(&mut self, order: Order) {
@@ -70,22 +84,21 @@ impl Keeper {
             }
             Order::Write(trace, line) => {
                 if let Err(error) = self.write(&trace, &line) {
-                    trace.end(TraceState::Failed, now_ms());
                     self.files.remove(&trace.id);
-                    tracing::error!(event = "trace_failed", %error, trace = trace.id,
-                        "a trace cannot be written");
+                    failed(&trace, &error);
                 }
             }
         }
     }
 
-    fn write(&mut self, trace: &Trace, line: &str) -> io::Result<()> {
-        let file = match self.files.get_mut(&trace.id) {
+    fn write(&mut self, trace: &Arc<Trace>, line: &str) -> io::Result<()> {
+        let (_, file) = match self.files.get_mut(&trace.id) {
             Some(file) => file,
             None => {
                 let mut options = OpenOptions::new();
                 let file = options.create(true).append(true).mode(0o600).open(&trace.path)?;
-                self.files.entry(trace.id).or_insert(file)
+                let open = (Arc::clone(trace), BufWriter::new(file));
+                self.files.entry(trace.id).or_insert(open)
             }
         };
         file.write_all(line.as_bytes())
@@ -130,6 +143,12 @@ impl Keeper {
             traces.changed(metrics);
         }
     }
+}
+
+fn failed(trace: &Trace, error: &io::Error) {
+    trace.end(TraceState::Failed, now_ms());
+    let (event, trace) = ("trace_failed", trace.id);
+    tracing::error!(event, %error, trace, "a trace cannot be written");
 }
 
 /// The traces that are in a folder, ended; makes the folder.
