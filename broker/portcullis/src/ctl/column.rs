@@ -26,6 +26,8 @@ pub(super) enum Form {
     Short,
     Bytes,
     Seconds,
+    /// Of a list of objects: this field of each.
+    Each(&'static str),
 }
 
 /// A column that is written as it is.
@@ -74,6 +76,11 @@ impl Form {
             }
             (Self::Short, Value::String(text)) => {
                 printable(&text.chars().take(12).collect::<String>())
+            }
+            (Self::Each(field), Value::Array(items)) if !items.is_empty() => {
+                let fields =
+                    items.iter().map(|item| item.get(field).map_or_else(String::new, plain));
+                fields.collect::<Vec<_>>().join(", ")
             }
             (_, value) => plain(value),
         }
@@ -200,7 +207,7 @@ mod tests {
         let row = json!({
             "a": null, "b": true, "c": "", "d": "x\ny", "e": [1, "z"],
             "f": { "since_unix": 0, "n": null },
-            "g": "0123456789abcdef",
+            "g": "0123456789abcdef", "h": [{ "plugin": "one", "x": 1 }, { "plugin": "two\u{7}" }],
         });
         let cell = |pointer| column("", pointer).cell(&row);
         let cells: Vec<_> = ["/a", "/b", "/c", "/d", "/e", "/f", "/none"].map(cell).into();
@@ -208,5 +215,6 @@ mod tests {
             ["-", "yes", "\"\"", "x\\u{a}y", "1, z", "since_unix=1970-01-01T00:00:00Z", "-"];
         assert_eq!(cells, expect);
         assert_eq!(column("", "/g").of(Form::Short).cell(&row), "0123456789ab");
+        assert_eq!(column("", "/h").of(Form::Each("plugin")).cell(&row), "one, two\\u{7}");
     }
 }
