@@ -85,7 +85,9 @@ pub(crate) async fn make(call: Call) -> Answer {
     let secrets = query.include_secrets.unwrap_or(false);
     check_rights(&call, secrets)?;
     let shared = Arc::clone(&call.shared);
-    let backup = blocking(move || shared.state.backups.begin(secrets)).await?.map_err(problem)?;
+    let backup = blocking(move || shared.state.backups.begin(secrets))
+        .await?
+        .map_err(|error| problem(&error))?;
     if let Some(visitor) = call.parts.extensions.get::<Visitor>() {
         visitor.is_given_long_answer();
     }
@@ -128,7 +130,7 @@ fn check_rights(call: &Call, secrets: bool) -> Result<(), Problem> {
     }
 }
 
-fn problem(error: BackupError) -> Problem {
+fn problem(error: &BackupError) -> Problem {
     match error {
         BackupError::Busy => Problem::too_many(error.to_string()).allowed("one at a time"),
         BackupError::NotAvailable(_) => Problem::busy(error.to_string()),

@@ -114,7 +114,7 @@ pub(super) async fn decision_page(call: Call) -> Answer {
     let (word, tone) = if permitted { ("Permitted", Tone::Good) } else { ("Refused", Tone::Bad) };
     let reason = show::visible(&text(&decision, "reason"));
     let why = if permitted { "Every link that had to allow did.".to_owned() } else { reason };
-    page.blocks.push(Block::Notice(Notice { tone, title: word.to_owned(), text: why.clone() }));
+    page.blocks.push(Block::Notice(Notice { tone, title: word.to_owned(), text: why }));
     page.blocks.push(Block::Facts(Facts {
         title: "Question".to_owned(),
         facts: vec![

@@ -17,8 +17,11 @@ use super::{
 };
 use crate::{administrators::Administrator, call::Answer, pages::PAGES, problem::Problem};
 
-/// The navigation: groups of pages, each with path, name and picture.
-const NAVIGATION: &[(&str, &[(&str, &str, &str)])] = &[
+/// A page of the navigation: path, name and picture.
+type Entry = (&'static str, &'static str, &'static str);
+
+/// The navigation: groups of pages.
+const NAVIGATION: &[(&str, &[Entry])] = &[
     ("", &[("/", "Overview", "overview")]),
     (
         "Devices",

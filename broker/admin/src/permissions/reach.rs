@@ -120,7 +120,7 @@ pub(crate) async fn reach(call: Call) -> Answer {
         let mut found = Vec::new();
         let (looked_at, next) = visit(&shared.state, after, |info, permissions| {
             if let Some(word) = allowing(permissions, asked) {
-                found.push(Reaching::of(info, word, fields));
+                found.push(Reaching::of(info, &word, fields));
             }
             found.len() < limit
         });
@@ -182,7 +182,7 @@ fn visit(
 }
 
 impl Reaching {
-    fn of(info: &ClientInfo, word: LinkWord, fields: Fields) -> Self {
+    fn of(info: &ClientInfo, word: &LinkWord, fields: Fields) -> Self {
         Self {
             client_id: fields.show(Field::ClientId, &*info.client_id).into_owned(),
             principal: fields.show(Field::Username, &*info.principal).into_owned(),

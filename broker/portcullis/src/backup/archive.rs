@@ -276,7 +276,7 @@ fn check_end<R: Read>(mut gzip: Gzip<'_, R>) -> io::Result<()> {
     if !file.fill_buf()?.is_empty() {
         return Err(broken("goes on behind its end"));
     }
-    if file.into_inner().is_whole() {
+    if file.into_inner().ends_with_its_seal() {
         return Ok(());
     }
     Err(broken("does not fit the SHA-256 at its end"))
@@ -333,7 +333,7 @@ impl<R: Read> Unsealing<R> {
     }
 
     /// Whether what was held back at the end is the seal of everything before.
-    fn is_whole(self) -> bool {
+    fn ends_with_its_seal(self) -> bool {
         seal(self.context) == self.held
     }
 }

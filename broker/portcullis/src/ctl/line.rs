@@ -91,14 +91,12 @@ fn arg(argument: &'static Argument) -> Arg {
     }
     let (parser, value_name): (ValueParser, &str) = match argument.kind {
         Kind::Number => (value_parser!(u64).into(), "N"),
-        Kind::Boolean => (value_parser!(bool).into(), "true|false"),
+        Kind::Boolean => (value_parser!(bool), "true|false"),
         Kind::Words(words) => (PossibleValuesParser::new(words).into(), "WORD"),
-        Kind::TextFile | Kind::BinaryFile | Kind::SecretFile => {
-            (value_parser!(PathBuf).into(), "FILE")
-        }
+        Kind::TextFile | Kind::BinaryFile | Kind::SecretFile => (value_parser!(PathBuf), "FILE"),
         Kind::Json => (ValueParser::string(), "JSON"),
         Kind::Text | Kind::List | Kind::Flag => match argument.place {
-            Place::Component => (value_parser!(PathBuf).into(), "FILE"),
+            Place::Component => (value_parser!(PathBuf), "FILE"),
             _ => (ValueParser::string(), "TEXT"),
         },
     };

@@ -157,7 +157,7 @@ fn what_makes_no_sense_is_refused_with_what_is_allowed() {
         ("start", TraceSpec { start_unix_ms: now * 2, ..good.clone() }),
         ("max_bytes", TraceSpec { bytes_max: 1, ..good.clone() }),
         ("max_events_per_second", TraceSpec { events_per_second: 0, ..good.clone() }),
-        ("payload_bytes", TraceSpec { payload_bytes: Some(1 << 20), ..good.clone() }),
+        ("payload_bytes", TraceSpec { payload_bytes: Some(1 << 20), ..good }),
     ] {
         assert_eq!(bad.check(now).unwrap_err().field, field);
     }

@@ -243,7 +243,11 @@ fn a_copy_that_lacks_something_is_refused() {
     let mut log = Vec::new();
     file.reader().read_to_end(&mut log).unwrap();
     let mut pieces = Vec::new();
-    snapshot.entries(1, &mut |piece| Ok(pieces.push(piece.to_owned()))).unwrap();
+    let mut keep = |piece: &[u8]| {
+        pieces.push(piece.to_owned());
+        Ok(())
+    };
+    snapshot.entries(1, &mut keep).unwrap();
     let attempt = |name: &str, log: &[u8], pieces: &[Vec<u8>], mark: &[u8]| -> io::Result<_> {
         let mut restore = Restore::begin(folder.path().join(name))?;
         restore.file(1)?.write_all(log)?;
