@@ -19,6 +19,8 @@ pub(super) struct Api {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// With its headers.
+    pub(super) head: String,
     pub(super) body: String,
 }
 
@@ -115,7 +117,7 @@ impl Api {
         // An archive is no text; nobody here looks into one.
         let body = String::from_utf8_lossy(&body).into_owned();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        Answer { status: status.expect("a status line"), body }
+        Answer { status: status.expect("a status line"), head: head.into_owned(), body }
     }
 }
 
