@@ -239,8 +239,8 @@ async fn a_trace_of_one_costs_the_others_next_to_nothing() {
     let sum = |times: &[Duration]| times.iter().sum::<Duration>().as_secs_f64();
     let more = sum(&with) / sum(&without) - 1.0;
     println!(
-        "{clients} busy clients, CPU of {rounds} rounds: {:.2} s without a trace, {:.2} s while one \
-         device beside them is traced: {:+.2} %; {:.2} s while one of them is",
+        "{clients} busy clients, CPU of {rounds} rounds: {:.2} s without a trace, {:.2} s while \
+         one device beside them is traced: {:+.2} %; {:.2} s while one of them is",
         sum(&without),
         sum(&with),
         more * 100.0,

@@ -87,10 +87,12 @@ fn a_flood_is_counted_and_not_written() {
     let found = day(&log, 20_787);
     let lines = found.iter().filter(|entry| entry.kind == "connect_refused").count() as u64;
     let repeated: Vec<_> = found.iter().filter(|entry| entry.kind == "repeated").collect();
-    let [repeated] = repeated.as_slice() else { panic!("{repeated:?}") };
-    assert_eq!(repeated.count, Some(5_000 - lines));
-    assert_eq!(repeated.remote.as_deref(), Some("192.0.2.1"));
-    assert_eq!(repeated.of.as_deref(), Some("connect_refused"));
+    // One, or a few when the machine is slow: what was left out is told again and again.
+    assert_eq!(repeated.iter().filter_map(|entry| entry.count).sum::<u64>(), 5_000 - lines);
+    for repeated in repeated {
+        assert_eq!(repeated.remote.as_deref(), Some("192.0.2.1"));
+        assert_eq!(repeated.of.as_deref(), Some("connect_refused"));
+    }
     assert!(lines <= 50, "{lines}");
     assert!(found.iter().any(|entry| entry.client_id.as_deref() == Some("good")));
 }
