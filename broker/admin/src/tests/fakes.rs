@@ -11,9 +11,10 @@ use std::{
 
 use access::{
     Activity, Answer, BoxFuture, BreakerInfo, Chain, Condition, Control, Effect, Gate, Held,
-    HeldBecause, HoldsFor, Identity, KeptVersion, Link, LinkState, PermissionSet, Permissions,
-    PluginError, PluginFailureKind, PluginInfo, PluginManager, PluginState, QoSSet, Rule,
-    ShadowDifference, ShadowReport, Subject, UploadedPlugin, VersionInfo, Waiting, Whose,
+    HeldBecause, HoldsFor, HookCalls, Identity, KeptVersion, Link, LinkState, PermissionSet,
+    Permissions, PluginError, PluginFailureKind, PluginInfo, PluginManager, PluginState, PoolInfo,
+    QoSSet, Rule, ShadowDifference, ShadowReport, Subject, UploadedPlugin, VersionInfo, Waiting,
+    Whose,
 };
 use codec::{ProtocolVersion, ReasonCode};
 use limits::{Ban, Bans, NewBan};
@@ -293,6 +294,21 @@ fn plugin(name: &str) -> PluginInfo {
             rollbacks: vec![(HeldBecause::Probation, 1)],
         },
         breaker: BreakerInfo { open: false, open_addresses: 1, opened: 2, refused: 3 },
+        hook_calls: vec![HookCalls {
+            hook: "authorizer",
+            calls: 10,
+            time: Duration::from_millis(25),
+        }],
+        pool: PoolInfo {
+            places: 8,
+            in_use: 2,
+            idle: 3,
+            waiting: 1,
+            made: 5,
+            memory_peak_bytes: 131_072,
+            memory_max_bytes: 1_048_576,
+        },
+        grants: vec![("secrets", vec!["db".to_owned()])],
     }
 }
 
