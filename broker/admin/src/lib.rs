@@ -54,6 +54,7 @@ mod process;
 mod roles;
 mod route;
 mod routes;
+mod shares;
 mod status;
 mod subscriptions;
 mod token;

@@ -19,6 +19,8 @@ pub(super) struct Api {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// With its headers.
+    pub(super) head: String,
     pub(super) body: String,
 }
 
@@ -129,7 +131,7 @@ impl Api {
         let body = if is_chunked { joined(body) } else { body.to_vec() };
         // An archive is no text; nobody here looks into one.
         let body = String::from_utf8_lossy(&body).into_owned();
-        Answer { status: status_of(&head), body }
+        Answer { status: status_of(&head), head: head.into_owned(), body }
     }
 }
 
