@@ -15,6 +15,7 @@ use axum::{
     response::IntoResponse,
 };
 use limits::Claimant;
+use qrcode::{Color, EcLevel, QrCode};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use zeroize::Zeroizing;
@@ -141,8 +142,10 @@ pub(crate) struct NewPassword {
 /// What an authenticator app needs. It is shown once.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Enrolment {
-    /// For the app, mostly as a QR code.
+    /// For the app.
     uri: String,
+    /// The same as a QR code: rows of `1` (dark) and `0` (light), without the margin around it.
+    qr_code: Vec<String>,
     /// The same for typing: base32.
     secret: String,
 }
@@ -313,7 +316,9 @@ pub(crate) async fn enrol(call: Call) -> Answer {
     let shared = Arc::clone(&call.shared);
     let totp =
         Totp::new().map_err(|error| Problem::internal(format!("no random numbers: {error}")))?;
-    let enrolment = Enrolment { uri: totp.uri(&name), secret: totp.secret.clone() };
+    let uri = totp.uri(&name);
+    let qr_code = qr_code(&uri)?;
+    let enrolment = Enrolment { uri, qr_code, secret: totp.secret.clone() };
     change(&shared, move |directory, kept| {
         let user = find_to_change(directory, kept, (&who, &name))?;
         if user.totp.as_ref().is_some_and(|totp| totp.confirmed) {
@@ -325,6 +330,15 @@ pub(crate) async fn enrol(call: Call) -> Answer {
     })
     .await?;
     json(StatusCode::OK, &enrolment)
+}
+
+/// Drawn here and nowhere else: no other site gets to see the secret.
+fn qr_code(uri: &str) -> Result<Vec<String>, Problem> {
+    let code = QrCode::with_error_correction_level(uri, EcLevel::M)
+        .map_err(|error| Problem::internal(format!("no QR code: {error}")))?;
+    let digit = |colour: &Color| colour.select('1', '0');
+    let colours = code.to_colors();
+    Ok(colours.chunks(code.width()).map(|row| row.iter().map(digit).collect()).collect())
 }
 
 /// `POST /api/v1/users/{user}/totp/confirm`

@@ -307,6 +307,12 @@ async fn one_time_codes_are_good_once() {
     let secret = enrolment["secret"].as_str().unwrap();
     let uri = format!("otpauth://totp/Portcullis:alice?secret={secret}&issuer=Portcullis");
     assert_eq!(enrolment["uri"], uri);
+    let rows = enrolment["qr_code"].as_array().unwrap();
+    let square = |row: &Value| row.as_str().unwrap().len() == rows.len();
+    assert!(rows.len() >= 21 && rows.iter().all(square), "{rows:?}");
+    // The mark in three of its corners that readers look for.
+    assert!(rows[0].as_str().unwrap().starts_with("11111110"), "{rows:?}");
+    assert!(rows[0].as_str().unwrap().ends_with("01111111"), "{rows:?}");
     // Nothing is asked for before the first code.
     house.log_in("alice").await;
     let path = "/api/v1/users/alice/totp/confirm";
