@@ -45,7 +45,7 @@ pub(super) static PLUGINS: List = List {
         ("Version", |row| show::plain(row, "described.version")),
         ("Hooks", |row| show::chips(row, "hooks")),
         ("Control", |row| show::plain(row, "control")),
-        ("Order", |row| show::number(row, "order")),
+        ("Memory", |row| show::bytes(row, "memory_peak_bytes")),
         ("Calls", |row| show::number(row, "calls")),
         ("Failures", |row| show::number(row, "failures")),
         ("Time per call", per_call),
@@ -138,6 +138,8 @@ pub(super) async fn plugin_page(call: Call) -> Answer {
     page.notices = notices(&plugin);
     page.blocks.push(Block::Facts(facts(&plugin)));
     page.blocks.push(Block::Facts(calls(&plugin)));
+    page.blocks.push(Block::Table(hooks(&plugin)));
+    page.blocks.push(Block::Table(grants(&plugin)));
     page.blocks.push(Block::Table(versions(&plugin)));
     if let Some(report) = reader.get_if_any(SHADOW, &[("name", &name)], &[]).await? {
         page.blocks.extend(shadow(&reader, &name, &report));
@@ -290,7 +292,51 @@ fn calls(plugin: &Value) -> Facts {
             ("Time per call", per_call(plugin)),
             ("Addresses not asked for", show::number(plugin, "breaker.open_addresses")),
             ("Refused by the breaker", show::number(plugin, "breaker.refused")),
+            ("Most memory after a call", show::bytes(plugin, "memory_peak_bytes")),
+            ("Most memory it may have", show::bytes(plugin, "memory_max_bytes")),
+            ("Calls at once, at most", show::number(plugin, "pool.places")),
+            ("Calls now", show::number(plugin, "pool.in_use")),
+            ("Calls that wait", show::number(plugin, "pool.waiting")),
+            ("Warm instances", show::number(plugin, "pool.idle")),
         ],
+    }
+}
+
+fn hooks(plugin: &Value) -> Table {
+    let mean = |row: &Value| {
+        let micros = show::at(row, "mean_seconds").as_f64().unwrap_or_default() * 1e6;
+        match show::at(row, "calls").as_u64() {
+            None | Some(0) => Cell::none(),
+            Some(_) => Cell::new(show::in_microseconds(micros as u64), Look::Number),
+        }
+    };
+    let row = |row: &Value| Row {
+        cells: vec![show::code(row, "hook"), show::number(row, "calls"), mean(row)],
+        actions: Vec::new(),
+    };
+    Table {
+        title: "Calls by hook".to_owned(),
+        columns: vec!["Hook", "Calls", "Time per call"],
+        rows: rows(plugin, "hook_calls").iter().map(row).collect(),
+        empty: ("It exports no hook.", "No generation answers, or nothing ever asks it."),
+        next: None,
+        first: None,
+    }
+}
+
+/// What its manifest lends it; whoever wants to change that edits the manifest.
+fn grants(plugin: &Value) -> Table {
+    let row = |row: &Value| Row {
+        cells: vec![show::code(row, "key"), show::chips(row, "values")],
+        actions: Vec::new(),
+    };
+    Table {
+        title: "Grants".to_owned(),
+        columns: vec!["Grant", "What"],
+        rows: rows(plugin, "grants").iter().map(row).collect(),
+        empty: ("It is lent nothing.", "[grants] of NAME.toml beside it would."),
+        next: None,
+        first: None,
     }
 }
 
