@@ -107,7 +107,8 @@ pub(crate) struct NewUser {
     /// 12 to 1,024 bytes.
     #[schema(min_length = 12, max_length = 1024)]
     password: String,
-    /// Names of roles, at most 16.
+    /// Names of roles, at most 16; without any it may log in and do nothing.
+    #[serde(default)]
     #[schema(max_items = 16)]
     roles: Vec<String>,
     /// Whether it is kept out.
@@ -115,15 +116,15 @@ pub(crate) struct NewUser {
     disabled: bool,
 }
 
-/// What can be changed of a user.
+/// What can be changed of a user. What is left out stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserChange {
-    /// Names of roles, at most 16.
+    /// Names of all its roles, at most 16.
     #[schema(max_items = 16)]
-    roles: Vec<String>,
+    roles: Option<Vec<String>>,
     /// Whether it is kept out.
-    disabled: bool,
+    disabled: Option<bool>,
 }
 
 /// A new password.
@@ -212,15 +213,22 @@ pub(crate) async fn add(call: Call) -> Answer {
 pub(crate) async fn update(call: Call) -> Answer {
     let (who, name, expected) = (call.who()?, call.path("user")?, call.expected()?);
     let (shared, wanted) = call.json::<UserChange>().await?;
-    let roles = check_roles(&shared.directory, wanted.roles)?;
+    let UserChange { roles, disabled } = wanted;
+    if roles.is_none() && disabled.is_none() {
+        let what = "the body says nothing that shall change";
+        return Err(Problem::invalid(what).allowed("roles, disabled or both"));
+    }
+    let roles = roles.map(|roles| check_roles(&shared.directory, roles)).transpose()?;
     let changed = name.clone();
     let entry = change(&shared, move |directory, kept| {
         let before = kept.clone();
         let user = find(&before, &name)?;
         expected.check(&UserEntry::of(&name, user))?;
         who.check_has(&directory.permitted_in(kept, &user.roles).1)?;
+        let roles = roles.unwrap_or_else(|| user.roles.clone());
         who.check_has(&directory.permitted_in(kept, &roles).1)?;
-        let user = User { roles, disabled: wanted.disabled, ..user.clone() };
+        let disabled = disabled.unwrap_or(user.disabled);
+        let user = User { roles, disabled, ..user.clone() };
         let entry = UserEntry::of(&name, &user);
         kept.users.insert(name, user);
         directory.check_last((&before, kept), &who)?;
