@@ -328,7 +328,7 @@ async function records() {
     await go(page, '/access-log');
     return (await clients.first().innerText()) === 'recorded-4';
   });
-  await page.locator('tbody a', { hasText: 'recorded-1' }).click();
+  await page.locator('tbody a', { hasText: 'recorded-1' }).first().click();
   await page.locator('.notice', { hasText: 'It has no session' }).waitFor();
   await go(page, '/audit');
   await page.selectOption('[name=action]', 'login');
@@ -439,7 +439,7 @@ async function people() {
 async function oneTimeCodes(page) {
   await go(page, '/account');
   await page.locator('summary', { hasText: 'Set up one-time codes' }).click();
-  await press(page, 'Set up one-time codes');
+  await page.locator('button.main', { hasText: 'Set up one-time codes' }).click();
   const output = page.locator('output', { hasText: 'otpauth://' });
   await output.waitFor();
   const modules = await output.locator('svg[role=img] path').getAttribute('d');
@@ -448,7 +448,7 @@ async function oneTimeCodes(page) {
   const secret = /secret=([A-Z2-7]{32})/.exec(await output.innerText())[1];
   await page.locator('summary', { hasText: 'Confirm one-time codes' }).click();
   await page.fill('[name=code]', codeOf(secret));
-  await press(page, 'Confirm one-time codes');
+  await page.locator('button.main', { hasText: 'Confirm one-time codes' }).click();
   await toasted(page, 'Logins need a one-time code from now on.');
 }
 

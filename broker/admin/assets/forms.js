@@ -3,7 +3,6 @@
 import { ask, upload } from "./api.js";
 import { confirmed, toast, toastAfter } from "./dialog.js";
 import { readAgain } from "./live.js";
-import { qrCode } from "./qr.js";
 
 /** The button that was pressed asks its route. */
 async function act(button) {
@@ -83,7 +82,11 @@ async function send(form) {
     if (shown !== undefined) {
       const output = form.querySelector("output");
       output.textContent = `${done} ${shown}`;
-      if (answer.qr_code) output.append(qrCode(answer.qr_code, answer.uri));
+      if (answer.qr_code) {
+        // Few pages ever need it.
+        const { qrCode } = await import("./qr.js");
+        output.append(qrCode(answer.qr_code, answer.uri));
+      }
       output.hidden = false;
       await readAgain();
     } else {

@@ -261,3 +261,14 @@ async fn judged(reader: &Reader, question: &Value) -> Vec<Block> {
     let title = "What each link says".to_owned();
     vec![Block::Notice(notice), Block::Steps(Steps { title, steps, end })]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_stand_between_commas() {
+        assert_eq!(words(" staff,, night shift ,"), ["staff", "night shift"]);
+        assert!(words("").is_empty());
+    }
+}
