@@ -23,6 +23,7 @@ use crate::{
     guard, pages,
     problem::Problem,
     route::{Route, Verb},
+    segment,
 };
 
 /// The router of the whole table, and of the pages.
@@ -84,7 +85,9 @@ async fn answer(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let path: Vec<_> = match &path {
-        Ok(path) => path.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        Ok(path) => {
+            path.iter().map(|(key, value)| (key.to_owned(), segment::read(value).into())).collect()
+        }
         Err(_) => {
             return Problem::invalid("the path holds bytes that are not UTF-8").into_response();
         }

@@ -345,7 +345,13 @@ impl PluginManager for FakePlugins {
     }
 
     fn get(&self, name: &str) -> Option<PluginInfo> {
-        (name == "acl-file").then(|| plugin(name))
+        match name {
+            "acl-file" | "password-file" => Some(plugin(name)),
+            "waiting" => {
+                Some(PluginInfo { state: PluginState::WaitingForApproval, ..plugin(name) })
+            }
+            _ => None,
+        }
     }
 
     fn only_if(&self, tag: String) -> Arc<dyn PluginManager> {
