@@ -1,0 +1,1 @@
+//! The generator beside a broker that makes mistakes: each must be noticed.
