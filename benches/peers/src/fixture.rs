@@ -1,6 +1,9 @@
 //! What every broker is given alike: users and their hashes, rules, a certificate.
 
-use std::{fmt::Write, num::NonZeroU32, path::Path, sync::Arc};
+use std::{
+    fmt::Write, fs::Permissions, num::NonZeroU32, os::unix::fs::PermissionsExt, path::Path,
+    sync::Arc,
+};
 
 use anyhow::{Context, Result};
 use aws_lc_rs::pbkdf2;
@@ -75,7 +78,10 @@ pub(crate) fn certificate(folder: &Path) -> Result<Arc<ClientConfig>> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let certificate = CertificateParams::new(vec!["localhost".to_owned()])?.self_signed(&key)?;
     std::fs::write(folder.join("cert.pem"), certificate.pem())?;
-    std::fs::write(folder.join("key.pem"), key.serialize_pem())?;
+    let path = folder.join("key.pem");
+    std::fs::write(&path, key.serialize_pem())?;
+    // A broker may refuse a key that others can read.
+    std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
     client(certificate.der())
 }
 
