@@ -148,14 +148,8 @@ pub(crate) fn decode(bytes: &[u8], v5: bool) -> Result<Option<(Packet<'_>, usize
     };
     let packet = match first & 0xf0 {
         kind::PUBLISH => publish_of(first, body, v5),
-        kind::CONNACK if body.len() >= 2 => {
-            Some(Packet::ConnAck { session_present: body[0] & 1 != 0, reason_code: body[1] })
-        }
-        PUBACK | PUBREC | 0x60 | PUBCOMP if body.len() >= 2 => Some(Packet::Acknowledgement {
-            kind: first,
-            packet_id: u16::from_be_bytes([body[0], body[1]]),
-            reason_code: body.get(2).copied().unwrap_or_default(),
-        }),
+        kind::CONNACK => connack_of(body),
+        PUBACK | PUBREC | 0x60 | PUBCOMP => acknowledgement_of(first, body),
         kind::SUBACK => suback_of(body, v5),
         _ => Some(Packet::Other(first)),
     };
@@ -182,6 +176,17 @@ fn behind_properties(body: &[u8], at: usize, v5: bool) -> Option<usize> {
     }
     let (begin, length) = variable_byte_integer(body, at).ok()??;
     Some(begin + length)
+}
+
+fn connack_of(body: &[u8]) -> Option<Packet<'_>> {
+    let (flags, reason_code) = (*body.first()?, *body.get(1)?);
+    Some(Packet::ConnAck { session_present: flags & 1 != 0, reason_code })
+}
+
+fn acknowledgement_of(kind: u8, body: &[u8]) -> Option<Packet<'_>> {
+    let packet_id = u16::from_be_bytes([*body.first()?, *body.get(1)?]);
+    let reason_code = body.get(2).copied().unwrap_or_default();
+    Some(Packet::Acknowledgement { kind, packet_id, reason_code })
 }
 
 fn publish_of(first: u8, body: &[u8], v5: bool) -> Option<Packet<'_>> {
