@@ -63,6 +63,8 @@ pub(crate) struct Place<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) port: u16,
     pub(crate) admin_port: u16,
+    /// Where the web service of [`crate::webhook`] answers; 0 if there is none.
+    pub(crate) webhook_port: u16,
 }
 
 /// The root of this repository.
@@ -172,7 +174,11 @@ impl Description {
         }
         put("users", &fixture::users);
         put("mosquitto_rules", &fixture::mosquitto_rules);
-        put("portcullis_rules", &fixture::portcullis_rules);
+        put("portcullis_rules", &|| fixture::portcullis_rules(Some(&fixture::user(0))));
+        put("portcullis_rules_for_all", &|| fixture::portcullis_rules(None));
+        put("dynamic_security", &fixture::dynamic_security);
+        put("machine", &|| env::consts::ARCH.to_owned());
+        put("webhook_port", &|| at.webhook_port.to_string());
         put("program", &|| program.display().to_string());
         put("repository", &|| repository().display().to_string());
         put("dir", &|| at.folder.display().to_string());
@@ -199,7 +205,12 @@ mod tests {
         for broker in Description::known().unwrap() {
             for variant in broker.variants.keys() {
                 let folder = tempfile::tempdir().unwrap();
-                let at = Place { folder: folder.path(), port: 20_001, admin_port: 20_002 };
+                let at = Place {
+                    folder: folder.path(),
+                    port: 20_001,
+                    admin_port: 20_002,
+                    webhook_port: 0,
+                };
                 let argv = broker.prepare(Path::new("/program"), variant, at).unwrap();
                 assert_eq!(argv[0], "/program");
                 let mut texts = argv.join("\n");

@@ -16,6 +16,7 @@ use rustls::{
     pki_types::CertificateDer,
     version::TLS13,
 };
+use serde_json::json;
 
 /// How many users there are.
 const USERS: usize = 1_200;
@@ -32,19 +33,50 @@ pub(crate) fn password(number: usize) -> String {
     format!("secret of {number}")
 }
 
+/// Salt and hash of a user's password, in Base64.
+fn hashed(number: usize) -> [String; 2] {
+    let salt = format!("salt of {number:04}");
+    let mut hash = [0; 64];
+    let password = password(number);
+    let algorithm = pbkdf2::PBKDF2_HMAC_SHA512;
+    pbkdf2::derive(algorithm, ROUNDS, salt.as_bytes(), password.as_bytes(), &mut hash);
+    [salt.as_bytes(), &hash].map(|bytes| BASE64_STANDARD.encode(bytes))
+}
+
 /// A password file of mosquitto, hashes `$7$`; Portcullis's plugin `password-file` reads it too.
 pub(crate) fn users() -> String {
     let mut text = String::new();
     for number in 0..USERS {
-        let salt = format!("salt of {number:04}");
-        let mut hash = [0; 64];
-        let password = password(number);
-        let algorithm = pbkdf2::PBKDF2_HMAC_SHA512;
-        pbkdf2::derive(algorithm, ROUNDS, salt.as_bytes(), password.as_bytes(), &mut hash);
-        let [salt, hash] = [salt.as_bytes(), &hash].map(|bytes| BASE64_STANDARD.encode(bytes));
+        let [salt, hash] = hashed(number);
         let _ = writeln!(text, "{}:$7${ROUNDS}${salt}${hash}", user(number));
     }
     text
+}
+
+/// The same users for mosquitto's plugin `dynamic-security`, all with one role of a thousand rules.
+pub(crate) fn dynamic_security() -> String {
+    let client = |number| {
+        let [salt, password] = hashed(number);
+        let roles = json!([{ "rolename": "all" }]);
+        let (username, iterations) = (user(number), ROUNDS.get());
+        json!({ "username": username, "password": password, "salt": salt,
+                "iterations": iterations, "roles": roles })
+    };
+    let rules = |kind: &str| {
+        let rule = |filter| json!({ "acltype": kind, "topic": filter, "allow": true });
+        filters().map(rule).collect::<Vec<_>>()
+    };
+    let kinds = ["publishClientSend", "publishClientReceive", "subscribePattern"];
+    let rules: Vec<_> = kinds.into_iter().flat_map(rules).collect();
+    let access = json!({ "publishClientSend": false, "publishClientReceive": false,
+                         "subscribe": false, "unsubscribe": true });
+    json!({
+        "defaultACLAccess": access,
+        "clients": (0..USERS).map(client).collect::<Vec<_>>(),
+        "groups": [],
+        "roles": [{ "rolename": "all", "acls": rules }],
+    })
+    .to_string()
 }
 
 /// Topic filters of a thousand rules; only the last is about what is published.
@@ -64,11 +96,10 @@ pub(crate) fn mosquitto_rules() -> String {
     filters().fold(user, |text, filter| text + "topic readwrite " + &filter + "\n")
 }
 
-/// The same for Portcullis's plugin `acl-file`.
-pub(crate) fn portcullis_rules() -> String {
-    let user = user(0);
-    let rule =
-        |filter| format!("[[rules]]\nallow = \"all\"\ntopic = \"{filter}\"\nuser = \"{user}\"\n");
+/// The same for Portcullis's plugin `acl-file`: rules of one user, or of everybody.
+pub(crate) fn portcullis_rules(user: Option<&str>) -> String {
+    let user = user.map(|user| format!("user = \"{user}\"\n")).unwrap_or_default();
+    let rule = |filter| format!("[[rules]]\nallow = \"all\"\ntopic = \"{filter}\"\n{user}");
     filters().map(rule).collect()
 }
 
@@ -117,7 +148,7 @@ mod tests {
     #[test]
     fn both_have_the_same_thousand_rules() {
         assert_eq!(mosquitto_rules().lines().count(), 1_001);
-        let ours: toml::Table = portcullis_rules().parse().unwrap();
+        let ours: toml::Table = portcullis_rules(None).parse().unwrap();
         assert_eq!(ours["rules"].as_array().unwrap().len(), 1_000);
     }
 

@@ -28,6 +28,7 @@ mod scenario;
 mod statistics;
 mod table;
 mod target;
+mod webhook;
 mod wire;
 
 use std::{path::PathBuf, process::ExitCode};

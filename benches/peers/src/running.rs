@@ -19,6 +19,7 @@ use crate::{
     load::{Approach, Session},
     process::{on_cores, pause},
     target::Target,
+    webhook::Webhook,
 };
 
 /// A broker that serves.
@@ -27,6 +28,8 @@ pub(crate) struct Running {
     pub(crate) target: Target,
     /// From its start to the first client that was let in.
     pub(crate) start: Duration,
+    /// What it asks, if it asks anybody.
+    _webhook: Option<Webhook>,
 }
 
 /// What is started.
@@ -50,7 +53,13 @@ const STOP: Duration = Duration::from_secs(30);
 impl Running {
     /// Starts it and waits until it lets a client in.
     pub(crate) fn start(start: Start<'_>, approach: &Approach) -> Result<Self> {
-        let place = Place { folder: start.folder, port: free_port()?, admin_port: free_port()? };
+        let webhook = (start.variant == "webhook").then(Webhook::start).transpose()?;
+        let place = Place {
+            folder: start.folder,
+            port: free_port()?,
+            admin_port: free_port()?,
+            webhook_port: webhook.as_ref().map_or(0, Webhook::port),
+        };
         let argv = start.description.prepare(start.program, start.variant, place)?;
         let (program, arguments) = argv.split_first().context("a command")?;
         let log = File::create(start.folder.join(LOG))?;
@@ -60,7 +69,7 @@ impl Running {
         let began = Instant::now();
         let mut child = command.spawn().context("taskset, of util-linux, is missing")?;
         match serves(&mut child, place.port, approach, began) {
-            Ok(target) => Ok(Self { child, target, start: began.elapsed() }),
+            Ok(target) => Ok(Self { child, target, start: began.elapsed(), _webhook: webhook }),
             Err(error) => {
                 end(&mut child);
                 let said = fs::read_to_string(start.folder.join(LOG)).unwrap_or_default();
@@ -118,7 +127,7 @@ fn serves(child: &mut Child, port: u16, approach: &Approach, began: Instant) -> 
 }
 
 /// A port of loopback that nobody listens on.
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     for attempt in 0..200 {
         let place = RandomState::new().hash_one(attempt) % u64::from(PORTS.end - PORTS.start);
         let port = PORTS.start + place as u16;

@@ -212,7 +212,7 @@ fn pairs() -> Vec<Scenario> {
         let about = format!("QoS {qos}, 64 bytes, ten pairs, in MQTT 5.0");
         let messages = Messages { qos, ..Messages::PAIRS };
         let scenario = Scenario::messages(&format!("qos{qos}-v5"), &about, messages);
-        found.push(Scenario { v5: true, ..scenario });
+        found.push(Scenario { v5: true, ..scenario }.variant("v5"));
     }
     let about = "QoS 0, 64 bytes, ten pairs, over TLS 1.3";
     found.push(Scenario::messages("tls-qos0", about, Messages::PAIRS).variant("tls"));
@@ -267,7 +267,23 @@ fn plugins() -> Vec<Scenario> {
     let none = "as qos0-64, with one user and no rules";
     let rules = "the same with 1,000 rules";
     let first = Login::First;
+    let connect = |name, about, at_a_time| {
+        let load = Load::Connects(Connects { count: 1_000, at_a_time });
+        Scenario::new(name, about, load, CONNECT).login(Login::Each)
+    };
+    let security = "as rules-1000, mosquitto with its plugin dynamic-security";
     vec![
+        connect(
+            "connect-security",
+            "as connect-password with 1,000 rules, mosquitto with its plugin dynamic-security",
+            32,
+        )
+        .variant("security"),
+        connect("connect-webhook", "as connect-password, a web service is asked for each", 16)
+            .variant("webhook"),
+        Scenario::messages("rules-security", security, Messages::PAIRS)
+            .variant("security")
+            .login(first),
         Scenario::messages("rules-none", none, Messages::PAIRS).variant("password").login(first),
         Scenario::messages("rules-1000", rules, Messages::PAIRS).variant("rules").login(first),
         Scenario::messages("transform-none", "as qos0-64, on other topics", up),
