@@ -27,9 +27,10 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
     BanError, BanPage, BrokerHandle, ClientInfo, Config, Fault, LimitInfo, ListenerAddress,
-    ListenerCertificates, ListenerConfig, ListenerInfo, LiveConfig, StoreTotals, TlsConfig,
-    TlsStatus, Totals, Transport,
+    ListenerCertificates, ListenerConfig, ListenerInfo, LiveConfig, QueueTotals, StoreTotals,
+    TlsConfig, TlsStatus, Totals, Transport,
     bans::{self, BanList},
+    connect::count_answers,
     counts::Counts,
     inherit::Ended,
     keeping::Keeping,
@@ -109,6 +110,7 @@ impl Core {
         let begun = Instant::now();
         let (refreshed, walk) = self.gate.refresh(client, self.now_unix()).await;
         trace_walk(&self.metrics.traces, &traced(client), &walk);
+        count_answers(self, &walk);
         self.metrics.permissions_seconds.observe(begun.elapsed().as_secs_f64());
         refreshed
     }
@@ -278,6 +280,11 @@ impl Broker {
             let (name, address) = (listener.name.clone(), listener.transport.place());
             let tls = load_tls(&listener).await?;
             let counted = core.metrics.listeners.of(&name);
+            // There from the start, at zero.
+            drop(core.metrics.connections_opened.of(&name));
+            if tls.is_some() {
+                counted.handshakes();
+            }
             let (listener, socket) = listener::bind(listener, tls, counted)
                 .await
                 .map_err(|error| StartError::Bind { name, address, error })?;
@@ -469,6 +476,21 @@ impl BrokerHandle for Broker {
             retained_bytes: self.core.retained.bytes(),
             overload_level: self.core.overload.level(),
         }
+    }
+
+    fn queues(&self) -> QueueTotals {
+        let mut totals = QueueTotals::default();
+        for handle in self.core.sessions.all() {
+            let state = handle.state.lock();
+            let (session, queued) = (&state.session, state.session.queued() as u64);
+            totals.connected += u64::from(state.connection.is_some());
+            totals.queued += queued;
+            totals.queued_bytes += session.queued_bytes() as u64;
+            totals.queued_longest = totals.queued_longest.max(queued);
+            totals.in_flight += session.in_flight() as u64;
+            totals.waiting_sessions += u64::from(queued > 0);
+        }
+        totals
     }
 
     fn limits(&self) -> Vec<LimitInfo> {

@@ -147,3 +147,34 @@ fn a_search_finds_what_it_asks_for_page_by_page() {
     assert!(log.search(AccessQuery { after: 1 << 40, ..odd }).unwrap().entries.is_empty());
     assert!(log.search(AccessQuery { day: 1, ..odd }).unwrap().entries.is_empty());
 }
+
+#[test]
+fn a_torn_line_is_not_continued() {
+    let folder = Folder::new("torn");
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let file = folder.0.join(format!("access-{}.jsonl", date(day_of(NOON))));
+    std::fs::write(&file, "{\"type\":\"connected\",\"clie").unwrap();
+    for _ in 0..2 {
+        let log = AccessLog::start(config(&folder.0), &Metrics::new()).unwrap();
+        log.observe(&refused(NOON, "a"));
+        log.close();
+        assert!(!log.is_failing());
+    }
+    let text = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines[1..].iter().all(|line| serde_json::from_str::<Entry<'_>>(line).is_ok()));
+}
+
+#[test]
+fn one_that_cannot_be_written_says_so() {
+    let folder = Folder::new("failing");
+    let log = AccessLog::start(config(&folder.0), &Metrics::new()).unwrap();
+    // A folder is where the file of the day should be.
+    let file = folder.0.join(format!("access-{}.jsonl", date(day_of(NOON))));
+    std::fs::create_dir_all(file).unwrap();
+    log.observe(&refused(NOON, "a"));
+    log.close();
+    assert!(log.is_failing());
+    assert_eq!(log.lost.of("not_written").get(), 1);
+}
