@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use session::Fanout;
 use store::{Recovered, Store, Ticket};
 use telemetry::{
-    Metrics,
+    ListenerMetrics, Metrics,
     events::{Client, SessionEnded},
 };
 use tokio::sync::{Notify, Semaphore, watch};
@@ -219,6 +219,16 @@ fn sentences(faults: &[Fault]) -> String {
     sentences.join("; ")
 }
 
+/// What a listener counts: there from the start, at zero.
+fn counted(metrics: &Metrics, listener: &str, has_tls: bool) -> Arc<ListenerMetrics> {
+    drop(metrics.connections_opened.of(listener));
+    let counted = metrics.listeners.of(listener);
+    if has_tls {
+        counted.handshakes();
+    }
+    counted
+}
+
 /// Reads what a listener needs for TLS, on a thread that may take its time.
 async fn load_tls(listener: &ListenerConfig) -> Result<Option<Arc<Tls>>, StartError> {
     let Some(config) = listener.tls.clone() else { return Ok(None) };
@@ -279,12 +289,7 @@ impl Broker {
         for listener in config.listeners {
             let (name, address) = (listener.name.clone(), listener.transport.place());
             let tls = load_tls(&listener).await?;
-            let counted = core.metrics.listeners.of(&name);
-            // There from the start, at zero.
-            drop(core.metrics.connections_opened.of(&name));
-            if tls.is_some() {
-                counted.handshakes();
-            }
+            let counted = counted(&core.metrics, &name, tls.is_some());
             let (listener, socket) = listener::bind(listener, tls, counted)
                 .await
                 .map_err(|error| StartError::Bind { name, address, error })?;

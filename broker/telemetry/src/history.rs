@@ -428,7 +428,7 @@ mod tests {
         assert_eq!(own, 20, "{of_a:?}");
         assert!(of_a.len() <= 20 + 16 && of_a[0].reason.as_deref() == Some("last"));
         let state = history.lock();
-        assert!(state.claimed.order.len() <= 2 * state.claimed.clients.len() + ORDER_SLACK + 1);
+        assert!(state.claimed.order.len() <= 2 * state.claimed.clients.len() + 2 * ORDER_SLACK);
     }
 
     #[test]

@@ -445,7 +445,7 @@ mod tests {
         let labels = "{listener=\"mqtt\",direction=\"sent\"";
         for line in [
             format!(
-                "portcullis_listener_publish_size_bytes_bucket{{le=\"64.0\",{} 3",
+                "portcullis_listener_publish_size_bytes_bucket{{le=\"64.0\",{}}} 3",
                 &labels[1..]
             ),
             format!("portcullis_listener_publish_size_bytes_count{labels}}} 4"),

@@ -211,18 +211,7 @@ async fn a_client_is_followed_in_history_trace_and_access_log() {
     assert_eq!(authenticated["plugin"], "password-file");
     let decision = authenticated["decision"].as_str().expect("a decision");
     api.get(&format!("/api/v1/decisions/{decision}")).await.expect(200);
-    // Who refused what, by whose word, and where that is explained.
-    for (topic, plugin) in [("forbidden", Value::Null), ("free/secret/a", json!("acl-file"))] {
-        let denied = lines.iter().find(|line| line["topic"] == topic).expect("a denial");
-        assert_eq!((&denied["type"], &denied["plugin"]), (&json!("publish_denied"), &plugin));
-        assert_eq!(
-            (&denied["reason"], &denied["principal"]),
-            (&json!("not_authorized"), &json!("alice"))
-        );
-        assert!(denied["remote"].is_string(), "{denied}");
-        let decision = denied["decision"].as_str().expect("a decision");
-        api.get(&format!("/api/v1/decisions/{decision}")).await.expect(200);
-    }
+    denials_are_explained(&lines, &program).await;
     let ended = lines.iter().find(|line| line["type"] == "disconnected").unwrap();
     assert_eq!(ended["reason"], "normal_disconnection");
     assert!(ended["bytes_received"].as_u64() > Some(0) && ended["bytes_sent"].as_u64() > Some(0));
@@ -264,6 +253,19 @@ async fn a_collector_gets_metrics_and_spans() {
     assert!(!program.log_text().contains("PLANTED-collector"));
     client.leave().await;
     program.stop().await;
+}
+
+/// Who refused what, by whose word, and where that is explained.
+async fn denials_are_explained(lines: &[Value], program: &Program) {
+    for (topic, plugin) in [("forbidden", Value::Null), ("free/secret/a", json!("acl-file"))] {
+        let denied = lines.iter().find(|line| line["topic"] == topic).expect("a denial");
+        assert_eq!((&denied["type"], &denied["plugin"]), (&json!("publish_denied"), &plugin));
+        assert_eq!(denied["reason"], "not_authorized");
+        assert_eq!(denied["principal"], "alice");
+        assert!(denied["remote"].is_string(), "{denied}");
+        let decision = denied["decision"].as_str().expect("a decision");
+        program.api().get(&format!("/api/v1/decisions/{decision}")).await.expect(200);
+    }
 }
 
 /// What came since the last interval is sent when the program ends.

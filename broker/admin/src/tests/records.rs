@@ -37,7 +37,7 @@ async fn the_history_of_a_client_has_the_latest_first() {
         let denied = Denied {
             decision: None,
             plugin: Some("acl"),
-            reason: codec::ReasonCode::NotAuthorized,
+            reason: ReasonCode::NotAuthorized,
             cause: &"no rule",
         };
         PublishDenied { client, topic: "t/1", denied }.emit(&fakes.metrics);
