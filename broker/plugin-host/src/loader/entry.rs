@@ -390,6 +390,7 @@ impl Entry {
             waiting: self.waiting.clone(),
             held: held
                 .map(|held| access::Held { version: held.version.clone(), because: held.because }),
+            candidate: self.standby.as_ref().map(|standby| standby.id.clone()),
             kept: self.kept.clone(),
             rollbacks: HeldBecause::ALL.map(count).to_vec(),
         }
