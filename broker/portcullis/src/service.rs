@@ -53,8 +53,7 @@ pub(crate) struct Service {
     requests: Option<mpsc::Receiver<Request>>,
     metrics: Arc<Metrics>,
     records: Records,
-    /// Ends with the rest.
-    _exporter: Option<Exporter>,
+    exporter: Option<Exporter>,
     /// Closed last: connections that end write to it.
     store: Option<Arc<FileStore>>,
 }
@@ -108,7 +107,7 @@ impl Service {
             .otlp
             .clone()
             .map(|otlp| Exporter::start(otlp, (Arc::clone(&gate), &metrics), admin.scrape()));
-        let _exporter = exporter.transpose().map_err(Failure::Refused)?;
+        let exporter = exporter.transpose().map_err(Failure::Refused)?;
         Ok(Self {
             config,
             descriptors,
@@ -121,7 +120,7 @@ impl Service {
             requests,
             metrics,
             records,
-            _exporter,
+            exporter,
             store,
         })
     }
@@ -225,6 +224,9 @@ impl Service {
             tracing::warn!(connections = left, "clients that did not go are cut off");
         }
         self.admin.shutdown(GRACE).await;
+        if let Some(exporter) = self.exporter {
+            exporter.finish().await;
+        }
         close_records(self.records).await;
         let Some(store) = self.store else { return };
         match tokio::task::spawn_blocking(move || store.close()).await {

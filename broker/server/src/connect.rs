@@ -12,13 +12,13 @@ use std::{
 
 use access::{
     Authenticated, Connection as Claim, Credentials, DecisionId, Hook, LinkReport, Password,
-    Refusal, WillSummary,
+    Refusal, Verdict, WillSummary,
 };
 use codec::{ConnAck, Connect, Decoded, Packet, PacketType, ProtocolVersion, ReasonCode, decode};
 use limits::{Claimant, Suspect};
 use session::WillMessage;
 use telemetry::{
-    Direction, Metrics,
+    Cache, Direction, Metrics,
     events::{Authenticated as AuthenticatedEvent, Client, Connected, TakenOver},
 };
 use tokio::{io::AsyncReadExt, time::Sleep};
@@ -38,7 +38,7 @@ use crate::{
     stream::Stream,
     subscribe::judge_again,
     tls::Secured,
-    traced::{claimed, trace_connect, trace_walk},
+    traced::{LoginTraces, claimed},
     websocket::{self, Violation},
     will,
 };
@@ -59,6 +59,8 @@ pub(crate) struct Arrival {
     pub(crate) timeout: Duration,
     /// What TLS said about the client.
     pub(crate) secured: Option<Box<Secured>>,
+    /// What traces see of it.
+    pub(crate) traces: LoginTraces,
 }
 
 impl Arrival {
@@ -101,7 +103,7 @@ pub(crate) enum Refused {
     #[error("{0}")]
     ByChain(Refusal),
     #[error("the Will Message is not permitted: {0}")]
-    Will(access::NotAuthorized),
+    Will(will::Denied),
     #[error("the Will Topic is not a topic name: {0}")]
     WillTopic(topic::InvalidTopic),
     #[error("{0}")]
@@ -123,6 +125,7 @@ impl Refused {
     pub(crate) fn decision(&self) -> Option<DecisionId> {
         match self {
             Self::ByChain(refusal) => refusal.decision,
+            Self::Will(denied) => Some(denied.decision),
             _ => None,
         }
     }
@@ -131,6 +134,7 @@ impl Refused {
     pub(crate) fn plugin(&self) -> Option<&str> {
         match self {
             Self::ByChain(refusal) => refusal.plugin.as_deref(),
+            Self::Will(denied) => denied.why.plugin(),
             _ => None,
         }
     }
@@ -284,9 +288,12 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
         // Proven already: whoever the client says that it is instead, it is not.
         first.connect.username = Some(name);
     }
-    check_connect(&first.connect, &live)?;
-    first.assign_client_id();
-    trace_connect(&core, (&first.connect, first.bytes), arrival.remote.ip());
+    let checked = check_connect(&first.connect, &live);
+    if checked.is_ok() {
+        first.assign_client_id();
+    }
+    arrival.traces.begin(&core, (&first.connect, first.bytes), arrival.remote.ip());
+    checked?;
     let will = first.connect.will.as_deref().map(will::prepare).transpose();
     let will = will.map_err(Refused::WillTopic)?;
     let credentials = credentials(&mut first.connect);
@@ -297,7 +304,7 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
     let brake = Brake::begin(&core, arrival.remote, &first.connect, &live)?;
     let proved = match &method {
         None => {
-            let asked = authenticate(&core, (&claim, &credentials), &live);
+            let asked = authenticate(&core, (&claim, &credentials), &live, &mut arrival.traces);
             let from = (&mut arrival.stream, &mut first.rest);
             let authenticated = while_it_is_there(from, &core.metrics, asked);
             authenticated.await.map(|authenticated| (authenticated, None))
@@ -307,20 +314,17 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
             let asked = (&claim, &credentials);
             let auths =
                 Auths { method, bytes: &mut first.rest, most: packet_bytes_max(&first.connect) };
-            let observe = |core: &Core, walk: &[LinkReport]| {
-                observe(core, walk);
-                trace_walk(&core.metrics.traces, &claimed(&claim), walk);
-            };
             Box::pin(exchange(arrival, asked, auths, data, observe)).await
         }
     };
     let (authenticated, data) = brake.settle(proved)?;
+    arrival.traces.proved(&core, &authenticated);
     tell_authenticated((&claim, &authenticated), false, &core);
     let mut authenticated = Arc::new(authenticated);
     check_names(&authenticated, &live)?;
     check_bans(&core, &authenticated)?;
     if let Some(will) = &will {
-        will::permit(will, &authenticated).await.map_err(Refused::Will)?;
+        will::permit(&core, will, &authenticated).await.map_err(Refused::Will)?;
     }
     let mut answer = answer(first, &authenticated, &live);
     // [MQTT-4.12.0-5]
@@ -543,11 +547,12 @@ async fn authenticate(
     core: &Core,
     (claim, credentials): (&Claim, &Credentials),
     live: &LiveConfig,
+    traces: &mut LoginTraces,
 ) -> Result<Authenticated, Refused> {
     let now = core.now_unix();
     let (result, walk) = core.gate.admit(claim, credentials, live.client_id_from, now).await;
     observe(core, &walk);
-    trace_walk(&core.metrics.traces, &claimed(claim), &walk);
+    traces.walk(core, &claimed((&claim.client_id, claim.remote.ip())), &walk);
     tracing::debug!(client_id = %telemetry::Escaped(&claim.client_id), ?walk, "chain asked");
     result.map_err(Refused::ByChain)
 }
@@ -591,6 +596,7 @@ const REST_BYTES: usize = 2_048;
 
 /// Counts the time of a walk, of its two parts apart.
 fn observe(core: &Core, walk: &[LinkReport]) {
+    count_answers(core, walk);
     let time = |hook: Hook| -> Option<f64> {
         let mut links = walk.iter().filter(|report| report.hook == hook).peekable();
         links.peek()?;
@@ -600,6 +606,16 @@ fn observe(core: &Core, walk: &[LinkReport]) {
     core.metrics.authentication_seconds.observe(authentication);
     if let Some(seconds) = time(Hook::Authorizer) {
         core.metrics.permissions_seconds.observe(seconds);
+    }
+}
+
+/// Counts which permissions were there already.
+pub(crate) fn count_answers(core: &Core, walk: &[LinkReport]) {
+    let asked = |report: &&LinkReport| {
+        report.hook == Hook::Authorizer && report.verdict != Verdict::Skipped
+    };
+    for report in walk.iter().filter(asked) {
+        core.metrics.plugins.caches.note(Cache::Permissions, report.cached);
     }
 }
 

@@ -26,6 +26,7 @@ use crate::{
     connect::{Arrival, serve},
     stream::Stream,
     tls::Tls,
+    traced::LoginTraces,
 };
 
 /// A bound listener.
@@ -201,6 +202,7 @@ async fn admit_proxy(
     if !proxy_protocol.trusted.iter().any(|range| range.contains(&address)) {
         let (limit, cause) = ("proxy_protocol.trusted", &"the address is not in the list");
         ConnectionRefused { listener: &listener.name, remote, limit, cause }.emit(&core.metrics);
+        listener.counted.turned_away.inc(limit);
         return None;
     }
     let closed_until = core.connection_rate.lock().closed_until(Instant::now());
@@ -224,6 +226,7 @@ async fn pause_until(until: Instant) {
 
 /// Says which limit kept a connection out.
 pub(crate) fn refused(core: &Core, listener: &Listener, remote: SocketAddr, refusal: &Refusal) {
+    listener.counted.turned_away.inc(refusal.limit());
     ConnectionRefused { listener: &listener.name, remote, limit: refusal.limit(), cause: refusal }
         .emit(&core.metrics);
 }
@@ -262,6 +265,7 @@ fn begin(
 ) {
     let timeout = core.live.load().limits.sizes.connect_timeout;
     let arrival = Arrival {
+        traces: LoginTraces::default(),
         core: Arc::clone(core),
         stream,
         remote,

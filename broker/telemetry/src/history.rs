@@ -1,10 +1,12 @@
 //! What happened to each client lately: connects, disconnects, refusals, limits, takeovers.
 //!
 //! In memory and bounded three ways: events of a client, bytes of all, and age; the clients that
-//! nothing happened to for the longest time go first. Knows nothing of HTTP.
+//! nothing happened to for the longest time go first. What a stranger can cause under the name of
+//! another, by trying to connect as it, has a quarter of events and bytes for itself: it pushes out
+//! its like and nothing else. Knows nothing of HTTP.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -71,15 +73,26 @@ pub struct History {
 #[derive(Debug)]
 struct State {
     config: HistoryConfig,
+    /// What clients did.
+    own: Book,
+    /// What was tried in their names.
+    claimed: Book,
+}
+
+/// Events by client.
+#[derive(Debug, Default)]
+struct Book {
     clients: HashMap<Arc<str>, Client>,
-    /// By when something happened to them last, in order; ties are told apart by a number.
-    by_age: BTreeMap<u64, Arc<str>>,
+    /// By when something happened to them last: the number of each turn. One that had another turn
+    /// since is there more than once, and only the last counts.
+    order: VecDeque<(u64, Arc<str>)>,
     last_turn: u64,
     bytes: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Client {
+    name: Arc<str>,
     events: VecDeque<Past>,
     turn: u64,
 }
@@ -101,13 +114,7 @@ const KINDS: [HappeningKind; 11] = [
 impl History {
     /// Begins to keep what happens from now on.
     pub fn start(config: HistoryConfig, metrics: &Metrics) -> Arc<Self> {
-        let state = State {
-            config,
-            clients: HashMap::new(),
-            by_age: BTreeMap::new(),
-            last_turn: 0,
-            bytes: 0,
-        };
+        let state = State { config, own: Book::default(), claimed: Book::default() };
         let history = Arc::new(Self { state: Mutex::new(state) });
         if !config.keep.is_zero() {
             let observer = Arc::clone(&history) as Arc<dyn Observer>;
@@ -128,15 +135,25 @@ impl History {
         let mut state = self.lock();
         let oldest = now_unix_ms.saturating_sub(millis(state.config.keep));
         state.forget_before(oldest);
-        let Some(client) = state.clients.get(client_id) else { return Vec::new() };
-        let kept = client.events.iter().rev().take_while(|event| event.at_unix_ms >= oldest);
-        kept.cloned().collect()
+        let mut events: Vec<_> = [&state.own, &state.claimed]
+            .into_iter()
+            .filter_map(|book| book.clients.get(client_id))
+            .flat_map(|client| client.events.iter().rev())
+            .filter(|event| event.at_unix_ms >= oldest)
+            .cloned()
+            .collect();
+        // Stable: what is the client's own is the later one of two at the same time.
+        events.sort_by_key(|event| std::cmp::Reverse(event.at_unix_ms));
+        events.truncate(state.config.events_max);
+        events
     }
 
     /// Clients, and bytes in use.
     pub fn size(&self) -> (usize, usize) {
         let state = self.lock();
-        (state.clients.len(), state.bytes)
+        let State { own, claimed, .. } = &*state;
+        let unknown = claimed.clients.keys().filter(|name| !own.clients.contains_key(*name));
+        (own.clients.len() + unknown.count(), own.bytes + claimed.bytes)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -159,56 +176,90 @@ impl Observer for History {
 
 impl State {
     fn note(&mut self, client_id: &str, event: Past) {
-        self.last_turn += 1;
-        let turn = self.last_turn;
-        let key = match self.clients.get_key_value(client_id) {
-            Some((key, _)) => Arc::clone(key),
-            None => {
-                let key: Arc<str> = client_id.into();
-                self.bytes += CLIENT_BYTES + key.len();
-                self.clients.insert(Arc::clone(&key), Client::default());
-                key
-            }
-        };
-        let Some(client) = self.clients.get_mut(&key) else { return };
-        self.by_age.remove(&client.turn);
-        client.turn = turn;
-        self.by_age.insert(turn, key);
-        if let Some(last) = client.events.back_mut().filter(|last| last.is_like(&event)) {
-            last.times += 1;
-            last.at_unix_ms = event.at_unix_ms;
-            return;
-        }
-        self.bytes += event.bytes();
-        client.events.push_back(event);
-        while client.events.len() > self.config.events_max {
-            let gone = client.events.pop_front();
-            self.bytes -= gone.map_or(0, |event| event.bytes());
+        let most = self.config.events_max;
+        if event.is_claimed() {
+            self.claimed.note(client_id, event, (most / CLAIMED_SHARE).max(1));
+        } else {
+            self.own.note(client_id, event, most);
         }
     }
 
     fn forget_before(&mut self, oldest_unix_ms: u64) {
-        // The clients of the front had nothing happen to them for the longest time.
-        while let Some((_, client_id)) = self.by_age.first_key_value() {
-            let last = self.clients.get(client_id).and_then(|client| client.events.back());
-            if last.is_some_and(|event| event.at_unix_ms >= oldest_unix_ms) {
+        self.own.forget_before(oldest_unix_ms);
+        self.claimed.forget_before(oldest_unix_ms);
+    }
+
+    fn make_room(&mut self) {
+        let most = self.config.bytes_max;
+        self.claimed.shrink_to(most / CLAIMED_SHARE);
+        self.own.shrink_to(most.saturating_sub(self.claimed.bytes));
+    }
+}
+
+impl Book {
+    fn note(&mut self, client_id: &str, event: Past, events_max: usize) {
+        self.last_turn += 1;
+        let turn = self.last_turn;
+        let client = match self.clients.get_mut(client_id) {
+            Some(client) => client,
+            None => {
+                let name: Arc<str> = client_id.into();
+                self.bytes += CLIENT_BYTES + name.len();
+                let client = Client { name: Arc::clone(&name), events: VecDeque::new(), turn };
+                self.clients.entry(name).or_insert(client)
+            }
+        };
+        client.turn = turn;
+        self.order.push_back((turn, Arc::clone(&client.name)));
+        if let Some(last) = client.events.back_mut().filter(|last| last.is_like(&event)) {
+            last.times += 1;
+            last.at_unix_ms = event.at_unix_ms;
+        } else {
+            self.bytes += event.bytes();
+            client.events.push_back(event);
+            while client.events.len() > events_max {
+                let gone = client.events.pop_front();
+                self.bytes -= gone.map_or(0, |event| event.bytes());
+            }
+        }
+        if self.order.len() > 2 * self.clients.len() + ORDER_SLACK {
+            let Self { order, clients, .. } = self;
+            order.retain(|(turn, name)| clients.get(name).is_some_and(|c| c.turn == *turn));
+        }
+    }
+
+    /// The client that nothing happened to for the longest time.
+    fn first(&mut self) -> Option<&Client> {
+        while let Some((turn, name)) = self.order.front() {
+            if self.clients.get(name).is_some_and(|client| client.turn == *turn) {
+                break;
+            }
+            self.order.pop_front();
+        }
+        self.clients.get(&self.order.front()?.1)
+    }
+
+    fn forget_before(&mut self, oldest_unix_ms: u64) {
+        while let Some(first) = self.first() {
+            if first.events.back().is_some_and(|event| event.at_unix_ms >= oldest_unix_ms) {
                 return;
             }
             self.forget_first();
         }
     }
 
-    fn make_room(&mut self) {
-        while self.bytes > self.config.bytes_max && !self.by_age.is_empty() {
+    fn shrink_to(&mut self, bytes_max: usize) {
+        while self.bytes > bytes_max && self.first().is_some() {
             self.forget_first();
         }
     }
 
     fn forget_first(&mut self) {
-        let Some((_, client_id)) = self.by_age.pop_first() else { return };
-        if let Some(client) = self.clients.remove(&client_id) {
+        let Some(name) = self.first().map(|client| Arc::clone(&client.name)) else { return };
+        self.order.pop_front();
+        if let Some(client) = self.clients.remove(&name) {
             let events: usize = client.events.iter().map(Past::bytes).sum();
-            self.bytes -= CLIENT_BYTES + client_id.len() + events;
+            self.bytes -= CLIENT_BYTES + name.len() + events;
         }
     }
 }
@@ -229,12 +280,18 @@ impl Past {
             listener: happening.listener.map(owned),
             principal: happening.principal.map(shown_username).map(owned),
             reason: happening.reason.map(owned),
-            decision: happening.decision.map(|decision| owned(&decision.to_string())),
+            decision: happening.decision.map(|decision| decision.to_string().into()),
             plugin: happening.plugin.map(owned),
             cause: happening.cause.map(|cause| owned(&cause.to_string())),
             topic: happening.topic.map(owned),
             traffic,
         }
+    }
+
+    /// Whether anybody can cause it under this name. An identity that the chain let in is not yet known
+    /// to be the one that the name belongs to.
+    fn is_claimed(&self) -> bool {
+        matches!(self.kind, HappeningKind::ConnectRefused | HappeningKind::Authenticated)
     }
 
     /// Whether it is the same again, as far as anybody wants to know.
@@ -245,7 +302,8 @@ impl Past {
             && parts(self) == parts(next)
             && self.reason == next.reason
             && self.topic == next.topic
-            && self.cause == next.cause
+            // How long somebody is to wait is another number each time.
+            && (next.kind == HappeningKind::ConnectRefused || self.cause == next.cause)
     }
 
     fn bytes(&self) -> usize {
@@ -263,7 +321,11 @@ impl Past {
     }
 }
 
-/// A client in both maps, beside its name and its events.
+/// The part of events and bytes that is for what strangers can cause: one in so many.
+const CLAIMED_SHARE: usize = 4;
+/// Turns that are over and may stay in the order.
+const ORDER_SLACK: usize = 64;
+/// A client in map and order, beside its name and its events.
 const CLIENT_BYTES: usize = 192;
 
 fn millis(duration: Duration) -> u64 {
@@ -333,6 +395,40 @@ mod tests {
         assert_eq!(history.of("busy", 2_000).len(), 64);
         history.set_config(HistoryConfig { bytes_max: 0, ..HistoryConfig::default() });
         assert_eq!(history.size(), (0, 0));
+    }
+
+    #[test]
+    fn strangers_push_out_no_event_of_a_client() {
+        let history = history(HistoryConfig { bytes_max: 100_000, ..HistoryConfig::default() });
+        for at in 0..20 {
+            history.observe(&event(at, "a", HappeningKind::Connected));
+        }
+        let refused = |at: u64, client_id: &str, cause: &str, reason: &str| {
+            history.observe(&Happening {
+                cause: Some(&cause),
+                reason: Some(reason),
+                ..event(at, client_id, HappeningKind::ConnectRefused)
+            });
+        };
+        // The wait is another one each time; that is one event.
+        for at in 100..200 {
+            refused(at, "a", &format!("wait {at} s"), "connection_rate_exceeded");
+        }
+        assert_eq!(history.of("a", 200).len(), 21);
+        assert_eq!(history.of("a", 200)[0].times, 100);
+        // Under its name as well as under any other.
+        for at in 200..5_000 {
+            refused(at, "a", "", &format!("reason {at}"));
+            refused(at, &format!("random {at}"), "", "not_authorized");
+            assert!(history.lock().claimed.bytes <= 25_000);
+        }
+        refused(5_000, "a", "", "last");
+        let of_a = history.of("a", 5_000);
+        let own = of_a.iter().filter(|event| event.kind == HappeningKind::Connected).count();
+        assert_eq!(own, 20, "{of_a:?}");
+        assert!(of_a.len() <= 20 + 16 && of_a[0].reason.as_deref() == Some("last"));
+        let state = history.lock();
+        assert!(state.claimed.order.len() <= 2 * state.claimed.clients.len() + 2 * ORDER_SLACK);
     }
 
     #[test]
