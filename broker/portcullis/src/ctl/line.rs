@@ -18,7 +18,7 @@ use clap::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    command::{Argument, Command, Kind, Place},
+    command::{Argument, Command, IF_MATCH, Kind, Place},
     commands::{ALL, GROUPS},
 };
 use crate::{
@@ -173,6 +173,9 @@ impl Asked {
                     put(&mut body, argument.field, value(argument, &values)?);
                 }
                 Place::Component => request = remote::component(request, Path::new(first))?,
+                place if place == IF_MATCH.place => {
+                    request.headers.push((IF_MATCH.field, entity_tag(first)));
+                }
                 Place::Header(name) => request.headers.push((name, first.clone())),
             }
         }
@@ -223,6 +226,14 @@ fn value(argument: &Argument, values: &[String]) -> Result<Value, Failure> {
             serde_json::from_str(first).map_err(|error| usage(format!("is no JSON: {error}")))?
         }
     })
+}
+
+/// A version as HTTP writes it: shells take the quotes away.
+fn entity_tag(version: &str) -> String {
+    if version == "*" || version.ends_with('"') {
+        return version.to_owned();
+    }
+    format!("\"{version}\"")
 }
 
 fn text(path: &Path) -> Result<String, Failure> {
