@@ -182,6 +182,11 @@ impl Gate {
         self.admin.store(Arc::new(chain));
     }
 
+    /// The chain of the admin API; without links nobody judges.
+    pub fn admin_chain(&self) -> Arc<Chain> {
+        self.admin.load_full()
+    }
+
     /// Whether anybody judges logins of the admin API.
     pub fn has_admin_chain(&self) -> bool {
         !self.admin.load().links.is_empty()

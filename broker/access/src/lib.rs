@@ -63,6 +63,6 @@ pub use permissions::{
     PublishRequest, RuleInForce, SubscribePermit, SubscribeRequest,
 };
 pub use plugins::{
-    BreakerInfo, Held, HeldBecause, KeptVersion, PluginError, PluginInfo, PluginManager,
-    PluginState, ShadowDifference, ShadowReport, UploadedPlugin, VersionInfo, Waiting,
+    BreakerInfo, Held, HeldBecause, HookCalls, KeptVersion, PluginError, PluginInfo, PluginManager,
+    PluginState, PoolInfo, ShadowDifference, ShadowReport, UploadedPlugin, VersionInfo, Waiting,
 };

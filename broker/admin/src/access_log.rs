@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     call::{Answer, Call, blocking, now_ms},
     field::{Field, Fields},
+    page::may_choose_by,
     problem::Problem,
 };
 
@@ -34,17 +35,17 @@ pub(crate) struct SearchQuery {
     /// Only lines of this IP address.
     address: Option<String>,
     /// Go on here: the `next` of the page before.
-    after: Option<u64>,
+    before: Option<u64>,
     /// How many lines at most, 1 to 1000.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<usize>,
 }
 
-/// Lines of one day, in the order in which they were written.
+/// Lines of one day, the latest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AccessLines {
     lines: Vec<AccessLine>,
-    /// Give this as `after` to go on; null = everything that there is was looked at. A page may be
+    /// Give this as `before` to go on; null = everything that there is was looked at. A page may be
     /// empty and have a `next`: one call reads 8 MiB.
     next: Option<u64>,
 }
@@ -132,6 +133,14 @@ pub(crate) struct AccessCertificate {
 /// `GET /api/v1/access_log`
 pub(crate) async fn search(call: Call) -> Answer {
     let query: SearchQuery = call.query()?;
+    let fields = call.fields();
+    for (field, parameter, is_used) in [
+        (Field::ClientId, "client_id", query.client_id.is_some()),
+        (Field::Username, "principal", query.principal.is_some()),
+        (Field::Address, "address", query.address.is_some()),
+    ] {
+        may_choose_by(fields, field, (parameter, is_used))?;
+    }
     let limit = query.limit.unwrap_or(PAGE);
     if !(1..=PAGE_MAX).contains(&limit) {
         return Err(Problem::invalid(format!("a page has no {limit} lines"))
@@ -154,14 +163,13 @@ pub(crate) async fn search(call: Call) -> Answer {
             kind: query.kind.as_deref(),
             principal: query.principal.as_deref(),
             address: query.address.as_deref(),
-            after: query.after.unwrap_or_default(),
+            before: query.before,
             limit,
         })
     });
     let page = found
         .await?
         .map_err(|error| Problem::internal(format!("the access log could not be read: {error}")))?;
-    let fields = call.fields();
     let lines = page.entries.into_iter().map(|entry| line(entry, fields)).collect();
     call.json_answer(&AccessLines { lines, next: page.next })
 }

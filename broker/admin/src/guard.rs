@@ -150,7 +150,7 @@ pub(crate) fn check_access(
     }
     let who = find(&shared.administrators, &parts.headers)?;
     if let Some(visitor) = parts.extensions.get::<Visitor>() {
-        visitor.has_token();
+        visitor.belongs_to(who.user.as_deref(), &shared.connections);
     }
     parts.extensions.insert(Arc::clone(&who));
     if let Some(csrf) = who.csrf.as_deref().filter(|_| route.verb != Verb::Get) {
@@ -178,7 +178,8 @@ fn may(who: &Administrator, route: &Route, needed: Permission, parts: &Parts) ->
 
 /// Whether what a request showed is still good: for answers that go on for long.
 pub(crate) fn is_still_known(shared: &Shared, headers: &HeaderMap) -> bool {
-    find(&shared.administrators, headers).is_ok()
+    let now = (Instant::now(), unix_now());
+    offered(headers).is_ok_and(|offered| shared.administrators.knows(offered, now))
 }
 
 fn find(known: &Administrators, headers: &HeaderMap) -> Result<Arc<Administrator>, Problem> {
@@ -286,7 +287,7 @@ const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Scripts and styles come from files of this host; nothing that stands in a page itself runs.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; \
+    img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
     frame-ancestors 'none'";
 
 const SECURITY_HEADERS: [(HeaderName, &str); 6] = [

@@ -54,6 +54,8 @@ mod process;
 mod roles;
 mod route;
 mod routes;
+mod segment;
+mod shares;
 mod status;
 mod subscriptions;
 mod token;
@@ -75,6 +77,7 @@ pub use error::Error;
 pub use keys::{KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};
 pub use listener::{AdminServer, Scrape, start};
 pub use oidc::{OidcConfig, OidcConfigError};
+pub use segment::path_segment;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use access::PluginInfo;
+use access::{PluginInfo, PoolInfo};
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, header},
@@ -237,6 +237,7 @@ fn of_plugins(snapshot: &mut Snapshot, state: &AdminState) {
             snapshot.labelled_counter(metric, help, &[("plugin", name)], value);
         }
         of_guards(snapshot, &plugin);
+        of_pool(snapshot, name, &plugin.pool);
         for (kind, count) in &plugin.failure_kinds {
             snapshot.labelled_counter(
                 "portcullis_plugin_call_failures",
@@ -246,6 +247,34 @@ fn of_plugins(snapshot: &mut Snapshot, state: &AdminState) {
             );
         }
     }
+}
+
+/// Instances of a plugin: how busy they are, and what they cost.
+fn of_pool(snapshot: &mut Snapshot, name: &str, pool: &PoolInfo) {
+    for (metric, help, value) in [
+        ("portcullis_plugin_pool_places", "Calls of the plugin that may run at once", pool.places),
+        ("portcullis_plugin_pool_in_use", "Calls of the plugin that run", pool.in_use),
+        ("portcullis_plugin_pool_idle", "Warm instances that wait for a call", pool.idle),
+        ("portcullis_plugin_pool_waiting", "Calls that wait for a place", pool.waiting),
+        (
+            "portcullis_plugin_memory_peak_bytes",
+            "Most linear memory that an instance had after a call; starts anew with each generation",
+            pool.memory_peak_bytes,
+        ),
+        (
+            "portcullis_plugin_memory_max_bytes",
+            "Most linear memory that an instance may have",
+            pool.memory_max_bytes,
+        ),
+    ] {
+        snapshot.labelled_gauge(metric, help, &[("plugin", name)], value as f64);
+    }
+    snapshot.labelled_counter(
+        "portcullis_plugin_instances_made",
+        "Instances that were made because none was warm; starts anew with each generation",
+        &[("plugin", name)],
+        pool.made as f64,
+    );
 }
 
 /// Certificates of a listener and of those who are connected to it. Numbers that would count nothing are left out.

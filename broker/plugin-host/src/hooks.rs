@@ -70,7 +70,7 @@ impl Hook {
     /// How long it took to say what.
     fn note<C: Call, T: Said>(&self, begun: Instant, taken: &Result<T, PluginFailure>) {
         let verdict = taken.as_ref().map_or("failure", Said::word);
-        self.0.times.observe(C::HOOK, verdict, begun.elapsed().as_secs_f64());
+        self.0.times.observe(C::HOOK, verdict, begun.elapsed());
     }
 
     fn take<A, T>(

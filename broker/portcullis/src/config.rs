@@ -6,6 +6,7 @@
 //! `docs/configure/reference.toml` lists every key and is compared with this module by a test.
 
 mod document;
+mod files;
 mod limits;
 mod listeners;
 mod observe;

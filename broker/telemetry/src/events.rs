@@ -43,6 +43,8 @@ pub(crate) struct Throttles {
     ban_made: Throttle,
     reading_paused: Throttle,
     admin_refused: Throttle,
+    /// Of its own: requests without any token must not hide guesses of passwords.
+    admin_login_refused: Throttle,
 }
 
 /// A field that may be missing: `-` then.

@@ -3,6 +3,11 @@
 //! Owns the verdicts that there are. Every one of a hook is there from the start, at zero, so that
 //! an alert on it works before it happened for the first time. Knows nothing of plugins but names.
 
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
 use prometheus_client::metrics::{family::Family, histogram::Histogram};
 
 /// From a warm call (microseconds) past the wall deadline of a plugin (2 s).
@@ -30,23 +35,49 @@ const VERDICTS: [(&str, &[&str]); 9] = [
 ];
 
 /// The histograms of one generation of a plugin.
-#[derive(Clone, Debug, Default)]
-pub struct HookTimes(Vec<(&'static str, &'static str, Histogram)>);
+#[derive(Debug, Default)]
+pub struct HookTimes(Vec<OfHook>);
+
+#[derive(Debug)]
+struct OfHook {
+    hook: &'static str,
+    verdicts: Vec<(&'static str, Histogram)>,
+    calls: AtomicU64,
+    nanoseconds: AtomicU64,
+}
 
 impl HookTimes {
     /// Those of a plugin that exports these hooks.
     pub(crate) fn of(times: &Times, plugin: &str, hooks: &[String]) -> Self {
         let exported = VERDICTS.into_iter().filter(|(hook, _)| hooks.iter().any(|h| h == hook));
-        let each = exported.flat_map(|(hook, said)| said.iter().map(move |said| (hook, *said)));
-        Self(each.map(|(hook, said)| (hook, said, histogram(times, plugin, hook, said))).collect())
+        let of_hook = |(hook, said): (&'static str, &[&'static str])| OfHook {
+            hook,
+            verdicts: said.iter().map(|s| (*s, histogram(times, plugin, hook, s))).collect(),
+            calls: AtomicU64::new(0),
+            nanoseconds: AtomicU64::new(0),
+        };
+        Self(exported.map(of_hook).collect())
     }
 
     /// Notes a call. A hook or word that is none is noted nowhere.
-    pub fn observe(&self, hook: &str, verdict: &str, seconds: f64) {
-        let mut known = self.0.iter();
-        if let Some((_, _, times)) = known.find(|(h, v, _)| *h == hook && *v == verdict) {
-            times.observe(seconds);
+    pub fn observe(&self, hook: &str, verdict: &str, took: Duration) {
+        let Some(of_hook) = self.0.iter().find(|of_hook| of_hook.hook == hook) else { return };
+        let mut verdicts = of_hook.verdicts.iter();
+        if let Some((_, times)) = verdicts.find(|(known, _)| *known == verdict) {
+            times.observe(took.as_secs_f64());
+            of_hook.calls.fetch_add(1, Ordering::Relaxed);
+            let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+            of_hook.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
         }
+    }
+
+    /// Hook, calls and their time, of this generation alone.
+    pub fn by_hook(&self) -> impl Iterator<Item = (&'static str, u64, Duration)> + '_ {
+        self.0.iter().map(|of_hook| {
+            let nanoseconds = of_hook.nanoseconds.load(Ordering::Relaxed);
+            let calls = of_hook.calls.load(Ordering::Relaxed);
+            (of_hook.hook, calls, Duration::from_nanos(nanoseconds))
+        })
     }
 }
 
@@ -69,6 +100,8 @@ fn labels(plugin: &str, hook: &str, verdict: &str) -> Labels {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use crate::Metrics;
 
     #[test]
@@ -79,9 +112,12 @@ mod tests {
         let count = "portcullis_plugin_hook_seconds_count{plugin=\"acl\",hook=";
         let text = metrics.encode();
         assert_eq!(text.matches(count).count(), 6, "{text}");
-        times.observe("authorizer", "deny", 0.01);
-        times.observe("authorizer", "no such", 0.01);
-        times.observe("authenticator", "deny", 0.01);
+        let took = Duration::from_millis(10);
+        times.observe("authorizer", "deny", took);
+        times.observe("authorizer", "no such", took);
+        times.observe("authenticator", "deny", took);
+        let by_hook: Vec<_> = times.by_hook().collect();
+        assert_eq!(by_hook, [("authorizer", 1, took), ("timer", 0, Duration::ZERO)]);
         let text = metrics.encode();
         assert!(text.contains(&format!("{count}\"authorizer\",verdict=\"deny\"}} 1\n")), "{text}");
         assert_eq!(text.matches(count).count(), 6, "{text}");

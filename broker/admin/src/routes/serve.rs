@@ -23,6 +23,7 @@ use crate::{
     guard, pages,
     problem::Problem,
     route::{Route, Verb},
+    segment,
 };
 
 /// The router of the whole table, and of the pages.
@@ -84,7 +85,9 @@ async fn answer(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let path: Vec<_> = match &path {
-        Ok(path) => path.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        Ok(path) => {
+            path.iter().map(|(key, value)| (key.to_owned(), segment::read(value).into())).collect()
+        }
         Err(_) => {
             return Problem::invalid("the path holds bytes that are not UTF-8").into_response();
         }
@@ -168,7 +171,9 @@ async fn change(route: &'static Route, call: Call) -> Answer {
         .emit(&shared.state.metrics);
         let record = Record::new(Action::Change).who(&who).from(remote).route(&route);
         let record = record.target(target.as_deref()).status(status.as_u16());
-        let cause = answer.as_ref().err().map(|problem| problem.detail.as_str());
+        // What is wrong with a body is said by quoting it: that may be a secret in the place of another field.
+        let told = answer.as_ref().err().filter(|it| it.status != StatusCode::BAD_REQUEST);
+        let cause = told.map(|problem| problem.detail.as_str());
         match shared.audit.record(record.cause(cause)).await {
             Err(_) if answer.is_ok() => {
                 let what =

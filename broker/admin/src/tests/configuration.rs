@@ -22,6 +22,9 @@ async fn put(fakes: &Fakes, version: Option<&str>, text: &str) -> Reply {
 async fn the_configuration_is_shown_with_its_version() {
     let shown = ask(&Fakes::new(), "GET", "/api/v1/config").await;
     assert_eq!(shown.headers[header::ETAG], "\"v1\"");
+    let known = request("GET", "/api/v1/config").header(header::IF_NONE_MATCH, "\"v1\"");
+    let known = send(&router(&Fakes::new()), known.body(Body::empty()).unwrap()).await;
+    assert_eq!(known.status, StatusCode::NOT_MODIFIED);
     assert_eq!(
         shown.json(),
         json!({
@@ -47,6 +50,7 @@ async fn it_is_replaced_only_by_those_who_know_what_they_replace() {
     let applied = put(&fakes, Some("\"v1\""), "good").await;
     assert_eq!(applied.status, StatusCode::OK, "{}", applied.text);
     assert_eq!(applied.json(), json!({ "needs_restart": ["store"] }));
+    assert_eq!(applied.headers[header::ETAG], "\"v2\"", "for the next change");
     put(&fakes, None, "good").await.problem(428, "version_needed");
     put(&fakes, Some("\"v0\""), "good").await.problem(412, "changed_meanwhile");
     for version in ["*", "W/\"v1\"", "v1", "\"v1\", \"v2\"", "\"\""] {

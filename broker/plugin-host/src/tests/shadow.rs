@@ -63,6 +63,32 @@ async fn a_candidate_is_compared_has_no_say_and_is_promoted() {
     assert!(matches!(error, PluginError::Invalid(_)), "{error}");
 }
 
+/// Two who saw the same: the second order is for a plugin that is not that any more when its turn comes.
+#[tokio::test]
+async fn an_order_for_another_state_is_not_obeyed() {
+    let bench = started().await;
+    let tag = bench.info("p").tag();
+    let only_if = bench.host().only_if(tag.clone());
+    let upload = |name: &str| only_if.upload(candidate(&Guest::allow_as(name)));
+    let (first, second) = tokio::join!(upload("two"), only_if.disable("p"));
+    assert_eq!(first.unwrap().state, PluginState::Live);
+    // It came while the other was being built: that had changed nothing yet.
+    assert_eq!(second.unwrap().state, PluginState::Disabled);
+    let changed = Err(PluginError::Changed("p".to_owned()));
+    assert_eq!(only_if.enable("p").await.map(|info| info.state), changed);
+    assert_eq!(only_if.forget("p").await, Err(PluginError::Changed("p".to_owned())));
+    let enabled = bench.host().only_if(bench.info("p").tag()).enable("p").await.unwrap();
+    assert_eq!((enabled.state, enabled.tag()), (PluginState::Live, bench.info("p").tag()));
+    // A candidate beside it is a change as well.
+    let shadowed = bench.host().shadow(candidate(&Guest::allow_as("three"))).await.unwrap();
+    assert_ne!(shadowed.tag(), enabled.tag());
+    let stale = bench.host().only_if(enabled.tag());
+    assert_eq!(stale.promote("p").await.map(drop), Err(PluginError::Changed("p".to_owned())));
+    bench.host().only_if(shadowed.tag()).promote("p").await.unwrap();
+    let nothing = bench.host().only_if(tag).reload("q").await;
+    assert_eq!(nothing.map(drop), Err(PluginError::Changed("q".to_owned())));
+}
+
 #[tokio::test]
 async fn a_file_beside_the_live_one_is_a_candidate_over_a_restart() {
     let mut bench = started().await;

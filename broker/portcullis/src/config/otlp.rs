@@ -1,8 +1,8 @@
 //! `[otlp]`: a collector of OpenTelemetry that metrics and spans are sent to.
 
-use std::{fs, ops::RangeInclusive, path::Path, time::Duration};
+use std::{ops::RangeInclusive, path::Path, time::Duration};
 
-use super::{table::Table, unit::Unit};
+use super::{files, table::Table, unit::Unit};
 use crate::otlp::OtlpConfig;
 
 const INTERVAL: RangeInclusive<u64> = 1_000..=3_600_000;
@@ -22,7 +22,7 @@ pub(super) fn read(table: Table<'_>, folder: &Path) -> Option<OtlpConfig> {
         table.refuse("endpoint", &endpoint.span, what.to_owned());
     }
     let authorization = table.secret("authorization").map(|secret| secret.value);
-    let ca = table.string("ca").and_then(|file| match fs::read(folder.join(&file.value)) {
+    let ca = table.string("ca").and_then(|file| match files::read(&folder.join(&file.value)) {
         Ok(pem) => Some(pem),
         Err(error) => {
             table.refuse("ca", &file.span, format!("cannot be read: {error}"));

@@ -164,7 +164,8 @@ impl Asked {
             let Some(first) = values.first() else { continue };
             match argument.place {
                 Place::Path => {
-                    path = path.replace(&format!("{{{}}}", argument.field), &encoded(first));
+                    let segment = encoded(&admin::path_segment(first));
+                    path = path.replace(&format!("{{{}}}", argument.field), &segment);
                 }
                 Place::Query => {
                     query.extend(values.iter().map(|value| (argument.field, value.clone())));

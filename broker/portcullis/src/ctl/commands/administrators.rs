@@ -50,7 +50,15 @@ pub(super) const COMMANDS: &[Command] = &[
         ])
         .says("the password is set"),
     post("users totp", "/api/v1/users/{user}/totp", "A secret for one-time codes, shown once")
-        .with(&[USER]),
+        .with(&[
+            USER,
+            body(
+                "current-file",
+                "current",
+                "File with the present password, where it is one's own",
+            )
+            .of(Kind::SecretFile),
+        ]),
     post(
         "users totp-confirm",
         "/api/v1/users/{user}/totp/confirm",

@@ -12,7 +12,7 @@ pub(super) const COMMANDS: &[Command] = &[
     list(
         "access-log",
         "/api/v1/access_log",
-        "Lines of the access log of one day",
+        "Lines of the access log of one day, the latest first",
         ("lines", ACCESS, "no line matches"),
     )
     .with(&[
@@ -22,7 +22,7 @@ pub(super) const COMMANDS: &[Command] = &[
         query("principal", "principal", "Only those of this principal"),
         query("address", "address", "Only those from this IP address"),
     ])
-    .paged("after", 1000),
+    .paged("before", 1000),
     list(
         "history",
         "/api/v1/clients/{client_id}/history",
