@@ -123,24 +123,13 @@ impl Collected {
     /// Manifests and the directory of administrators are told without what is secret in them. An earlier version of a
     /// plugin is known by the hash of all of it: it is taken as it is or not at all.
     fn take_secrets_out(&mut self) {
-        let mut gone = Vec::new();
+        let versions = format!("{}{VERSIONS}/", name::DATA);
+        let mut gone = BTreeSet::new();
         for mut file in std::mem::take(&mut self.files) {
-            let told = match kind(&file) {
-                Kind::Manifest => read_text(&file.path).and_then(|text| {
-                    without_secrets::manifest(&text).map(|told| told.map(String::into_bytes))
-                }),
-                Kind::Directory => read_text(&file.path)
-                    .and_then(|text| admin::directory_without_secrets(text.as_bytes()))
-                    .map(Some),
-                Kind::Other => Ok(None),
-            };
-            let in_versions = file.name.starts_with(&format!("{}{VERSIONS}/", name::DATA));
-            match told {
-                Ok(None) => {}
-                Ok(Some(_)) if in_versions => {
-                    let what = "this version is left out: its manifest has comments, or golden \
-                                calls that log somebody in";
-                    self.leave_out(&file.path, &what);
+            let in_versions = file.name.starts_with(&versions);
+            match told(&file) {
+                Ok(None) => self.files.push(file),
+                Ok(Some(_)) | Err(_) if in_versions => {
                     gone.extend(file.path.parent().map(Path::to_owned));
                 }
                 Ok(Some(told)) => {
@@ -151,18 +140,33 @@ impl Collected {
                     }
                     file.bytes = told.len() as u64;
                     file.content = Some(told);
+                    self.files.push(file);
                 }
-                Err(why) => {
-                    self.leave_out(&file.path, &why);
-                    if in_versions {
-                        gone.extend(file.path.parent().map(Path::to_owned));
-                    }
-                    continue;
-                }
+                Err(why) => self.leave_out(&file.path, &why),
             }
-            self.files.push(file);
         }
-        self.files.retain(|file| !gone.iter().any(|folder| file.path.starts_with(folder)));
+        self.files.retain(|file| file.path.parent().is_none_or(|folder| !gone.contains(folder)));
+        if !gone.is_empty() {
+            self.left_out.push(format!(
+                "versions of plugins to go back to ({}): their manifests have comments, or golden \
+                 calls that log somebody in",
+                gone.len()
+            ));
+        }
+    }
+}
+
+/// What is told of a file without secrets; `None` = what is in it.
+fn told(file: &Found) -> Result<Option<Vec<u8>>, String> {
+    match kind(file) {
+        Kind::Manifest => {
+            let told = without_secrets::manifest(&read_text(&file.path)?)?;
+            Ok(told.map(String::into_bytes))
+        }
+        Kind::Directory => {
+            admin::directory_without_secrets(read_text(&file.path)?.as_bytes()).map(Some)
+        }
+        Kind::Other => Ok(None),
     }
 }
 

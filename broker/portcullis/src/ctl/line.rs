@@ -100,7 +100,8 @@ fn arg(argument: &'static Argument) -> Arg {
             _ => (ValueParser::string(), "TEXT"),
         },
     };
-    arg = arg.value_parser(parser);
+    // A version may begin with `-`.
+    arg = arg.value_parser(parser).allow_hyphen_values(argument.place == IF_MATCH.place);
     if argument.is_word() { arg } else { arg.value_name(value_name) }
 }
 
