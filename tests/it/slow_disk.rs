@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use codec::{Connect, Packet, ProtocolVersion, QoS, ReasonCode, Will};
 use portcullis_tests::{Broker, Call, Client, Setup, packets};
-use server::BrokerHandle;
+use server::{BrokerHandle, Resources};
 use tempfile::TempDir;
 use tokio::runtime;
 
