@@ -27,6 +27,7 @@ use crate::{
     config::{self, Chain, Config, DecisionsConfig},
     config_desk::{Desk, Request},
     confinement,
+    data_lock::DataLock,
     failure::Failure,
     keys::Rings,
     memory,
@@ -56,6 +57,8 @@ pub(crate) struct Service {
     exporter: Option<Exporter>,
     /// Closed last: connections that end write to it.
     store: Option<Arc<FileStore>>,
+    /// Given back when all else is gone.
+    _lock: DataLock,
 }
 
 impl Service {
@@ -64,6 +67,7 @@ impl Service {
     pub(crate) async fn start(mut config: Config, descriptors: u64) -> Result<Self, Failure> {
         make_folders(&config)?;
         trust::at_start(&config)?;
+        let lock = DataLock::take(&config.data_dir)?;
         let keys = Arc::new(Rings::new(&config.data_dir));
         keys.attach(&mut config.sources).map_err(Failure::Refused)?;
         let (store, kept) = open_store(&config.store).await?;
@@ -122,6 +126,7 @@ impl Service {
             records,
             exporter,
             store,
+            _lock: lock,
         })
     }
 
