@@ -57,8 +57,8 @@ impl Baseline {
 
     fn text(&self) -> String {
         let mut text = format!(
-            "# Instructions that each piece of work of `guard list` takes. `{RENEW}` writes them: after a change\n\
-             # that is worth what it costs, and with a new compiler.\n\
+            "# Instructions that each piece of work of `guard list` takes. `{RENEW}` writes them:\n\
+             # after a change that is worth what it costs, and with a new compiler.\n\
              tolerance_percent = {:?}\n\n[instructions]\n",
             self.tolerance_percent
         );
@@ -80,8 +80,8 @@ impl Baseline {
             let word = if percent > 0.0 { "more" } else { "fewer" };
             (percent.abs() > self.tolerance_percent).then(|| {
                 format!(
-                    "{name}: expected {expected} instructions, found {count}, {:.1} % {word}; if that \
-                     is as it must be: {RENEW}",
+                    "{name}: expected {expected} instructions, found {count}, {:.1} % {word}; if \
+                     that is as it must be: {RENEW}",
                     percent.abs()
                 )
             })

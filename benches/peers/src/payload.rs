@@ -50,10 +50,10 @@ impl Payloads {
     /// Appends a payload.
     pub(crate) fn write(&self, stamp: Stamp, out: &mut Vec<u8>) {
         let mut head = [0; STAMP_BYTES];
-        letters(stamp.at, &mut head[..8]);
-        letters(u64::from(stamp.sequence), &mut head[8..14]);
-        letters(u64::from(stamp.stream), &mut head[14..18]);
-        letters(self.check(stamp), &mut head[18..]);
+        head[..8].copy_from_slice(&letters::<8>(stamp.at));
+        head[8..14].copy_from_slice(&letters::<6>(u64::from(stamp.sequence)));
+        head[14..18].copy_from_slice(&letters::<4>(u64::from(stamp.stream)));
+        head[18..].copy_from_slice(&letters::<6>(self.check(stamp)));
         out.extend_from_slice(&head);
         out.extend_from_slice(self.filler(stamp.sequence));
     }
@@ -65,11 +65,11 @@ impl Payloads {
         }
         let (head, filler) = payload.split_at(STAMP_BYTES);
         let stamp = Stamp {
-            at: number(&head[..8])?,
-            sequence: u32::try_from(number(&head[8..14])?).ok()?,
-            stream: u32::try_from(number(&head[14..18])?).ok()?,
+            at: number::<8>(&head[..8])?,
+            sequence: u32::try_from(number::<6>(&head[8..14])?).ok()?,
+            stream: u32::try_from(number::<4>(&head[14..18])?).ok()?,
         };
-        let good = number(&head[18..])? == self.check(stamp);
+        let good = number::<6>(&head[18..])? == self.check(stamp);
         (good && filler == self.filler(stamp.sequence)).then_some(stamp)
     }
 
@@ -80,21 +80,18 @@ impl Payloads {
     }
 }
 
-/// Six bits a letter, the lowest first.
-fn letters(mut number: u64, out: &mut [u8]) {
-    for letter in out {
-        *letter = 0x20 + (number & 0x3f) as u8;
-        number >>= 6;
-    }
+/// Six bits a letter, the lowest first. Of a length that is known: no loop is left of it.
+fn letters<const COUNT: usize>(number: u64) -> [u8; COUNT] {
+    std::array::from_fn(|place| 0x20 + (number >> (6 * place) & 0x3f) as u8)
 }
 
-fn number(letters: &[u8]) -> Option<u64> {
-    let mut number = 0;
-    let mut wrong = 0;
-    for letter in letters.iter().rev() {
+fn number<const COUNT: usize>(letters: &[u8]) -> Option<u64> {
+    let letters: &[u8; COUNT] = letters.try_into().ok()?;
+    let (mut number, mut wrong) = (0, 0);
+    for (place, letter) in letters.iter().enumerate() {
         let bits = letter.wrapping_sub(0x20);
         wrong |= bits;
-        number = number << 6 | u64::from(bits & 0x3f);
+        number |= u64::from(bits & 0x3f) << (6 * place);
     }
     (wrong < 0x40).then_some(number)
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use crate::{
     description::Description,
     fixture,
-    load::{Approach, Messages, Outcome, Session},
+    load::{Approach, Messages, Offline, Outcome, Session},
     process::{pin_ourselves, resident_kib},
     record::Record,
     running::{Running, Start},
@@ -88,6 +88,9 @@ impl Settings {
         let broker = start(scenario, entry, folder.path(), &approach)?;
         match scenario.load {
             Load::Start => started(scenario, entry, folder.path(), &approach, broker),
+            Load::Restart(offline) => {
+                restarted(offline, (scenario, entry), folder.path(), &approach, broker)
+            }
             Load::Saturation(messages) => {
                 let outcome = saturated(messages, &broker, &approach)?;
                 broker.stop()?;
@@ -135,6 +138,24 @@ fn started(
     outcome.figures.insert("start_again_ms".to_owned(), again.start.as_secs_f64() * 1e3);
     let resident = resident_kib(again.target.process())?;
     outcome.figures.insert("resident_kib".to_owned(), resident);
+    again.stop()?;
+    Ok(outcome)
+}
+
+/// Messages are queued, the broker ends and starts again, and everything is still there.
+fn restarted(
+    offline: Offline,
+    (scenario, entry): (&Scenario, &Entry),
+    folder: &Path,
+    approach: &Approach,
+    first: Running,
+) -> Result<Outcome> {
+    let mut outcome = offline.fill(&mut Session::new(first.target, approach.clone())?)?;
+    first.stop()?;
+    let again = start(scenario, entry, folder, approach)?;
+    let start_ms = again.start.as_secs_f64() * 1e3;
+    outcome.figures.insert("start_again_ms".to_owned(), start_ms);
+    offline.hand_over(&mut Session::new(again.target, approach.clone())?, &mut outcome)?;
     again.stop()?;
     Ok(outcome)
 }

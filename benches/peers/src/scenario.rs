@@ -63,6 +63,8 @@ pub(crate) enum Load {
     Retained(Retained),
     /// As fast as it goes, then at half of what that was.
     Saturation(Messages),
+    /// The broker ends and starts again before the messages are handed over.
+    Restart(Offline),
     /// Only the start, in a new folder and in one that was used.
     Start,
 }
@@ -76,6 +78,10 @@ const RETAINED: &[Row] = &[
 ];
 const OFFLINE: &[Row] = &[
     Row { figure: "cpu_us_per_queued", unit: "µs of CPU to queue one" },
+    Row { figure: "cpu_us_per_drained", unit: "µs of CPU to hand one over" },
+];
+const RESTART: &[Row] = &[
+    Row { figure: "start_again_ms", unit: "ms to the first client after it" },
     Row { figure: "cpu_us_per_drained", unit: "µs of CPU to hand one over" },
 ];
 const SATURATION: &[Row] = &[
@@ -133,7 +139,7 @@ impl Scenario {
             Load::Messages(messages) => messages.run(session),
             Load::Offline(offline) => offline.run(session),
             Load::Retained(retained) => retained.run(session),
-            Load::Saturation(_) | Load::Start => Ok(Outcome::default()),
+            Load::Saturation(_) | Load::Restart(_) | Load::Start => Ok(Outcome::default()),
         }
     }
 
@@ -241,7 +247,8 @@ fn many() -> Vec<Scenario> {
 }
 
 fn kept() -> Vec<Scenario> {
-    let offline = Load::Offline(Offline { sessions: 1_000, messages: 100, payload_bytes: 64 });
+    let away = Offline { sessions: 1_000, messages: 100, payload_bytes: 64 };
+    let offline = Load::Offline(away);
     let retained = Load::Retained(Retained { topics: 10_000, fetches: 10, payload_bytes: 64 });
     let about = "10,000 retained messages, fetched ten times";
     let mut found = vec![Scenario::new("retained", about, retained, RETAINED)];
@@ -259,6 +266,9 @@ fn kept() -> Vec<Scenario> {
             found.push(Scenario::messages(&name, &about, messages).variant(variant));
         }
     }
+    let about = "as offline-fsync, the broker ends and starts again before they come back";
+    let restart = Scenario::new("restart", about, Load::Restart(away), RESTART);
+    found.push(restart.variant("kept-fsync"));
     found
 }
 

@@ -113,8 +113,19 @@ fn topic(session: usize) -> String {
 impl Offline {
     /// Runs it.
     pub(crate) fn run(self, session: &mut Session) -> Result<Outcome> {
-        let sessions = session.count(self.sessions);
-        let clients = Dial { clean_start: false, ..Dial::stay("away", sessions) };
+        let mut outcome = self.fill(session)?;
+        self.hand_over(session, &mut outcome)?;
+        Ok(outcome)
+    }
+
+    fn clients(self, session: &Session) -> Dial {
+        let count = session.count(self.sessions);
+        Dial { clean_start: false, ..Dial::stay("away", count) }
+    }
+
+    /// Makes the sessions and queues their messages.
+    pub(crate) fn fill(self, session: &mut Session) -> Result<Outcome> {
+        let clients = self.clients(session);
         let links = session.dial(clients)?.links;
         let own = |(number, link): (usize, &usize)| (*link, vec![topic(number)]);
         session.subscribe(links.iter().enumerate().map(own), 1)?;
@@ -124,9 +135,13 @@ impl Offline {
         // Nothing is sent to a client whose goodbye has not been read.
         session.rest(Duration::from_millis(300))?;
         let mut outcome = Outcome::default();
-        self.queue(session, sessions, &mut outcome)?;
-        self.drain(session, clients, &mut outcome)?;
+        self.queue(session, clients.count, &mut outcome)?;
         Ok(outcome)
+    }
+
+    /// The clients come back, and get everything.
+    pub(crate) fn hand_over(self, session: &mut Session, outcome: &mut Outcome) -> Result<()> {
+        self.drain(session, self.clients(session), outcome)
     }
 
     fn queue(self, session: &mut Session, sessions: usize, outcome: &mut Outcome) -> Result<()> {
