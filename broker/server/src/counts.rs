@@ -182,13 +182,16 @@ fn note_sent(listener: &ListenerMetrics, of: PacketType, encoded: &[u8], version
         // Without a Reason Code it is Success; nearly all are.
         return listener.reason(Direction::Sent, of, ReasonCode::Success);
     }
+    if of == PacketType::ConnAck {
+        // Whoever is refused never becomes a connection that counts.
+        return listener.reason(Direction::Sent, of, ReasonCode::Success);
+    }
     let Ok(Decoded::Packet(packet, _)) = decode(encoded, version, usize::MAX) else { return };
     let code = |code| listener.reason(Direction::Sent, of, code);
     match packet {
         Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {
             code(ack.reason_code)
         }
-        Packet::ConnAck(ack) => code(ack.reason_code),
         Packet::Disconnect(disconnect) => code(disconnect.reason_code),
         Packet::Auth(auth) => code(auth.reason_code),
         Packet::SubAck(ack) => ack.reason_codes.into_iter().for_each(code),
