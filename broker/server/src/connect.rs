@@ -765,3 +765,17 @@ fn random_u128() -> u128 {
 
 /// Room for a usual CONNECT.
 const CONNECT_BYTES: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It is allocated for each connection, and moved there: a future that is passed on by value in it counts twice.
+    #[test]
+    fn a_handshake_is_small() {
+        fn size<'a, F: Future>(_: impl FnOnce(Arrival, &'a mut Place) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(size(handshake) <= 3_072, "{} bytes", size(handshake));
+    }
+}
