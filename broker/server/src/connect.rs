@@ -5,7 +5,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,6 +17,7 @@ use access::{
 use codec::{ConnAck, Connect, Decoded, Packet, PacketType, ProtocolVersion, ReasonCode, decode};
 use limits::{Claimant, Suspect};
 use session::WillMessage;
+use store::Store;
 use telemetry::{
     Cache, Direction, Metrics,
     events::{Authenticated as AuthenticatedEvent, Client, Connected, TakenOver},
@@ -215,8 +216,8 @@ async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
     let metrics = Arc::clone(&arrival.core.metrics);
     let Arrival { core, stream, early, timer, timeout, listener, .. } = arrival;
     // Subscribed to only when CONNECT has to be waited for.
-    let shutdown = async { core.shutdown.subscribe().wait_for(|down| *down).await.is_ok() };
-    let read = async {
+    let shutdown = pin!(async { core.shutdown.subscribe().wait_for(|down| *down).await.is_ok() });
+    let read = pin!(async {
         let mut bytes = std::mem::take(early);
         metrics.bytes_received.inc_by(bytes.len() as u64);
         bytes.reserve(CONNECT_BYTES);
@@ -239,7 +240,7 @@ async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
             }
             metrics.bytes_received.inc_by(count as u64);
         }
-    };
+    });
     tokio::select! {
         // The timer first: the connection relies on its having been started, however soon CONNECT
         // is there.
@@ -304,10 +305,11 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
     let brake = Brake::begin(&core, arrival.remote, &first.connect, &live)?;
     let proved = match &method {
         None => {
-            let asked = authenticate(&core, (&claim, &credentials), &live, &mut arrival.traces);
+            let traces = &mut arrival.traces;
+            let asked = pin!(authenticate(&core, (&claim, &credentials), &live, traces));
             let from = (&mut arrival.stream, &mut first.rest);
-            let authenticated = while_it_is_there(from, &core.metrics, asked);
-            authenticated.await.map(|authenticated| (authenticated, None))
+            let authenticated = while_it_is_there(from, &core.metrics, asked).await;
+            authenticated.map(|authenticated| (authenticated, None))
         }
         // Boxed: few come with one.
         Some(method) => {
@@ -324,7 +326,8 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
     check_names(&authenticated, &live)?;
     check_bans(&core, &authenticated)?;
     if let Some(will) = &will {
-        will::permit(&core, will, &authenticated).await.map_err(Refused::Will)?;
+        let permitted = Box::pin(will::permit(&core, will, &authenticated)).await;
+        permitted.map_err(Refused::Will)?;
     }
     let mut answer = answer(first, &authenticated, &live);
     // [MQTT-4.12.0-5]
@@ -334,13 +337,13 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
     let mut connack = encode_connack(answer, &first.connect).ok_or(Refused::NoRoomForConnAck)?;
     let client_id = &authenticated.subject().client_id;
     let touches_kept = || core.sessions.get(client_id).is_some_and(|old| old.key.is_some());
-    if let Some(store) = core.store()
+    if let Some(Err(unavailable)) = core.store().map(Store::check)
         && (expiry > 0 || touches_kept())
     {
-        store.check().map_err(Refused::Store)?;
+        return Err(Refused::Store(unavailable));
     }
-    let opened = open_session(arrival, &first.connect, &mut authenticated, (will, expiry), &live);
-    let opened = opened.await?;
+    let (will, connect) = ((will, expiry), &first.connect);
+    let opened = open_session(arrival, connect, &mut authenticated, will, &live).await?;
     if check_bans(&core, &authenticated).is_err() {
         // Made meanwhile, and perhaps too early to find the session.
         opened.handle.close(ReasonCode::AdministrativeAction);
@@ -644,7 +647,7 @@ fn answer(first: &First, authenticated: &Authenticated, live: &LiveConfig) -> Co
 /// CONNACK in the client's Maximum Packet Size [MQTT-3.1.2-24], without its properties for humans if need be; `None` when
 /// it does not fit even so.
 fn encode_connack(connack: ConnAck, connect: &Connect) -> Option<Vec<u8>> {
-    let mut output = Vec::with_capacity(CONNECT_BYTES);
+    let mut output = Vec::new();
     let most = packet_bytes_max(connect);
     let packet = Packet::ConnAck(Box::new(connack));
     packet.encode_within(connect.version, most, &mut output).then_some(output)
@@ -654,7 +657,8 @@ pub(crate) fn packet_bytes_max(connect: &Connect) -> usize {
     connect.maximum_packet_size.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX)
 }
 
-/// Resumes, takes over or makes the session, and settles what the old connection left.
+/// Resumes, takes over or makes the session, and settles what the old connection left. What has to be waited for is
+/// boxed: most have nothing to wait for.
 async fn open_session(
     arrival: &Arrival,
     connect: &Connect,
@@ -698,15 +702,16 @@ async fn open_session(
         TakenOver { client }.emit(&core.metrics);
     }
     if let Some(old_will) = &opened.old_will {
-        will::publish(core, old_will, authenticated, &opened.handle).await;
+        Box::pin(will::publish(core, old_will, authenticated, &opened.handle)).await;
     }
     if let Some(ended) = ended {
         // After its Will Message: a crash must not take both.
-        let gone = ended.settle(core).ticket().await;
+        let gone = Box::pin(ended.settle(core).ticket()).await;
         opened.ticket = opened.ticket.max(gone);
     }
     if opened.session_present {
-        let ruled = core.rule_subscriptions(&opened.handle, (**authenticated).clone()).await;
+        let client = (**authenticated).clone();
+        let ruled = Box::pin(core.rule_subscriptions(&opened.handle, client)).await;
         *authenticated = Arc::new(ruled);
         opened.handle.set_authenticated(arrival.connection_id, authenticated);
         // What was subscribed and queued under older permissions is judged by the present ones before any of it flows.
@@ -776,5 +781,19 @@ fn random_u128() -> u128 {
     }
 }
 
-/// Room for a usual CONNECT or CONNACK.
+/// Room for a usual CONNECT.
 const CONNECT_BYTES: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It is allocated for each connection, and moved there: a future that is passed on by value in it counts twice.
+    #[test]
+    fn a_handshake_is_small() {
+        fn size<'a, F: Future>(_: impl FnOnce(Arrival, &'a mut Place) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(size(handshake) <= 3_072, "{} bytes", size(handshake));
+    }
+}

@@ -205,7 +205,6 @@ fn note_sent(listener: &ListenerMetrics, of: PacketType, encoded: &[u8], version
         Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {
             code(ack.reason_code)
         }
-        Packet::ConnAck(ack) => code(ack.reason_code),
         Packet::Disconnect(disconnect) => code(disconnect.reason_code),
         Packet::Auth(auth) => code(auth.reason_code),
         Packet::SubAck(ack) => ack.reason_codes.into_iter().for_each(code),

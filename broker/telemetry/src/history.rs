@@ -5,13 +5,17 @@
 //! another, by trying to connect as it, has a quarter of events and bytes for itself: it pushes out
 //! its like and nothing else. Knows nothing of HTTP.
 
+mod events;
+
 use std::{
-    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use crate::{Happening, HappeningKind, Interest, Metrics, Observer, shown_username};
+use lru::LruCache;
+
+use self::events::{Event, Events, cut};
+use crate::{Happening, HappeningKind, Interest, Metrics, Observer};
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +33,6 @@ impl Default for HistoryConfig {
         Self { keep: Duration::from_secs(24 * 3_600), events_max: 64, bytes_max: 32 << 20 }
     }
 }
-
-/// Bytes of one text.
-const TEXT_BYTES_MAX: usize = 256;
 
 /// One event of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,21 +81,13 @@ struct State {
 }
 
 /// Events by client.
-#[derive(Debug, Default)]
-struct Book {
-    clients: HashMap<Arc<str>, Client>,
-    /// By when something happened to them last: the number of each turn. One that had another turn
-    /// since is there more than once, and only the last counts.
-    order: VecDeque<(u64, Arc<str>)>,
-    last_turn: u64,
-    bytes: usize,
-}
-
 #[derive(Debug)]
-struct Client {
-    name: Arc<str>,
-    events: VecDeque<Past>,
-    turn: u64,
+struct Book {
+    /// By when something happened to them last.
+    clients: LruCache<Box<str>, Events>,
+    bytes: usize,
+    /// Before that nobody is old enough to be forgotten.
+    next_old_unix_ms: u64,
 }
 
 const KINDS: [HappeningKind; 11] = [
@@ -114,7 +107,7 @@ const KINDS: [HappeningKind; 11] = [
 impl History {
     /// Begins to keep what happens from now on.
     pub fn start(config: HistoryConfig, metrics: &Metrics) -> Arc<Self> {
-        let state = State { config, own: Book::default(), claimed: Book::default() };
+        let state = State { config, own: Book::empty(), claimed: Book::empty() };
         let history = Arc::new(Self { state: Mutex::new(state) });
         if !config.keep.is_zero() {
             let observer = Arc::clone(&history) as Arc<dyn Observer>;
@@ -127,32 +120,31 @@ impl History {
     pub fn set_config(&self, config: HistoryConfig) {
         let mut state = self.lock();
         state.config = config;
+        (state.own.next_old_unix_ms, state.claimed.next_old_unix_ms) = (0, 0);
         state.make_room();
     }
 
     /// What happened to a client, the latest first. `now` = milliseconds since 1970.
     pub fn of(&self, client_id: &str, now_unix_ms: u64) -> Vec<Past> {
         let mut state = self.lock();
+        state.forget_old(now_unix_ms);
         let oldest = now_unix_ms.saturating_sub(millis(state.config.keep));
-        state.forget_before(oldest);
-        let mut events: Vec<_> = [&state.own, &state.claimed]
+        let mut events: Vec<_> = [&state.claimed, &state.own]
             .into_iter()
-            .filter_map(|book| book.clients.get(client_id))
-            .flat_map(|client| client.events.iter().rev())
+            .filter_map(|book| book.clients.peek(client_id))
+            .flat_map(Events::iter)
             .filter(|event| event.at_unix_ms >= oldest)
-            .cloned()
             .collect();
         // Stable: what is the client's own is the later one of two at the same time.
-        events.sort_by_key(|event| std::cmp::Reverse(event.at_unix_ms));
-        events.truncate(state.config.events_max);
-        events
+        events.sort_by_key(|event| event.at_unix_ms);
+        events.into_iter().rev().take(state.config.events_max).map(Event::into_past).collect()
     }
 
     /// Clients, and bytes in use.
     pub fn size(&self) -> (usize, usize) {
         let state = self.lock();
         let State { own, claimed, .. } = &*state;
-        let unknown = claimed.clients.keys().filter(|name| !own.clients.contains_key(*name));
+        let unknown = claimed.clients.iter().filter(|(name, _)| !own.clients.contains(*name));
         (own.clients.len() + unknown.count(), own.bytes + claimed.bytes)
     }
 
@@ -164,18 +156,16 @@ impl History {
 impl Observer for History {
     fn observe(&self, happening: &Happening<'_>) {
         let Some(client_id) = happening.client_id else { return };
-        let client_id = cut(client_id);
-        let event = Past::of(happening);
+        let event = Event::of(happening);
         let mut state = self.lock();
-        let oldest = event.at_unix_ms.saturating_sub(millis(state.config.keep));
-        state.note(&client_id, event);
-        state.forget_before(oldest);
+        state.note(&cut(client_id), event);
+        state.forget_old(happening.at_unix_ms);
         state.make_room();
     }
 }
 
 impl State {
-    fn note(&mut self, client_id: &str, event: Past) {
+    fn note(&mut self, client_id: &str, event: Event<'_>) {
         let most = self.config.events_max;
         if event.is_claimed() {
             self.claimed.note(client_id, event, (most / CLAIMED_SHARE).max(1));
@@ -184,9 +174,10 @@ impl State {
         }
     }
 
-    fn forget_before(&mut self, oldest_unix_ms: u64) {
-        self.own.forget_before(oldest_unix_ms);
-        self.claimed.forget_before(oldest_unix_ms);
+    fn forget_old(&mut self, now_unix_ms: u64) {
+        let keep = millis(self.config.keep);
+        self.own.forget_old(now_unix_ms, keep);
+        self.claimed.forget_old(now_unix_ms, keep);
     }
 
     fn make_room(&mut self) {
@@ -197,51 +188,32 @@ impl State {
 }
 
 impl Book {
-    fn note(&mut self, client_id: &str, event: Past, events_max: usize) {
-        self.last_turn += 1;
-        let turn = self.last_turn;
-        let client = match self.clients.get_mut(client_id) {
-            Some(client) => client,
-            None => {
-                let name: Arc<str> = client_id.into();
-                self.bytes += CLIENT_BYTES + name.len();
-                let client = Client { name: Arc::clone(&name), events: VecDeque::new(), turn };
-                self.clients.entry(name).or_insert(client)
-            }
-        };
-        client.turn = turn;
-        self.order.push_back((turn, Arc::clone(&client.name)));
-        if let Some(last) = client.events.back_mut().filter(|last| last.is_like(&event)) {
-            last.times += 1;
-            last.at_unix_ms = event.at_unix_ms;
-        } else {
-            self.bytes += event.bytes();
-            client.events.push_back(event);
-            while client.events.len() > events_max {
-                let gone = client.events.pop_front();
-                self.bytes -= gone.map_or(0, |event| event.bytes());
-            }
-        }
-        if self.order.len() > 2 * self.clients.len() + ORDER_SLACK {
-            let Self { order, clients, .. } = self;
-            order.retain(|(turn, name)| clients.get(name).is_some_and(|c| c.turn == *turn));
-        }
+    fn empty() -> Self {
+        Self { clients: LruCache::unbounded(), bytes: 0, next_old_unix_ms: 0 }
     }
 
-    /// The client that nothing happened to for the longest time.
-    fn first(&mut self) -> Option<&Client> {
-        while let Some((turn, name)) = self.order.front() {
-            if self.clients.get(name).is_some_and(|client| client.turn == *turn) {
-                break;
-            }
-            self.order.pop_front();
+    fn note(&mut self, client_id: &str, event: Event<'_>, events_max: usize) {
+        if let Some(events) = self.clients.get_mut(client_id) {
+            let before = events.memory();
+            events.push(event, events_max);
+            self.bytes = self.bytes + events.memory() - before;
+            return;
         }
-        self.clients.get(&self.order.front()?.1)
+        let mut events = Events::default();
+        events.push(event, events_max);
+        self.bytes += bytes_of(client_id, &events);
+        self.clients.put(client_id.into(), events);
     }
 
-    fn forget_before(&mut self, oldest_unix_ms: u64) {
-        while let Some(first) = self.first() {
-            if first.events.back().is_some_and(|event| event.at_unix_ms >= oldest_unix_ms) {
+    fn forget_old(&mut self, now_unix_ms: u64, keep_ms: u64) {
+        if now_unix_ms < self.next_old_unix_ms {
+            return;
+        }
+        // Nothing happened to the first for the longest time.
+        while let Some((_, events)) = self.clients.peek_lru() {
+            let last = events.last().map_or(0, |event| event.at_unix_ms);
+            if last >= now_unix_ms.saturating_sub(keep_ms) {
+                self.next_old_unix_ms = last.saturating_add(keep_ms);
                 return;
             }
             self.forget_first();
@@ -249,98 +221,29 @@ impl Book {
     }
 
     fn shrink_to(&mut self, bytes_max: usize) {
-        while self.bytes > bytes_max && self.first().is_some() {
+        while self.bytes > bytes_max && !self.clients.is_empty() {
             self.forget_first();
         }
     }
 
     fn forget_first(&mut self) {
-        let Some(name) = self.first().map(|client| Arc::clone(&client.name)) else { return };
-        self.order.pop_front();
-        if let Some(client) = self.clients.remove(&name) {
-            let events: usize = client.events.iter().map(Past::bytes).sum();
-            self.bytes -= CLIENT_BYTES + name.len() + events;
+        if let Some((client_id, events)) = self.clients.pop_lru() {
+            self.bytes -= bytes_of(&client_id, &events);
         }
     }
 }
 
-impl Past {
-    fn of(happening: &Happening<'_>) -> Self {
-        let owned = |text: &str| Box::<str>::from(&*cut(text));
-        let traffic = happening.bytes_received.map(|received| {
-            let (sent, ms) = (happening.bytes_sent, happening.connected_ms);
-            [received, sent.unwrap_or_default(), ms.unwrap_or_default()]
-        });
-        Self {
-            at_unix_ms: happening.at_unix_ms,
-            first_unix_ms: happening.at_unix_ms,
-            times: 1,
-            kind: happening.kind,
-            remote: happening.remote,
-            listener: happening.listener.map(owned),
-            principal: happening.principal.map(shown_username).map(owned),
-            reason: happening.reason.map(owned),
-            decision: happening.decision.map(|decision| decision.to_string().into()),
-            plugin: happening.plugin.map(owned),
-            cause: happening.cause.map(|cause| owned(&cause.to_string())),
-            topic: happening.topic.map(owned),
-            traffic,
-        }
-    }
-
-    /// Whether anybody can cause it under this name. An identity that the chain let in is not yet known
-    /// to be the one that the name belongs to.
-    fn is_claimed(&self) -> bool {
-        matches!(self.kind, HappeningKind::ConnectRefused | HappeningKind::Authenticated)
-    }
-
-    /// Whether it is the same again, as far as anybody wants to know.
-    fn is_like(&self, next: &Self) -> bool {
-        let parts = |past: &Self| (past.kind, past.remote.map(|remote| remote.ip()));
-        let repeats = !matches!(next.kind, HappeningKind::Connected | HappeningKind::Disconnected);
-        repeats
-            && parts(self) == parts(next)
-            && self.reason == next.reason
-            && self.topic == next.topic
-            // How long somebody is to wait is another number each time.
-            && (next.kind == HappeningKind::ConnectRefused || self.cause == next.cause)
-    }
-
-    fn bytes(&self) -> usize {
-        let texts = [
-            &self.listener,
-            &self.principal,
-            &self.reason,
-            &self.decision,
-            &self.plugin,
-            &self.cause,
-            &self.topic,
-        ];
-        let texts: usize = texts.into_iter().flatten().map(|text| text.len()).sum();
-        size_of::<Self>() + texts
-    }
+fn bytes_of(client_id: &str, events: &Events) -> usize {
+    CLIENT_BYTES + client_id.len() + events.memory()
 }
 
 /// The part of events and bytes that is for what strangers can cause: one in so many.
 const CLAIMED_SHARE: usize = 4;
-/// Turns that are over and may stay in the order.
-const ORDER_SLACK: usize = 64;
-/// A client in map and order, beside its name and its events.
-const CLIENT_BYTES: usize = 192;
+/// A client beside its name and its events: its place in the table and in the order.
+const CLIENT_BYTES: usize = 128;
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn cut(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.len() <= TEXT_BYTES_MAX {
-        return text.into();
-    }
-    let mut end = TEXT_BYTES_MAX;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}…", text.get(..end).unwrap_or_default()).into()
 }
 
 #[cfg(test)]
@@ -427,8 +330,6 @@ mod tests {
         let own = of_a.iter().filter(|event| event.kind == HappeningKind::Connected).count();
         assert_eq!(own, 20, "{of_a:?}");
         assert!(of_a.len() <= 20 + 16 && of_a[0].reason.as_deref() == Some("last"));
-        let state = history.lock();
-        assert!(state.claimed.order.len() <= 2 * state.claimed.clients.len() + 2 * ORDER_SLACK);
     }
 
     #[test]
