@@ -13,7 +13,7 @@ use tokio::{
 use super::{
     eventually::eventually,
     folder::{ALICE, Folder, bundled},
-    knock::{enter, login},
+    knock::{enter, knock, login},
     process::Program,
     proof,
 };
