@@ -16,7 +16,7 @@ const mqtt = require('mqtt');
 const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
 // Other tests, and compilers, may have the machine at the same time.
-const WAIT = 60_000;
+const WAIT = 120_000;
 const complaints = [];
 // What the browser itself writes about answers that a flow asks for, such as a wrong login.
 let expected = [];

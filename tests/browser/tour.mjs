@@ -1,6 +1,8 @@
 // The pictures of docs/operate/tour.md: a small plant whose machines talk, and somebody who looks on.
 
-import { device, go, logIn, open, picture, run, stranger, until } from './browser.mjs';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { device, go, logIn, open, picture, run, settings, stranger, until } from './browser.mjs';
 
 const KINDS = ['press', 'oven', 'packer', 'scale'];
 
@@ -36,18 +38,23 @@ async function tour() {
   const stop = await machines();
   await stranger('unknown-7', 'mallory');
   await stranger('press-99', 'alice');
-  const page = await open({ viewport: { width: 1200, height: 760 }, colorScheme: 'light' });
+  const page = await open({ viewport: { width: 1280, height: 900 }, colorScheme: 'light' });
   await logIn(page);
   const samples = () => page.evaluate(async () =>
     (await (await fetch('/api/v1/overview')).json()).samples.length);
-  // Lines need a few samples to be lines; one comes every five seconds.
-  await until('there is something to draw', async () => (await samples()) >= 3);
+  // One comes every five seconds; thirteen fill the charts.
+  const enough = settings.for_keeps ? 13 : 3;
+  await until('there is something to draw', async () => (await samples()) >= enough);
   await go(page, '/');
   await page.locator('[data-charts][data-drawn]').waitFor();
   await picture(page, 'overview');
+  const pages = await page.locator('nav#navigation a').allInnerTexts();
+  writeFileSync(join(settings.screenshots, 'navigation.txt'), `${pages.join('\n')}\n`);
   await go(page, '/clients?prefix=o');
   await picture(page, 'clients');
   await go(page, '/clients/oven-01');
+  await page.locator('section', { has: page.locator('h2', { hasText: 'Permissions in force' }) })
+    .evaluate((section) => window.scrollTo(0, section.getBoundingClientRect().top - 24));
   await picture(page, 'client');
   await go(page, '/plugins/acl-file');
   await picture(page, 'plugin');

@@ -4,6 +4,7 @@
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::BoxFuture;
@@ -62,6 +63,13 @@ pub struct PluginInfo {
     pub failure_kinds: Vec<(crate::PluginFailureKind, u64)>,
     /// Microseconds spent in calls.
     pub call_microseconds: u64,
+    /// Calls by hook, every hook that can be called.
+    pub hook_calls: Vec<HookCalls>,
+    /// Its instances.
+    pub pool: PoolInfo,
+    /// What the manifest in force lends it: keys of `[grants]` with what stands there, only those
+    /// that lend something.
+    pub grants: Vec<(&'static str, Vec<String>)>,
     /// Which version answers and why, and which ones could.
     pub versions: VersionInfo,
     /// For whom it is not asked now.
@@ -78,6 +86,36 @@ impl PluginInfo {
         (self.state, &self.generation, live, held, waiting, candidate).hash(&mut hasher);
         format!("{:016x}", hasher.finish())
     }
+}
+
+/// Calls of one hook since the generation went live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HookCalls {
+    /// Its name in the contract.
+    pub hook: &'static str,
+    /// How many.
+    pub calls: u64,
+    /// Wall time of all of them, waiting for an instance included.
+    pub time: Duration,
+}
+
+/// Instances of the generation that answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolInfo {
+    /// Calls that may run at once.
+    pub places: u64,
+    /// Those that do.
+    pub in_use: u64,
+    /// Warm instances that wait for a call.
+    pub idle: u64,
+    /// Calls that wait for a place.
+    pub waiting: u64,
+    /// Instances that were made because none was warm.
+    pub made: u64,
+    /// Most linear memory that an instance had after a call.
+    pub memory_peak_bytes: u64,
+    /// Most that one may have.
+    pub memory_max_bytes: u64,
 }
 
 /// Circuit breakers of the generation that answers.

@@ -44,11 +44,11 @@ export async function ask(verb, url, body, etag) {
   return read;
 }
 
-/** Puts a file to a route and tells how far it is, from 0 to 1. */
-export function upload(url, file, progress) {
+/** Sends a file to a route and tells how far it is, from 0 to 1. */
+export function upload([verb, url], file, progress) {
   return new Promise((done, failed) => {
     const request = new XMLHttpRequest();
-    request.open("PUT", url);
+    request.open(verb, url);
     request.setRequestHeader("x-csrf-token", csrf());
     request.setRequestHeader("content-type", "application/wasm");
     request.upload.addEventListener("progress", (event) => {

@@ -6,8 +6,8 @@ import { idle } from "./live.js";
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 320;
 const HEIGHT = 96;
-// At least two minutes are drawn, at most what is kept: a quarter of an hour.
-const FEWEST = 24;
+// At least a minute is drawn, at most what is kept: a quarter of an hour.
+const FEWEST = 12;
 
 const count = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const fine = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });

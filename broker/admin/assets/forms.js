@@ -37,9 +37,10 @@ function filledIn(form) {
     if (!input.name || input.type === "file") continue;
     const { kind } = input.dataset;
     if (kind === "check") body[input.name] = input.checked;
-    else if (kind === "lines") {
-      const lines = input.value.split("\n").map((line) => line.trim()).filter(Boolean);
-      if (lines.length > 0) body[input.name] = lines;
+    else if (kind === "member") {
+      if (input.checked) body[input.name] = [...(body[input.name] ?? []), input.value];
+    } else if (kind === "moment") {
+      if (input.value) body[input.name] = Date.parse(`${input.value}Z`) / 1000;
     } else if (input.value !== "") {
       body[input.name] = kind === "number" ? Number(input.value) : input.value;
     }
@@ -47,12 +48,15 @@ function filledIn(form) {
   return body;
 }
 
+/** `.` and `..` cannot stand in a path: the API reads them with a `~` before them. */
+const segment = (value) => (/^~*\.\.?$/.test(value) ? `~${value}` : value);
+
 /** The address with the names in braces filled in; they are taken out of the body. */
 function address(template, body) {
   return template.replace(/\{(\w+)\}/g, (_, name) => {
     const value = body[name] ?? "";
     delete body[name];
-    return encodeURIComponent(value);
+    return encodeURIComponent(segment(value));
   });
 }
 
@@ -70,13 +74,19 @@ async function send(form) {
   try {
     const body = filledIn(form);
     const where = address(url, body);
-    const sent = Object.keys(body).length > 0 ? JSON.stringify(body) : null;
+    // A form without inputs asks a route that takes no body.
+    const sent = form.querySelector("[data-kind]") ? JSON.stringify(body) : null;
     const answer = await ask(verb, where, sent, etag);
     const shown = shows && answer ? answer[shows] : undefined;
     form.reset();
     if (shown !== undefined) {
       const output = form.querySelector("output");
       output.textContent = `${done} ${shown}`;
+      if (answer.qr_code) {
+        // Few pages ever need it.
+        const { qrCode } = await import("./qr.js");
+        output.append(qrCode(answer.qr_code, answer.uri));
+      }
       output.hidden = false;
       await readAgain();
     } else {
@@ -94,24 +104,33 @@ async function sendFile(form) {
   const input = form.querySelector("input[type=file]");
   const file = input.files[0];
   const bar = form.querySelector("progress");
+  const stages = [...form.querySelectorAll(".stages li")];
   const state = form.querySelector(".state");
   const button = form.querySelector("button.main");
   problemIn(form, null);
   button.disabled = true;
-  bar.hidden = false;
+  const reached = (stage) => stages.forEach((entry, place) => {
+    entry.className = place < stage ? "done" : place === stage ? "now" : "";
+  });
+  bar.parentElement.hidden = false;
   bar.value = 0;
+  reached(0);
   state.textContent = `Sending ${file.name}`;
   try {
     const body = { name: form.elements.name.value };
-    const plugin = await upload(address(form.dataset.url, body), file, (part) => {
+    const { verb, url, done } = form.dataset;
+    const plugin = await upload([verb, address(url, body)], file, (part) => {
       bar.value = part * 100;
+      stages[0].textContent = `Sent ${Math.floor(part * 100)} %`;
       if (part >= 1) {
         bar.removeAttribute("value");
+        reached(1);
         state.textContent = "Sent. It is being checked, compiled and tested.";
       }
     });
+    reached(stages.length);
     state.textContent = "";
-    toast(`${plugin.name} is ${plugin.state.replaceAll("_", " ")}.`);
+    toast(done || `${plugin.name} is ${plugin.state.replaceAll("_", " ")}.`);
     input.value = "";
     await readAgain();
   } catch (problem) {
@@ -119,29 +138,27 @@ async function sendFile(form) {
     state.textContent = "";
     problemIn(form, problem);
   } finally {
-    bar.hidden = true;
+    bar.parentElement.hidden = true;
     button.disabled = false;
   }
 }
 
-/** A file that is dropped on a form of files is chosen; its name becomes the name of the plugin. */
-function watchFile(form) {
-  const input = form.querySelector("input[type=file]");
+/** The name of the chosen file becomes the name of the plugin. */
+function nameAfterFile(form) {
+  const file = form.querySelector("input[type=file]").files[0];
   const name = form.elements.name;
-  const named = () => {
-    const file = input.files[0];
-    if (file && !name.value) name.value = file.name.replace(/\.wasm$/, "").replace(/[^\w-]/g, "-");
-  };
-  input.addEventListener("change", named);
-  for (const kind of ["dragover", "dragleave", "drop"]) {
-    form.addEventListener(kind, (event) => {
-      event.preventDefault();
-      form.classList.toggle("over", kind === "dragover");
-      if (kind === "drop" && event.dataTransfer.files.length > 0) {
-        input.files = event.dataTransfer.files;
-        named();
-      }
-    });
+  if (file && !name.value) name.value = file.name.replace(/\.wasm$/, "").replace(/[^\w-]/g, "-");
+}
+
+/** A file that is dropped on a form of files is chosen. */
+function dropped(event) {
+  const form = event.target.closest?.("form.upload");
+  if (!form) return;
+  event.preventDefault();
+  form.classList.toggle("over", event.type === "dragover");
+  if (event.type === "drop" && event.dataTransfer.files.length > 0) {
+    form.querySelector("input[type=file]").files = event.dataTransfer.files;
+    nameAfterFile(form);
   }
 }
 
@@ -161,5 +178,8 @@ export function start() {
       sendFile(form);
     }
   });
-  document.querySelectorAll("form.upload").forEach(watchFile);
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("form.upload input[type=file]")) nameAfterFile(event.target.form);
+  });
+  for (const kind of ["dragover", "dragleave", "drop"]) document.addEventListener(kind, dropped);
 }

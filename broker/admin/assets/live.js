@@ -39,19 +39,47 @@ export async function readAgain() {
   tellTimes();
 }
 
-/** Takes over the parts of the page that show something. */
+/** Takes over the parts of the page that show something; where there are others than before, all of it. */
 function replace(page) {
-  const fresh = new Map(parts(page).map((part) => [part.dataset.live, part]));
-  for (const old of parts(document)) {
-    const next = fresh.get(old.dataset.live);
-    const busy = old.contains(document.activeElement) && document.activeElement.matches("button, a");
-    if (next && !busy && old.innerHTML !== next.innerHTML) {
-      old.replaceChildren(...document.adoptNode(next).childNodes);
+  const [old, fresh] = [document, page].map((root) =>
+    named([...root.querySelectorAll("main [data-live]")], (part) => part.dataset.live));
+  if ([...old.keys()].join("\n") !== [...fresh.keys()].join("\n")) arrange(page);
+  for (const [name, part] of old) {
+    const next = fresh.get(name);
+    const busy = part.contains(document.activeElement) && document.activeElement.matches("button, a");
+    if (part.isConnected && next && next !== part && !busy && part.innerHTML !== next.innerHTML) {
+      part.replaceChildren(...document.adoptNode(next).childNodes);
     }
   }
 }
 
-const parts = (root) => [...root.querySelectorAll("main [data-live]")];
+/** Puts new parts in their places and takes away those that are gone; what stays is not touched. */
+function arrange(page) {
+  const main = document.getElementById("main");
+  // Whoever is filling in something is not disturbed: the next reading comes.
+  if (document.activeElement.matches("main input, main select, main textarea")) return;
+  const nameOf = (part) => part.dataset.live
+    ?? `${part.tagName} ${part.className} ${part.querySelector("h2, summary")?.textContent}`;
+  const old = named([...main.children], nameOf);
+  const wanted = named([...page.getElementById("main").children], nameOf);
+  for (const [name, part] of old) if (!wanted.has(name)) part.remove();
+  let before = null;
+  for (const [name, part] of [...wanted].reverse()) {
+    const place = old.get(name) ?? document.adoptNode(part);
+    if (place.nextElementSibling !== before || !place.isConnected) main.insertBefore(place, before);
+    before = place;
+  }
+}
+
+/** Elements by name; those of the same name are told apart by their order. */
+function named(elements, nameOf) {
+  const counts = new Map();
+  return new Map(elements.map((element) => {
+    const name = nameOf(element);
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+    return [`${name} (${counts.get(name)})`, element];
+  }));
+}
 
 /** How long ago something was, beside the moment itself. */
 export function tellTimes() {

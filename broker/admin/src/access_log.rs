@@ -35,17 +35,17 @@ pub(crate) struct SearchQuery {
     /// Only lines of this IP address.
     address: Option<String>,
     /// Go on here: the `next` of the page before.
-    after: Option<u64>,
+    before: Option<u64>,
     /// How many lines at most, 1 to 1000.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<usize>,
 }
 
-/// Lines of one day, in the order in which they were written.
+/// Lines of one day, the latest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AccessLines {
     lines: Vec<AccessLine>,
-    /// Give this as `after` to go on; null = everything that there is was looked at. A page may be
+    /// Give this as `before` to go on; null = everything that there is was looked at. A page may be
     /// empty and have a `next`: one call reads 8 MiB.
     next: Option<u64>,
 }
@@ -163,7 +163,7 @@ pub(crate) async fn search(call: Call) -> Answer {
             kind: query.kind.as_deref(),
             principal: query.principal.as_deref(),
             address: query.address.as_deref(),
-            after: query.after.unwrap_or_default(),
+            before: query.before,
             limit,
         })
     });

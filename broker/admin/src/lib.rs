@@ -54,6 +54,7 @@ mod process;
 mod roles;
 mod route;
 mod routes;
+mod segment;
 mod shares;
 mod status;
 mod subscriptions;
@@ -71,10 +72,12 @@ pub use config::{AdminState, Config, ReadyCheck};
 pub use configuration::{
     AppliedConfig, Applying, ConfigFault, ConfigManager, ConfigRefused, ShownConfig, ShownSetting,
 };
+pub use directory::without_secrets as directory_without_secrets;
 pub use error::Error;
 pub use keys::{KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};
 pub use listener::{AdminServer, Scrape, start};
 pub use oidc::{OidcConfig, OidcConfigError};
+pub use segment::path_segment;
 
 #[cfg(test)]
 mod tests;

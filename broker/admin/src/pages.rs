@@ -17,6 +17,7 @@ mod frame;
 mod holdings;
 mod lists;
 mod people;
+mod permissions;
 mod plugins;
 mod reach;
 mod show;

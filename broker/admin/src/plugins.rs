@@ -70,6 +70,54 @@ pub(crate) struct Plugin {
     kept: Vec<KeptVersion>,
     /// For whom it is not asked now, because their calls break.
     breaker: Breaker,
+    /// Calls by hook since the generation went live, every hook that it exports.
+    hook_calls: Vec<HookCalls>,
+    /// Its instances now.
+    pool: Pool,
+    /// Most linear memory that an instance had after a call, since the generation went live.
+    memory_peak_bytes: u64,
+    /// Most that one may have.
+    memory_max_bytes: u64,
+    /// What the manifest in force lends it: keys of its [grants].
+    grants: Vec<Grant>,
+}
+
+/// Calls of one hook.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PluginHookCalls)]
+pub(crate) struct HookCalls {
+    /// Its name in the contract.
+    hook: &'static str,
+    /// How many.
+    calls: u64,
+    /// Wall time of one, waiting for an instance included; 0 = none yet.
+    mean_seconds: f64,
+}
+
+/// Instances of the generation that answers.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PluginPool)]
+pub(crate) struct Pool {
+    /// Calls that may run at once.
+    places: u64,
+    /// Those that do.
+    in_use: u64,
+    /// Warm instances that wait for a call.
+    idle: u64,
+    /// Calls that wait for a place.
+    waiting: u64,
+    /// Instances that were made because none was warm.
+    made: u64,
+}
+
+/// One key of [grants].
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PluginGrant)]
+pub(crate) struct Grant {
+    /// Its name.
+    key: &'static str,
+    /// Names, URLs, Topic Filters; one word or number where the key has no list.
+    values: Vec<String>,
 }
 
 /// Circuit breakers of the generation that answers.
@@ -439,7 +487,26 @@ impl From<PluginInfo> for Plugin {
             waiting: info.versions.waiting.map(Waiting::from),
             kept: info.versions.kept.into_iter().map(KeptVersion::from).collect(),
             breaker: Breaker::from(info.breaker),
+            hook_calls: info.hook_calls.into_iter().map(HookCalls::from).collect(),
+            pool: Pool::from(info.pool),
+            memory_peak_bytes: info.pool.memory_peak_bytes,
+            memory_max_bytes: info.pool.memory_max_bytes,
+            grants: info.grants.into_iter().map(|(key, values)| Grant { key, values }).collect(),
         }
+    }
+}
+
+impl From<access::HookCalls> for HookCalls {
+    fn from(access::HookCalls { hook, calls, time }: access::HookCalls) -> Self {
+        let mean_seconds = if calls == 0 { 0.0 } else { time.as_secs_f64() / calls as f64 };
+        Self { hook, calls, mean_seconds }
+    }
+}
+
+impl From<access::PoolInfo> for Pool {
+    fn from(info: access::PoolInfo) -> Self {
+        let access::PoolInfo { places, in_use, idle, waiting, made, .. } = info;
+        Self { places, in_use, idle, waiting, made }
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct Status {
 pub(crate) struct Listeners {
     /// In the order of the configuration.
     listeners: Vec<Listener>,
+    /// The chain that judges logins of this API, `[admin] chain`; null = none.
+    admin_chain: Option<Vec<Link>>,
 }
 
 /// A bound listener.
@@ -109,7 +111,9 @@ pub(crate) async fn listeners(call: Call) -> Answer {
             chain: chain.links.iter().map(Link::from).collect(),
         }
     });
-    call.json_answer(&Listeners { listeners: listeners.collect() })
+    let links = |chain: &access::Chain| chain.links.iter().map(Link::from).collect();
+    let admin_chain = state.gate.has_admin_chain().then(|| links(&state.gate.admin_chain()));
+    call.json_answer(&Listeners { listeners: listeners.collect(), admin_chain })
 }
 
 impl From<&access::Link> for Link {

@@ -15,6 +15,7 @@ use axum::{
     response::IntoResponse,
 };
 use limits::Claimant;
+use qrcode::{Color, EcLevel, QrCode};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use zeroize::Zeroizing;
@@ -106,7 +107,8 @@ pub(crate) struct NewUser {
     /// 12 to 1,024 bytes.
     #[schema(min_length = 12, max_length = 1024)]
     password: String,
-    /// Names of roles, at most 16.
+    /// Names of roles, at most 16; without any it may log in and do nothing.
+    #[serde(default)]
     #[schema(max_items = 16)]
     roles: Vec<String>,
     /// Whether it is kept out.
@@ -114,15 +116,15 @@ pub(crate) struct NewUser {
     disabled: bool,
 }
 
-/// What can be changed of a user.
+/// What can be changed of a user. What is left out stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserChange {
-    /// Names of roles, at most 16.
+    /// Names of all its roles, at most 16.
     #[schema(max_items = 16)]
-    roles: Vec<String>,
+    roles: Option<Vec<String>>,
     /// Whether it is kept out.
-    disabled: bool,
+    disabled: Option<bool>,
 }
 
 /// A new password.
@@ -151,8 +153,10 @@ pub(crate) struct NewTotp {
 /// What an authenticator app needs. It is shown once.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Enrolment {
-    /// For the app, mostly as a QR code.
+    /// For the app.
     uri: String,
+    /// The same as a QR code: rows of `1` (dark) and `0` (light), without the margin around it.
+    qr_code: Vec<String>,
     /// The same for typing: base32.
     secret: String,
 }
@@ -219,15 +223,22 @@ pub(crate) async fn add(call: Call) -> Answer {
 pub(crate) async fn update(call: Call) -> Answer {
     let (who, name, expected) = (call.who()?, call.path("user")?, call.expected()?);
     let (shared, wanted) = call.json::<UserChange>().await?;
-    let roles = check_roles(&shared.directory, wanted.roles)?;
+    let UserChange { roles, disabled } = wanted;
+    if roles.is_none() && disabled.is_none() {
+        let what = "the body says nothing that shall change";
+        return Err(Problem::invalid(what).allowed("roles, disabled or both"));
+    }
+    let roles = roles.map(|roles| check_roles(&shared.directory, roles)).transpose()?;
     let changed = name.clone();
     let entry = change(&shared, move |directory, kept| {
         let before = kept.clone();
         let user = find(&before, &name)?;
         expected.check(&UserEntry::of(&name, user))?;
         who.check_has(&directory.permitted_in(kept, &user.roles).1)?;
+        let roles = roles.unwrap_or_else(|| user.roles.clone());
         who.check_has(&directory.permitted_in(kept, &roles).1)?;
-        let user = User { roles, disabled: wanted.disabled, ..user.clone() };
+        let disabled = disabled.unwrap_or(user.disabled);
+        let user = User { roles, disabled, ..user.clone() };
         let entry = UserEntry::of(&name, &user);
         kept.users.insert(name, user);
         directory.check_last((&before, kept), &who)?;
@@ -329,7 +340,9 @@ pub(crate) async fn enrol(call: Call) -> Answer {
     }
     let totp =
         Totp::new().map_err(|error| Problem::internal(format!("no random numbers: {error}")))?;
-    let enrolment = Enrolment { uri: totp.uri(&name), secret: totp.secret.clone() };
+    let uri = totp.uri(&name);
+    let qr_code = qr_code(&uri)?;
+    let enrolment = Enrolment { uri, qr_code, secret: totp.secret.clone() };
     change(&shared, move |directory, kept| {
         let user = find_to_change(directory, kept, (&who, &name))?;
         if user.totp.as_ref().is_some_and(|totp| totp.confirmed) {
@@ -341,6 +354,15 @@ pub(crate) async fn enrol(call: Call) -> Answer {
     })
     .await?;
     json(StatusCode::OK, &enrolment)
+}
+
+/// Drawn here and nowhere else: no other site gets to see the secret.
+fn qr_code(uri: &str) -> Result<Vec<String>, Problem> {
+    let code = QrCode::with_error_correction_level(uri, EcLevel::M)
+        .map_err(|error| Problem::internal(format!("no QR code: {error}")))?;
+    let digit = |colour: &Color| colour.select('1', '0');
+    let colours = code.to_colors();
+    Ok(colours.chunks(code.width()).map(|row| row.iter().map(digit).collect()).collect())
 }
 
 /// `POST /api/v1/users/{user}/totp/confirm`

@@ -99,6 +99,7 @@ Try it:
   mosquitto_pub {client} -t demo/hello -m hello
   mosquitto_pub {client} -t factory/line1 -m no -q 1 -V 5     # refused: not authorized
   curl -H \"Authorization: Bearer $(cat '{path}/admin.token')\" http://{admin}/api/v1/clients
+  Control center: http://{admin}/ (log in with the content of {path}/admin.token)
 
 Change it while it runs:
   echo 'a long password' | {program} passwd '{path}/passwords' anna

@@ -13,7 +13,13 @@ pub(super) const WAIT: Duration = Duration::from_secs(180);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The first `Some` of `look`; fails with `what` and the last thing seen after [`WAIT`].
-pub(super) async fn eventually<T>(
+pub(super) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    within(WAIT, what, look).await
+}
+
+/// The same for what takes longer.
+pub(super) async fn within<T>(
+    wait: Duration,
     what: &str,
     mut look: impl AsyncFnMut() -> Result<T, String>,
 ) -> T {
@@ -21,7 +27,7 @@ pub(super) async fn eventually<T>(
     loop {
         match look().await {
             Ok(found) => return found,
-            Err(seen) => assert!(began.elapsed() < WAIT, "{what}: {seen} after {WAIT:?}"),
+            Err(seen) => assert!(began.elapsed() < wait, "{what}: {seen} after {wait:?}"),
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::{
-    eventually::eventually,
+    eventually::{WAIT, eventually, within},
     http::{Answer, Api},
 };
 
@@ -113,8 +113,13 @@ impl Running {
     }
 
     /// Waits for its end.
-    pub(super) async fn ended(mut self) -> Ended {
-        let status = eventually("a command ends", async || {
+    pub(super) async fn ended(self) -> Ended {
+        self.ended_within(WAIT).await
+    }
+
+    /// The same for one that takes longer.
+    pub(super) async fn ended_within(mut self, wait: Duration) -> Ended {
+        let status = within(wait, "a command ends", async || {
             let status = self.child.try_wait().expect("a child can be waited for");
             status.ok_or_else(|| {
                 format!("still runs, wrote {:?} and {:?}", self.written(), self.complained())

@@ -19,6 +19,7 @@ use crate::{
     problem::Problem,
     route::{Access, Route, Verb},
     routes::ROUTES,
+    segment::path_segment,
 };
 
 /// Largest answer of a route that a page is made of, in bytes.
@@ -30,7 +31,7 @@ pub(super) type Pairs<'a> = &'a [(&'a str, &'a str)];
 /// Who looks at a page.
 #[derive(Clone)]
 pub(super) struct Reader {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     pub(super) who: Arc<Administrator>,
     peer: Option<Peer>,
     deadline: tokio::time::Instant,
@@ -156,7 +157,7 @@ fn find(verb: Verb, template: &str) -> Option<&'static Route> {
 pub(super) fn address(template: &str, path: Pairs<'_>, query: Pairs<'_>) -> String {
     let mut address = template.to_owned();
     for (name, value) in path {
-        address = address.replace(&format!("{{{name}}}"), &encoded(value));
+        address = address.replace(&format!("{{{name}}}"), &encoded(&path_segment(value)));
     }
     let mut mark = '?';
     for (name, value) in query.iter().filter(|(_, value)| !value.is_empty()) {

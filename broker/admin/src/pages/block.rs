@@ -17,6 +17,7 @@ pub(super) enum Block {
     Tiles(Tiles),
     Charts(Charts),
     Facts(Facts),
+    Actions(Actions),
     Table(Table),
     Form(Form),
     Steps(Steps),
@@ -114,6 +115,13 @@ pub(super) struct Action {
     pub(super) then: Option<&'static str>,
 }
 
+/// Buttons below what they are about.
+#[derive(Template)]
+#[template(path = "block/actions.html")]
+pub(super) struct Actions {
+    pub(super) actions: Vec<Action>,
+}
+
 impl Action {
     /// A button, if the reader may use the route.
     pub(super) fn new(
@@ -185,7 +193,12 @@ pub(super) enum FormKind {
         etag: Option<String>,
     },
     /// A file to a route of the API, whose address takes the name from the input `name`.
-    Upload { url: &'static str },
+    Upload {
+        verb: &'static str,
+        url: &'static str,
+        /// What is said when it is there; empty: the state that the plugin is in then.
+        done: &'static str,
+    },
 }
 
 /// One thing to fill in.
@@ -206,11 +219,13 @@ pub(super) enum InputKind {
     /// A whole number.
     Number,
     Check,
-    /// One word a line: a list.
-    Lines,
     /// Long text.
     Area,
     Choice(Vec<(String, String)>),
+    /// Any of these words, each with a box: a list.
+    Several(Vec<String>),
+    /// A moment in UTC, which becomes seconds since 1970.
+    Moment,
     /// The same with numbers.
     NumberChoice(Vec<(String, String)>),
     File,
@@ -250,7 +265,7 @@ impl Input {
 #[derive(Template)]
 #[template(path = "block/steps.html")]
 pub(super) struct Steps {
-    pub(super) title: &'static str,
+    pub(super) title: String,
     pub(super) steps: Vec<Step>,
     pub(super) end: Option<(String, Tone)>,
 }
@@ -263,7 +278,7 @@ pub(super) struct Step {
     pub(super) beside: Vec<Cell>,
 }
 
-/// A sentence that must be seen.
+/// A sentence that must be seen. Those about a whole page stand at its top, see `Page`.
 #[derive(Template)]
 #[template(path = "block/notice.html")]
 pub(super) struct Notice {

@@ -6,7 +6,10 @@ use serde_json::Value;
 
 use super::{
     ask::Reader,
-    block::{Action, Block, Chart, Charts, Notice, Row, Table, Tile, Tiles},
+    block::{
+        Action, Block, Chart, Charts, Form, FormKind, Input, InputKind, Notice, Row, Table, Tile,
+        Tiles,
+    },
     decisions,
     frame::Page,
     show::{self, Tone, rows, text},
@@ -16,6 +19,7 @@ use crate::{
     route::Verb,
 };
 
+const RING: &str = "/api/v1/keys/{ring}";
 const ROTATE: &str = "/api/v1/keys/{ring}/rotate";
 const RETIRE: &str = "/api/v1/keys/{ring}/{key}";
 
@@ -54,9 +58,9 @@ pub(super) async fn overview(call: Call) -> Answer {
     let status = reader.get("/api/v1/status", &[], &[]).await?;
     let mut page = Page::new(&reader, "/", "Overview");
     page.refresh = 5;
-    page.blocks.extend(readiness(&status).into_iter().map(Block::Notice));
+    page.notices = readiness(&status);
     if let Some(found) = reader.get_if_any("/api/v1/alarms", &[], &[]).await? {
-        page.blocks.extend(alarms(&found).map(Block::Notice));
+        page.notices.extend(alarms(&found));
     }
     page.blocks.push(Block::Tiles(tiles(&status)));
     page.blocks.push(Block::Charts(Charts { charts: CHARTS }));
@@ -142,19 +146,54 @@ pub(super) async fn keys(call: Call) -> Answer {
         page.blocks.push(Block::Table(ring_table(&reader, ring)));
     }
     if rows(&answer, "rings").is_empty() {
-        page.blocks.push(Block::Notice(Notice {
+        page.notices.push(Notice {
             tone: Tone::Quiet,
             title: "There is no key ring.".to_owned(),
             text: "A table [keys.NAME] of the configuration makes one.".to_owned(),
-        }));
+        });
     }
-    page.actions = rows(&answer, "rings").iter().filter_map(|ring| rotate(&reader, ring)).collect();
+    page.blocks.extend(add_key(&reader, rows(&answer, "rings")).map(Block::Form));
     page.answer()
+}
+
+/// The form that adds a key to one of the rings that the broker keeps.
+fn add_key(reader: &Reader, rings: &[Value]) -> Option<Form> {
+    let managed = rings.iter().filter(|ring| is_managed(ring)).map(|ring| text(ring, "name"));
+    let choices: Vec<_> = managed.map(|name| (name.clone(), name)).collect();
+    if choices.is_empty() || !reader.may(Verb::Post, RING) {
+        return None;
+    }
+    let number = Input::new("id", "Number", InputKind::Number);
+    let value = Input::new("value", "Key", InputKind::Password);
+    Some(Form {
+        title: "Add a key",
+        intro: "It only opens until the ring is rotated: so other brokers of the same devices can \
+            be given it first.",
+        kind: FormKind::Sent {
+            verb: "POST",
+            url: RING.to_owned(),
+            done: "The key is added.",
+            then: None,
+            shows: None,
+            etag: None,
+        },
+        inputs: vec![
+            Input::new("ring", "Ring", InputKind::Choice(choices)),
+            number.hint("Larger than all before; empty = the next."),
+            value.hint("32 bytes in base64, never shown again; empty = a random one."),
+        ],
+        submit: "Add",
+        folded: true,
+    })
+}
+
+fn is_managed(ring: &Value) -> bool {
+    show::at(ring, "managed").as_bool() == Some(true)
 }
 
 fn rotate(reader: &Reader, ring: &Value) -> Option<Action> {
     let name = text(ring, "name");
-    if show::at(ring, "managed").as_bool() != Some(true) {
+    if !is_managed(ring) {
         return None;
     }
     let words = ("Rotate", "A new key seals.");
@@ -166,7 +205,7 @@ fn rotate(reader: &Reader, ring: &Value) -> Option<Action> {
 
 fn ring_table(reader: &Reader, ring: &Value) -> Table {
     let name = text(ring, "name");
-    let managed = show::at(ring, "managed").as_bool() == Some(true);
+    let managed = is_managed(ring);
     let row = |key: &Value| {
         let id = text(key, "id");
         let words = ("Retire", "The key is retired.");
@@ -178,6 +217,8 @@ fn ring_table(reader: &Reader, ring: &Value) -> Table {
         );
         let opens = managed && text(key, "state") == "opens";
         let retire = retire.filter(|_| opens).map(|action| action.confirmed(confirm));
+        // Beside the key that seals until then: a page may have many rings.
+        let rotate = (text(key, "state") == "seals").then(|| rotate(reader, ring)).flatten();
         Row {
             cells: vec![
                 show::number(key, "id"),
@@ -185,7 +226,7 @@ fn ring_table(reader: &Reader, ring: &Value) -> Table {
                 show::time(key, "created_unix"),
                 show::time(key, "retired_unix"),
             ],
-            actions: retire.into_iter().collect(),
+            actions: rotate.into_iter().chain(retire).collect(),
         }
     };
     let kept = if managed { "kept by the broker" } else { "kept in the configuration" };
@@ -193,7 +234,7 @@ fn ring_table(reader: &Reader, ring: &Value) -> Table {
         title: format!("{name} ({}, {kept})", text(ring, "algorithm")),
         columns: vec!["Key", "State", "Made", "Retired"],
         rows: rows(ring, "keys").iter().map(row).collect(),
-        empty: ("The ring has no key.", "Rotate it to make the first one."),
+        empty: ("The ring has no key.", "Add one below."),
         next: None,
         first: None,
     }

@@ -10,6 +10,7 @@ use super::{
     devices,
     frame::Page,
     lists::{self, Cursor, List, asked, find, no_actions, no_forms},
+    plugins::plugin,
     show::{self, Cell, Look, Tone, rows, text},
 };
 use crate::{
@@ -72,15 +73,13 @@ fn decision(row: &Value) -> Cell {
     show::code(row, "id").leads_to("/decisions/{id}", "id", &text(row, "id"))
 }
 
-/// Leads to the page of the client; of one that was refused, and may have none, to its decisions.
+/// Leads to the page of the client, which is there for one that was refused as well; a login to the
+/// API has a user in its place.
 fn client(row: &Value) -> Cell {
-    let mut cell = devices::client(row, "client_id");
-    let permitted = show::at(row, "permitted").as_bool() == Some(true);
-    if cell.href.is_some() && !permitted {
-        let id = text(row, "client_id");
-        cell.href = Some(super::ask::address("/decisions", &[], &[("client_id", &id)]));
+    match text(row, "about").as_str() {
+        "admin_login" => show::code(row, "client_id"),
+        _ => devices::client(row, "client_id"),
     }
-    cell
 }
 
 fn about(row: &Value) -> Cell {
@@ -114,7 +113,7 @@ pub(super) async fn decision_page(call: Call) -> Answer {
     let (word, tone) = if permitted { ("Permitted", Tone::Good) } else { ("Refused", Tone::Bad) };
     let reason = show::visible(&text(&decision, "reason"));
     let why = if permitted { "Every link that had to allow did.".to_owned() } else { reason };
-    page.blocks.push(Block::Notice(Notice { tone, title: word.to_owned(), text: why }));
+    page.notices.push(Notice { tone, title: word.to_owned(), text: why });
     page.blocks.push(Block::Facts(Facts {
         title: "Question".to_owned(),
         facts: vec![
@@ -131,13 +130,14 @@ pub(super) async fn decision_page(call: Call) -> Answer {
     }));
     let end = Some((word.to_owned(), tone));
     page.blocks.push(Block::Steps(Steps {
-        title: "Walk through the chain",
+        title: "Walk through the chain".to_owned(),
         steps: walk(&decision),
         end,
     }));
     if !rows(&decision, "rules").is_empty() {
         let steps = rules(rows(&decision, "rules"));
-        page.blocks.push(Block::Steps(Steps { title: "What rules said", steps, end: None }));
+        let title = "What rules said".to_owned();
+        page.blocks.push(Block::Steps(Steps { title, steps, end: None }));
     }
     page.answer()
 }
@@ -147,13 +147,13 @@ fn walk(decision: &Value) -> Vec<Step> {
         let mut beside = vec![
             show::plain(step, "hook"),
             show::microseconds(step, "microseconds"),
-            show::code(step, "generation"),
+            show::hash(step, "generation"),
         ];
         if show::at(step, "cached").as_bool() == Some(true) {
             beside.push(Cell::badge("cached", Tone::Quiet));
         }
         Step {
-            name: plugin(step),
+            name: plugin(step, "plugin"),
             verdict: verdict(step, "verdict"),
             detail: show::visible(&text(step, "detail")),
             beside,
@@ -171,17 +171,13 @@ fn rules(words: &[Value]) -> Vec<Step> {
             verdict => verdict,
         };
         Step {
-            name: plugin(word),
+            name: plugin(word, "plugin"),
             verdict,
             detail: show::visible(&text(word, "detail")),
             beside: rule.into_iter().collect(),
         }
     });
     steps.collect()
-}
-
-fn plugin(step: &Value) -> Cell {
-    show::code(step, "plugin").leads_to("/plugins/{name}", "name", &text(step, "plugin"))
 }
 
 fn verdict(step: &Value, member: &str) -> Cell {
@@ -220,6 +216,8 @@ pub(super) async fn who_may(call: Call) -> Answer {
     let mut inputs = inputs;
     inputs.push(Input::new("principal", "As principal", InputKind::Text).value(asked("principal")));
     inputs.push(Input::new("listener", "At listener", InputKind::Text).value(asked("listener")));
+    let groups = Input::new("groups", "In groups", InputKind::Text).value(asked("groups"));
+    inputs.push(groups.hint("With commas between them."));
     let mut form = lists::search(inputs);
     form.submit = "Ask";
     page.blocks.push(Block::Form(form));
@@ -232,10 +230,16 @@ pub(super) async fn who_may(call: Call) -> Answer {
             "retain": !asked("retain").is_empty(),
             "principal": Some(asked("principal")).filter(|text| !text.is_empty()),
             "listener": Some(asked("listener")).filter(|text| !text.is_empty()),
+            "groups": words(&asked("groups")),
         });
         page.blocks.extend(judged(&reader, &question).await);
     }
     page.answer()
+}
+
+/// What stands between commas.
+fn words(text: &str) -> Vec<&str> {
+    text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect()
 }
 
 /// What came out, or why the question could not be answered.
@@ -254,5 +258,17 @@ async fn judged(reader: &Reader, question: &Value) -> Vec<Block> {
         Notice { tone, title: title.to_owned(), text: show::visible(&text(&answer, "reason")) };
     let steps = rules(rows(&answer, "walk"));
     let end = Some((title.to_owned(), tone));
-    vec![Block::Notice(notice), Block::Steps(Steps { title: "What each link says", steps, end })]
+    let title = "What each link says".to_owned();
+    vec![Block::Notice(notice), Block::Steps(Steps { title, steps, end })]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_stand_between_commas() {
+        assert_eq!(words(" staff,, night shift ,"), ["staff", "night shift"]);
+        assert!(words("").is_empty());
+    }
 }

@@ -2,15 +2,18 @@
 //!
 //! Knows nothing of sessions; asks the API.
 
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
     ask::Reader,
-    block::{Action, Block, Facts, Form, FormKind, Input, InputKind, Row, Table},
+    block::{Action, Block, Facts, Form, FormKind, Input, InputKind, Notice, Row, Table},
     decisions,
     frame::Page,
     holdings,
     lists::{Cursor, List, filter, find, no_inputs},
+    permissions,
+    plugins::plugin,
     show::{self, Cell, Tone, rows, text},
     watch,
 };
@@ -78,7 +81,7 @@ pub(super) static BAN_LIST: List = List {
         ("Made by", |row| show::word(row, "origin", &[("flapping", Tone::Warning)])),
         ("Since", |row| show::time(row, "since_unix")),
         ("Until", |row| match text(row, "until_unix") {
-            until if until.is_empty() => Cell::plain("lifted"),
+            until if until.is_empty() => Cell::plain("until lifted by hand"),
             _ => show::time(row, "until_unix"),
         }),
     ],
@@ -167,23 +170,45 @@ fn disconnect(reader: &Reader, client: &Value) -> Option<Action> {
 pub(super) async fn client_page(call: Call) -> Answer {
     let reader = Reader::of(&call)?;
     let id = call.path("client_id")?;
-    let client = reader.get(CLIENT, &[("client_id", &id)], &[]).await?;
+    let path = [("client_id", id.as_str())];
+    let asked = reader.get(CLIENT, &path, &[]).await;
+    let query = [("client_id", id.as_str()), ("limit", "20")];
+    let decided = reader.get_if_any("/api/v1/decisions", &[], &query).await?;
+    let history = reader.get_if_any(HISTORY, &path, &[]).await?;
+    let client = match asked {
+        Ok(client) => client,
+        // Who was refused, or has ended its session, is looked for as well.
+        Err(problem) if problem.status == StatusCode::NOT_FOUND => {
+            let known = |answer: &Option<Value>, member| {
+                answer.as_ref().is_some_and(|answer| !rows(answer, member).is_empty())
+            };
+            if !known(&decided, "decisions") && !known(&history, "events") {
+                return Err(problem);
+            }
+            json!({ "client_id": id })
+        }
+        Err(problem) => return Err(problem),
+    };
     let mut page = Page::new(&reader, "/clients", show::visible(&text(&client, "client_id")));
     page.above = Some(("/clients", "Clients"));
     page.refresh = 5;
     page.actions = client_actions(&reader, &client);
-    page.blocks.push(Block::Facts(connection(&client)));
-    page.blocks.push(Block::Facts(session(&client)));
-    page.blocks.extend(more_facts(&client).into_iter().map(Block::Facts));
-    page.blocks.push(Block::Table(subscription_table(&reader, &client)));
-    page.blocks.extend(permissions(&client).map(Block::Table));
-    let query = [("client_id", id.as_str()), ("limit", "20")];
-    if let Some(found) = reader.get_if_any("/api/v1/decisions", &[], &query).await? {
-        page.blocks.push(Block::Table(decisions::table("Recent decisions", &found)));
+    if show::at(&client, "connected").is_null() {
+        page.notices.push(Notice {
+            tone: Tone::Quiet,
+            title: "It has no session".to_owned(),
+            text: "What is left is what was decided on it and what happened to it.".to_owned(),
+        });
+    } else {
+        page.blocks.push(Block::Facts(connection(&client)));
+        page.blocks.push(Block::Facts(session(&client)));
+        page.blocks.extend(more_facts(&client).into_iter().map(Block::Facts));
+        page.blocks.push(Block::Table(subscription_table(&reader, &client)));
+        page.blocks.extend(permissions::in_force(&client).map(Block::Table));
     }
-    if let Some(found) = reader.get_if_any(HISTORY, &[("client_id", &id)], &[]).await? {
-        page.blocks.push(Block::Table(watch::history(&found)));
-    }
+    let decided = decided.map(|found| decisions::table("Recent decisions", &found));
+    page.blocks.extend(decided.map(Block::Table));
+    page.blocks.extend(history.as_ref().map(watch::history).map(Block::Table));
     page.answer()
 }
 
@@ -191,7 +216,9 @@ fn client_actions(reader: &Reader, client: &Value) -> Vec<Action> {
     let id = text(client, "client_id");
     let mut actions: Vec<_> = disconnect(reader, client).into_iter().collect();
     let words = ("End session", "The session is gone.");
+    let session = !show::at(client, "connected").is_null();
     let end = Action::new(reader, (Verb::Delete, SESSION), &[("client_id", &id)], words);
+    let end = end.filter(|_| session);
     let confirm = format!(
         "The session of {} ends, and its connection: subscriptions and waiting messages are gone \
             for good.",
@@ -204,6 +231,8 @@ fn client_actions(reader: &Reader, client: &Value) -> Vec<Action> {
         &[],
         ("Ask permissions again", "Its permissions are asked for again."),
     );
+    let connected = show::at(client, "connected").as_bool() == Some(true);
+    let again = again.filter(|_| connected);
     actions.extend(again.map(|action| action.sends(&json!({ "client_id": id }))));
     let ban = Action::new(reader, (Verb::Post, BANS), &[], ("Ban", "The client is banned."));
     actions.extend(ban.map(|action| {
@@ -226,21 +255,26 @@ fn connection(client: &Value) -> Facts {
             ("Since", show::time(client, "since_unix")),
             ("Principal", show::code(client, "principal")),
             ("User name sent", show::code(client, "username")),
-            (
-                "Authenticated by",
-                show::code(client, "authenticated_by").leads_to(
-                    "/plugins/{name}",
-                    "name",
-                    &text(client, "authenticated_by"),
-                ),
-            ),
+            ("Authenticated by", plugin(client, "authenticated_by")),
             ("Groups", show::chips(client, "groups")),
+            ("Attributes", attributes(client)),
+            ("Identity ends", show::time(client, "identity_ends_unix")),
             ("Listener", show::plain(client, "listener")),
             ("Address", show::code(client, "remote")),
             ("Protocol", show::plain(client, "protocol")),
             ("Keep alive", show::seconds(client, "keep_alive_seconds")),
         ],
     }
+}
+
+/// What plugins said of it, as pairs.
+fn attributes(client: &Value) -> Cell {
+    let pairs = rows(client, "attributes").iter().map(|pair| {
+        let half = |place| pair.get(place).and_then(Value::as_str).unwrap_or_default();
+        format!("{} = {}", show::visible(half(0)), show::visible(half(1)))
+    });
+    let pairs: Vec<_> = pairs.collect();
+    if pairs.is_empty() { Cell::none() } else { Cell::new("", show::Look::Chips(pairs)) }
 }
 
 fn session(client: &Value) -> Facts {
@@ -257,6 +291,7 @@ fn session(client: &Value) -> Facts {
                 show::flag(client, "stored", ("yes", Tone::Good), ("no", Tone::Quiet)),
             ),
             ("Expires after", show::seconds(client, "session_expiry_interval")),
+            ("Expires in", show::seconds(client, "expires_in_seconds")),
             (
                 "Began with",
                 show::flag(
@@ -293,10 +328,12 @@ fn more_facts(client: &Value) -> Vec<Facts> {
             title: "Will Message".to_owned(),
             facts: vec![
                 ("Topic", show::code(client, "will.topic")),
+                ("Payload", show::bytes(client, "will.payload_bytes")),
                 ("Payload in base64", show::code(client, "will.payload_base64")),
                 ("QoS", show::number(client, "will.qos")),
                 ("Retained", show::plain(client, "will.retain")),
                 ("Delay", show::seconds(client, "will.delay_seconds")),
+                ("Expires after", show::seconds(client, "will.expiry_seconds")),
             ],
         });
     }
@@ -345,40 +382,6 @@ fn subscription_table(reader: &Reader, client: &Value) -> Table {
         next: None,
         first: None,
     }
-}
-
-/// The rules in force, link by link; none while it is not connected.
-fn permissions(client: &Value) -> Option<Table> {
-    let links = show::at(client, "permissions").as_array()?;
-    let rules = links.iter().flat_map(|link| {
-        let plugin = show::code(link, "plugin");
-        rows(link, "rules").iter().map(move |rule| {
-            let used = match show::at(rule, "covered_by").as_u64() {
-                Some(other) => Cell::badge(format!("never: rule {other} covers it"), Tone::Warning),
-                None => show::flag(rule, "used", ("yes", Tone::Good), ("not yet", Tone::Quiet)),
-            };
-            let activity = [("publish", "publish"), ("subscribe", "subscribe")];
-            let activity = activity.iter().filter(|(member, _)| show::at(rule, member).is_object());
-            let words = activity.map(|(_, word)| (*word).to_owned()).collect();
-            let cells = vec![
-                plugin.clone(),
-                show::number(rule, "rule"),
-                show::word(rule, "effect", &[("allow", Tone::Good), ("deny", Tone::Bad)]),
-                Cell::new("", show::Look::Chips(words)),
-                show::code(rule, "filter"),
-                used,
-            ];
-            Row { cells, actions: Vec::new() }
-        })
-    });
-    Some(Table {
-        title: "Permissions in force".to_owned(),
-        columns: vec!["From", "Rule", "Effect", "Activity", "Topic filter", "Has decided"],
-        rows: rules.collect(),
-        empty: ("No rule is about it.", "What no rule allows is denied."),
-        next: None,
-        first: None,
-    })
 }
 
 /// The filter by outcome that lists of decisions have.

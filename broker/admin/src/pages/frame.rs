@@ -12,7 +12,7 @@ use axum::{
 use super::{
     ask::Reader,
     assets,
-    block::{Action, Block},
+    block::{Action, Block, Notice},
     show::Tone,
 };
 use crate::{administrators::Administrator, call::Answer, pages::PAGES, problem::Problem};
@@ -98,6 +98,8 @@ pub(super) struct Page {
     pub(super) above: Option<(&'static str, &'static str)>,
     pub(super) intro: &'static str,
     pub(super) actions: Vec<Action>,
+    /// What must be seen first.
+    pub(super) notices: Vec<Notice>,
     pub(super) blocks: Vec<Block>,
     /// How often the script reads it again, in seconds; 0 = never.
     pub(super) refresh: u32,
@@ -115,6 +117,7 @@ impl Page {
             above: None,
             intro: "",
             actions: Vec::new(),
+            notices: Vec::new(),
             blocks: Vec::new(),
             refresh: 0,
         }

@@ -101,7 +101,7 @@ pub(super) static RETAINED_LIST: List = List {
         }),
         ("Payload", |row| show::bytes(row, "payload_bytes")),
         ("QoS", |row| show::number(row, "qos")),
-        ("Published by", |row| devices::client(row, "publisher")),
+        ("Published by", publisher),
         ("Handed out", |row| {
             show::flag(row, "withheld", ("withheld", Tone::Warning), ("yes", Tone::Good))
         }),
@@ -118,6 +118,18 @@ pub(super) static RETAINED_LIST: List = List {
     forms: |reader| publish(reader).into_iter().collect(),
     refresh: 0,
 };
+
+/// A client leads to its page; a plugin, or a user of the API, is no client.
+fn publisher(message: &Value) -> Cell {
+    let publisher = text(message, "publisher");
+    match publisher.split_once('/') {
+        Some(("$api", _)) => show::code(message, "publisher"),
+        Some(("$plugin", name)) => {
+            show::code(message, "publisher").leads_to("/plugins/{name}", "name", name)
+        }
+        _ => devices::client(message, "publisher"),
+    }
+}
 
 fn forget(reader: &Reader, topic: &str) -> Option<Action> {
     let words = ("Forget", "The message is no longer retained.");
@@ -172,7 +184,7 @@ pub(super) async fn retained_page(call: Call) -> Answer {
         facts: vec![
             ("Payload", show::bytes(&message, "payload_bytes")),
             ("QoS", show::number(&message, "qos")),
-            ("Published by", devices::client(&message, "publisher")),
+            ("Published by", publisher(&message)),
             ("Expires in", show::seconds(&message, "message_expiry_seconds")),
             ("Content type", show::plain(&message, "content_type")),
             ("Response topic", show::code(&message, "response_topic")),
@@ -210,13 +222,13 @@ pub(super) async fn topics(call: Call) -> Answer {
     page.intro = "The tree of topics, one level at a time: where messages are retained, and what \
         is subscribed to.";
     if show::at(&level, "complete").as_bool() == Some(false) {
-        page.blocks.push(Block::Notice(Notice {
+        page.notices.push(Notice {
             tone: Tone::Warning,
             title: "Not everything was counted".to_owned(),
             text: "There is too much below. Counts are lower bounds, and names may be missing: go \
                 one level down."
                 .to_owned(),
-        }));
+        });
     }
     page.blocks.push(Block::Facts(Facts { title: String::new(), facts: way(&prefix) }));
     let found = rows(&level, "topics");

@@ -80,16 +80,24 @@ pub(super) fn asked(query: &[(String, String)], name: &str) -> String {
 /// The page of a list.
 pub(super) async fn page(list: &'static List, call: Call) -> Answer {
     let reader = Reader::of(&call)?;
-    let query = query_of(&call)?;
+    filled(list, &query_of(&call)?, &reader).await?.answer()
+}
+
+/// The same, for whoever adds something to it.
+pub(super) async fn filled(
+    list: &'static List,
+    query: &[(String, String)],
+    reader: &Reader,
+) -> Result<Page, Problem> {
     let mut filters = (list.filters)();
     for filter in &mut filters {
-        filter.value = asked(&query, filter.name);
+        filter.value = asked(query, filter.name);
     }
     let cursor = match list.cursor {
         Cursor::None => None,
         Cursor::Next(parameter) | Cursor::LastRow(parameter, _) => Some(parameter),
     };
-    let at = cursor.map(|name| asked(&query, name)).unwrap_or_default();
+    let at = cursor.map(|name| asked(query, name)).unwrap_or_default();
     let mut pairs: Vec<(&str, &str)> = list.fixed.to_vec();
     pairs.extend(filters.iter().map(|filter| (filter.name, filter.value.as_str())));
     let here: Vec<_> = pairs.iter().copied().filter(|pair| !list.fixed.contains(pair)).collect();
@@ -101,7 +109,7 @@ pub(super) async fn page(list: &'static List, call: Call) -> Answer {
     let table = Table {
         title: String::new(),
         columns: list.columns.iter().map(|(title, _)| *title).collect(),
-        rows: rows.iter().map(|row| row_of(list, &reader, row)).collect(),
+        rows: rows.iter().map(|row| row_of(list, reader, row)).collect(),
         empty: list.empty,
         next: next.map(|(value, name)| {
             let mut pairs = here.clone();
@@ -110,15 +118,15 @@ pub(super) async fn page(list: &'static List, call: Call) -> Answer {
         }),
         first: (!at.is_empty()).then(|| address(list.path, &[], &here)),
     };
-    let mut page = Page::new(&reader, list.path, list.title);
+    let mut page = Page::new(reader, list.path, list.title);
     page.intro = list.intro;
     page.refresh = list.refresh;
     if !filters.is_empty() {
         page.blocks.push(Block::Form(search(filters)));
     }
     page.blocks.push(Block::Table(table));
-    page.blocks.extend((list.forms)(&reader).into_iter().map(Block::Form));
-    page.answer()
+    page.blocks.extend((list.forms)(reader).into_iter().map(Block::Form));
+    Ok(page)
 }
 
 fn row_of(list: &List, reader: &Reader, row: &Value) -> Row {

@@ -70,7 +70,8 @@ fn user_actions(reader: &Reader, user: &Value) -> Vec<Action> {
     } else {
         ("Keep out", "The user is kept out.")
     };
-    let toggled = json!({ "roles": show::at(user, "roles"), "disabled": !disabled });
+    // Nothing but this: the roles may have changed since the page was made.
+    let toggled = json!({ "disabled": !disabled });
     let toggle = Action::new(reader, (Verb::Put, USER), &path, words);
     let toggle = toggle.map(|action| action.sends(&toggled)).map(|action| {
         let confirm = format!("All logins and tokens of {name} end, and it cannot log in.");
@@ -91,11 +92,8 @@ fn user_forms(reader: &Reader) -> Vec<Form> {
     let mut forms = Vec::new();
     let name = || Input::new("name", "User name", InputKind::Text).required();
     let who = || Input::new("user", "User name", InputKind::Text).required();
-    let roles = || {
-        Input::new("roles", "Roles", InputKind::Lines)
-            .hint("One a line: administrator, operator, viewer, auditor, or one of your own.")
-            .required()
-    };
+    let known = known_roles(reader);
+    let roles = || Input::new("roles", "Roles", InputKind::Several(known.clone()));
     let password = || {
         Input::new("password", "Password", InputKind::Password)
             .hint("At least 12 bytes.")
@@ -106,9 +104,10 @@ fn user_forms(reader: &Reader) -> Vec<Form> {
         forms.push(sent("Make a user", ("POST", USERS), "The user is made.", inputs));
     }
     if reader.may(Verb::Put, USER) {
-        let kept_out = Input::new("disabled", "Kept out", InputKind::Check);
-        let inputs = vec![who(), roles(), kept_out];
-        forms.push(sent("Change roles", ("PUT", USER), "The user is changed.", inputs));
+        let mut form =
+            sent("Change roles", ("PUT", USER), "The user is changed.", vec![who(), roles()]);
+        form.intro = "These take the place of all roles that the user has.";
+        forms.push(form);
     }
     if reader.may(Verb::Put, PASSWORD) {
         let current = Input::new("current", "Your password until now", InputKind::Password)
@@ -117,6 +116,16 @@ fn user_forms(reader: &Reader) -> Vec<Form> {
         forms.push(sent("Set a password", ("PUT", PASSWORD), "The password is set.", inputs));
     }
     forms
+}
+
+/// Roles that a user can be given.
+fn known_roles(reader: &Reader) -> Vec<String> {
+    reader.shared.directory.roles().into_iter().map(|(name, ..)| name).collect()
+}
+
+/// Permissions that the reader can give away: no more than its own.
+fn permissions(reader: &Reader) -> Vec<String> {
+    std::iter::once("*").chain(reader.who.permissions.names()).map(str::to_owned).collect()
 }
 
 /// A folded form that goes to a route; then the page is read again.
@@ -157,9 +166,8 @@ pub(super) static ROLE_LIST: List = List {
     },
     forms: |reader| {
         let permissions = || {
-            Input::new("permissions", "Permissions", InputKind::Lines)
-                .hint("One a line, such as clients:read or field:topic; * = everything.")
-                .required()
+            Input::new("permissions", "Permissions", InputKind::Several(permissions(reader)))
+                .hint("* = everything. Without field:NAME such fields show as ***.")
         };
         let mut forms = Vec::new();
         if reader.may(Verb::Post, ROLES) {
@@ -224,8 +232,8 @@ pub(super) static TOKEN_LIST: List = List {
         };
         let inputs = vec![
             Input::new("name", "What it is for", InputKind::Text).required(),
-            Input::new("permissions", "Permissions", InputKind::Lines)
-                .hint("One a line, such as metrics:read; * = all that you may."),
+            Input::new("permissions", "Permissions", InputKind::Several(permissions(reader)))
+                .hint("* = all that you may."),
             Input::new("expires_in", "Seconds", InputKind::Number)
                 .hint("How long it is good, up to a year; empty = 90 days."),
         ];
@@ -290,7 +298,7 @@ fn own_forms(user: &str) -> Vec<Form> {
     enrol.kind = FormKind::Sent {
         verb: "POST",
         url: own(TOTP),
-        done: "Type this secret into the app, it is not shown again:",
+        done: "Scan this code with the app, or type the secret into it. It is not shown again:",
         then: None,
         shows: Some("secret"),
         etag: None,

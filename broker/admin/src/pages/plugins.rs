@@ -5,10 +5,10 @@
 use serde_json::Value;
 
 use super::{
-    ask::Reader,
+    ask::{Reader, address},
     block::{
-        Action, Block, Facts, Form, FormKind, Input, InputKind, Lines, Notice, Row, Step, Steps,
-        Table,
+        Action, Actions, Block, Facts, Form, FormKind, Input, InputKind, Lines, Notice, Row, Step,
+        Steps, Table,
     },
     frame::Page,
     lists::{Cursor, List, no_inputs},
@@ -21,6 +21,8 @@ use crate::{
 
 const PLUGIN: &str = "/api/v1/plugins/{name}";
 const SHADOW: &str = "/api/v1/plugins/{name}/shadow";
+const PROMOTE: &str = "/api/v1/plugins/{name}/promote";
+const APPROVE: &str = "/api/v1/plugins/{name}/approve";
 
 const STATES: &[(&str, Tone)] = &[
     ("live", Tone::Good),
@@ -43,7 +45,7 @@ pub(super) static PLUGINS: List = List {
         ("Version", |row| show::plain(row, "described.version")),
         ("Hooks", |row| show::chips(row, "hooks")),
         ("Control", |row| show::plain(row, "control")),
-        ("Order", |row| show::number(row, "order")),
+        ("Memory", |row| show::bytes(row, "memory_peak_bytes")),
         ("Calls", |row| show::number(row, "calls")),
         ("Failures", |row| show::number(row, "failures")),
         ("Time per call", per_call),
@@ -61,9 +63,16 @@ pub(super) static PLUGINS: List = List {
     refresh: 5,
 };
 
-fn plugin(row: &Value, member: &str) -> Cell {
-    show::code(row, member).leads_to("/plugins/{name}", "name", &text(row, member))
+/// The name of a plugin, which leads to its page; what is built into the broker has none.
+pub(super) fn plugin(row: &Value, member: &str) -> Cell {
+    match text(row, member).as_str() {
+        DENY_ALL => show::code(row, member),
+        name => show::code(row, member).leads_to("/plugins/{name}", "name", name),
+    }
 }
+
+/// Stands at the end of every chain, as a part of the broker.
+const DENY_ALL: &str = "deny-all";
 
 /// Mean time of a call.
 fn per_call(row: &Value) -> Cell {
@@ -79,18 +88,40 @@ fn upload(reader: &Reader, name: Option<&str>) -> Option<Form> {
     if !reader.may(Verb::Put, PLUGIN) {
         return None;
     }
-    let mut inputs = vec![Input::new("file", "Component (.wasm)", InputKind::File).required()];
-    let input = Input::new("name", "Name", InputKind::Text).required();
-    let input =
-        input.hint("1 to 64 letters, digits, - and _; taken from the file where it is empty.");
-    inputs.push(input.value(name.unwrap_or_default()));
     Some(Form {
         title: if name.is_some() { "Upload another version" } else { "Upload a plugin" },
         intro: "It is checked, compiled and tested before it takes the place of what is live; if \
             that fails, nothing changes. Grants, order and control stay those of its manifest.",
-        kind: FormKind::Upload { url: PLUGIN },
-        inputs,
+        kind: FormKind::Upload { verb: "PUT", url: PLUGIN, done: "" },
+        inputs: component(name),
         submit: "Upload",
+        folded: false,
+    })
+}
+
+fn component(name: Option<&str>) -> Vec<Input> {
+    let input = Input::new("name", "Name", InputKind::Text).required();
+    let input =
+        input.hint("1 to 64 letters, digits, - and _; taken from the file where it is empty.");
+    vec![
+        Input::new("file", "Component (.wasm)", InputKind::File).required(),
+        input.value(name.unwrap_or_default()),
+    ]
+}
+
+/// The form that uploads a candidate, which is asked beside the live version.
+fn candidate(reader: &Reader, name: &str) -> Option<Form> {
+    reader.may(Verb::Post, SHADOW).then(|| Form {
+        title: "Try a version in the shadow",
+        intro: "It is asked whatever the live version is asked, and its answers count for nothing: \
+            the report says where they differ. Another candidate takes the place of the one before.",
+        kind: FormKind::Upload {
+            verb: "POST",
+            url: SHADOW,
+            done: "The candidate is asked in the shadow.",
+        },
+        inputs: component(Some(name)),
+        submit: "Upload to the shadow",
         folded: false,
     })
 }
@@ -104,14 +135,17 @@ pub(super) async fn plugin_page(call: Call) -> Answer {
     page.above = Some(("/plugins", "Plugins"));
     page.refresh = 5;
     page.actions = actions(&reader, &plugin);
-    page.blocks.extend(notices(&plugin).into_iter().map(Block::Notice));
+    page.notices = notices(&plugin);
     page.blocks.push(Block::Facts(facts(&plugin)));
     page.blocks.push(Block::Facts(calls(&plugin)));
+    page.blocks.push(Block::Table(hooks(&plugin)));
+    page.blocks.push(Block::Table(grants(&plugin)));
     page.blocks.push(Block::Table(versions(&plugin)));
     if let Some(report) = reader.get_if_any(SHADOW, &[("name", &name)], &[]).await? {
-        page.blocks.extend(shadow(&report));
+        page.blocks.extend(shadow(&reader, &name, &report));
     }
     page.blocks.extend(upload(&reader, Some(&name)).map(Block::Form));
+    page.blocks.extend(candidate(&reader, &name).map(Block::Form));
     page.answer()
 }
 
@@ -123,19 +157,18 @@ fn actions(reader: &Reader, plugin: &Value) -> Vec<Action> {
     };
     let mut actions = Vec::new();
     if state == "waiting_for_approval" {
-        let approve = button(
-            Verb::Post,
-            "/api/v1/plugins/{name}/approve",
-            ("Approve", "The waiting version is live."),
-        );
+        let approve = button(Verb::Post, APPROVE, ("Approve", "The waiting version is live."));
         let asks =
             rows(plugin, "waiting.asks").iter().filter_map(Value::as_str).collect::<Vec<_>>();
+        let version = text(plugin, "waiting.version");
         let confirm = format!(
-            "The waiting version of {name} goes live. It may then use what its predecessor did \
-                not: {}.",
+            "Version {} of {name} goes live. It may then use what its predecessor did not: {}.",
+            show::shortened(&version),
             asks.join(", ")
         );
-        actions.extend(approve.map(|action| action.confirmed(confirm)));
+        // What was read is what is approved: another version that came in the meantime is refused.
+        let url = address(APPROVE, &[("name", &name)], &[("version", &version)]);
+        actions.extend(approve.map(|action| Action { url, ..action.confirmed(confirm) }));
     }
     if state == "disabled" {
         actions.extend(button(
@@ -243,7 +276,7 @@ fn facts(plugin: &Value) -> Facts {
             ("Imports", show::chips(plugin, "imports")),
             ("Control", show::plain(plugin, "control")),
             ("Order", show::number(plugin, "order")),
-            ("Generation", show::code(plugin, "generation")),
+            ("Generation", show::hash(plugin, "generation")),
             ("Generations so far", show::number(plugin, "generations")),
         ],
     }
@@ -259,7 +292,51 @@ fn calls(plugin: &Value) -> Facts {
             ("Time per call", per_call(plugin)),
             ("Addresses not asked for", show::number(plugin, "breaker.open_addresses")),
             ("Refused by the breaker", show::number(plugin, "breaker.refused")),
+            ("Most memory after a call", show::bytes(plugin, "memory_peak_bytes")),
+            ("Most memory it may have", show::bytes(plugin, "memory_max_bytes")),
+            ("Calls at once, at most", show::number(plugin, "pool.places")),
+            ("Calls now", show::number(plugin, "pool.in_use")),
+            ("Calls that wait", show::number(plugin, "pool.waiting")),
+            ("Warm instances", show::number(plugin, "pool.idle")),
         ],
+    }
+}
+
+fn hooks(plugin: &Value) -> Table {
+    let mean = |row: &Value| {
+        let micros = show::at(row, "mean_seconds").as_f64().unwrap_or_default() * 1e6;
+        match show::at(row, "calls").as_u64() {
+            None | Some(0) => Cell::none(),
+            Some(_) => Cell::new(show::in_microseconds(micros as u64), Look::Number),
+        }
+    };
+    let row = |row: &Value| Row {
+        cells: vec![show::code(row, "hook"), show::number(row, "calls"), mean(row)],
+        actions: Vec::new(),
+    };
+    Table {
+        title: "Calls by hook".to_owned(),
+        columns: vec!["Hook", "Calls", "Time per call"],
+        rows: rows(plugin, "hook_calls").iter().map(row).collect(),
+        empty: ("It exports no hook.", "No generation answers, or nothing ever asks it."),
+        next: None,
+        first: None,
+    }
+}
+
+/// What its manifest lends it; whoever wants to change that edits the manifest.
+fn grants(plugin: &Value) -> Table {
+    let row = |row: &Value| Row {
+        cells: vec![show::code(row, "key"), show::chips(row, "values")],
+        actions: Vec::new(),
+    };
+    Table {
+        title: "Grants".to_owned(),
+        columns: vec!["Grant", "What"],
+        rows: rows(plugin, "grants").iter().map(row).collect(),
+        empty: ("It is lent nothing.", "[grants] of NAME.toml beside it would."),
+        next: None,
+        first: None,
     }
 }
 
@@ -273,7 +350,7 @@ fn versions(plugin: &Value) -> Table {
             _ => Cell::badge("not proven", Tone::Warning),
         };
         let cells = vec![
-            show::code(kept, "version"),
+            show::hash(kept, "version"),
             state,
             show::plain(kept, "described.version"),
             show::time(kept, "since_unix"),
@@ -290,14 +367,19 @@ fn versions(plugin: &Value) -> Table {
     }
 }
 
-fn shadow(report: &Value) -> Vec<Block> {
+fn shadow(reader: &Reader, name: &str, report: &Value) -> Vec<Block> {
+    let hooks = show::at(report, "by_hook").as_object().into_iter().flatten();
+    let hooks = hooks.map(|(hook, count)| format!("{hook}: {count}")).collect::<Vec<_>>();
+    let hooks = if hooks.is_empty() { Cell::none() } else { Cell::new("", Look::Chips(hooks)) };
     let facts = Facts {
         title: "Candidate in shadow mode".to_owned(),
         facts: vec![
+            ("Hash", show::hash(report, "version")),
             ("Version", show::plain(report, "described.version")),
             ("Asked for", show::seconds(report, "seconds")),
             ("Questions both answered", show::number(report, "calls")),
             ("Answered otherwise", show::number(report, "differences")),
+            ("Of these by hook", hooks),
             ("No room for", show::number(report, "dropped")),
         ],
     };
@@ -307,11 +389,27 @@ fn shadow(report: &Value) -> Vec<Block> {
         std::iter::once(head).chain(lines.map(|line| format!("    {line}"))).collect::<Vec<_>>()
     });
     let lines: Vec<_> = lines.map(|line| show::visible(&line)).collect();
-    let mut blocks = vec![Block::Facts(facts)];
+    let mut blocks = vec![Block::Facts(facts), Block::Actions(fate(reader, name, report))];
     if !lines.is_empty() {
         blocks.push(Block::Lines(Lines { title: "Where its answers differ", lines }));
     }
     blocks
+}
+
+/// What can become of a candidate.
+fn fate(reader: &Reader, name: &str, report: &Value) -> Actions {
+    let path = [("name", name)];
+    let words = ("Promote", "The candidate is live.");
+    let promote = Action::new(reader, (Verb::Post, PROMOTE), &path, words);
+    let confirm = format!(
+        "The candidate {} takes the place of the live version of {name}.",
+        show::shortened(&text(report, "version"))
+    );
+    let promote = promote.map(|action| action.confirmed(confirm));
+    let drop = Action::new(reader, (Verb::Delete, SHADOW), &path, ("Drop", "It is dropped."));
+    let confirm = format!("The candidate of {name} is asked no more, and its report is gone.");
+    let drop = drop.map(|action| action.confirmed(confirm));
+    Actions { actions: promote.into_iter().chain(drop).collect() }
 }
 
 /// `/chains`
@@ -331,11 +429,20 @@ pub(super) async fn chains(call: Call) -> Answer {
                 ("Connections", show::number(listener, "connections")),
             ],
         }));
-        let steps = rows(listener, "chain").iter().map(link).collect();
-        let end = Some(("deny-all: whoever nobody allowed is refused".to_owned(), Tone::Bad));
-        page.blocks.push(Block::Steps(Steps { title: "", steps, end }));
+        let title = format!("Chain of {}", text(listener, "name"));
+        page.blocks.push(Block::Steps(chain(title, rows(listener, "chain"))));
+    }
+    if let Some(links) = show::at(&answer, "admin_chain").as_array() {
+        let title = "Chain of logins to the control center and the API".to_owned();
+        page.blocks.push(Block::Steps(chain(title, links)));
     }
     page.answer()
+}
+
+fn chain(title: String, links: &[Value]) -> Steps {
+    let links = links.iter().filter(|link| text(link, "plugin") != DENY_ALL);
+    let end = Some(("deny-all: whoever nobody allowed is refused".to_owned(), Tone::Bad));
+    Steps { title, steps: links.map(link).collect(), end }
 }
 
 fn link(link: &Value) -> Step {
@@ -349,6 +456,6 @@ fn link(link: &Value) -> Step {
         name: plugin(link, "plugin"),
         verdict: show::flag(link, "live", ("live", Tone::Good), ("not live: refuses", Tone::Bad)),
         detail: detail.to_owned(),
-        beside: vec![show::plain(link, "control"), show::code(link, "generation")],
+        beside: vec![show::plain(link, "control"), show::hash(link, "generation")],
     }
 }

@@ -10,7 +10,8 @@ use super::{
     devices,
     frame::Page,
     lists::{self, Cursor, List, asked, no_actions, no_forms},
-    show::{self, Cell, Tone, rows, text},
+    plugins::plugin,
+    show::{self, Cell, Tone, rows},
     system::table,
 };
 use crate::call::{Answer, Call};
@@ -26,9 +27,7 @@ static REACH: List = List {
         ("Client", |row| devices::client(row, "client_id")),
         ("Principal", |row| show::code(row, "principal")),
         ("Listener", |row| show::plain(row, "listener")),
-        ("Allowed by", |row| {
-            show::code(row, "plugin").leads_to("/plugins/{name}", "name", &text(row, "plugin"))
-        }),
+        ("Allowed by", |row| plugin(row, "plugin")),
         ("Rule", |row| show::number(row, "rule")),
     ],
     filters: inputs,
@@ -51,15 +50,30 @@ fn inputs() -> Vec<Input> {
     ]
 }
 
+/// Rules are known of connections; whoever is away is asked about when it comes.
+fn only_connected() -> Notice {
+    Notice {
+        tone: Tone::Quiet,
+        title: "Connected clients only".to_owned(),
+        text: "A session whose client is away keeps no rules: plugins are asked again when it \
+            comes back. Who may answers for it, with its principal."
+            .to_owned(),
+    }
+}
+
 /// `/reach`
 pub(super) async fn reach(call: Call) -> Answer {
-    if !asked(&lists::query_of(&call)?, "topic").is_empty() {
-        return lists::page(&REACH, call).await;
-    }
     let reader = Reader::of(&call)?;
-    let mut page = Page::new(&reader, REACH.path, REACH.title);
-    page.intro = REACH.intro;
-    page.blocks.push(Block::Form(lists::search(inputs())));
+    let query = lists::query_of(&call)?;
+    let mut page = if asked(&query, "topic").is_empty() {
+        let mut page = Page::new(&reader, REACH.path, REACH.title);
+        page.intro = REACH.intro;
+        page.blocks.push(Block::Form(lists::search(inputs())));
+        page
+    } else {
+        lists::filled(&REACH, &query, &reader).await?
+    };
+    page.notices.push(only_connected());
     page.answer()
 }
 
@@ -71,14 +85,15 @@ pub(super) async fn rules(call: Call) -> Answer {
     let mut page = Page::new(&reader, "/rules", "Rules that do nothing");
     page.intro =
         "Rules of connected clients that can never decide, and those that have not decided yet.";
+    page.notices.push(only_connected());
     if [&never, &unused].iter().any(|found| show::at(found, "complete").as_bool() == Some(false)) {
-        page.blocks.push(Block::Notice(Notice {
+        page.notices.push(Notice {
             tone: Tone::Warning,
             title: "Not everything was looked at".to_owned(),
             text: "There are too many clients or rules: some may be missing, and one told as \
                 unused may be used by a client that was not looked at."
                 .to_owned(),
-        }));
+        });
     }
     page.blocks.push(Block::Table(table(
         "Never decide: rules before them cover them".to_owned(),
@@ -107,7 +122,7 @@ pub(super) async fn rules(call: Call) -> Answer {
 
 fn rule(row: &Value) -> Vec<Cell> {
     vec![
-        show::code(row, "plugin").leads_to("/plugins/{name}", "name", &text(row, "plugin")),
+        plugin(row, "plugin"),
         show::number(row, "rule"),
         show::word(row, "effect", &[("allow", Tone::Good), ("deny", Tone::Bad)]),
         show::code(row, "filter"),

@@ -63,11 +63,13 @@ pub(super) struct Cell {
     pub(super) text: String,
     pub(super) look: Look,
     pub(super) href: Option<String>,
+    /// All of it, where the text is shortened.
+    pub(super) title: Option<String>,
 }
 
 impl Cell {
     pub(super) fn new(text: impl Into<String>, look: Look) -> Self {
-        Self { text: text.into(), look, href: None }
+        Self { text: text.into(), look, href: None, title: None }
     }
 
     pub(super) fn plain(text: impl Into<String>) -> Self {
@@ -129,6 +131,24 @@ fn cell(value: &Value, path: &str, look: Look) -> Cell {
         text => Cell::new(visible(&text), look),
     }
 }
+
+/// A hash: what people compare of it, the rest where the pointer rests.
+pub(super) fn hash(value: &Value, path: &str) -> Cell {
+    let whole = text(value, path);
+    let short = shortened(&whole);
+    if short == whole {
+        return code(value, path);
+    }
+    Cell { title: Some(whole.clone()), ..Cell::new(short, Look::Code) }
+}
+
+/// The begin of a hash.
+pub(super) fn shortened(hash: &str) -> String {
+    visible(hash.get(..HASH_DIGITS).unwrap_or(hash))
+}
+
+/// Digits of a hash that are shown.
+const HASH_DIGITS: usize = 12;
 
 pub(super) fn number(value: &Value, path: &str) -> Cell {
     match at(value, path).as_u64() {

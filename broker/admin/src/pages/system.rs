@@ -53,30 +53,36 @@ pub(super) async fn certificates(call: Call) -> Answer {
         when they end.";
     page.refresh = 30;
     if rows(&answer, "listeners").is_empty() {
-        page.blocks.push(Block::Notice(Notice {
+        page.notices.push(Notice {
             tone: Tone::Quiet,
             title: "No listener speaks TLS.".to_owned(),
             text: "A listener with transport = \"tls\" or \"wss\" and [listeners.tls] does."
                 .to_owned(),
-        }));
+        });
     }
     for listener in rows(&answer, "listeners") {
+        page.notices.extend(failures(listener));
         page.blocks.extend(of_listener(listener));
     }
     page.answer()
 }
 
-fn of_listener(listener: &Value) -> Vec<Block> {
+/// What was read from the disk and could not be used.
+fn failures(listener: &Value) -> impl Iterator<Item = Notice> {
     let name = text(listener, "listener");
-    let mut blocks = Vec::new();
-    for failed in rows(listener, "failed") {
+    rows(listener, "failed").iter().map(move |failed| {
         let half = |place| failed.get(place).and_then(Value::as_str).unwrap_or_default();
-        blocks.push(Block::Notice(Notice {
+        Notice {
             tone: Tone::Bad,
             title: format!("{name}: {} could not be replaced", half(0)),
             text: show::visible(half(1)),
-        }));
-    }
+        }
+    })
+}
+
+fn of_listener(listener: &Value) -> Vec<Block> {
+    let name = text(listener, "listener");
+    let mut blocks = Vec::new();
     blocks.push(Block::Table(table(
         format!("{name}: our certificates"),
         (&["Subject", "Names", "Issuer", "Good until", "Key", "OCSP", "File"], |row| {
@@ -184,11 +190,11 @@ pub(super) async fn config(call: Call) -> Answer {
         .map(show::visible)
         .collect();
     if !waiting.is_empty() {
-        page.blocks.push(Block::Notice(Notice {
+        page.notices.push(Notice {
             tone: Tone::Warning,
             title: "Some settings wait for a restart".to_owned(),
             text: waiting.join(", "),
-        }));
+        });
     }
     page.blocks.push(Block::Facts(Facts {
         title: String::new(),

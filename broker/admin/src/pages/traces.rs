@@ -115,9 +115,15 @@ fn begin(reader: &Reader) -> Option<Form> {
             Input::new("address", "Address or range", InputKind::Text),
             Input::new("principal", "Principal", InputKind::Text),
             Input::new("plugin", "Plugin", InputKind::Text),
+            Input::new("start_unix", "Begins (UTC)", InputKind::Moment)
+                .hint("Up to 7 days ahead; empty = now."),
             Input::new("duration_seconds", "Seconds", InputKind::Number).hint("At most a day."),
+            Input::new("max_bytes", "Bytes of records", InputKind::Number)
+                .hint("1024 to 1 GiB; empty = 10 MiB. Then it is full."),
+            Input::new("max_events_per_second", "Records a second", InputKind::Number)
+                .hint("1 to 10000; empty = 1000. What comes faster is lost and counted."),
             Input::new("payload_bytes", "Bytes of payloads", InputKind::Number)
-                .hint("Empty = none."),
+                .hint("Up to 65536 of each; empty = none."),
         ],
         submit: "Start",
         folded: true,
@@ -146,6 +152,7 @@ pub(super) async fn trace_page(call: Call) -> Answer {
             ("Records", show::number(&trace, "records")),
             ("Size", show::bytes(&trace, "bytes")),
             ("At most", show::bytes(&trace, "max_bytes")),
+            ("Records a second at most", show::number(&trace, "max_events_per_second")),
             ("Lost, too fast", show::number(&trace, "lost")),
             ("Bytes of payloads", show::number(&trace, "payload_bytes")),
             ("Download", file),

@@ -28,8 +28,8 @@ const KINDS: &[(&str, Tone)] = &[
 pub(super) static ACCESS_LOG: List = List {
     path: "/access-log",
     title: "Access log",
-    intro: "Who came, who went and who was refused, day by day. The same lines stand in the files \
-        of the access log.",
+    intro: "Who came, who went and who was refused, day by day, the latest first. The same lines \
+        stand in the files of the access log.",
     route: "/api/v1/access_log",
     rows: "lines",
     columns: &[
@@ -61,13 +61,16 @@ pub(super) static ACCESS_LOG: List = List {
                     ("publish_denied", "publish denied"),
                     ("subscribe_denied", "subscribe denied"),
                     ("taken_over", "taken over"),
+                    ("will_refused", "will refused"),
                     ("protocol_violation", "protocol violation"),
+                    ("repeated", "repeated"),
+                    ("lost", "lost"),
                 ],
             ),
         ]
     },
     fixed: &[("limit", "100")],
-    cursor: Cursor::Next("after"),
+    cursor: Cursor::Next("before"),
     empty: (
         "No line fits.",
         "One page looks at 8 MiB: if there is a next page, go on. Otherwise choose another day, \

@@ -23,6 +23,7 @@ use crate::{
     guard, pages,
     problem::Problem,
     route::{Route, Verb},
+    segment,
 };
 
 /// The router of the whole table, and of the pages.
@@ -84,7 +85,9 @@ async fn answer(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let path: Vec<_> = match &path {
-        Ok(path) => path.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        Ok(path) => {
+            path.iter().map(|(key, value)| (key.to_owned(), segment::read(value).into())).collect()
+        }
         Err(_) => {
             return Problem::invalid("the path holds bytes that are not UTF-8").into_response();
         }
@@ -111,19 +114,23 @@ async fn answer(
 /// `guard.rs`.
 fn count(shared: &Shared, route: &Route, status: u16, begun: Instant) {
     let metrics = &shared.state.metrics;
-    let of_route = [("method", route.verb.name()), ("route", route.path)];
+    let of_route = labels(route);
     metrics.admin_route_seconds.get_or_create(&of_route).observe(begun.elapsed().as_secs_f64());
     let [method, path] = of_route;
     let labels = [method, path, ("status", status_class(status))];
     metrics.admin_route_requests.get_or_create(&labels).inc();
 }
 
-/// Every route is there from the start, so that a rate is known the first time.
+/// The pages of the control center are one: who reads them is a person, not a program.
+fn labels(route: &Route) -> [(&'static str, &'static str); 2] {
+    [("method", route.verb.name()), ("route", if route.page { "pages" } else { route.path })]
+}
+
+/// The counter of every route is there from the start, so that a rate is known the first time; its
+/// histogram is once somebody asks.
 fn prepare_counters(shared: &Shared, route: &Route) {
     let metrics = &shared.state.metrics;
-    let of_route = [("method", route.verb.name()), ("route", route.path)];
-    drop(metrics.admin_route_seconds.get_or_create(&of_route));
-    let [method, path] = of_route;
+    let [method, path] = labels(route);
     for class in ["2xx", "4xx", "5xx"] {
         drop(metrics.admin_route_requests.get_or_create(&[method, path, ("status", class)]));
     }

@@ -186,7 +186,7 @@ async fn a_stranger_who_wants_a_page_logs_in_and_comes_back() {
     let policy = reply.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
     assert_eq!(
         policy,
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
          connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     );
 }

@@ -11,15 +11,16 @@ use std::{
 
 use access::{
     Activity, Answer, BoxFuture, BreakerInfo, Chain, Condition, Control, Effect, Gate, Held,
-    HeldBecause, HoldsFor, Identity, KeptVersion, Link, LinkState, PermissionSet, Permissions,
-    PluginError, PluginFailureKind, PluginInfo, PluginManager, PluginState, QoSSet, Rule,
-    ShadowDifference, ShadowReport, Subject, UploadedPlugin, VersionInfo, Waiting, Whose,
+    HeldBecause, HoldsFor, HookCalls, Identity, KeptVersion, Link, LinkState, PermissionSet,
+    Permissions, PluginError, PluginFailureKind, PluginInfo, PluginManager, PluginState, PoolInfo,
+    QoSSet, Rule, ShadowDifference, ShadowReport, Subject, UploadedPlugin, VersionInfo, Waiting,
+    Whose,
 };
 use codec::{ProtocolVersion, ReasonCode};
 use limits::{Ban, Bans, NewBan};
 use server::{
-    BanError, BanPage, BrokerHandle, ClientInfo, LimitInfo, ListenerInfo, StoreTotals, TlsStatus,
-    Totals,
+    BanError, BanPage, BrokerHandle, ClientInfo, LimitInfo, ListenerInfo, QueueTotals, StoreTotals,
+    TlsStatus, Totals,
 };
 use telemetry::{Metrics, Records};
 use tokio::sync::Semaphore;
@@ -194,6 +195,17 @@ impl BrokerHandle for FakeBroker {
         vec![ListenerInfo { name: "mqtt".into(), transport: "tcp", address, connections: 2 }]
     }
 
+    fn queues(&self) -> QueueTotals {
+        QueueTotals {
+            connected: 1,
+            queued: 12,
+            queued_bytes: 3_400,
+            queued_longest: 9,
+            in_flight: 2,
+            waiting_sessions: 2,
+        }
+    }
+
     fn totals(&self) -> Totals {
         Totals {
             connections: 2,
@@ -295,6 +307,21 @@ fn plugin(name: &str) -> PluginInfo {
             rollbacks: vec![(HeldBecause::Probation, 1)],
         },
         breaker: BreakerInfo { open: false, open_addresses: 1, opened: 2, refused: 3 },
+        hook_calls: vec![HookCalls {
+            hook: "authorizer",
+            calls: 10,
+            time: Duration::from_millis(25),
+        }],
+        pool: PoolInfo {
+            places: 8,
+            in_use: 2,
+            idle: 3,
+            waiting: 1,
+            made: 5,
+            memory_peak_bytes: 131_072,
+            memory_max_bytes: 1_048_576,
+        },
+        grants: vec![("secrets", vec!["db".to_owned()])],
     }
 }
 
@@ -329,7 +356,13 @@ impl PluginManager for FakePlugins {
     }
 
     fn get(&self, name: &str) -> Option<PluginInfo> {
-        (name == "acl-file").then(|| plugin(name))
+        match name {
+            "acl-file" | "password-file" => Some(plugin(name)),
+            "waiting" => {
+                Some(PluginInfo { state: PluginState::WaitingForApproval, ..plugin(name) })
+            }
+            _ => None,
+        }
     }
 
     fn only_if(&self, tag: String) -> Arc<dyn PluginManager> {

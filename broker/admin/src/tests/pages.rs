@@ -17,7 +17,7 @@ use super::{Reply, TOKEN, fakes::Fakes, request, router, send, shared};
 use crate::{
     Roles,
     administrators::{Administrators, Lasts, Opening, Source},
-    directory::Directory,
+    directory::{Directory, User},
     pages::PAGES,
     route::Access,
     routes::{self, ROUTES},
@@ -152,11 +152,6 @@ async fn buttons_and_forms_name_routes_that_there_are() {
             assert!(known, "{path}: {verb} {url}");
             named.insert(format!("{verb} {url}"));
         }
-        for template in values(&page, "href").into_iter().filter(|href| href.starts_with('/')) {
-            let target = template.split(['?', '#']).next().unwrap();
-            let known = PAGES.iter().chain(ROUTES).any(|route| route.matches(target));
-            assert!(known, "{path} leads to {target}");
-        }
     }
     for needed in [
         "DELETE /api/v1/clients/a/connection",
@@ -166,6 +161,80 @@ async fn buttons_and_forms_name_routes_that_there_are() {
     ] {
         assert!(named.contains(needed), "no page has {needed}: {named:?}");
     }
+}
+
+#[tokio::test]
+async fn every_link_leads_somewhere() {
+    let mut fakes = Fakes::new();
+    let broker = Arc::get_mut(&mut fakes.broker).unwrap();
+    // Browsers take these for a way through the tree of paths, whatever they are encoded as.
+    broker.clients.insert(".".to_owned(), true);
+    broker.clients.insert("..".to_owned(), true);
+    let router = router(&fakes);
+    let mut asked = BTreeSet::new();
+    let mut open: Vec<String> = paths();
+    while let Some(path) = open.pop() {
+        if !asked.insert(path.clone()) {
+            continue;
+        }
+        assert!(!path.split('/').any(|segment| matches!(segment, "." | "..")), "{path}");
+        let reply = page(&router, &path).await;
+        assert_eq!(reply.status, StatusCode::OK, "{path}: {}", reply.text);
+        let links = values(&reply.text, "href").into_iter().map(|href| href.replace("&#38;", "&"));
+        let links = links.filter(|href| href.starts_with('/') && !href.starts_with("/assets/"));
+        open.extend(links.map(|href| href.split('#').next().unwrap().to_owned()));
+    }
+    assert!(asked.contains("/clients/~..") && asked.contains("/clients/~."), "{asked:?}");
+    let detail = page(&router, "/clients/~..").await.text;
+    assert!(detail.contains("<h1><bdi>..</bdi></h1>"), "{detail}");
+    assert!(detail.contains("data-url=\"/api/v1/clients/~../connection\""), "{detail}");
+    let path = "/api/v1/clients/~../connection";
+    send(&router, request("DELETE", path).body(Body::empty()).unwrap()).await;
+    assert_eq!(fakes.broker.disconnected.lock().unwrap()[0].0, "..");
+}
+
+#[tokio::test]
+async fn what_was_read_is_what_is_approved() {
+    let text = page(&router(&Fakes::new()), "/plugins/waiting").await.text;
+    let url = "data-url=\"/api/v1/plugins/waiting/approve?version=cdef\"";
+    assert!(text.contains(url), "{text}");
+}
+
+#[tokio::test]
+async fn keeping_a_user_out_sends_nothing_but_that() {
+    let mut shared = shared(&Fakes::new());
+    let directory = Directory::empty(Roles::default());
+    let user = User {
+        password: String::new(),
+        roles: vec!["viewer".to_owned()],
+        disabled: false,
+        totp: None,
+        created_unix: 7,
+    };
+    directory
+        .change(|kept| {
+            kept.users.insert("vera".to_owned(), user);
+            Ok(())
+        })
+        .unwrap();
+    shared.directory = Arc::new(directory);
+    let text = page(&routes::router(Arc::new(shared)), "/users").await.text;
+    let bodies = values(&text, "data-body");
+    assert_eq!(bodies, ["{&#34;disabled&#34;:true}"], "{text}");
+}
+
+#[tokio::test]
+async fn a_client_without_a_session_has_a_past() {
+    let fakes = Fakes::new();
+    let router = router(&fakes);
+    assert_eq!(page(&router, "/clients/gone").await.status, StatusCode::NOT_FOUND);
+    super::records::refuse(&fakes, "gone");
+    let reply = page(&router, "/clients/gone").await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
+    for shown in ["It has no session", "connect refused", ">Ban</button>"] {
+        assert!(reply.text.contains(shown), "{shown}: {}", reply.text);
+    }
+    assert!(!reply.text.contains("End session"), "{}", reply.text);
 }
 
 #[tokio::test]

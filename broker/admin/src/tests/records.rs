@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use codec::ReasonCode;
 use telemetry::{
     AccessLog, AccessLogConfig, Traces,
-    events::{Client, ConnectRefused, PublishDenied},
+    events::{Client, ConnectRefused, Denied, PublishDenied},
 };
 
 use super::{ask, fakes::Fakes};
 
-fn refuse(fakes: &Fakes, client_id: &str) {
+pub(super) fn refuse(fakes: &Fakes, client_id: &str) {
     let remote: SocketAddr = "192.0.2.7:5000".parse().unwrap();
     ConnectRefused {
         client_id: Some(client_id),
@@ -34,8 +34,13 @@ async fn the_history_of_a_client_has_the_latest_first() {
     let client =
         Client { id: "a", remote: Some("192.0.2.7:5000".parse().unwrap()), ..Client::default() };
     for _ in 0..3 {
-        let (topic, cause) = ("t/1", &"no rule");
-        PublishDenied { client, topic, decision: None, cause }.emit(&fakes.metrics);
+        let denied = Denied {
+            decision: None,
+            plugin: Some("acl"),
+            reason: ReasonCode::NotAuthorized,
+            cause: &"no rule",
+        };
+        PublishDenied { client, topic: "t/1", denied }.emit(&fakes.metrics);
     }
     let reply = ask(&fakes, "GET", "/api/v1/clients/a/history").await.json();
     let events = reply["events"].as_array().unwrap();
@@ -60,16 +65,18 @@ async fn the_access_log_is_searched() {
     let all = ask(&fakes, "GET", "/api/v1/access_log?type=connect_refused").await.json();
     let lines = all["lines"].as_array().unwrap();
     assert_eq!(lines.len(), 2, "{all}");
-    assert_eq!(lines[0]["client_id"], "a\n\u{1b}[2J{\"type\":\"connected\"}");
-    assert_eq!((&lines[1]["client_id"], &lines[1]["username"]), (&"b".into(), &"(a token)".into()));
+    assert_eq!((&lines[0]["client_id"], &lines[0]["username"]), (&"b".into(), &"(a token)".into()));
+    assert_eq!(lines[1]["client_id"], "a\n\u{1b}[2J{\"type\":\"connected\"}");
     assert!(all["next"].is_null());
-    let first = ask(&fakes, "GET", "/api/v1/access_log?limit=1").await.json();
-    let next = first["next"].as_u64().unwrap();
-    let rest = format!("/api/v1/access_log?limit=1&after={next}");
-    assert_eq!(ask(&fakes, "GET", &rest).await.json()["lines"][0]["client_id"], "b");
+    let latest = ask(&fakes, "GET", "/api/v1/access_log?limit=1").await.json();
+    assert_eq!(latest["lines"][0]["client_id"], "b");
+    let next = latest["next"].as_u64().unwrap();
+    let rest =
+        ask(&fakes, "GET", &format!("/api/v1/access_log?limit=1&before={next}")).await.json();
+    assert_eq!(rest["lines"][0]["client_id"], lines[1]["client_id"], "{rest}");
     let of_b = ask(&fakes, "GET", "/api/v1/access_log?client_id=b&address=192.0.2.7").await.json();
     assert_eq!(of_b["lines"].as_array().unwrap().len(), 1);
-    for bad in ["limit=0", "limit=1001", "day=yesterday", "day=../../etc", "after=-1", "what=x"] {
+    for bad in ["limit=0", "limit=1001", "day=yesterday", "day=../../etc", "before=-1", "what=x"] {
         let path = format!("/api/v1/access_log?{bad}");
         ask(&fakes, "GET", &path).await.problem(400, "invalid_request");
     }

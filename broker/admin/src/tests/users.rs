@@ -121,6 +121,29 @@ async fn wrong_unknown_and_disabled_look_the_same_and_never_reach_the_chain() {
     assert_eq!(texts.len(), 1, "{texts:?}");
 }
 
+/// Whoever is kept out is let in again by saying that alone.
+#[tokio::test]
+async fn what_a_change_leaves_out_stays() {
+    let house = House::new();
+    house.make("bob", &["viewer", "operator"]).await;
+    for (body, roles, disabled) in [
+        (json!({ "disabled": true }), json!(["operator", "viewer"]), true),
+        (json!({ "roles": ["viewer"] }), json!(["viewer"]), true),
+        (json!({ "disabled": false }), json!(["viewer"]), false),
+        (json!({ "roles": [], "disabled": null }), json!([]), false),
+    ] {
+        let reply = house.ask("PUT", "/api/v1/users/bob", TOKEN, Some(body.clone())).await;
+        assert_eq!(reply.status, StatusCode::OK, "{body}: {}", reply.text);
+        let user = reply.json();
+        assert_eq!((&user["roles"], &user["disabled"]), (&roles, &json!(disabled)), "{body}");
+    }
+    let nothing = house.ask("PUT", "/api/v1/users/bob", TOKEN, Some(json!({}))).await;
+    nothing.problem(400, "invalid_request");
+    let new = json!({ "name": "eve", "password": PASSWORD });
+    let made = house.ask("POST", "/api/v1/users", TOKEN, Some(new)).await;
+    assert_eq!((made.status, &made.json()["roles"]), (StatusCode::OK, &json!([])));
+}
+
 #[tokio::test]
 async fn what_changes_a_user_ends_its_logins() {
     let house = House::new();
@@ -317,6 +340,12 @@ async fn one_time_codes_are_good_once() {
     let secret = enrolment["secret"].as_str().unwrap();
     let uri = format!("otpauth://totp/Portcullis:alice?secret={secret}&issuer=Portcullis");
     assert_eq!(enrolment["uri"], uri);
+    let rows = enrolment["qr_code"].as_array().unwrap();
+    let square = |row: &Value| row.as_str().unwrap().len() == rows.len();
+    assert!(rows.len() >= 21 && rows.iter().all(square), "{rows:?}");
+    // The mark in three of its corners that readers look for.
+    assert!(rows[0].as_str().unwrap().starts_with("11111110"), "{rows:?}");
+    assert!(rows[0].as_str().unwrap().ends_with("01111111"), "{rows:?}");
     // Nothing is asked for before the first code.
     house.log_in("alice").await;
     let path = "/api/v1/users/alice/totp/confirm";

@@ -18,7 +18,7 @@ use clap::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    command::{Argument, Command, Kind, Place},
+    command::{Argument, Command, IF_MATCH, Kind, Place},
     commands::{ALL, GROUPS},
 };
 use crate::{
@@ -100,7 +100,8 @@ fn arg(argument: &'static Argument) -> Arg {
             _ => (ValueParser::string(), "TEXT"),
         },
     };
-    arg = arg.value_parser(parser);
+    // A version may begin with `-`.
+    arg = arg.value_parser(parser).allow_hyphen_values(argument.place == IF_MATCH.place);
     if argument.is_word() { arg } else { arg.value_name(value_name) }
 }
 
@@ -164,7 +165,8 @@ impl Asked {
             let Some(first) = values.first() else { continue };
             match argument.place {
                 Place::Path => {
-                    path = path.replace(&format!("{{{}}}", argument.field), &encoded(first));
+                    let segment = encoded(&admin::path_segment(first));
+                    path = path.replace(&format!("{{{}}}", argument.field), &segment);
                 }
                 Place::Query => {
                     query.extend(values.iter().map(|value| (argument.field, value.clone())));
@@ -173,6 +175,9 @@ impl Asked {
                     put(&mut body, argument.field, value(argument, &values)?);
                 }
                 Place::Component => request = remote::component(request, Path::new(first))?,
+                place if place == IF_MATCH.place => {
+                    request.headers.push((IF_MATCH.field, entity_tag(first)));
+                }
                 Place::Header(name) => request.headers.push((name, first.clone())),
             }
         }
@@ -223,6 +228,14 @@ fn value(argument: &Argument, values: &[String]) -> Result<Value, Failure> {
             serde_json::from_str(first).map_err(|error| usage(format!("is no JSON: {error}")))?
         }
     })
+}
+
+/// A version as HTTP writes it: shells take the quotes away.
+fn entity_tag(version: &str) -> String {
+    if version == "*" || version.ends_with('"') {
+        return version.to_owned();
+    }
+    format!("\"{version}\"")
 }
 
 fn text(path: &Path) -> Result<String, Failure> {

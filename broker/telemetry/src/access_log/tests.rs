@@ -134,18 +134,77 @@ fn a_search_finds_what_it_asks_for_page_by_page() {
         assert!(page.entries.len() <= 3);
         found.extend(page.entries);
         let Some(next) = page.next else { break };
-        assert!(next > query.after);
-        query.after = next;
+        assert!(query.before.is_none_or(|before| next < before));
+        query.before = Some(next);
     }
     assert_eq!(found.len(), 10);
-    assert!(found.windows(2).all(|pair| pair[0].time < pair[1].time));
+    assert!(found.windows(2).all(|pair| pair[0].time > pair[1].time));
     let none = AccessQuery { kind: Some("connected"), ..query };
-    assert!(log.search(AccessQuery { after: 0, ..none }).unwrap().entries.is_empty());
+    assert!(log.search(AccessQuery { before: None, ..none }).unwrap().entries.is_empty());
     let of_address = AccessQuery { address: Some("192.0.2.1"), limit: 100, ..query };
-    assert_eq!(log.search(AccessQuery { after: 0, ..of_address }).unwrap().entries.len(), 10);
-    // From the middle of a line, and from behind the end.
-    let odd = AccessQuery { client_id: None, after: 7, limit: 100, ..query };
-    assert_eq!(log.search(odd).unwrap().entries.len(), 39);
-    assert!(log.search(AccessQuery { after: 1 << 40, ..odd }).unwrap().entries.is_empty());
-    assert!(log.search(AccessQuery { day: 1, ..odd }).unwrap().entries.is_empty());
+    assert_eq!(log.search(AccessQuery { before: None, ..of_address }).unwrap().entries.len(), 10);
+    // From the middle of the first line, of the last, and from behind the end.
+    let all = AccessQuery { client_id: None, before: None, limit: 100, ..query };
+    let end = log.search(AccessQuery { limit: 1, ..all }).unwrap().next.unwrap();
+    for (before, count) in [(0, 0), (7, 0), (end, 39), (end + 7, 39), (1 << 40, 40)] {
+        let page = log.search(AccessQuery { before: Some(before), ..all }).unwrap();
+        assert_eq!((page.entries.len(), page.next), (count, None), "before {before}");
+    }
+    assert!(log.search(AccessQuery { day: 1, ..all }).unwrap().entries.is_empty());
+}
+
+#[test]
+fn a_search_reads_a_large_day_piece_by_piece() {
+    let folder = Folder::new("pieces");
+    let log = AccessLog::start(config(&folder.0), &Metrics::new()).unwrap();
+    for n in 0..6_000 {
+        log.observe(&refused(NOON + n, if n == 0 { "first" } else { "a" }));
+    }
+    log.close();
+    let file = folder.0.join(format!("access-{}.jsonl", date(20_787)));
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.len() > 600_000, "{}", text.len());
+    // What somebody else put there, longer than a piece, and a line that is being written.
+    text.push_str(&"x".repeat(600_000));
+    text.push_str("\n{\"time\":");
+    std::fs::write(&file, text).unwrap();
+    let all = AccessQuery { day: 20_787, limit: 100_000, ..AccessQuery::default() };
+    let written = log.search(all).unwrap();
+    assert_eq!((written.next, written.entries.len()), (None, 6_000));
+    assert!(written.entries.windows(2).all(|pair| pair[0].time >= pair[1].time));
+    let first = AccessQuery { client_id: Some("first"), limit: 1, ..all };
+    assert_eq!(log.search(first).unwrap().entries.len(), 1);
+}
+
+#[test]
+fn a_torn_line_is_not_continued() {
+    let folder = Folder::new("torn");
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let file = folder.0.join(format!("access-{}.jsonl", date(day_of(NOON))));
+    std::fs::write(&file, "{\"type\":\"connected\",\"clie").unwrap();
+    // However old the file is by now, it stays.
+    let config = AccessLogConfig { keep_days: 3_650, ..config(&folder.0) };
+    for _ in 0..2 {
+        let log = AccessLog::start(config.clone(), &Metrics::new()).unwrap();
+        log.observe(&refused(NOON, "a"));
+        log.close();
+        assert!(!log.is_failing());
+    }
+    let text = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines[1..].iter().all(|line| serde_json::from_str::<Entry<'_>>(line).is_ok()));
+}
+
+#[test]
+fn one_that_cannot_be_written_says_so() {
+    let folder = Folder::new("failing");
+    let log = AccessLog::start(config(&folder.0), &Metrics::new()).unwrap();
+    // A folder is where the file of the day should be.
+    let file = folder.0.join(format!("access-{}.jsonl", date(day_of(NOON))));
+    std::fs::create_dir_all(file).unwrap();
+    log.observe(&refused(NOON, "a"));
+    log.close();
+    assert!(log.is_failing());
+    assert_eq!(log.lost.of("not_written").get(), 1);
 }

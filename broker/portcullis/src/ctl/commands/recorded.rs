@@ -2,17 +2,17 @@
 
 use super::super::{
     column::{Column, column},
-    command::{Command, View, list, query, show},
+    command::{Command, LAST_EVENT_ID, View, list, query, show},
 };
 
 pub(super) const COMMANDS: &[Command] = &[
     show("events", "/api/v1/events", "What happens, as it happens; Ctrl-C ends it")
-        .with(&[query("types", "types", "Only these types, separated by commas")])
+        .with(&[query("types", "types", "Only these types, separated by commas"), LAST_EVENT_ID])
         .shown(View::Stream),
     list(
         "access-log",
         "/api/v1/access_log",
-        "Lines of the access log of one day",
+        "Lines of the access log of one day, the latest first",
         ("lines", ACCESS, "no line matches"),
     )
     .with(&[
@@ -22,7 +22,7 @@ pub(super) const COMMANDS: &[Command] = &[
         query("principal", "principal", "Only those of this principal"),
         query("address", "address", "Only those from this IP address"),
     ])
-    .paged("after", 1000),
+    .paged("before", 1000),
     list(
         "history",
         "/api/v1/clients/{client_id}/history",
