@@ -323,13 +323,12 @@ mod tests {
         };
         let reason = Some("normal_disconnection");
         for happening in [
-            Happening { plugin: Some("password-file"), ..client },
             client,
             Happening { reason, bytes_received: Some(20), ..client },
             Happening { remote: None, listener: None, ..client },
         ] {
             events.push(Event::of(&happening), 64);
         }
-        assert_eq!((events.count, events.memory()), (4, ROOM));
+        assert_eq!((events.count, events.memory()), (3, ROOM));
     }
 }
