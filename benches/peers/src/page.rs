@@ -49,7 +49,7 @@ fn series(family: &str, records: &[Record]) -> Vec<Series> {
     let mut brokers: Vec<&str> = records.iter().map(|record| record.broker.as_str()).collect();
     brokers.sort_unstable();
     brokers.dedup();
-    let of_broker = |broker: &str| {
+    let of_broker = |(colour, broker): (usize, &str)| {
         let point = |(scenario, (_, place)): &(&Scenario, (_, u64))| {
             let runs = records.iter().filter(|record| {
                 record.broker == broker
@@ -60,9 +60,10 @@ fn series(family: &str, records: &[Record]) -> Vec<Series> {
             Some((*place, Spread::of(costs)?))
         };
         let points: Vec<_> = places.iter().filter_map(point).collect();
-        (!points.is_empty()).then(|| Series { name: broker.to_owned(), points })
+        let name = broker.to_owned();
+        (!points.is_empty()).then_some(Series { name, colour, points })
     };
-    brokers.into_iter().filter_map(of_broker).collect()
+    brokers.into_iter().enumerate().filter_map(of_broker).collect()
 }
 
 /// Versions and tables.

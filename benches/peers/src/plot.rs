@@ -20,6 +20,8 @@ pub(crate) struct Plot<'a> {
 #[derive(Debug)]
 pub(crate) struct Series {
     pub(crate) name: String,
+    /// Which colour; the same in all pictures.
+    pub(crate) colour: usize,
     pub(crate) points: Vec<(u64, Spread)>,
 }
 
@@ -105,8 +107,8 @@ impl Plot<'_> {
         let label = format!("x=\"{middle}\" y=\"{}\" text-anchor=\"middle\"", HEIGHT - 15.0);
         text(&mut svg, &label, self.across);
         grid(&mut svg, across, up);
-        for (series, colour) in self.series.iter().zip(COLOURS.iter().cycle()) {
-            series.draw(&mut svg, across, up, colour);
+        for series in &self.series {
+            series.draw(&mut svg, across, up);
         }
         self.names(&mut svg, up);
         svg.push_str("</svg>\n");
@@ -116,9 +118,9 @@ impl Plot<'_> {
     /// The names stand at the ends of the lines, none over another.
     fn names(&self, svg: &mut String, up: Axis) {
         let mut places = Vec::new();
-        for (series, colour) in self.series.iter().zip(COLOURS.iter().cycle()) {
+        for series in &self.series {
             if let Some((_, last)) = series.points.last() {
-                places.push((up.place(last.median), series.name.as_str(), colour));
+                places.push((up.place(last.median), series.name.as_str(), series.colour()));
             }
         }
         places.sort_by(|one, other| one.0.total_cmp(&other.0));
@@ -134,7 +136,12 @@ impl Plot<'_> {
 }
 
 impl Series {
-    fn draw(&self, svg: &mut String, across: Axis, up: Axis, colour: &str) {
+    fn colour(&self) -> &'static str {
+        COLOURS[self.colour % COLOURS.len()]
+    }
+
+    fn draw(&self, svg: &mut String, across: Axis, up: Axis) {
+        let colour = self.colour();
         let place = |(count, cost): &(u64, Spread)| {
             format!("{:.1},{:.1}", across.place(*count as f64), up.place(cost.median))
         };
@@ -209,6 +216,7 @@ mod tests {
             |count, median| (count, Spread { median, lowest: median * 0.9, highest: median * 1.2 });
         let series = |name: &str, cost: f64| Series {
             name: name.to_owned(),
+            colour: name.len(),
             points: vec![point(10, cost), point(1_000, cost * 1.1), point(1_000_000, cost * 1.2)],
         };
         Plot {

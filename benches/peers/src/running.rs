@@ -47,7 +47,7 @@ pub(crate) struct Start<'a> {
 const PORTS: std::ops::Range<u16> = 15_000..30_000;
 const LOG: &str = "output.log";
 /// A broker that serves nobody after this long does not start.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(180);
 const STOP: Duration = Duration::from_secs(30);
 
 impl Running {

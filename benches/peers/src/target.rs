@@ -110,8 +110,8 @@ mod tests {
         assert_eq!(Target::of(port, process::id()).unwrap().process(), process::id());
         let error = Target::of(port, 1).unwrap_err().to_string();
         assert!(error.contains("did not start"), "{error}");
-        drop(socket);
-        let error = Target::of(port, process::id()).unwrap_err().to_string();
+        let nobody = crate::running::free_port().unwrap();
+        let error = Target::of(nobody, process::id()).unwrap_err().to_string();
         assert!(error.contains("nobody listens"), "{error}");
     }
 }

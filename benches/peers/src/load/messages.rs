@@ -209,13 +209,16 @@ impl Messages {
             if flow.delivered != seen.0 {
                 seen = (flow.delivered, now);
             }
-            if Duration::from_nanos(now - seen.1) > Duration::from_secs(3) {
+            if Duration::from_nanos(now - seen.1) > LATE {
                 break;
             }
         }
         Ok(())
     }
 }
+
+/// When nothing comes for this long, nothing will.
+const LATE: Duration = Duration::from_secs(10);
 
 /// A subscription that nothing is published to: one in ten has a `+`, one a `#`.
 fn other_filter(below: &str, number: usize) -> String {
