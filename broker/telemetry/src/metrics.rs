@@ -376,8 +376,8 @@ const PLUGIN_HOOK_SECONDS: Named = (
 
 const PLUGIN_HOOK_WAIT: Named = (
     "plugin_hook_wait_seconds",
-    "Time that calls of a plugin waited for a place in its pool, by hook; most find one at once, and \
-     are not among them",
+    "Time that calls of a plugin waited for a place in its pool, by hook; most find one at once, \
+     and are not among them",
 );
 const PLUGIN_HOOK_FAILURES: Named = (
     "plugin_hook_failures",

@@ -158,7 +158,8 @@ fn a_search_reads_a_large_day_piece_by_piece() {
     let folder = Folder::new("pieces");
     let log = AccessLog::start(config(&folder.0), &Metrics::new()).unwrap();
     for n in 0..6_000 {
-        log.observe(&refused(NOON + n, if n == 0 { "first" } else { "a" }));
+        // Slowly enough that each has its line.
+        log.observe(&refused(NOON + n * 100, if n == 0 { "first" } else { "a" }));
     }
     log.close();
     let file = folder.0.join(format!("access-{}.jsonl", date(20_787)));

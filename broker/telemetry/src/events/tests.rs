@@ -98,7 +98,7 @@ fn denials_are_all_counted_and_sparsely_logged() {
     // The loop may cross into a next second, or on a stalled machine into one more.
     assert!((LINES_PER_SECOND..=3 * LINES_PER_SECOND).contains(&denied), "{denied}");
     // Where an operator who asks why a device was refused sees it: not at debug.
-    let expect = "plugin=acl reason=not_authorized cause=no rule";
+    let expect = "plugin=\"acl\" reason=\"not_authorized\" cause=no rule";
     assert!(lines.iter().any(|line| {
         line.starts_with("WARN ") && line.contains("topic=\"b c\"") && line.contains(expect)
     }));
