@@ -19,7 +19,7 @@ use limits::{Claimant, Suspect};
 use session::WillMessage;
 use store::Store;
 use telemetry::{
-    Cache, Direction, Metrics,
+    Cache, Direction, ListenerMetrics, Metrics,
     events::{Authenticated as AuthenticatedEvent, Client, Connected, TakenOver},
 };
 use tokio::{io::AsyncReadExt, time::Sleep};
@@ -303,20 +303,20 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
     let claim = claim(arrival, &first.connect);
     check_claim(&core, &claim)?;
     let brake = Brake::begin(&core, arrival.remote, &first.connect, &live)?;
+    let who = (&claim, &credentials);
     let proved = match &method {
         None => {
-            let traces = &mut arrival.traces;
-            let asked = pin!(authenticate(&core, (&claim, &credentials), &live, traces));
+            let parts = (&*core, &*arrival.listener.counted);
+            let asked = pin!(authenticate(parts, who, &live, &mut arrival.traces));
             let from = (&mut arrival.stream, &mut first.rest);
             let authenticated = while_it_is_there(from, &core.metrics, asked).await;
             authenticated.map(|authenticated| (authenticated, None))
         }
         // Boxed: few come with one.
         Some(method) => {
-            let asked = (&claim, &credentials);
             let auths =
                 Auths { method, bytes: &mut first.rest, most: packet_bytes_max(&first.connect) };
-            Box::pin(exchange(arrival, asked, auths, data, observe)).await
+            Box::pin(exchange(arrival, who, auths, data, observe)).await
         }
     };
     let (authenticated, data) = brake.settle(proved)?;
@@ -547,14 +547,14 @@ const IDENTITY: &str = "certificate-identity";
 
 /// Asks the chain who this is and what it may do.
 async fn authenticate(
-    core: &Core,
+    (core, counted): (&Core, &ListenerMetrics),
     (claim, credentials): (&Claim, &Credentials),
     live: &LiveConfig,
     traces: &mut LoginTraces,
 ) -> Result<Authenticated, Refused> {
     let now = core.now_unix();
     let (result, walk) = core.gate.admit(claim, credentials, live.client_id_from, now).await;
-    observe(core, &walk);
+    observe(core, counted, &walk);
     traces.walk(core, &claimed((&claim.client_id, claim.remote.ip())), &walk);
     tracing::debug!(client_id = %telemetry::Escaped(&claim.client_id), ?walk, "chain asked");
     result.map_err(Refused::ByChain)
@@ -598,7 +598,7 @@ async fn while_it_is_there<T>(
 const REST_BYTES: usize = 2_048;
 
 /// Counts the time of a walk, of its two parts apart.
-fn observe(core: &Core, walk: &[LinkReport]) {
+fn observe(core: &Core, counted: &ListenerMetrics, walk: &[LinkReport]) {
     count_answers(core, walk);
     let time = |hook: Hook| -> Option<f64> {
         let mut links = walk.iter().filter(|report| report.hook == hook).peekable();
@@ -607,8 +607,10 @@ fn observe(core: &Core, walk: &[LinkReport]) {
     };
     let authentication = time(Hook::Authenticator).unwrap_or_default();
     core.metrics.authentication_seconds.observe(authentication);
+    counted.authentication_seconds.observe(authentication);
     if let Some(seconds) = time(Hook::Authorizer) {
         core.metrics.permissions_seconds.observe(seconds);
+        counted.permissions_seconds.observe(seconds);
     }
 }
 

@@ -14,7 +14,7 @@ use access::{
 };
 use codec::{Auth, Decoded, Packet, PacketType, ProtocolVersion, ReasonCode, decode};
 use limits::{Rate, TokenBucket};
-use telemetry::{Direction, Traced};
+use telemetry::{Direction, ListenerMetrics, Traced};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
@@ -51,7 +51,7 @@ pub(crate) async fn exchange(
     (claim, credentials): (&Claim, &Credentials),
     mut auths: Auths<'_>,
     data: Option<Vec<u8>>,
-    observe: impl Fn(&Core, &[LinkReport]),
+    observe: impl Fn(&Core, &ListenerMetrics, &[LinkReport]),
 ) -> Result<Proved, Refused> {
     let core = Arc::clone(&arrival.core);
     let opening = Opening {
@@ -64,7 +64,7 @@ pub(crate) async fn exchange(
         let (mut progress, mut walk) =
             core.gate.begin(approaching(&core, claim, credentials), opening).await;
         loop {
-            observe(&core, &walk);
+            observe(&core, &arrival.listener.counted, &walk);
             let traced = claimed((&claim.client_id, claim.remote.ip()));
             arrival.traces.walk(&core, &traced, &walk);
             let (data, exchange) = match progress {

@@ -18,7 +18,7 @@ use prometheus_client::{
     metrics::MetricType,
 };
 
-use crate::{ByName, Direction, Seconds, label::packet_type_name, metrics::known};
+use crate::{ByName, Direction, Seconds, label::packet_type_name, metrics::{SECONDS_BUCKETS, known}};
 
 /// Listeners that are told apart; a broker with more counts the rest under `other`.
 const LISTENERS_MAX: usize = 64;
@@ -42,6 +42,10 @@ pub struct ListenerMetrics {
     reasons: Box<[[[AtomicU64; 256]; TYPES]; 2]>,
     publishes: [[AtomicU64; 3]; 2],
     sizes: [[AtomicU64; SIZES]; 2],
+    /// Seconds that the chain needed to authenticate one CONNECT.
+    pub authentication_seconds: Seconds,
+    /// Seconds that it needed for the permissions of one that connects.
+    pub permissions_seconds: Seconds,
     /// Connections that ended, by the name of the Reason Code or of the network's end.
     pub closed: ByName,
     /// CONNECTs that were refused, by the name of the Reason Code.
@@ -70,6 +74,8 @@ impl ListenerMetrics {
             reasons: Box::new(reasons),
             publishes: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
             sizes: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
+            authentication_seconds: Seconds::new(&SECONDS_BUCKETS),
+            permissions_seconds: Seconds::new(&SECONDS_BUCKETS),
             closed: ByName::of(known::CLOSED),
             refused: ByName::of(known::CONNECT_REFUSED),
             turned_away: ByName::of(known::LIMITS),
@@ -164,6 +170,8 @@ pub(crate) enum Shown {
     Reasons,
     ConnectSeconds,
     ConnectedSeconds,
+    Authentication,
+    Permissions,
     Publishes,
     Sizes,
     Closed,
@@ -193,6 +201,14 @@ impl EncodeMetric for ShownListeners {
                     let labels = [("listener", name.as_str())];
                     metrics.connected_seconds.encode(encoder.encode_family(&labels)?)?;
                 }
+                Shown::Authentication => {
+                    let labels = [("listener", name.as_str())];
+                    metrics.authentication_seconds.encode(encoder.encode_family(&labels)?)?;
+                }
+                Shown::Permissions => {
+                    let labels = [("listener", name.as_str())];
+                    metrics.permissions_seconds.encode(encoder.encode_family(&labels)?)?;
+                }
                 Shown::Publishes => encode_publishes(&mut encoder, &name, &metrics.publishes)?,
                 Shown::Sizes => encode_sizes(&mut encoder, &name, &metrics)?,
                 Shown::Closed => encode_names(&mut encoder, (&name, "reason"), &metrics.closed)?,
@@ -212,7 +228,11 @@ impl EncodeMetric for ShownListeners {
 
     fn metric_type(&self) -> MetricType {
         match self.0 {
-            Shown::ConnectSeconds | Shown::ConnectedSeconds | Shown::Sizes => MetricType::Histogram,
+            Shown::ConnectSeconds
+            | Shown::ConnectedSeconds
+            | Shown::Authentication
+            | Shown::Permissions
+            | Shown::Sizes => MetricType::Histogram,
             Shown::Packets
             | Shown::Bytes
             | Shown::Reasons

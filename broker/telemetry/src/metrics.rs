@@ -337,6 +337,14 @@ const LISTENER_REASON_CODES: Named = (
     "listener_reason_codes",
     "Reason Codes in the packets of a listener; of 3.1.1 those that stand for its return codes",
 );
+const LISTENER_AUTHENTICATION: Named = (
+    "listener_authentication_seconds",
+    "Time that the chain of a listener needed to authenticate one CONNECT",
+);
+const LISTENER_PERMISSIONS: Named = (
+    "listener_permissions_seconds",
+    "Time that the chain of a listener needed for the permissions of one client that connects",
+);
 const LISTENER_PUBLISH: Named =
     ("listener_publish", "PUBLISH packets of a listener, by direction and QoS");
 const LISTENER_PUBLISH_SIZES: Named =
@@ -442,6 +450,8 @@ impl Registrar {
             (LISTENER_REASON_CODES, Kind::Counter, &by_reason[..], Shown::Reasons),
             (CONNECT_SECONDS, Kind::Histogram, &["listener", "outcome"][..], Shown::ConnectSeconds),
             (CONNECTED_SECONDS, Kind::Histogram, &["listener"][..], Shown::ConnectedSeconds),
+            (LISTENER_AUTHENTICATION, Kind::Histogram, &["listener"][..], Shown::Authentication),
+            (LISTENER_PERMISSIONS, Kind::Histogram, &["listener"][..], Shown::Permissions),
             (LISTENER_PUBLISH, Kind::Counter, &by_qos[..], Shown::Publishes),
             (LISTENER_PUBLISH_SIZES, Kind::Histogram, &by_qos[..2], Shown::Sizes),
             (LISTENER_CLOSED, Kind::Counter, &["listener", "reason"][..], Shown::Closed),
@@ -533,7 +543,7 @@ const TLS_BUCKETS: [f64; 10] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1
 const ROUTE_BUCKETS: [f64; 4] = [0.005, 0.05, 0.5, 5.0];
 
 /// From a warm plugin call (microseconds) past the wall deadline of a plugin (2 s).
-const SECONDS_BUCKETS: [f64; 14] = [
+pub(crate) const SECONDS_BUCKETS: [f64; 14] = [
     0.000_005, 0.000_02, 0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0,
     5.0,
 ];
