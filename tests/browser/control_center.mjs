@@ -209,8 +209,6 @@ async function notices() {
   await toasted(other, 'The plugin is disabled.');
   await notice.first().waitFor();
   await page.locator('[data-charts]').waitFor();
-  await go(page, '/alarms');
-  await page.locator('tbody tr', { hasText: 'acl-file' }).first().waitFor();
   await go(page, '/traces');
   await page.click('summary');
   await page.fill('[name=name]', 'being typed');
@@ -233,6 +231,9 @@ async function versions() {
   await uploads.first().locator('button.main').click();
   await toasted(page, 'asking is waiting for approval.');
   await page.locator('.notice', { hasText: 'A version waits for approval' }).waitFor();
+  await go(page, '/alarms');
+  await page.locator('tbody tr', { hasText: 'asking' }).first().waitFor();
+  await go(page, '/plugins/asking');
   const asked = page.waitForRequest((request) => request.url().includes('/approve'));
   await press(page, 'Approve');
   await sayYes(page);
@@ -518,6 +519,7 @@ async function links() {
   await go(page, '/clients');
   await page.getByRole('link', { name: '..', exact: true }).click();
   await page.locator('h1', { hasText: '..' }).waitFor();
+  await page.locator('html[data-ready]').waitFor();
   const gone = new Promise((done) => { devices[2].once('close', done); });
   await press(page, 'Disconnect');
   await sayYes(page);
