@@ -29,6 +29,15 @@ fuzz TARGET SECONDS="300":
 bench BENCH="":
     cargo bench -p portcullis-benches {{ if BENCH == "" { "" } else { "--bench " + BENCH } }}
 
+# Scenarios on every broker found here, in turn; ARGS: --list, names, core, scale, --rounds 15, --null; then `plots`
+bench-peers *ARGS:
+    cargo build --release --locked -p portcullis -p portcullis-bench-peers
+    target/release/bench-peers {{ARGS}}
+
+# Instructions of what every message pays, beside what was agreed to; ARGS: renew, list
+guard *ARGS:
+    cargo run --release --locked -p portcullis-bench-guard -- {{ARGS}}
+
 # A broker with a demo user in ./portcullis-data
 run *ARGS:
     cargo run --release -- quickstart {{ARGS}}

@@ -29,7 +29,10 @@ use rustls::{
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, pem::PemObject},
 };
-use tokio::{io::AsyncReadExt, runtime::Runtime};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    runtime::Runtime,
+};
 use tokio_rustls::TlsConnector;
 
 const ROUNDS: usize = 15;
@@ -117,8 +120,7 @@ fn cost(runtime: &Runtime, connector: &TlsConnector, broker: &Broker) -> f64 {
     for _ in 0..HANDSHAKES {
         runtime.block_on(async {
             let mut stream = handshake(connector, broker.address).await.expect("a handshake");
-            let (_, session) = stream.get_mut();
-            session.send_close_notify();
+            stream.shutdown().await.expect("an end");
             let mut rest = [0; 64];
             while stream.read(&mut rest).await.is_ok_and(|count| count > 0) {}
         });

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use codec::{Connect, Packet, ProtocolVersion, QoS, ReasonCode, Will};
 use portcullis_tests::{Broker, Call, Client, Setup, packets};
-use server::BrokerHandle;
+use server::{BrokerHandle, Resources};
 use tempfile::TempDir;
 use tokio::runtime;
 
@@ -60,6 +60,26 @@ async fn connack_waits_for_what_others_inherit() {
     assert!(!client.connack().await.session_present);
     heir.take("t", "1").await;
     heir.take("t", "2").await;
+}
+
+/// Whoever ends a session is told so when no restart brings it back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_administrator_waits_until_a_session_is_gone_for_good() {
+    for connected in [false, true] {
+        let folder = folder();
+        let broker = start(&folder).await;
+        let connect = leave_behind(&broker, "a", "t").await;
+        let client = if connected { Some(broker.enter(connect).await.0) } else { None };
+        broker.disk().hang();
+        let ending = broker.broker.end_session("a");
+        tokio::pin!(ending);
+        let soon = tokio::time::timeout(Duration::from_millis(200), &mut ending).await;
+        assert!(soon.is_err(), "connected: {connected}, {soon:?}");
+        assert!(broker.broker.client("a").is_none(), "nobody finds it any more");
+        broker.disk().go_on();
+        ending.await.expect("it is gone");
+        drop(client);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,6 +22,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("plugin-host", &["access", "telemetry", "codec", "topic"]),
     ("server", &["session", "store", "access", "limits", "telemetry", "codec", "topic"]),
     ("admin", &["server", "access", "limits", "telemetry", "codec", "topic"]),
+    ("portcullis-bench-guard", &["session", "access", "codec", "topic"]),
+    // A client like any other: what it measures must not be what it measures with.
+    ("portcullis-bench-peers", &[]),
 ];
 const WIRING: &[&str] = &["portcullis", "portcullis-tests", "portcullis-benches"];
 

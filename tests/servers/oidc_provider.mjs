@@ -56,13 +56,13 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     },
   ],
   scopes: ["openid", "email", "groups", ...scope.split(" ")],
-  claims: { openid: ["sub"], email: ["email"], groups: ["groups"] },
+  claims: { openid: ["sub"], email: ["email", "email_verified"], groups: ["groups"] },
   // Into the ID token itself.
   conformIdTokenClaims: false,
   pkce: { required: () => true },
   findAccount: (_, id) => ({
     accountId: id,
-    claims: () => ({ sub: id, email: `${id}@example.com`, groups: [`${id}-group`] }),
+    claims: () => ({ sub: id, email: `${id}@example.com`, email_verified: true, groups: [`${id}-group`] }),
   }),
   features: {
     devInteractions: { enabled: true },

@@ -31,6 +31,7 @@ mod plugins;
 mod taken_back;
 #[cfg(test)]
 mod testing;
+mod witness;
 
 pub use certificate::PeerCertificate;
 pub use chain::{Chain, Control, Link, LinkState, OnError};
@@ -63,6 +64,7 @@ pub use permissions::{
     PublishRequest, RuleInForce, SubscribePermit, SubscribeRequest,
 };
 pub use plugins::{
-    BreakerInfo, Held, HeldBecause, KeptVersion, PluginError, PluginInfo, PluginManager,
-    PluginState, ShadowDifference, ShadowReport, UploadedPlugin, VersionInfo, Waiting,
+    BreakerInfo, Held, HeldBecause, HookCalls, KeptVersion, PluginError, PluginInfo, PluginManager,
+    PluginState, PoolInfo, ShadowDifference, ShadowReport, UploadedPlugin, VersionInfo, Waiting,
 };
+pub use witness::{Heard, Witness};

@@ -1,6 +1,12 @@
 //! Managing plugins, as the admin API sees it. Implemented by `plugin-host`; knows nothing of how a
 //! component is loaded or of HTTP.
 
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+
 use crate::BoxFuture;
 
 /// State of one plugin.
@@ -57,10 +63,59 @@ pub struct PluginInfo {
     pub failure_kinds: Vec<(crate::PluginFailureKind, u64)>,
     /// Microseconds spent in calls.
     pub call_microseconds: u64,
+    /// Calls by hook, every hook that can be called.
+    pub hook_calls: Vec<HookCalls>,
+    /// Its instances.
+    pub pool: PoolInfo,
+    /// What the manifest in force lends it: keys of `[grants]` with what stands there, only those
+    /// that lend something.
+    pub grants: Vec<(&'static str, Vec<String>)>,
     /// Which version answers and why, and which ones could.
     pub versions: VersionInfo,
     /// For whom it is not asked now.
     pub breaker: BreakerInfo,
+}
+
+impl PluginInfo {
+    /// Names what it is: state, generation and versions; not how often it was called.
+    pub fn tag(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        let VersionInfo { live, held, waiting, candidate, .. } = &self.versions;
+        let held = held.as_ref().map(|held| (&held.version, held.because));
+        let waiting = waiting.as_ref().map(|waiting| &waiting.version);
+        (self.state, &self.generation, live, held, waiting, candidate).hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
+    }
+}
+
+/// Calls of one hook since the generation went live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HookCalls {
+    /// Its name in the contract.
+    pub hook: &'static str,
+    /// How many.
+    pub calls: u64,
+    /// Wall time of all of them, waiting for an instance included.
+    pub time: Duration,
+}
+
+/// Instances of the generation that answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolInfo {
+    /// Calls that may run at once.
+    pub places: u64,
+    /// Those that do.
+    pub in_use: u64,
+    /// Warm instances that wait for a call.
+    pub idle: u64,
+    /// Calls that wait for a place.
+    pub waiting: u64,
+    /// Instances that were made because none was warm.
+    pub made: u64,
+    /// Most linear memory that an instance had after a call.
+    pub memory_peak_bytes: u64,
+    /// Most that one may have.
+    pub memory_max_bytes: u64,
 }
 
 /// Circuit breakers of the generation that answers.
@@ -88,6 +143,8 @@ pub struct VersionInfo {
     pub held: Option<Held>,
     /// What lies in the folder waits until an admin approves it.
     pub waiting: Option<Waiting>,
+    /// Generation of what is asked the same beside it, in shadow mode.
+    pub candidate: Option<String>,
     /// Kept on disk, newest first.
     pub kept: Vec<KeptVersion>,
     /// How often an earlier version took the place of the files in the folder, since the start.
@@ -207,6 +264,9 @@ pub enum PluginError {
     /// The plugin was stored or found, but did not go live; the earlier generation stays.
     #[error("{0}")]
     Rejected(String),
+    /// It is in another state than the change is meant for.
+    #[error("plugin {0} is in another state: it was changed meanwhile")]
+    Changed(String),
     /// Disk or the like.
     #[error("{0}")]
     Internal(String),
@@ -218,6 +278,8 @@ pub trait PluginManager: Send + Sync {
     fn list(&self) -> Vec<PluginInfo>;
     /// One plugin.
     fn get(&self, name: &str) -> Option<PluginInfo>;
+    /// The same manager, whose changes are made only if the plugin has this [`PluginInfo::tag`] when it is their turn.
+    fn only_if(&self, tag: String) -> Arc<dyn PluginManager>;
     /// Stores a component in the plugin folder and loads it. Never touches its manifest.
     fn upload(&self, plugin: UploadedPlugin) -> BoxFuture<'_, Result<PluginInfo, PluginError>>;
     /// Loads it again from its files now.

@@ -16,9 +16,12 @@ export function start() {
     if (low) place.scrollTop = place.scrollHeight;
   };
   source.addEventListener("message", (event) => show(event.data));
-  // What there is was shown; trying again would show it twice.
-  source.addEventListener("error", () => {
+  source.addEventListener("end", () => {
     source.close();
-    show("(No more: the trace has ended, or the page has listened for long. Reload it to look on.)");
+    show("(The end: the trace is over.)");
+  });
+  // A connection is good for some minutes; the browser comes back by itself and goes on behind the last record.
+  source.addEventListener("error", () => {
+    if (source.readyState === EventSource.CLOSED) show("(No more: reload the page to look on.)");
   });
 }

@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     call::{Answer, Call, blocking, now_ms},
     field::{Field, Fields},
+    page::may_choose_by,
     problem::Problem,
 };
 
@@ -132,6 +133,14 @@ pub(crate) struct AccessCertificate {
 /// `GET /api/v1/access_log`
 pub(crate) async fn search(call: Call) -> Answer {
     let query: SearchQuery = call.query()?;
+    let fields = call.fields();
+    for (field, parameter, is_used) in [
+        (Field::ClientId, "client_id", query.client_id.is_some()),
+        (Field::Username, "principal", query.principal.is_some()),
+        (Field::Address, "address", query.address.is_some()),
+    ] {
+        may_choose_by(fields, field, (parameter, is_used))?;
+    }
     let limit = query.limit.unwrap_or(PAGE);
     if !(1..=PAGE_MAX).contains(&limit) {
         return Err(Problem::invalid(format!("a page has no {limit} lines"))
@@ -161,7 +170,6 @@ pub(crate) async fn search(call: Call) -> Answer {
     let page = found
         .await?
         .map_err(|error| Problem::internal(format!("the access log could not be read: {error}")))?;
-    let fields = call.fields();
     let lines = page.entries.into_iter().map(|entry| line(entry, fields)).collect();
     call.json_answer(&AccessLines { lines, next: page.next })
 }

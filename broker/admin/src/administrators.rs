@@ -241,7 +241,21 @@ impl Administrators {
     pub(crate) fn find(
         &self,
         offered: Offered<'_>,
+        now: (Instant, u64),
+    ) -> Option<Arc<Administrator>> {
+        self.look(offered, now, true)
+    }
+
+    /// Whether a token is still good. No use of the login: an answer that goes on is no sign of somebody being there.
+    pub(crate) fn knows(&self, offered: Offered<'_>, now: (Instant, u64)) -> bool {
+        self.look(offered, now, false).is_some()
+    }
+
+    fn look(
+        &self,
+        offered: Offered<'_>,
         (now, now_unix): (Instant, u64),
+        is_use: bool,
     ) -> Option<Arc<Administrator>> {
         let (token, cookie) = match offered {
             Offered::Bearer(token) => (token, false),
@@ -259,7 +273,9 @@ impl Administrators {
         let login = logins.get_mut(&TokenHash::of(token)).filter(|login| {
             login.is_open(now, self.lasts.idle) && login.who.csrf.is_some() == cookie
         })?;
-        login.used = login.used.max(now);
+        if is_use {
+            login.used = login.used.max(now);
+        }
         Some(Arc::clone(&login.who))
     }
 

@@ -36,7 +36,7 @@ pub(crate) struct Audit {
     writer: Arc<Mutex<Writer>>,
     /// How the writer was when its last work was done: whoever asks does not wait for the disk.
     seen: Arc<ArcSwap<Seen>>,
-    refused: Arc<Mutex<Refused>>,
+    refused: Arc<Mutex<BothRefused>>,
     clock: Clock,
     /// Searches that run: each reads a file.
     searches: Arc<tokio::sync::Semaphore>,
@@ -58,7 +58,7 @@ impl Seen {
     }
 }
 
-/// Refusals of this minute. Anybody who reaches the address can cause them, and must not fill the
+/// Refusals of one kind in this minute. Anybody who reaches the address can cause them, and must not fill the
 /// disk.
 #[derive(Debug, Default)]
 struct Refused {
@@ -67,7 +67,23 @@ struct Refused {
     left_out: u64,
 }
 
-/// Refusals that are written a minute; the next one that is written says how many were not.
+/// Each with a budget of its own: requests without any token must not hide guesses of passwords.
+#[derive(Debug, Default)]
+struct BothRefused {
+    logins: Refused,
+    requests: Refused,
+}
+
+impl BothRefused {
+    fn of(&mut self, action: Action) -> &mut Refused {
+        match action {
+            Action::Login => &mut self.logins,
+            Action::Change | Action::Logout | Action::Refused | Action::Start => &mut self.requests,
+        }
+    }
+}
+
+/// Refusals of one kind that are written a minute; the next one that is written says how many were not.
 const REFUSED_PER_MINUTE: u32 = 60;
 const SEARCHES_MAX: usize = 2;
 
@@ -134,7 +150,8 @@ impl Audit {
     /// As [`Audit::record`], for what strangers can cause as often as they like.
     pub(crate) async fn record_refusal(&self, mut record: Record) {
         {
-            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut both = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            let refused = both.of(record.action);
             let minute = self.now() / 60_000;
             if refused.minute != minute {
                 (refused.minute, refused.written) = (minute, 0);

@@ -24,7 +24,6 @@ use utoipa::IntoParams;
 
 use crate::{
     call::{Answer, Call, blocking},
-    field::Fields,
     problem::Problem,
     route::Permission,
     visitors::Visitor,
@@ -113,11 +112,7 @@ pub(crate) async fn make(call: Call) -> Answer {
 
 /// An archive holds payloads, topics, wills and names in clear: whoever may not read one of them gets none.
 fn check_rights(call: &Call, secrets: bool) -> Result<(), Problem> {
-    if call.fields() != Fields::all() {
-        let what = "an archive holds fields that your roles do not show";
-        let all = Fields::all().names().collect::<Vec<_>>().join(", ");
-        return Err(Problem::forbidden(what).allowed(format!("whoever has {all}")));
-    }
+    call.fields().check_all("an archive")?;
     let who = call.who()?;
     let missing = Permission::ALL.iter().find(|permission| !who.permissions.has(**permission));
     match missing {

@@ -16,7 +16,6 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http_body_util::BodyExt;
-use limits::LoginBackoff;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use tokio::{
@@ -34,11 +33,13 @@ use crate::{
     events::Hub,
     field::Fields,
     guard::Hosts,
+    login::Backoff,
     oidc::Oidc,
     overview::Samples,
     password::Hashing,
     problem::Problem,
     route::Header,
+    shares::{STREAMS_OF_USER, Share, Shares},
 };
 
 /// What all requests share.
@@ -52,7 +53,7 @@ pub(crate) struct Shared {
     /// The identity provider, if one is configured.
     pub(crate) oidc: Option<Oidc>,
     /// Failed logins.
-    pub(crate) backoff: Arc<Mutex<LoginBackoff>>,
+    pub(crate) backoff: Mutex<Backoff>,
     pub(crate) metrics_open: bool,
     pub(crate) hosts: Hosts,
     /// What is wrong.
@@ -63,6 +64,10 @@ pub(crate) struct Shared {
     pub(crate) stopping: watch::Receiver<bool>,
     /// What the next page of a list is named by.
     pub(crate) cursors: Cursors,
+    /// Connections of each administrator.
+    pub(crate) connections: Shares,
+    /// Streams of each administrator.
+    pub(crate) streams: Shares,
     /// Uploads in progress: each may hold a whole component in memory.
     pub(crate) uploads: Arc<Semaphore>,
     /// The OpenAPI document, which depends on nothing but the program.
@@ -88,6 +93,15 @@ impl Call {
     pub(crate) fn who(&self) -> Result<Arc<Administrator>, Problem> {
         let who = self.parts.extensions.get::<Arc<Administrator>>().cloned();
         who.ok_or_else(|| Problem::internal("nobody looked who asks"))
+    }
+
+    /// The place that an answer which goes on takes among those of who asks.
+    pub(crate) fn stream_share(&self) -> Result<Share, Problem> {
+        let share = self.shared.streams.take(self.who()?.user.as_deref());
+        share.ok_or_else(|| {
+            let what = format!("{STREAMS_OF_USER} streams of yours are open already");
+            Problem::too_many(what).allowed(format!("at most {STREAMS_OF_USER} a user"))
+        })
     }
 
     /// Which fields who asks may read in clear; none on an open route.
@@ -185,26 +199,37 @@ impl Call {
 
     /// An answer in JSON with an ETag; 304 without body when the caller has the same one.
     pub(crate) fn json_answer<T: Serialize>(&self, value: &T) -> Answer {
-        let response = json(StatusCode::OK, value)?;
-        let etag = response.headers().get(header::ETAG).cloned();
-        let known = self.parts.headers.get_all(header::IF_NONE_MATCH);
-        let Some(etag) = etag else {
-            return Ok(response);
+        json(StatusCode::OK, value).map(|response| self.unless_known(response))
+    }
+
+    /// 304 without body in the place of an answer that the caller has, by its ETag.
+    pub(crate) fn unless_known(&self, response: Response) -> Response {
+        let Some(etag) = response.headers().get(header::ETAG).cloned() else {
+            return response;
         };
-        let unchanged = known.iter().any(|value| lists_etag(value, &etag));
-        if !unchanged {
-            return Ok(response);
+        let known = self.parts.headers.get_all(header::IF_NONE_MATCH);
+        if !known.iter().any(|value| lists_etag(value, &etag)) {
+            return response;
         }
         let mut not_modified = StatusCode::NOT_MODIFIED.into_response();
         not_modified.headers_mut().insert(header::ETAG, etag);
-        Ok(not_modified)
+        not_modified
     }
 }
 
-/// The header that [`Call::expected`] looks at.
+/// The header that [`Call::expected`] and [`Call::if_match`] look at.
 pub(crate) const IF_MATCH: Header = Header {
     name: "If-Match",
     description: "The ETag of the resource as it was read: it is changed only if it still is that",
+    required: false,
+};
+/// The same where nothing is changed without it.
+pub(crate) const IF_MATCH_NEEDED: Header = Header { required: true, ..IF_MATCH };
+/// Where a stream of events goes on that broke off.
+pub(crate) const LAST_EVENT_ID: Header = Header {
+    name: "Last-Event-ID",
+    description: "The id of the last event that arrived: the stream goes on behind it",
+    required: false,
 };
 
 /// The time in seconds since 1970.
@@ -260,6 +285,14 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Answer {
     if let Ok(etag) = HeaderValue::from_str(&etag) {
         headers.insert(header::ETAG, etag);
     }
+    Ok(response)
+}
+
+/// An answer whose ETag names what it is about, in place of its bytes.
+pub(crate) fn tagged(mut response: Response, tag: &str) -> Answer {
+    let etag = HeaderValue::from_str(&format!("\"{tag}\""))
+        .map_err(|_| Problem::internal("the version of the resource is no header"))?;
+    response.headers_mut().insert(header::ETAG, etag);
     Ok(response)
 }
 

@@ -5,15 +5,12 @@
 use std::sync::Arc;
 
 use access::BoxFuture;
-use axum::{
-    http::{HeaderValue, StatusCode, header},
-    response::Response,
-};
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    call::{Answer, Call, blocking, json},
+    call::{Answer, Call, blocking, json, tagged},
     problem::Problem,
 };
 
@@ -79,6 +76,8 @@ pub struct ConfigFault {
 /// A configuration is in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AppliedConfig {
+    /// Names what is in the file.
+    pub version: String,
     /// Settings that differ from what is in force, and wait for a restart.
     pub needs_restart: Vec<String>,
 }
@@ -173,16 +172,7 @@ pub(crate) async fn show(call: Call) -> Answer {
     let (file, text, needs_restart) = (shown.file, shown.text, shown.needs_restart);
     let settings = settings.collect();
     let body = ConfigFile { file, text, settings, needs_restart };
-    let mut response = json(StatusCode::OK, &body)?;
-    set_version(&mut response, &shown.version)?;
-    Ok(response)
-}
-
-fn set_version(response: &mut Response, version: &str) -> Result<(), Problem> {
-    let etag = HeaderValue::from_str(&format!("\"{version}\""))
-        .map_err(|_| Problem::internal("the version of the file is no header"))?;
-    response.headers_mut().insert(header::ETAG, etag);
-    Ok(())
+    Ok(call.unless_known(tagged(json(StatusCode::OK, &body)?, &shown.version)?))
 }
 
 /// `POST /api/v1/config/check`
@@ -210,8 +200,9 @@ pub(crate) async fn reload(call: Call) -> Answer {
 
 fn applied(applied: Result<AppliedConfig, ConfigRefused>) -> Answer {
     match applied {
-        Ok(AppliedConfig { needs_restart }) => {
-            json(StatusCode::OK, &ConfigApplied { needs_restart })
+        Ok(AppliedConfig { version, needs_restart }) => {
+            let response = json(StatusCode::OK, &ConfigApplied { needs_restart })?;
+            tagged(response, &version)
         }
         Err(ConfigRefused::Changed) => {
             Err(Problem::precondition_failed("the file was changed meanwhile: read it again"))

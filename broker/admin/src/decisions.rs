@@ -3,13 +3,12 @@
 //! Knows nothing of how decisions are made; asks the gate, which keeps them.
 
 use access::{About, DecisionId, DecisionRecord, LinkReport, Verdict};
-use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    call::{Answer, Call, json},
+    call::{Answer, Call},
     field::{Field, Fields},
     page::may_choose_by,
     permissions::Word,
@@ -134,12 +133,13 @@ pub(crate) async fn show(call: Call) -> Answer {
 
 /// `GET /api/v1/decisions/{id}/recording`
 pub(crate) async fn recording(call: Call) -> Answer {
+    call.fields().check_all("a recording")?;
     let record = find(&call)?;
     let calls = record.recordings.iter().map(|recording| RawValue::from_string(recording.json()));
     let calls = calls
         .collect::<Result<_, _>>()
         .map_err(|error| Problem::internal(format!("a recording could not be written: {error}")))?;
-    json(StatusCode::OK, &Recording { decision: Decision::of(&record, call.fields()), calls })
+    call.json_answer(&Recording { decision: Decision::of(&record, call.fields()), calls })
 }
 
 fn parse(text: &str) -> Result<DecisionId, Problem> {
@@ -180,8 +180,8 @@ impl Decision {
             remote: show(Field::Address, record.remote.to_string()),
             generation: record.generation,
             permitted: record.refusal.is_none(),
-            reason: record.refusal.clone(),
-            walk: record.links.iter().map(Step::from).collect(),
+            reason: record.refusal.clone().map(|why| fields.show_sentence(why).into_owned()),
+            walk: record.links.iter().map(|link| Step::of(link, fields)).collect(),
             rules: record.rules.iter().map(|word| Word::of(word.clone(), fields)).collect(),
             microseconds: microseconds(record.elapsed),
             recorded: record.recordings.len(),
@@ -189,18 +189,20 @@ impl Decision {
     }
 }
 
-impl From<&LinkReport> for Step {
-    fn from(report: &LinkReport) -> Self {
+impl Step {
+    /// What plugins say in their own words may name anything of a client.
+    fn of(report: &LinkReport, fields: Fields) -> Self {
+        let sentence = |text: String| fields.show_sentence(text).into_owned();
         let (verdict, detail) = match &report.verdict {
             Verdict::Allow => ("allow", None),
             Verdict::Deny(denial) => {
                 let code = denial.reason_code.name();
-                let said = denial.reason.as_deref().map(|reason| format!(": {reason}"));
+                let said = denial.reason.clone().map(|reason| format!(": {}", sentence(reason)));
                 ("deny", Some(format!("{code}{}", said.unwrap_or_default())))
             }
             Verdict::Next => ("next", None),
             Verdict::Challenge => ("challenge", None),
-            Verdict::Failure(failure) => ("failure", Some(failure.to_string())),
+            Verdict::Failure(failure) => ("failure", Some(sentence(failure.to_string()))),
             Verdict::Skipped => ("skipped", None),
         };
         Self {

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::problem::Problem;
+
 /// A kind of field that needs a right of its own, written `field:NAME` among the permissions of a
 /// role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,6 +81,21 @@ impl Fields {
     /// `text`, or the mask for whoever may not read it.
     pub(crate) fn show<'a>(self, field: Field, text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
         if self.has(field) { text.into() } else { Cow::Borrowed(MASK) }
+    }
+
+    /// What an action was about: parts of a path, which may be client ids and topics.
+    pub(crate) fn show_target<'a>(self, target: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
+        self.show(Field::ClientId, self.show(Field::Topic, target))
+    }
+
+    /// For what is of no use with a mask in it: whoever may not read every field gets none of it.
+    pub(crate) fn check_all(self, what: &str) -> Result<(), Problem> {
+        if self == Self::all() {
+            return Ok(());
+        }
+        let all = Self::all().names().collect::<Vec<_>>().join(", ");
+        Err(Problem::forbidden(format!("{what} holds fields that your roles do not show"))
+            .allowed(format!("whoever has {all}")))
     }
 
     /// A sentence about a client, which may name anything of it: for those who may read all of that.

@@ -130,7 +130,7 @@ pub(crate) async fn protect(
         // Files of pages say themselves how long they are good.
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    shared.state.metrics.admin_requests.of(response.status().as_str()).inc();
+    shared.state.metrics.admin_requests.inc(response.status().as_str());
     response
 }
 
@@ -150,7 +150,7 @@ pub(crate) fn check_access(
     }
     let who = find(&shared.administrators, &parts.headers)?;
     if let Some(visitor) = parts.extensions.get::<Visitor>() {
-        visitor.has_token();
+        visitor.belongs_to(who.user.as_deref(), &shared.connections);
     }
     parts.extensions.insert(Arc::clone(&who));
     if let Some(csrf) = who.csrf.as_deref().filter(|_| route.verb != Verb::Get) {
@@ -178,7 +178,8 @@ fn may(who: &Administrator, route: &Route, needed: Permission, parts: &Parts) ->
 
 /// Whether what a request showed is still good: for answers that go on for long.
 pub(crate) fn is_still_known(shared: &Shared, headers: &HeaderMap) -> bool {
-    find(&shared.administrators, headers).is_ok()
+    let now = (Instant::now(), unix_now());
+    offered(headers).is_ok_and(|offered| shared.administrators.knows(offered, now))
 }
 
 fn find(known: &Administrators, headers: &HeaderMap) -> Result<Arc<Administrator>, Problem> {

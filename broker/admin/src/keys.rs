@@ -3,7 +3,7 @@
 //!
 //! Owns the trait that the program answers for; knows nothing of where keys are kept.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
@@ -167,14 +167,17 @@ pub(crate) struct RotateQuery {
 
 /// `GET /api/v1/keys`
 pub(crate) async fn list(call: Call) -> Answer {
-    let rings = call.shared.state.keys.rings().into_iter().map(Ring::from).collect();
+    let shared = Arc::clone(&call.shared);
+    let rings = blocking(move || shared.state.keys.rings()).await?;
+    let rings = rings.into_iter().map(Ring::from).collect();
     call.json_answer(&KeyRings { rings })
 }
 
 /// `GET /api/v1/keys/{ring}`
 pub(crate) async fn show(call: Call) -> Answer {
     let name = call.path("ring")?;
-    let ring = call.shared.state.keys.ring(&name);
+    let (shared, asked) = (Arc::clone(&call.shared), name.clone());
+    let ring = blocking(move || shared.state.keys.ring(&asked)).await?;
     let ring = ring.ok_or_else(|| problem(&KeyError::UnknownRing(name)))?;
     call.json_answer(&Ring::from(ring))
 }

@@ -3,7 +3,12 @@
 //! Knows nothing of routes. One task accepts; each connection is a task that ends at the latest
 //! when its age is over.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::{Router, body::Body, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -25,12 +30,13 @@ use crate::{
     directory::Directory,
     events::Hub,
     guard::{Hosts, Peer},
-    login,
     oidc::Oidc,
     openapi,
     overview::{self, Samples},
     password::Hashing,
-    route, routes, token,
+    route, routes,
+    shares::{CONNECTIONS_OF_USER, STREAMS_OF_USER, Shares},
+    token,
     visitors::{Visitor, Visitors},
 };
 
@@ -116,13 +122,15 @@ pub async fn start(config: Config, mut state: AdminState) -> Result<AdminServer,
         audit,
         oidc: config.oidc.map(Oidc::new).transpose()?,
         hashing: Hashing::default(),
-        backoff: login::backoff(),
+        backoff: Mutex::default(),
         metrics_open: config.metrics_open,
         hosts: Hosts::new(bind.ip(), &config.host_names),
         alarms: Alarms::default(),
         events: Hub::new(&metrics),
         stopping: stopped.clone(),
         cursors: Cursors::new()?,
+        connections: Shares::new(CONNECTIONS_OF_USER),
+        streams: Shares::new(STREAMS_OF_USER),
         uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
         openapi: openapi::document(),
         samples: Samples::default(),

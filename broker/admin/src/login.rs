@@ -3,7 +3,10 @@
 //! Knows nothing of how somebody proves who it is: `proof` does. Every refusal passes here, where it
 //! is counted and logged.
 
+mod backoff;
 mod proof;
+
+pub(crate) use self::backoff::Backoff;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -168,7 +171,7 @@ async fn judge(
         Ok(proved) => proved,
         Err((decided, refused)) => {
             match decided {
-                true => drop(backoff().failed(remote, claimant, Instant::now())),
+                true => backoff().failed(remote, claimant, Instant::now()),
                 false => backoff().undecided(remote, claimant),
             }
             return Err(refused);
@@ -222,10 +225,4 @@ pub(crate) async fn log_out(call: Call) -> Answer {
         give_cookie(&mut response, &call.parts.headers, "", 0)?;
     }
     Ok(response)
-}
-
-/// Wrong passwords of one address and user are heard ever more slowly.
-pub(crate) fn backoff() -> Arc<std::sync::Mutex<limits::LoginBackoff>> {
-    let config = limits::LoginBackoffConfig { pairs: 4_096, ..Default::default() };
-    Arc::new(std::sync::Mutex::new(limits::LoginBackoff::new(config)))
 }

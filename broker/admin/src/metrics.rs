@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 
-use access::PluginInfo;
+use access::{PluginInfo, PoolInfo};
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, header},
     response::Response,
 };
-use server::{StoreTotals, TlsStatus};
+use server::{QueueTotals, StoreTotals, TlsStatus};
 use telemetry::{Snapshot, TraceState};
 
 use crate::{
@@ -52,6 +52,7 @@ fn content_type(headers: &HeaderMap) -> &'static str {
 pub(crate) fn snapshot(state: &AdminState, alarms: &Alarms) -> Snapshot {
     let mut snapshot = Snapshot::default();
     of_broker(&mut snapshot, state);
+    of_queues(&mut snapshot, &state.broker.queues());
     for (severity, count) in alarms.counts() {
         snapshot.labelled_gauge(
             "portcullis_alarms",
@@ -120,6 +121,35 @@ fn of_broker(snapshot: &mut Snapshot, state: &AdminState) {
             &[("listener", &listener.name)],
             listener.connections as f64,
         );
+    }
+}
+
+fn of_queues(snapshot: &mut Snapshot, queues: &QueueTotals) {
+    for (name, help, value) in [
+        ("portcullis_sessions_connected", "Sessions with a connection", queues.connected),
+        ("portcullis_queued_messages", "Messages that wait for their sessions", queues.queued),
+        (
+            "portcullis_queued_bytes",
+            "Bytes of the messages that wait, as far as they are in memory",
+            queues.queued_bytes,
+        ),
+        (
+            "portcullis_queued_messages_longest",
+            "Messages that wait for the session that has most",
+            queues.queued_longest,
+        ),
+        (
+            "portcullis_sessions_with_queued_messages",
+            "Sessions for which messages wait",
+            queues.waiting_sessions,
+        ),
+        (
+            "portcullis_in_flight_messages",
+            "Messages of QoS 1 and 2 that were sent and are not yet acknowledged",
+            queues.in_flight,
+        ),
+    ] {
+        snapshot.gauge(name, help, value as f64);
     }
 }
 
@@ -237,6 +267,7 @@ fn of_plugins(snapshot: &mut Snapshot, state: &AdminState) {
             snapshot.labelled_counter(metric, help, &[("plugin", name)], value);
         }
         of_guards(snapshot, &plugin);
+        of_pool(snapshot, name, &plugin.pool);
         for (kind, count) in &plugin.failure_kinds {
             snapshot.labelled_counter(
                 "portcullis_plugin_call_failures",
@@ -246,6 +277,34 @@ fn of_plugins(snapshot: &mut Snapshot, state: &AdminState) {
             );
         }
     }
+}
+
+/// Instances of a plugin: how busy they are, and what they cost.
+fn of_pool(snapshot: &mut Snapshot, name: &str, pool: &PoolInfo) {
+    for (metric, help, value) in [
+        ("portcullis_plugin_pool_places", "Calls of the plugin that may run at once", pool.places),
+        ("portcullis_plugin_pool_in_use", "Calls of the plugin that run", pool.in_use),
+        ("portcullis_plugin_pool_idle", "Warm instances that wait for a call", pool.idle),
+        ("portcullis_plugin_pool_waiting", "Calls that wait for a place", pool.waiting),
+        (
+            "portcullis_plugin_memory_peak_bytes",
+            "Most linear memory that an instance had after a call; starts anew with each generation",
+            pool.memory_peak_bytes,
+        ),
+        (
+            "portcullis_plugin_memory_max_bytes",
+            "Most linear memory that an instance may have",
+            pool.memory_max_bytes,
+        ),
+    ] {
+        snapshot.labelled_gauge(metric, help, &[("plugin", name)], value as f64);
+    }
+    snapshot.labelled_counter(
+        "portcullis_plugin_instances_made",
+        "Instances that were made because none was warm; starts anew with each generation",
+        &[("plugin", name)],
+        pool.made as f64,
+    );
 }
 
 /// Certificates of a listener and of those who are connected to it. Numbers that would count nothing are left out.

@@ -14,7 +14,7 @@ use crate::{
     call::{Answer, Call},
     cookie,
     problem::Problem,
-    route::{Access, Header, Route},
+    route::{Access, Header, Route, Verb},
     routes::ROUTES,
 };
 
@@ -173,6 +173,10 @@ fn responses(route: &Route, schemas: &mut Map<String, Value>) -> Value {
             responses.insert("204".to_owned(), json!({ "description": "Done" }));
         }
     }
+    if may_be_known(route) {
+        let unchanged = "Nothing new: it still is what If-None-Match names";
+        responses.insert("304".to_owned(), json!({ "description": unchanged }));
+    }
     let token = (route.access != Access::Open).then_some(401);
     let problems = [400, 403, 421, 500, 503];
     for status in problems.iter().copied().chain(token).chain(route.problems.iter().copied()) {
@@ -184,6 +188,12 @@ fn responses(route: &Route, schemas: &mut Map<String, Value>) -> Value {
         responses.insert("503".to_owned(), response);
     }
     Value::Object(responses)
+}
+
+/// Whether the answer has an ETag that If-None-Match is compared with.
+fn may_be_known(route: &Route) -> bool {
+    let is_json = route.answer.is_some_and(|answer| answer.media_type == "application/json");
+    route.verb == Verb::Get && is_json && !matches!(route.path, "/livez" | "/readyz")
 }
 
 fn problem_response(status: u16) -> Value {
@@ -232,15 +242,18 @@ fn parameters(route: &Route) -> Vec<Value> {
         }))
     });
     let in_query = route.query.map(|Parameters(parameters)| parameters()).unwrap_or_default();
-    let in_header = route.header.map(|Header { name, description }| {
+    let cookie = route.access != Access::Open && route.verb != Verb::Get;
+    let general = [(cookie, &CSRF_TOKEN), (may_be_known(route), &IF_NONE_MATCH)];
+    let general = general.into_iter().filter_map(|(applies, header)| applies.then_some(header));
+    let in_header = route.headers.iter().chain(general).map(|header| {
         json!({
-            "name": name,
+            "name": header.name,
             "in": "header",
-            "required": false,
-            "description": description,
-            "schema": match name {
-                "If-Match" => json!({ "type": "string" }),
-                _ => json!({ "type": "string", "contentEncoding": "base64" }),
+            "required": header.required,
+            "description": header.description,
+            "schema": match header.name {
+                "Portcullis-Signature" => json!({ "type": "string", "contentEncoding": "base64" }),
+                _ => json!({ "type": "string" }),
             },
         })
     });
@@ -258,6 +271,17 @@ fn operation_id(route: &Route) -> String {
 fn reference(schema: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{schema}") })
 }
+
+const CSRF_TOKEN: Header = Header {
+    name: "X-CSRF-Token",
+    description: "The csrf of the login, where its cookie is what shows who asks",
+    required: false,
+};
+const IF_NONE_MATCH: Header = Header {
+    name: "If-None-Match",
+    description: "ETags of answers that the caller has: 304 in place of the same one",
+    required: false,
+};
 
 const COOKIE: &str = "The cookie of a login with cookie = true. Whatever is not GET then needs the \
     header X-CSRF-Token with the csrf of the login, and Origin or Sec-Fetch-Site of this host.";

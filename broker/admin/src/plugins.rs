@@ -5,19 +5,18 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use access::{PluginError, PluginInfo, UploadedPlugin};
+use access::{PluginError, PluginInfo, PluginManager, UploadedPlugin};
 use axum::{
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD, prelude::BASE64_STANDARD};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    call::{Answer, Call, Shared, blocking, expect_media_type, json},
+    call::{Answer, Call, blocking, expect_media_type, json, tagged},
     field::{Field, Fields},
     problem::Problem,
     route::Header,
@@ -71,6 +70,54 @@ pub(crate) struct Plugin {
     kept: Vec<KeptVersion>,
     /// For whom it is not asked now, because their calls break.
     breaker: Breaker,
+    /// Calls by hook since the generation went live, every hook that it exports.
+    hook_calls: Vec<HookCalls>,
+    /// Its instances now.
+    pool: Pool,
+    /// Most linear memory that an instance had after a call, since the generation went live.
+    memory_peak_bytes: u64,
+    /// Most that one may have.
+    memory_max_bytes: u64,
+    /// What the manifest in force lends it: keys of its [grants].
+    grants: Vec<Grant>,
+}
+
+/// Calls of one hook.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PluginHookCalls)]
+pub(crate) struct HookCalls {
+    /// Its name in the contract.
+    hook: &'static str,
+    /// How many.
+    calls: u64,
+    /// Wall time of one, waiting for an instance included; 0 = none yet.
+    mean_seconds: f64,
+}
+
+/// Instances of the generation that answers.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PluginPool)]
+pub(crate) struct Pool {
+    /// Calls that may run at once.
+    places: u64,
+    /// Those that do.
+    in_use: u64,
+    /// Warm instances that wait for a call.
+    idle: u64,
+    /// Calls that wait for a place.
+    waiting: u64,
+    /// Instances that were made because none was warm.
+    made: u64,
+}
+
+/// One key of [grants].
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PluginGrant)]
+pub(crate) struct Grant {
+    /// Its name.
+    key: &'static str,
+    /// Names, URLs, Topic Filters; one word or number where the key has no list.
+    values: Vec<String>,
 }
 
 /// Circuit breakers of the generation that answers.
@@ -214,58 +261,41 @@ pub(crate) async fn show(call: Call) -> Answer {
     let name = name_of(&call)?;
     let plugin =
         call.shared.state.plugins.get(&name).ok_or_else(|| PluginError::NotFound(name.clone()))?;
-    // Not over the bytes: counts change all the time, and nobody could ever say which plugin is meant.
-    let tag = version_tag(&plugin);
-    let mut answer = json(StatusCode::OK, &Plugin::from(plugin))?;
-    if let Ok(tag) = HeaderValue::from_str(&format!("\"{tag}\"")) {
-        answer.headers_mut().insert(header::ETAG, tag);
-    }
-    Ok(answer)
+    Ok(call.unless_known(answer(plugin)?))
 }
 
-/// Names what a plugin is: state, generation and versions; not how often it was called.
-fn version_tag(plugin: &PluginInfo) -> String {
-    let versions = &plugin.versions;
-    let parts = format!(
-        "{:?} {:?} {:?} {:?} {:?}",
-        plugin.state, plugin.generation, versions.live, versions.held, versions.waiting,
-    );
-    let digest: [u8; 32] = Sha256::digest(parts).into();
-    URL_SAFE_NO_PAD.encode(digest.get(..16).unwrap_or(&digest))
+/// The ETag is not over the bytes: counts change all the time, and nobody could ever say which plugin is meant.
+fn answer(plugin: PluginInfo) -> Answer {
+    let tag = plugin.tag();
+    tagged(json(StatusCode::OK, &Plugin::from(plugin))?, &tag)
 }
 
-/// Whoever says which state of a plugin a change is about is refused when it is in another.
-fn check_version(call: &Call) -> Result<(), Problem> {
-    let Some(expected) = call.if_match()? else { return Ok(()) };
-    let name = name_of(call)?;
-    let current = call.shared.state.plugins.get(&name);
-    if current.is_some_and(|current| version_tag(&current) == expected) {
-        return Ok(());
-    }
-    Err(Problem::precondition_failed(format!("plugin {name} is not in the state of If-Match")))
+/// Whoever makes changes: whatever the plugin is, or only if it is what If-Match says.
+fn changer(call: &Call) -> Result<Arc<dyn PluginManager>, Problem> {
+    let plugins = &call.shared.state.plugins;
+    Ok(match call.if_match()? {
+        Some(tag) => plugins.only_if(tag),
+        None => Arc::clone(plugins),
+    })
 }
 
 /// `PUT /api/v1/plugins/{name}`
 pub(crate) async fn upload(call: Call) -> Answer {
-    check_version(&call)?;
-    let (shared, plugin, _slot) = uploaded(call).await?;
-    let uploaded = shared.state.plugins.upload(plugin).await?;
-    json(StatusCode::OK, &Plugin::from(uploaded))
+    let plugins = changer(&call)?;
+    let (plugin, _slot) = uploaded(call).await?;
+    answer(plugins.upload(plugin).await?)
 }
 
 /// A component that was sent, and the place that it takes among uploads.
-async fn uploaded(
-    call: Call,
-) -> Result<(Arc<Shared>, UploadedPlugin, OwnedSemaphorePermit), Problem> {
+async fn uploaded(call: Call) -> Result<(UploadedPlugin, OwnedSemaphorePermit), Problem> {
     let name = name_of(&call)?;
     expect_media_type(&call.parts.headers, "application/wasm")?;
-    let shared = Arc::clone(&call.shared);
-    let slot = Arc::clone(&shared.uploads)
+    let slot = Arc::clone(&call.shared.uploads)
         .try_acquire_owned()
         .map_err(|_| Problem::busy("other uploads are in progress; try again"))?;
     let signature = signature(&call.parts.headers)?;
     let wasm = call.read_body(WASM_BYTES_MAX).await?;
-    Ok((shared, UploadedPlugin { name, wasm, signature }, slot))
+    Ok((UploadedPlugin { name, wasm, signature }, slot))
 }
 
 /// What is to be `NAME.sig`, if it was sent.
@@ -286,9 +316,7 @@ fn signature(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 
 /// `POST /api/v1/plugins/{name}/reload`
 pub(crate) async fn reload(call: Call) -> Answer {
-    check_version(&call)?;
-    let reloaded = call.shared.state.plugins.reload(&name_of(&call)?).await?;
-    json(StatusCode::OK, &Plugin::from(reloaded))
+    answer(changer(&call)?.reload(&name_of(&call)?).await?)
 }
 
 /// How a candidate in shadow mode answers beside the live generation.
@@ -361,24 +389,20 @@ pub(crate) async fn shadow_report(call: Call) -> Answer {
 
 /// `POST /api/v1/plugins/{name}/shadow`
 pub(crate) async fn shadow(call: Call) -> Answer {
-    check_version(&call)?;
-    let (shared, plugin, _slot) = uploaded(call).await?;
-    let stored = shared.state.plugins.shadow(plugin).await?;
-    json(StatusCode::OK, &Plugin::from(stored))
+    let plugins = changer(&call)?;
+    let (plugin, _slot) = uploaded(call).await?;
+    answer(plugins.shadow(plugin).await?)
 }
 
 /// `DELETE /api/v1/plugins/{name}/shadow`
 pub(crate) async fn drop_shadow(call: Call) -> Answer {
-    check_version(&call)?;
-    call.shared.state.plugins.drop_shadow(&name_of(&call)?).await?;
+    changer(&call)?.drop_shadow(&name_of(&call)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `POST /api/v1/plugins/{name}/promote`
 pub(crate) async fn promote(call: Call) -> Answer {
-    check_version(&call)?;
-    let promoted = call.shared.state.plugins.promote(&name_of(&call)?).await?;
-    json(StatusCode::OK, &Plugin::from(promoted))
+    answer(changer(&call)?.promote(&name_of(&call)?).await?)
 }
 
 /// What is approved.
@@ -391,37 +415,28 @@ pub(crate) struct ApproveQuery {
 
 /// `POST /api/v1/plugins/{name}/approve`
 pub(crate) async fn approve(call: Call) -> Answer {
-    check_version(&call)?;
     let (name, query): (_, ApproveQuery) = (name_of(&call)?, call.query()?);
-    let approved = call.shared.state.plugins.approve(&name, query.version).await?;
-    json(StatusCode::OK, &Plugin::from(approved))
+    answer(changer(&call)?.approve(&name, query.version).await?)
 }
 
 /// `POST /api/v1/plugins/{name}/rollback`
 pub(crate) async fn rollback(call: Call) -> Answer {
-    check_version(&call)?;
-    let plugin = call.shared.state.plugins.rollback(&name_of(&call)?).await?;
-    json(StatusCode::OK, &Plugin::from(plugin))
+    answer(changer(&call)?.rollback(&name_of(&call)?).await?)
 }
 
 /// `POST /api/v1/plugins/{name}/disable`
 pub(crate) async fn disable(call: Call) -> Answer {
-    check_version(&call)?;
-    let disabled = call.shared.state.plugins.disable(&name_of(&call)?).await?;
-    json(StatusCode::OK, &Plugin::from(disabled))
+    answer(changer(&call)?.disable(&name_of(&call)?).await?)
 }
 
 /// `POST /api/v1/plugins/{name}/enable`
 pub(crate) async fn enable(call: Call) -> Answer {
-    check_version(&call)?;
-    let enabled = call.shared.state.plugins.enable(&name_of(&call)?).await?;
-    json(StatusCode::OK, &Plugin::from(enabled))
+    answer(changer(&call)?.enable(&name_of(&call)?).await?)
 }
 
 /// `DELETE /api/v1/plugins/{name}`
 pub(crate) async fn forget(call: Call) -> Result<Response, Problem> {
-    check_version(&call)?;
-    call.shared.state.plugins.forget(&name_of(&call)?).await?;
+    changer(&call)?.forget(&name_of(&call)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -444,6 +459,7 @@ impl From<PluginError> for Problem {
             PluginError::NotFound(_) => Self::not_found(detail),
             PluginError::Invalid(_) => Self::invalid(detail),
             PluginError::Rejected(_) => Self::plugin_rejected(detail),
+            PluginError::Changed(_) => Self::precondition_failed(detail),
             PluginError::Internal(_) => Self::internal(detail),
         }
     }
@@ -471,7 +487,26 @@ impl From<PluginInfo> for Plugin {
             waiting: info.versions.waiting.map(Waiting::from),
             kept: info.versions.kept.into_iter().map(KeptVersion::from).collect(),
             breaker: Breaker::from(info.breaker),
+            hook_calls: info.hook_calls.into_iter().map(HookCalls::from).collect(),
+            pool: Pool::from(info.pool),
+            memory_peak_bytes: info.pool.memory_peak_bytes,
+            memory_max_bytes: info.pool.memory_max_bytes,
+            grants: info.grants.into_iter().map(|(key, values)| Grant { key, values }).collect(),
         }
+    }
+}
+
+impl From<access::HookCalls> for HookCalls {
+    fn from(access::HookCalls { hook, calls, time }: access::HookCalls) -> Self {
+        let mean_seconds = if calls == 0 { 0.0 } else { time.as_secs_f64() / calls as f64 };
+        Self { hook, calls, mean_seconds }
+    }
+}
+
+impl From<access::PoolInfo> for Pool {
+    fn from(info: access::PoolInfo) -> Self {
+        let access::PoolInfo { places, in_use, idle, waiting, made, .. } = info;
+        Self { places, in_use, idle, waiting, made }
     }
 }
 
@@ -540,6 +575,7 @@ impl From<access::Control> for Control {
 /// What `portcullis plugin sign` wrote about an uploaded component.
 pub(crate) const SIGNATURE: Header = Header {
     name: "Portcullis-Signature",
+    required: false,
     description: "Contents of NAME.sig in base64, at most 16 KiB of text: stored beside the \
                   component. Without it the one in the folder must fit, if there is one",
 };

@@ -21,8 +21,8 @@ pub(crate) struct Route {
     /// One sentence without full stop.
     pub(crate) summary: &'static str,
     pub(crate) query: Option<Parameters>,
-    /// A header that it looks at, beside those of HTTP and the token.
-    pub(crate) header: Option<Header>,
+    /// Headers that it looks at, beside those of HTTP and the token.
+    pub(crate) headers: &'static [Header],
     pub(crate) request: Option<Content>,
     /// The good answer; `None` = 204.
     pub(crate) answer: Option<Content>,
@@ -42,6 +42,8 @@ pub(crate) struct Route {
 pub(crate) struct Header {
     pub(crate) name: &'static str,
     pub(crate) description: &'static str,
+    /// Whether nothing happens without it.
+    pub(crate) required: bool,
 }
 
 pub(crate) type Handler = fn(Call) -> BoxFuture<'static, Answer>;
@@ -125,7 +127,7 @@ impl Route {
             access,
             summary,
             query: None,
-            header: None,
+            headers: &[],
             request: None,
             answer: None,
             elsewhere: false,
@@ -177,8 +179,8 @@ impl Route {
         self
     }
 
-    pub(crate) const fn header(mut self, header: Header) -> Self {
-        self.header = Some(header);
+    pub(crate) const fn headers(mut self, headers: &'static [Header]) -> Self {
+        self.headers = headers;
         self
     }
 

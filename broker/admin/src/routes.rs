@@ -11,7 +11,7 @@ pub(crate) use self::serve::router_of;
 
 use crate::{
     access_log, alarms, audits, backup, bans,
-    call::IF_MATCH,
+    call::{IF_MATCH, IF_MATCH_NEEDED, LAST_EVENT_ID},
     certificates, clients, configuration, decisions,
     events::stream,
     health, history, keys, login, message, metrics, oidc,
@@ -96,7 +96,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Roles of a user, and whether it is kept out; ends its logins",
         |call| Box::pin(users::update(call)),
     )
-    .header(IF_MATCH)
+    .headers(&[IF_MATCH])
     .accepts(Content::json::<users::UserChange>())
     .answers(Content::json::<users::UserEntry>())
     .may_answer(&[404, 409, 412, 413, 415]),
@@ -106,7 +106,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Removes a user, its logins and its tokens",
         |call| Box::pin(users::remove(call)),
     )
-    .header(IF_MATCH)
+    .headers(&[IF_MATCH])
     .may_answer(&[404, 409, 412]),
     Route::put(
         "/api/v1/users/{user}/password",
@@ -122,8 +122,9 @@ pub(crate) static ROUTES: &[Route] = &[
         "A secret for one-time codes, shown once; in force with the first code",
         |call| Box::pin(users::enrol(call)),
     )
+    .accepts(Content::json::<users::NewTotp>())
     .answers(Content::json::<users::Enrolment>())
-    .may_answer(&[404, 409]),
+    .may_answer(&[404, 409, 413, 415, 429]),
     Route::post(
         "/api/v1/users/{user}/totp/confirm",
         Access::OneselfOr(Permission::UsersWrite),
@@ -164,7 +165,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "What a role permits that was made here; ends logins with it",
         |call| Box::pin(roles::update(call)),
     )
-    .header(IF_MATCH)
+    .headers(&[IF_MATCH])
     .accepts(Content::json::<roles::RoleChange>())
     .answers(Content::json::<roles::RoleEntry>())
     .may_answer(&[404, 409, 412, 413, 415]),
@@ -174,7 +175,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Removes a role that was made here and that no user has",
         |call| Box::pin(roles::remove(call)),
     )
-    .header(IF_MATCH)
+    .headers(&[IF_MATCH])
     .may_answer(&[404, 409, 412]),
     Route::get(
         "/api/v1/tokens",
@@ -373,6 +374,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Replaces the configuration file of the version in If-Match, and reloads",
         |call| Box::pin(configuration::replace(call)),
     )
+    .headers(&[IF_MATCH_NEEDED])
     .accepts(Content::json::<configuration::ConfigText>())
     .answers(Content::json::<configuration::ConfigApplied>())
     .may_answer(&[412, 413, 415, 422, 428]),
@@ -399,6 +401,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "What happens, as it happens: server-sent events",
         |call| Box::pin(stream::follow(call)),
     )
+    .headers(&[LAST_EVENT_ID])
     .query(Parameters::of::<stream::FollowQuery>())
     .answers(Content::text("text/event-stream"))
     .may_answer(&[429]),
@@ -487,7 +490,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Stores a component and makes it live; never touches grants, order or control",
         |call| Box::pin(plugins::upload(call)),
     )
-    .header(plugins::SIGNATURE)
+    .headers(&[IF_MATCH, plugins::SIGNATURE])
     .accepts(Content::binary("application/wasm"))
     .answers(Content::json::<plugins::Plugin>())
     .may_answer(&[412, 413, 415, 422])
@@ -498,6 +501,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Forgets a plugin whose file is gone",
         |call| Box::pin(plugins::forget(call)),
     )
+    .headers(&[IF_MATCH])
     .may_answer(&[404, 412, 422]),
     Route::post(
         "/api/v1/plugins/{name}/reload",
@@ -505,6 +509,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Loads a plugin again from its files",
         |call| Box::pin(plugins::reload(call)),
     )
+    .headers(&[IF_MATCH])
     .answers(Content::json::<plugins::Plugin>())
     .may_answer(&[404, 412, 422])
     .within(UPLOAD_TIMEOUT),
@@ -522,7 +527,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Stores a component as a candidate that sees what the live generation is asked",
         |call| Box::pin(plugins::shadow(call)),
     )
-    .header(plugins::SIGNATURE)
+    .headers(&[IF_MATCH, plugins::SIGNATURE])
     .accepts(Content::binary("application/wasm"))
     .answers(Content::json::<plugins::Plugin>())
     .may_answer(&[404, 412, 413, 415, 422])
@@ -533,6 +538,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Removes the candidate of a plugin",
         |call| Box::pin(plugins::drop_shadow(call)),
     )
+    .headers(&[IF_MATCH])
     .may_answer(&[404, 412]),
     Route::post(
         "/api/v1/plugins/{name}/promote",
@@ -540,6 +546,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Puts the candidate of a plugin in the place of what is live",
         |call| Box::pin(plugins::promote(call)),
     )
+    .headers(&[IF_MATCH])
     .answers(Content::json::<plugins::Plugin>())
     .may_answer(&[404, 412, 422])
     .within(UPLOAD_TIMEOUT),
@@ -549,6 +556,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Lets a version go live that imports more than its predecessor",
         |call| Box::pin(plugins::approve(call)),
     )
+    .headers(&[IF_MATCH])
     .query(Parameters::of::<plugins::ApproveQuery>())
     .answers(Content::json::<plugins::Plugin>())
     .may_answer(&[404, 412, 422])
@@ -559,6 +567,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Puts the version before the live one in its place, until its files change or are reloaded",
         |call| Box::pin(plugins::rollback(call)),
     )
+    .headers(&[IF_MATCH])
     .answers(Content::json::<plugins::Plugin>())
     .may_answer(&[404, 412, 422])
     .within(UPLOAD_TIMEOUT),
@@ -568,6 +577,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Takes a plugin out of the default chain; a chain that names it refuses",
         |call| Box::pin(plugins::disable(call)),
     )
+    .headers(&[IF_MATCH])
     .answers(Content::json::<plugins::Plugin>())
     .may_answer(&[404, 412, 422]),
     Route::post(
@@ -576,6 +586,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Takes a disabled plugin in again",
         |call| Box::pin(plugins::enable(call)),
     )
+    .headers(&[IF_MATCH])
     .answers(Content::json::<plugins::Plugin>())
     .may_answer(&[404, 412, 422])
     .within(UPLOAD_TIMEOUT),
@@ -689,8 +700,9 @@ pub(crate) static ROUTES: &[Route] = &[
         "The records of a trace as server-sent events, from the first on and until it ends",
         |call| Box::pin(traces::live(call)),
     )
+    .headers(&[LAST_EVENT_ID])
     .answers(Content::text(traces::EVENT_STREAM))
-    .may_answer(&[404]),
+    .may_answer(&[404, 429]),
     Route::get(
         "/api/v1/access_log",
         Access::Needs(Permission::AccessLogRead),

@@ -27,7 +27,7 @@ mod traces;
 mod users;
 
 use std::{
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
 
@@ -50,10 +50,11 @@ use crate::{
     directory::Directory,
     events::Hub,
     guard::Hosts,
-    login, openapi,
+    openapi,
     overview::Samples,
     password::Hashing,
     routes,
+    shares::{CONNECTIONS_OF_USER, STREAMS_OF_USER, Shares},
     token::TokenHash,
 };
 use fakes::Fakes;
@@ -98,8 +99,13 @@ fn directory() -> Arc<Directory> {
         "permissions:read",
         "bans:read",
         "events:read",
+        "access_log:read",
+        "traces:write",
+        "decisions:recording",
+        "audit:read",
     ];
     roles.add("blind", &read.map(str::to_owned)).unwrap();
+    roles.add("seer", &["traces:read".to_owned(), "events:read".to_owned()]).unwrap();
     Arc::new(Directory::empty(roles))
 }
 
@@ -117,13 +123,15 @@ pub(crate) fn shared(fakes: &Fakes) -> Shared {
         hashing: Hashing::default(),
         audit: Audit::nowhere(),
         oidc: None,
-        backoff: login::backoff(),
+        backoff: Mutex::default(),
         metrics_open: false,
         hosts: Hosts::new([127, 0, 0, 1].into(), &["broker.example".to_owned()]),
         alarms: crate::alarms::Alarms::default(),
         events: Hub::new(&fakes.metrics),
         stopping: still_serving(),
         cursors: Cursors::new().unwrap(),
+        connections: Shares::new(CONNECTIONS_OF_USER),
+        streams: Shares::new(STREAMS_OF_USER),
         uploads: Arc::new(Semaphore::new(2)),
         openapi: openapi::document(),
         samples: Samples::default(),

@@ -169,6 +169,10 @@ pub(crate) async fn add(call: Call) -> Answer {
     let (shared, new) = call.json::<NewToken>().await?;
     new.check_name()?;
     let lasts = new.lasts()?;
+    if lasts.is_none() && matches!(Owner::of(&who), Owner::Elsewhere { .. }) {
+        let what = "nobody tells the broker when its owner is gone: such a token has to end";
+        return Err(Problem::forbidden(what).about("never_expires").allowed("expires_in"));
+    }
     let permissions = new.permissions(&shared.directory, &who.permissions)?;
     who.check_has(&permissions)?;
     let no_random = |error| Problem::internal(format!("no random numbers: {error}"));

@@ -1,26 +1,31 @@
 //! `/api/v1/traces`: everything about the clients that somebody looks at, for a while.
 //!
 //! Knows nothing of how traces are recorded; asks `telemetry`. Each record passes the field rights
-//! of whoever reads it.
+//! of whoever reads it. An answer that goes on ends as those of `events/stream.rs` do.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{borrow::Cow, io, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use telemetry::{Trace, TraceError, TraceInfo, TraceSpec, TraceState, calendar};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use utoipa::ToSchema;
 
 use crate::{
-    call::{Answer, Call, blocking, json, now_ms},
+    call::{Answer, Call, LAST_EVENT_ID, Shared, blocking, json, now_ms},
+    events::stream::{BEAT, PATIENCE, stopped},
     field::{Field, Fields, MASK},
+    guard,
+    page::may_choose_by,
     problem::Problem,
+    shares::Share,
+    visitors::Visitor,
 };
 
 /// A new trace. At least one of `client_id`, `topic`, `address`, `principal` and `plugin`; all that
@@ -104,6 +109,14 @@ pub(crate) async fn add(call: Call) -> Answer {
         return Err(Problem::forbidden("payloads are recorded only for those who may read them")
             .about("payload_bytes"));
     }
+    for (field, parameter, is_used) in [
+        (Field::ClientId, "client_id", request.client_id.as_ref().is_some_and(|id| id != "*")),
+        (Field::Topic, "topic", request.topic.is_some()),
+        (Field::Address, "address", request.address.is_some()),
+        (Field::Username, "principal", request.principal.is_some()),
+    ] {
+        may_choose_by(fields, field, (parameter, is_used))?;
+    }
     let now = now_ms();
     let spec = spec(request, now)?;
     let metrics = Arc::clone(&shared.state.metrics);
@@ -113,6 +126,9 @@ pub(crate) async fn add(call: Call) -> Answer {
             Problem::invalid(error.what).about(error.field).allowed(error.allowed)
         }
         TraceError::TooMany => Problem::too_many(error.to_string()),
+        TraceError::TooLarge { left, .. } => Problem::invalid(error.to_string())
+            .about("max_bytes")
+            .allowed(format!("at most {left}")),
         TraceError::Disk(_) => Problem::internal(error.to_string()),
     })?;
     json(StatusCode::OK, &entry(info, fields))
@@ -183,7 +199,10 @@ pub(crate) async fn remove(call: Call) -> Answer {
 pub(crate) async fn download(call: Call) -> Answer {
     let trace = find(&call)?;
     let disposition = format!("attachment; filename=\"trace-{}.jsonl\"", trace.id);
-    let mut answer = stream(trace, call.fields(), Form::Lines);
+    if let Some(visitor) = call.parts.extensions.get::<Visitor>() {
+        visitor.is_given_long_answer();
+    }
+    let mut answer = Reader::answer(&call, trace, Form::Lines, 0)?;
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(NDJSON));
     if let Ok(value) = HeaderValue::from_str(&disposition) {
@@ -195,7 +214,13 @@ pub(crate) async fn download(call: Call) -> Answer {
 /// `GET /api/v1/traces/{id}/live`
 pub(crate) async fn live(call: Call) -> Answer {
     let trace = find(&call)?;
-    let mut answer = stream(trace, call.fields(), Form::Events);
+    let last = call.parts.headers.get(LAST_EVENT_ID.name);
+    let offset =
+        last.map_or(Some(0), |last| last.to_str().ok()?.parse().ok()).ok_or_else(|| {
+            let problem = Problem::invalid("this is the id of no event of a trace");
+            problem.about(LAST_EVENT_ID.name).allowed("the id of the last event that arrived")
+        })?;
+    let mut answer = Reader::answer(&call, trace, Form::Events, offset)?;
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -210,63 +235,125 @@ enum Form {
     Events,
 }
 
-/// The records, piece by piece, as fast as they are taken.
-fn stream(trace: Arc<Trace>, fields: Fields, form: Form) -> Response {
-    let (pieces, taken) = mpsc::channel(PIECES);
-    tokio::spawn(async move {
-        if let Err(error) = send(&trace, fields, form, &pieces).await {
-            tracing::error!(event = "trace_failed", %error, trace = trace.id,
-                "the records of a trace cannot be read");
-        }
-    });
-    Response::new(Body::from_stream(ReceiverStream::new(taken)))
-}
-
-async fn send(
-    trace: &Arc<Trace>,
+/// Somebody who is sent records, piece by piece, as fast as they are taken.
+struct Reader {
+    trace: Arc<Trace>,
     fields: Fields,
     form: Form,
-    pieces: &mpsc::Sender<Result<Bytes, Infallible>>,
-) -> std::io::Result<()> {
-    let (mut offset, mut idle) = (0, 0);
-    loop {
-        let is_over = !matches!(trace.info().state, TraceState::Waiting | TraceState::Running);
-        let reading = Arc::clone(trace);
-        let read = tokio::task::spawn_blocking(move || reading.read(offset, PIECE_BYTES)).await;
-        let (lines, next) = read.map_err(std::io::Error::other)??;
-        if !lines.is_empty() {
-            let piece = masked(&lines, fields, form);
-            if pieces.send(Ok(piece.into())).await.is_err() {
-                return Ok(());
+    headers: HeaderMap,
+    shared: Arc<Shared>,
+    pieces: mpsc::Sender<io::Result<Bytes>>,
+    _share: Option<Share>,
+}
+
+/// Nothing more is sent: the reader is gone or takes nothing, its login is over, or the API ends.
+struct Over;
+
+impl Reader {
+    /// The answer that records from `offset` on become.
+    fn answer(call: &Call, trace: Arc<Trace>, form: Form, offset: u64) -> Answer {
+        let (pieces, taken) = mpsc::channel(PIECES);
+        let reader = Self {
+            trace,
+            fields: call.fields(),
+            form,
+            headers: call.parts.headers.clone(),
+            shared: Arc::clone(&call.shared),
+            pieces,
+            _share: if form == Form::Events { Some(call.stream_share()?) } else { None },
+        };
+        tokio::spawn(async move {
+            let mut stopping = reader.shared.stopping.clone();
+            let ended = tokio::select! {
+                sent = reader.send(offset) => sent,
+                () = stopped(&mut stopping) => Ok(Err(Over)),
+            };
+            if let Err(error) = &ended {
+                tracing::error!(event = "trace_failed", %error, trace = reader.trace.id,
+                    "the records of a trace cannot be read");
             }
-            (offset, idle) = (next, 0);
-            continue;
+            if form == Form::Lines && !matches!(ended, Ok(Ok(()))) {
+                // The body ends with an error: nobody takes half the records for all of them.
+                let error = io::Error::other("not all records were sent");
+                drop(timeout(PATIENCE, reader.pieces.send(Err(error))).await);
+            }
+        });
+        Ok(Response::new(Body::from_stream(ReceiverStream::new(taken))))
+    }
+
+    /// The outer error is one of the disk.
+    async fn send(&self, mut offset: u64) -> io::Result<Result<(), Over>> {
+        if self.form == Form::Events && self.write(b"retry: 2000\n\n".to_vec()).await.is_err() {
+            return Ok(Err(Over));
         }
-        if form == Form::Lines || is_over {
-            return Ok(());
+        let mut since_beat = Duration::ZERO;
+        loop {
+            if !guard::is_still_known(&self.shared, &self.headers) {
+                return Ok(Err(Over));
+            }
+            // Looked at before what there is: what came last is not missed.
+            let is_over =
+                !matches!(self.trace.info().state, TraceState::Waiting | TraceState::Running);
+            let reading = Arc::clone(&self.trace);
+            let read = tokio::task::spawn_blocking(move || reading.read(offset, PIECE_BYTES)).await;
+            let (lines, next) = read.map_err(io::Error::other)??;
+            let sent = if !lines.is_empty() {
+                let piece = masked(&lines, offset, self.fields, self.form);
+                (offset, since_beat) = (next, Duration::ZERO);
+                self.write(piece).await
+            } else if self.form == Form::Lines {
+                return Ok(Ok(()));
+            } else if is_over {
+                return Ok(self.write(b"event: end\ndata: {}\n\n".to_vec()).await);
+            } else {
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                    () = self.pieces.closed() => return Ok(Err(Over)),
+                }
+                since_beat += LOOK_EVERY;
+                match since_beat >= BEAT {
+                    true => {
+                        since_beat = Duration::ZERO;
+                        self.write(b":\n\n".to_vec()).await
+                    }
+                    false => Ok(()),
+                }
+            };
+            if sent.is_err() {
+                return Ok(Err(Over));
+            }
         }
-        idle += 1;
-        if idle % KEEP_ALIVE_EVERY == 0
-            && pieces.send(Ok(Bytes::from_static(b": waiting\n\n"))).await.is_err()
-        {
-            return Ok(());
+    }
+
+    async fn write(&self, piece: Vec<u8>) -> Result<(), Over> {
+        match timeout(PATIENCE, self.pieces.send(Ok(piece.into()))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Over),
         }
-        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
-fn masked(lines: &[u8], fields: Fields, form: Form) -> Vec<u8> {
+/// `lines` stand at `offset` of the records; the id of an event is where the next one stands.
+fn masked(lines: &[u8], offset: u64, fields: Fields, form: Form) -> Vec<u8> {
     let mut out = Vec::with_capacity(lines.len());
-    for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        if form == Form::Events {
-            out.extend_from_slice(b"data: ");
-        }
-        if fields == Fields::all() {
-            out.extend_from_slice(line);
-        } else if let Ok(mut record) = serde_json::from_slice::<Value>(line) {
+    let mut next = offset;
+    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        next += line.len() as u64;
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let shown = if fields == Fields::all() {
+            Cow::Borrowed(line)
+        } else {
+            let Ok(mut record) = serde_json::from_slice::<Value>(line) else { continue };
             mask(&mut record, fields);
-            out.extend_from_slice(record.to_string().as_bytes());
+            Cow::Owned(record.to_string().into_bytes())
+        };
+        if shown.is_empty() {
+            continue;
         }
+        if form == Form::Events {
+            out.extend_from_slice(format!("id: {next}\ndata: ").as_bytes());
+        }
+        out.extend_from_slice(&shown);
         out.extend_from_slice(if form == Form::Events { b"\n\n" } else { b"\n" });
     }
     out
@@ -277,6 +364,11 @@ fn masked(lines: &[u8], fields: Fields, form: Form) -> Vec<u8> {
 fn mask(record: &mut Value, fields: Fields) {
     let Some(record) = record.as_object_mut() else { return };
     for (name, value) in record.iter_mut() {
+        if name == "will_topic" && !fields.has(Field::Topic) && !value.is_null() {
+            // What is in a Will Message needs both rights, here as in the detail of a client.
+            *value = MASK.into();
+            continue;
+        }
         let field = match name.as_str() {
             "client_id" => Some(Field::ClientId),
             "principal" | "username" | "certificate" => Some(Field::Username),
@@ -379,8 +471,6 @@ const EVENTS_PER_SECOND: u64 = 1_000;
 const PIECES: usize = 2;
 const PIECE_BYTES: usize = 64 << 10;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// So that a connection that is gone is noticed: every 15 s.
-const KEEP_ALIVE_EVERY: u32 = 60;
 
 #[cfg(test)]
 mod tests {
@@ -392,12 +482,17 @@ mod tests {
             "payload_hex":"SECRET","username":"SECRET","remote":"SECRET","cause":"SECRET",
             "will_topic":"SECRET","filters":[{"topic":"SECRET"}],"some_new_field":"SECRET"}"#;
         let line: Vec<u8> = line.iter().copied().filter(|byte| *byte != b'\n').collect();
-        let text = |fields, form| String::from_utf8(masked(&line, fields, form)).unwrap();
+        let text = |fields, form| String::from_utf8(masked(&line, 7, fields, form)).unwrap();
         assert_eq!(text(Fields::all(), Form::Lines).matches("SECRET").count(), 9);
         let none = text(Fields::default(), Form::Events);
         assert!(!none.contains("SECRET") && none.contains("\"qos\":1"), "{none}");
-        assert!(none.starts_with("data: {") && none.ends_with("}\n\n"));
+        let id = format!("id: {}\ndata: {{", 7 + line.len());
+        assert!(none.starts_with(&id) && none.ends_with("}\n\n"), "{none}");
         let topic = text(Fields::default().with(Field::Topic), Form::Lines);
         assert_eq!(topic.matches("SECRET").count(), 2, "{topic}");
+        let will = text(Fields::default().with(Field::Will), Form::Lines);
+        assert!(!will.contains("SECRET"), "{will}");
+        let both = Fields::default().with(Field::Will).with(Field::Topic);
+        assert_eq!(text(both, Form::Lines).matches("SECRET").count(), 3);
     }
 }

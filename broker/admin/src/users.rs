@@ -140,6 +140,16 @@ pub(crate) struct NewPassword {
     current: Option<String>,
 }
 
+/// Who wants one-time codes.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewTotp {
+    /// The password; needed of whoever sets up his own.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 1024)]
+    current: Option<String>,
+}
+
 /// What an authenticator app needs. It is shown once.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Enrolment {
@@ -265,12 +275,7 @@ pub(crate) async fn set_password(call: Call) -> Answer {
     let (shared, new) = call.json::<NewPassword>().await?;
     let known = find(&shared.directory.kept(), &name)?.password.clone();
     if who.is_user(&name) {
-        let current = new.current.map(|text| Zeroizing::new(text.into_bytes()));
-        let Some(current) = current.filter(|text| text.len() <= 1_024) else {
-            let what = "who changes his own password says the one until now";
-            return Err(Problem::invalid(what).about("current").allowed("1 to 1024 bytes"));
-        };
-        check_current(&shared, (&name, known.clone()), current, peer).await?;
+        check_current(&shared, (&name, known.clone()), new.current, peer).await?;
     }
     let password = shared.hashing.hash(Zeroizing::new(new.password)).await?;
     let changed = name.clone();
@@ -293,9 +298,14 @@ pub(crate) async fn set_password(call: Call) -> Answer {
 async fn check_current(
     shared: &Shared,
     (name, hash): (&str, String),
-    current: Zeroizing<Vec<u8>>,
+    current: Option<String>,
     peer: Option<Peer>,
 ) -> Result<(), Problem> {
+    let current = current.map(|text| Zeroizing::new(text.into_bytes()));
+    let Some(current) = current.filter(|text| text.len() <= 1_024) else {
+        let what = "who changes how he logs in himself says his password";
+        return Err(Problem::invalid(what).about("current").allowed("1 to 1024 bytes"));
+    };
     let remote = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Peer(peer)| peer.ip());
     let claimant = Claimant::User(name);
     let backoff = || shared.backoff.lock().unwrap_or_else(PoisonError::into_inner);
@@ -321,7 +331,13 @@ async fn check_current(
 /// `POST /api/v1/users/{user}/totp`
 pub(crate) async fn enrol(call: Call) -> Answer {
     let (who, name) = (call.who()?, call.path("user")?);
-    let shared = Arc::clone(&call.shared);
+    let peer = call.parts.extensions.get::<Peer>().copied();
+    let (shared, NewTotp { current }) = call.json::<NewTotp>().await?;
+    if who.is_user(&name) {
+        // Else whoever finds an open browser could set up codes that only he has.
+        let known = find(&shared.directory.kept(), &name)?.password.clone();
+        check_current(&shared, (&name, known), current, peer).await?;
+    }
     let totp =
         Totp::new().map_err(|error| Problem::internal(format!("no random numbers: {error}")))?;
     let uri = totp.uri(&name);

@@ -7,12 +7,14 @@
 use std::{
     net::{IpAddr, Ipv6Addr},
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use tokio::sync::Notify;
+
+use crate::shares::{Share, Shares};
 
 /// One connection; its requests carry it.
 #[derive(Clone, Debug)]
@@ -21,20 +23,34 @@ pub(crate) struct Visitor(Arc<State>);
 #[derive(Debug)]
 struct State {
     network: IpAddr,
-    token: AtomicBool,
+    /// Whose it is, since a request of it carried a token.
+    share: OnceLock<Share>,
     long_answer: AtomicBool,
     leave: Notify,
 }
 
+impl State {
+    fn is_known(&self) -> bool {
+        self.share.get().is_some()
+    }
+}
+
 impl Visitor {
-    /// A request of this connection carried the token.
-    pub(crate) fn has_token(&self) {
-        self.0.token.store(true, Ordering::Relaxed);
+    /// A request of this connection carried a token of this user. Whoever holds as many connections as one may stays a
+    /// stranger on the others: they are served, and give way.
+    pub(crate) fn belongs_to(&self, user: Option<&str>, connections: &Shares) {
+        if self.is_known() {
+            return;
+        }
+        if let Some(share) = connections.take(user) {
+            // Another request of this connection was first: one is enough.
+            drop(self.0.share.set(share));
+        }
     }
 
-    /// Whether a request of this connection carried the token.
+    /// Whether a request of this connection carried a token.
     pub(crate) fn is_known(&self) -> bool {
-        self.0.token.load(Ordering::Relaxed)
+        self.0.is_known()
     }
 
     /// The answer to a request of this connection may take hours; whoever gives it bounds it.
@@ -64,7 +80,7 @@ impl Visitors {
         self.0.retain(|visitor| visitor.strong_count() > 0);
         let visitor = Visitor(Arc::new(State {
             network: network(address),
-            token: AtomicBool::new(false),
+            share: OnceLock::new(),
             long_answer: AtomicBool::new(false),
             leave: Notify::new(),
         }));
@@ -94,7 +110,7 @@ impl Visitors {
 
     fn strangers(&self) -> impl Iterator<Item = (usize, Arc<State>)> {
         let alive = self.0.iter().enumerate().filter_map(|(at, weak)| Some((at, weak.upgrade()?)));
-        alive.filter(|(_, state)| !state.token.load(Ordering::Relaxed))
+        alive.filter(|(_, state)| !state.is_known())
     }
 }
 
@@ -130,10 +146,14 @@ mod tests {
         let mut visitors = Visitors::default();
         let [one, two, three] =
             ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(|address| admit(&mut visitors, address));
-        one.has_token();
+        let connections = Shares::new(1);
+        one.belongs_to(Some("ann"), &connections);
+        one.belongs_to(Some("ann"), &connections);
         assert!(visitors.make_room());
         assert!(!leaves(&one).await && leaves(&two).await && !leaves(&three).await);
-        three.has_token();
+        three.belongs_to(Some("ann"), &connections);
+        assert!(!three.is_known(), "ann holds as many as she may");
+        three.belongs_to(Some("bob"), &connections);
         assert!(!visitors.make_room());
         assert!(!leaves(&one).await && !leaves(&three).await);
     }

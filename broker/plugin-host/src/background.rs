@@ -121,7 +121,7 @@ async fn hand_on(generation: Arc<Generation>, listener: Arc<Listener>) {
 
 fn note(generation: &Generation, hook: &str, begun: Instant, done: bool) {
     let verdict = if done { "done" } else { "failure" };
-    generation.times.observe(hook, verdict, begun.elapsed().as_secs_f64());
+    generation.times.observe(hook, verdict, begun.elapsed());
 }
 
 /// What waits for one plugin.

@@ -14,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use access::{PluginFailure, PluginFailureKind, PluginState};
+use access::{PluginFailure, PluginFailureKind, PluginState, PoolInfo};
 use arc_swap::ArcSwapOption;
 use sha2::{Digest, Sha256};
 use telemetry::{Escaped, HookTimes};
@@ -280,11 +280,14 @@ impl Generation {
             }
             _ => None,
         };
-        let place = self.pool.enter().await.map_err(|_| {
+        let (place, waited) = self.pool.enter().await.map_err(|_| {
             let places = self.manifest.limits.concurrency;
             let message = format!("all {places} places are taken");
             failure(PluginFailureKind::Busy, message)
         })?;
+        if let Some(waited) = waited {
+            self.times.waited(C::HOOK, waited);
+        }
         Ok((admission, place))
     }
 
@@ -295,9 +298,14 @@ impl Generation {
         let mut instance = match self.pool.take() {
             Some(instance) => instance,
             // Boxed: rare, and what it needs must not be room in the future of every call.
-            None => Box::pin(self.factory.make(allowance)).await?,
+            None => {
+                self.pool.note_made();
+                Box::pin(self.factory.make(allowance)).await?
+            }
         };
-        let answer = instance.ask(call, allowance).await?;
+        let asked = instance.ask(call, allowance).await;
+        self.pool.note_memory(instance.memory_bytes());
+        let answer = asked?;
         self.pool.park(instance);
         answer
     }
@@ -342,6 +350,15 @@ impl Generation {
         let bytes = instance.memory_bytes();
         self.pool.park(instance);
         Some((bytes, self.factory.memory_bytes))
+    }
+
+    /// Its instances at this moment.
+    pub(crate) fn pool_info(&self) -> PoolInfo {
+        PoolInfo {
+            places: self.manifest.limits.concurrency as u64,
+            memory_max_bytes: self.factory.memory_bytes as u64,
+            ..self.pool.info()
+        }
     }
 
     /// Drops instances that were not needed for a while.

@@ -36,6 +36,8 @@ pub struct PluginHost {
     view: Arc<ArcSwap<View>>,
     stats: Arc<Stats>,
     runtime: Weak<Runtime>,
+    /// What a plugin has to be for orders about it to be obeyed; `None` = whatever it is.
+    only_if: Option<String>,
 }
 
 /// The host cannot start at all. A folder that cannot be read or a plugin that fails is none of
@@ -75,7 +77,7 @@ impl PluginHost {
         let view = loader.view();
         let (orders, inbox) = mpsc::channel(ORDERS_MAX);
         tokio::spawn(loader.run(inbox));
-        Ok(Arc::new(Self { orders, view, stats, runtime: for_broker }))
+        Ok(Arc::new(Self { orders, view, stats, runtime: for_broker, only_if: None }))
     }
 
     /// Counters over all plugins.
@@ -120,7 +122,10 @@ impl PluginHost {
         make: impl FnOnce(oneshot::Sender<Result<T, PluginError>>) -> Order,
     ) -> BoxFuture<'_, Result<T, PluginError>> {
         let (answer, verdict) = oneshot::channel();
-        let order = make(answer);
+        let order = match &self.only_if {
+            Some(tag) => Order::OnlyIf(tag.clone(), Box::new(make(answer))),
+            None => make(answer),
+        };
         Box::pin(async move {
             let ended = || PluginError::Internal("the plugin loader has ended".to_owned());
             self.orders.send(order).await.map_err(|_| ended())?;
@@ -151,6 +156,16 @@ impl PluginManager for PluginHost {
 
     fn get(&self, name: &str) -> Option<PluginInfo> {
         self.view.load().rows.get(name).map(|row| row.info())
+    }
+
+    fn only_if(&self, tag: String) -> Arc<dyn PluginManager> {
+        Arc::new(Self {
+            orders: self.orders.clone(),
+            view: Arc::clone(&self.view),
+            stats: Arc::clone(&self.stats),
+            runtime: Weak::clone(&self.runtime),
+            only_if: Some(tag),
+        })
     }
 
     fn upload(&self, plugin: UploadedPlugin) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {

@@ -4,11 +4,12 @@
 use std::{
     sync::{
         Arc, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use access::PoolInfo;
 use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -59,6 +60,8 @@ pub(crate) struct Pool {
     /// A stack: the warmest on top, so that the surplus grows old and goes.
     idle: Mutex<Vec<Instance>>,
     isolation: Isolation,
+    made: AtomicU64,
+    memory_peak: AtomicUsize,
     all: Arc<Pools>,
 }
 
@@ -70,15 +73,22 @@ impl Pool {
             turnstile: Turnstile::new(limits.concurrency, waiting_max, WAIT_MAX),
             idle: Mutex::new(Vec::new()),
             isolation,
+            made: AtomicU64::new(0),
+            memory_peak: AtomicUsize::new(0),
             all: Arc::clone(all),
         });
         all.add(&pool);
         pool
     }
 
-    /// A place to run in; waits a bounded time.
-    pub(crate) async fn enter(&self) -> Result<OwnedSemaphorePermit, Full> {
-        self.turnstile.enter().await
+    /// A place to run in; waits a bounded time, and says how long it had to.
+    pub(crate) async fn enter(&self) -> Result<(OwnedSemaphorePermit, Option<Duration>), Full> {
+        if let Some(place) = self.turnstile.try_enter() {
+            return Ok((place, None));
+        }
+        let begun = Instant::now();
+        let place = self.turnstile.enter().await?;
+        Ok((place, Some(begun.elapsed())))
     }
 
     /// Takes a warm instance out: until it is parked again, it is lost.
@@ -118,6 +128,31 @@ impl Pool {
         self.all.idle.fetch_sub(surplus.len(), Ordering::Relaxed);
         // Unmapping memory takes time: not under the lock.
         drop(surplus);
+    }
+
+    /// None was warm: one was made for a call.
+    pub(crate) fn note_made(&self) {
+        self.made.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What an instance has after a call, whether it is kept or not.
+    pub(crate) fn note_memory(&self, bytes: usize) {
+        // Nearly always it is known already: others' cache lines are left alone.
+        if bytes > self.memory_peak.load(Ordering::Relaxed) {
+            self.memory_peak.fetch_max(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Its numbers of this moment, without what the manifest says.
+    pub(crate) fn info(&self) -> PoolInfo {
+        PoolInfo {
+            in_use: self.turnstile.in_use() as u64,
+            idle: self.idle.lock().len() as u64,
+            waiting: self.turnstile.waiting() as u64,
+            made: self.made.load(Ordering::Relaxed),
+            memory_peak_bytes: self.memory_peak.load(Ordering::Relaxed) as u64,
+            ..PoolInfo::default()
+        }
     }
 
     /// Instances that wait for a call.

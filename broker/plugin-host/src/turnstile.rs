@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Debug)]
 pub(crate) struct Turnstile {
     places: Arc<Semaphore>,
+    places_max: usize,
     waiting: AtomicUsize,
     waiting_max: usize,
     wait_max: Duration,
@@ -29,10 +30,26 @@ impl Turnstile {
     pub(crate) fn new(places: usize, waiting_max: usize, wait_max: Duration) -> Self {
         Self {
             places: Arc::new(Semaphore::new(places)),
+            places_max: places,
             waiting: AtomicUsize::new(0),
             waiting_max,
             wait_max,
         }
+    }
+
+    /// Places that are taken.
+    pub(crate) fn in_use(&self) -> usize {
+        self.places_max.saturating_sub(self.places.available_permits())
+    }
+
+    /// Callers that wait for one.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// A place, if one is free.
+    pub(crate) fn try_enter(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
     /// A place, held until dropped. May be cancelled.
@@ -80,11 +97,12 @@ mod tests {
     async fn the_queue_is_bounded_in_length_and_time() {
         let turnstile = Turnstile::new(1, 1, Duration::from_millis(20));
         let held = turnstile.enter().await.unwrap();
+        assert_eq!((turnstile.in_use(), turnstile.waiting()), (1, 0));
         let (waits, refused) = tokio::join!(turnstile.enter(), turnstile.enter());
         assert_eq!(waits.unwrap_err(), Full, "waited too long");
         assert_eq!(refused.unwrap_err(), Full, "queue is full");
         drop(held);
         assert!(turnstile.enter().await.is_ok());
-        assert_eq!(turnstile.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!((turnstile.in_use(), turnstile.waiting()), (0, 0));
     }
 }

@@ -6,6 +6,7 @@
 //! `docs/configure/reference.toml` lists every key and is compared with this module by a test.
 
 mod document;
+mod files;
 mod limits;
 mod listeners;
 mod observe;
@@ -178,6 +179,11 @@ impl Config {
             (Some(_), true) => Ok(secrets::strip(text, &secrets)),
             _ => Err("it is faulty, so that nobody knows where its secrets stand".to_owned()),
         }
+    }
+
+    /// Whether a TOML text has comments.
+    pub(crate) fn has_comments(text: &str) -> bool {
+        secrets::has_comments(text)
     }
 
     /// What is wrong with `text`, if it stood in `file`.

@@ -53,19 +53,20 @@ impl Desk {
         *noted = needs_restart.to_vec();
     }
 
-    async fn reload_now(&self) -> Result<AppliedConfig, ConfigRefused> {
+    /// `version` = of what is to be in force.
+    async fn reload_now(&self, version: String) -> Result<AppliedConfig, ConfigRefused> {
         let failed = |what: &str| ConfigRefused::Failed(what.to_owned());
         let (reply, answer) = oneshot::channel();
         self.requests.try_send(reply).map_err(|_| failed("a reload is going on, or the end is"))?;
         match answer.await {
-            Ok(Ok(needs_restart)) => Ok(AppliedConfig { needs_restart }),
+            Ok(Ok(needs_restart)) => Ok(AppliedConfig { version, needs_restart }),
             Ok(Err(why)) => Err(ConfigRefused::Failed(why)),
             Err(_) => Err(failed("the broker is ending")),
         }
     }
 
-    /// Judges and writes; blocks.
-    fn write(file: &Path, text: &str, expected: &str) -> Result<(), ConfigRefused> {
+    /// Judges and writes; blocks. Returns the version of what is there now.
+    fn write(file: &Path, text: &str, expected: &str) -> Result<String, ConfigRefused> {
         let failed = |error: std::io::Error| {
             let what = format!("{} cannot be read or replaced: {error}", file.display());
             ConfigRefused::Failed(what)
@@ -98,7 +99,8 @@ impl Desk {
         let mut copy = file.as_os_str().to_owned();
         copy.push(".bak");
         atomic_file::replace(Path::new(&copy), &old).map_err(failed)?;
-        atomic_file::replace(file, text.as_bytes()).map_err(failed)
+        atomic_file::replace(file, text.as_bytes()).map_err(failed)?;
+        Ok(version(text.as_bytes()))
     }
 }
 
@@ -171,8 +173,9 @@ impl ConfigManager for Desk {
             let _turn = self.writing.lock().await;
             let file = self.file.clone();
             let written = tokio::task::spawn_blocking(move || Self::write(&file, &text, &expected));
-            written.await.map_err(|error| ConfigRefused::Failed(error.to_string()))??;
-            self.reload_now().await.map_err(|refused| match refused {
+            let version =
+                written.await.map_err(|error| ConfigRefused::Failed(error.to_string()))??;
+            self.reload_now(version).await.map_err(|refused| match refused {
                 ConfigRefused::Failed(why) => {
                     ConfigRefused::Failed(format!("the file is replaced, but not in force: {why}"))
                 }
@@ -182,7 +185,15 @@ impl ConfigManager for Desk {
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<AppliedConfig, ConfigRefused>> {
-        Box::pin(self.reload_now())
+        Box::pin(async move {
+            let file = self.file.clone();
+            let read = tokio::task::spawn_blocking(move || fs::read(file)).await;
+            let bytes = read.map_err(std::io::Error::other).flatten().map_err(|error| {
+                let file = self.file.display();
+                ConfigRefused::Failed(format!("{file} cannot be read: {error}"))
+            })?;
+            self.reload_now(version(&bytes)).await
+        })
     }
 }
 
@@ -222,3 +233,6 @@ fn version(bytes: &[u8]) -> String {
 const REFERENCE: &str = include_str!("../../../docs/configure/reference.toml");
 /// Reloads that wait.
 const REQUESTS_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,12 @@
 //!
 //! QoS 2 messages whose delivery had begun are not among it: nobody else may have those [MQTT-4.8.2-5].
 
-use std::{io, sync::Arc, time::Instant};
+use std::{collections::HashMap, io, sync::Arc, time::Instant};
 
+use parking_lot::Mutex;
 use session::{Claim, Fanout, Frames, Message, Session};
 use store::{Position, SessionKey, Store, StoredMessage, Ticket};
-use tokio::task::JoinHandle;
+use tokio::{sync::oneshot, task::JoinHandle};
 use topic::SubscriptionFilter;
 
 use crate::{broker::Core, counts::Counts, remember::Moment};
@@ -39,9 +40,65 @@ impl Gone {
     }
 }
 
+/// Those who wait for the end of a session, by its id.
+#[derive(Debug, Default)]
+pub(crate) struct Ends(Mutex<HashMap<u64, Vec<oneshot::Sender<Option<Ticket>>>>>);
+
+/// Somebody who waits; dropped, nobody does any more.
+pub(crate) struct Awaited<'a> {
+    ends: &'a Ends,
+    session_id: u64,
+    ticket: oneshot::Receiver<Option<Ticket>>,
+}
+
+impl Ends {
+    /// Asked before it ends.
+    pub(crate) fn expect(&self, session_id: u64) -> Awaited<'_> {
+        let (sender, ticket) = oneshot::channel();
+        self.0.lock().entry(session_id).or_default().push(sender);
+        Awaited { ends: self, session_id, ticket }
+    }
+
+    fn tell(&self, session_id: u64, ticket: Option<Ticket>) {
+        let waiting = self.0.lock().remove(&session_id).unwrap_or_default();
+        for sender in waiting {
+            // Whoever waited no more misses nothing.
+            let _ = sender.send(ticket);
+        }
+    }
+}
+
+impl Awaited<'_> {
+    /// With what the session is gone for good, see [`Gone::ticket`].
+    pub(crate) async fn ticket(&mut self) -> Option<Ticket> {
+        (&mut self.ticket).await.unwrap_or_default()
+    }
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        self.ticket.close();
+        let mut ends = self.ends.0.lock();
+        if let Some(waiting) = ends.get_mut(&self.session_id) {
+            waiting.retain(|sender| !sender.is_closed());
+            if waiting.is_empty() {
+                ends.remove(&self.session_id);
+            }
+        }
+    }
+}
+
 impl Ended {
     /// Passes on what others may have of what it leaves, and tells the store that the rest is nobody's.
-    pub(crate) fn settle(mut self, core: &Arc<Core>) -> Gone {
+    pub(crate) fn settle(self, core: &Arc<Core>) -> Gone {
+        let (id, gone) = (self.id, self.leave(core));
+        if let Gone::With(ticket) = &gone {
+            core.ends.tell(id, *ticket);
+        }
+        gone
+    }
+
+    fn leave(mut self, core: &Arc<Core>) -> Gone {
         // What it was done with counts as its claims until the store is told.
         let done = self.session.take_done();
         let undelivered = self.session.shared_undelivered();
@@ -67,14 +124,17 @@ impl Ended {
         let core = Arc::clone(core);
         // A crash before the end, or a failure, leaves the session where it was: it ends again at the next start.
         Gone::Reading(tokio::task::spawn_blocking(move || {
-            match heritage.read_and_pass_on(&core, &*store) {
+            let id = heritage.id;
+            let ticket = match heritage.read_and_pass_on(&core, &*store) {
                 Ok(()) => Some(forget(&*store, key, &places)),
                 Err(error) => {
                     tracing::error!(event = "store_unreadable", %error,
                         "messages of a shared subscription cannot be given to another member");
                     None
                 }
-            }
+            };
+            core.ends.tell(id, ticket);
+            ticket
         }))
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// Longest wait for anything that a broker does on its own: a reload needs its quiet period, and the
 /// compiler needs half a minute for a component with an interpreter in it where others compile too.
 /// Only what fails waits as long.
-pub(super) const WAIT: Duration = Duration::from_secs(90);
+pub(super) const WAIT: Duration = Duration::from_secs(180);
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(10);

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde_json::Value;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
 };
 
@@ -19,6 +19,8 @@ pub(super) struct Api {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// With its headers.
+    pub(super) head: String,
     pub(super) body: String,
 }
 
@@ -88,7 +90,17 @@ impl Api {
         answer.unwrap_or_else(|_| panic!("{method} {path}: no answer within {WAIT:?}"))
     }
 
-    async fn exchange(&self, method: &str, path: &str, body: Option<(&str, &[u8])>) -> Answer {
+    /// Only the status of the answer: streams of events have no end.
+    pub(super) async fn status(&self, method: &str, path: &str) -> u16 {
+        let asked = async {
+            let mut lines = BufReader::new(self.begin(method, path, None).await).lines();
+            lines.next_line().await.expect("the answer comes").expect("a line")
+        };
+        let line = tokio::time::timeout(WAIT, asked).await;
+        status_of(&line.unwrap_or_else(|_| panic!("{method} {path}: no answer within {WAIT:?}")))
+    }
+
+    async fn begin(&self, method: &str, path: &str, body: Option<(&str, &[u8])>) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.expect("the admin API listens");
         let mut request =
             format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address)
@@ -105,6 +117,11 @@ impl Api {
         request.extend_from_slice(format!("Content-Length: {}\r\n\r\n", content.len()).as_bytes());
         request.extend_from_slice(content);
         stream.write_all(&request).await.expect("the request is taken");
+        stream
+    }
+
+    async fn exchange(&self, method: &str, path: &str, body: Option<(&str, &[u8])>) -> Answer {
+        let mut stream = self.begin(method, path, body).await;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.expect("the answer comes");
         let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
@@ -114,9 +131,13 @@ impl Api {
         let body = if is_chunked { joined(body) } else { body.to_vec() };
         // An archive is no text; nobody here looks into one.
         let body = String::from_utf8_lossy(&body).into_owned();
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        Answer { status: status.expect("a status line"), body }
+        Answer { status: status_of(&head), head: head.into_owned(), body }
     }
+}
+
+fn status_of(head: &str) -> u16 {
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    status.expect("a status line")
 }
 
 /// A body that came in chunks, which is how long ones come whose length nobody knew before.

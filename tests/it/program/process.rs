@@ -253,7 +253,7 @@ impl Program {
     pub(super) async fn plugin(&self, name: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         let path = format!("/api/v1/plugins/{name}");
         eventually(&format!("plugin {name}"), async || {
-            let Answer { status, body } = self.api().get(&path).await;
+            let Answer { status, body, .. } = self.api().get(&path).await;
             let plugin = serde_json::from_str(&body).unwrap_or(Value::Null);
             if status == 200 && is_so(&plugin) { Ok(plugin) } else { Err(body) }
         })

@@ -125,6 +125,11 @@ fn a_login_that_rests_ends_and_one_that_is_used_goes_on() {
     };
     assert!(find(&administrators, Offered::Bearer(token.as_bytes()), start).is_none(), "no bearer");
     assert!(find(&administrators, Offered::Cookie(b"token"), start).is_none(), "no cookie");
+    let is_known = |minutes: u64| {
+        let now = start + Duration::from_secs(60 * minutes);
+        administrators.knows(Offered::Cookie(token.as_bytes()), (now, 1_000))
+    };
+    assert!(is_known(14) && !is_known(15), "a stream that looks is no use");
     assert!(used(14) && used(28) && used(42) && used(56) && !used(60), "its hour is over");
     let opening = Opening { cookie: true, ..self::opening(&administrators, &named(&["all"])) };
     let (token, _) = administrators.open(opening, (start, 0)).unwrap().unwrap();

@@ -213,6 +213,31 @@ async fn a_flood_of_refusals_is_counted_and_not_written() {
     let lines = folder.lines("2026-11-30");
     assert_eq!(lines.len(), 1 + 60 + 1);
     assert_eq!(lines[61]["left_out"], 40);
+    // Whoever asks for anything without a token does not hide who guesses passwords, nor the other way round.
+    for _ in 0..100 {
+        audit.record_refusal(Record::new(Action::Refused).route("GET /x")).await;
+    }
+    audit.record_refusal(login("alice").status(401)).await;
+    let last = folder.lines("2026-11-30").pop().unwrap();
+    assert_eq!((&last["action"], &last["left_out"]), (&"login".into(), &serde_json::Value::Null));
+}
+
+#[tokio::test]
+async fn an_empty_day_does_not_keep_what_is_old() {
+    static NOW: AtomicU64 = AtomicU64::new(START);
+    let folder = Folder::new("empty");
+    let audit = Audit::open(&folder.0, 2, || NOW.load(Ordering::Relaxed)).unwrap();
+    audit.record(login("alice")).await.unwrap();
+    // A crash left the file of a day without a line, and another with the start of one.
+    fs::write(folder.file("2026-12-01"), "").unwrap();
+    fs::write(folder.file("2026-12-02"), "{\"seq").unwrap();
+    for day in [3, 4, 5, 6] {
+        NOW.store(START + day * DAY, Ordering::Relaxed);
+        audit.record(login("alice")).await.unwrap();
+    }
+    let found = audit.search(Search { limit: 1, ..Search::default() }).await.unwrap();
+    assert_eq!(found.days, ["2026-12-06", "2026-12-05", "2026-12-04"]);
+    assert_eq!(verify_audit(&folder.0).unwrap().files, 3);
 }
 
 #[tokio::test]

@@ -229,8 +229,15 @@ impl Writer {
             }
             let mut file = File::open(&path)?;
             let bytes = file.metadata()?.len();
-            let Some(last) = Tail::of(&mut file, bytes)?.last else {
-                return Err(io::Error::other(format!("{} has no line", path.display())));
+            let tail = Tail::of(&mut file, bytes)?;
+            let Some(last) = tail.last else {
+                if tail.unfinished < bytes {
+                    let what = format!("{} ends with a line that is too long", path.display());
+                    return Err(io::Error::other(what));
+                }
+                // A crash came before its first line was whole: nothing in it counts.
+                fs::remove_file(&path)?;
+                continue;
             };
             let anchor = head_of(&last).map_err(io::Error::other)?;
             let beside = folder.join("anchor.json.new");

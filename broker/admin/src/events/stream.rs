@@ -23,9 +23,10 @@ use super::{Recorded, STREAMS_MAX, Watching};
 use crate::{
     access_log::{AccessLine, line},
     call::{Answer, Call, Shared},
-    field::{Field, Fields},
+    field::Fields,
     guard,
     problem::Problem,
+    shares::Share,
 };
 
 /// Which events.
@@ -57,6 +58,7 @@ pub(crate) async fn follow(call: Call) -> Answer {
     let query: FollowQuery = call.query()?;
     let kinds = query.types.as_deref().map(kinds).transpose()?;
     let last = call.parts.headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    let share = call.stream_share()?;
     let watching = call.shared.events.watch(last).ok_or_else(|| {
         Problem::too_many(format!("{STREAMS_MAX} streams of events are open already"))
     })?;
@@ -67,6 +69,7 @@ pub(crate) async fn follow(call: Call) -> Answer {
         headers: call.parts.headers.clone(),
         shared: Arc::clone(&call.shared),
         sender,
+        _share: share,
     };
     tokio::spawn(reader.feed(watching));
     let mut response = Response::new(Body::from_stream(ReceiverStream::new(receiver)));
@@ -92,6 +95,7 @@ struct Reader {
     headers: HeaderMap,
     shared: Arc<Shared>,
     sender: mpsc::Sender<Result<Bytes, Infallible>>,
+    _share: Share,
 }
 
 /// The reader is gone, or takes nothing.
@@ -156,7 +160,7 @@ impl Reader {
     }
 }
 
-async fn stopped(stopping: &mut watch::Receiver<bool>) {
+pub(crate) async fn stopped(stopping: &mut watch::Receiver<bool>) {
     // Whoever could say so is gone: it has stopped.
     let _ = stopping.wait_for(|stops| *stops).await;
 }
@@ -166,10 +170,9 @@ impl Recorded {
     fn shown(&self, fields: Fields) -> Option<String> {
         let entry = serde_json::from_str(&self.entry).ok()?;
         let target = self.target.as_deref().map(|target| match self.kind {
-            // Parts of a path: client ids, topics.
-            HappeningKind::AdminAction => {
-                let target = fields.show(Field::ClientId, target);
-                fields.show(Field::Topic, target).into_owned()
+            // Of a refusal the path as it was sent.
+            HappeningKind::AdminAction | HappeningKind::AdminRefused => {
+                fields.show_target(target).into_owned()
             }
             _ => target.to_owned(),
         });
@@ -181,6 +184,6 @@ impl Recorded {
 /// Pieces that wait for the network.
 const WAITING_MAX: usize = 16;
 /// How often a sign of life goes out, and the login is looked at.
-const BEAT: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 5_000 });
+pub(crate) const BEAT: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 5_000 });
 /// How long a reader may take nothing.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

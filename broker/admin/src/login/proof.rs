@@ -5,7 +5,11 @@
 //! chain, never to both: a wrong password of a user of the directory is not tried on the chain, and
 //! the chain cannot vouch for such a name.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
 
 use access::{Login, Password, Refusal, RefusalKind};
 use limits::Claimant;
@@ -143,7 +147,7 @@ pub(super) async fn by_password(
         return Err(refused("the user is disabled"));
     }
     if user.totp.as_ref().is_some_and(|totp| totp.confirmed) {
-        take_code(&shared.directory, &login.username, code).await?;
+        take_code(shared, &login.username, code).await?;
     }
     let name = login.username.clone();
     let (roles, permissions) = shared.directory.permitted(&user.roles);
@@ -154,7 +158,7 @@ pub(super) async fn by_password(
 
 /// A code is good once: that it was taken is written down before it counts.
 async fn take_code(
-    directory: &Arc<Directory>,
+    shared: &Shared,
     user: &str,
     code: Option<&Zeroizing<String>>,
 ) -> Result<(), Unproved> {
@@ -162,10 +166,15 @@ async fn take_code(
         let what = "the one-time code of the user is needed as well";
         return Err((false, (what.to_owned(), Problem::code_needed(what))));
     };
-    let (directory, user) = (Arc::clone(directory), user.to_owned());
+    let backoff = || shared.backoff.lock().unwrap_or_else(PoisonError::into_inner);
+    backoff().attempt_code(user, Instant::now()).map_err(|wait| {
+        let what = "too many one-time codes of this user were wrong: try again later";
+        (false, (format!("one-time codes have to wait: {wait}"), Problem::too_many(what)))
+    })?;
+    let (directory, name) = (Arc::clone(&shared.directory), user.to_owned());
     let taken = blocking(move || {
         directory.change(|kept| {
-            let totp = kept.users.get_mut(&user).and_then(|user| user.totp.as_mut());
+            let totp = kept.users.get_mut(&name).and_then(|user| user.totp.as_mut());
             match totp.is_some_and(|totp| totp.take(&code, unix_now())) {
                 true => Ok(()),
                 false => Err(Problem::unauthorized("the login is refused")),
@@ -174,6 +183,11 @@ async fn take_code(
     })
     .await
     .flatten();
+    let right = match &taken {
+        Ok(()) => Some(true),
+        Err(problem) => (problem.status.as_u16() == 401).then_some(false),
+    };
+    backoff().code_was(user, right, Instant::now());
     taken.map_err(|problem| match problem.status.as_u16() {
         401 => (true, ("the one-time code is wrong or was used".to_owned(), problem)),
         _ => (false, (problem.detail.clone(), problem)),

@@ -27,6 +27,15 @@ impl Claims {
         self.0.get(claim)?.as_str()
     }
 
+    pub(super) fn is_true(&self, claim: &str) -> bool {
+        // Some providers write it as a text.
+        match self.0.get(claim) {
+            Some(Value::Bool(said)) => *said,
+            Some(Value::String(said)) => said == "true",
+            _ => false,
+        }
+    }
+
     /// A text, or a list of texts; at most 256.
     pub(super) fn texts(&self, claim: &str) -> Vec<&str> {
         match self.0.get(claim) {

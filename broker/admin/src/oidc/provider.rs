@@ -185,6 +185,11 @@ impl Provider {
         let user = named.filter(|user| (1..=256).contains(&user.len())).ok_or_else(|| {
             Fault::Refused(format!("the claim {:?} names no user", self.config.user_claim))
         })?;
+        // Where people may say themselves what their address is, anybody could be anybody.
+        if self.config.user_claim == "email" && !claims.is_true("email_verified") {
+            let what = "the provider does not say that the email is verified";
+            return Err(Fault::Refused(what.to_owned()));
+        }
         let values = claims.texts(&self.config.roles_claim);
         Ok(Identity { user: user.to_owned(), roles: roles(&self.config.roles, &values) })
     }

@@ -51,7 +51,7 @@ const ISSUER: &str = "https://id.example";
 fn claims(nonce: &str) -> Value {
     let now = unix_now();
     json!({ "iss": ISSUER, "aud": "broker", "sub": "1", "exp": now + 60, "iat": now,
-        "nonce": nonce, "email": "eve@example.com", "groups": ["staff", "other"] })
+        "nonce": nonce, "email": "eve@example.com", "email_verified": true, "groups": ["staff", "other"] })
 }
 
 fn with(claim: &str, value: Value) -> Value {
@@ -288,6 +288,8 @@ async fn what_the_provider_says_has_to_fit() {
     for (claims, status, kind) in [
         (json!({ "nonce": "other" }), 401, "unauthorized"),
         (json!({ "email": null }), 401, "unauthorized"),
+        (json!({ "email_verified": false }), 401, "unauthorized"),
+        (json!({ "email_verified": null }), 401, "unauthorized"),
         (json!({ "aud": "other" }), 401, "unauthorized"),
         (json!({ "groups": ["nobody"] }), 403, "forbidden"),
         (json!({ "groups": {} }), 403, "forbidden"),

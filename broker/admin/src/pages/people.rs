@@ -287,11 +287,12 @@ fn own_forms(user: &str) -> Vec<Form> {
     let current = Input::new("current", "Password until now", InputKind::Password).required();
     let new =
         Input::new("password", "New password", InputKind::Password).hint("At least 12 bytes.");
+    let own_password = Input::new("current", "Your password", InputKind::Password).required();
     let inputs = vec![current, new.required()];
     let mut password =
         sent("Change your password", ("PUT", &own(PASSWORD)), "The password is changed.", inputs);
     password.intro = "All your logins end, this one too.";
-    let mut enrol = sent("Set up one-time codes", ("POST", &own(TOTP)), "", Vec::new());
+    let mut enrol = sent("Set up one-time codes", ("POST", &own(TOTP)), "", vec![own_password]);
     enrol.intro = "You get a secret for an authenticator app. Codes are needed once you confirmed \
         the first one.";
     enrol.kind = FormKind::Sent {

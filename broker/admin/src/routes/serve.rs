@@ -114,19 +114,23 @@ async fn answer(
 /// `guard.rs`.
 fn count(shared: &Shared, route: &Route, status: u16, begun: Instant) {
     let metrics = &shared.state.metrics;
-    let of_route = [("method", route.verb.name()), ("route", route.path)];
+    let of_route = labels(route);
     metrics.admin_route_seconds.get_or_create(&of_route).observe(begun.elapsed().as_secs_f64());
     let [method, path] = of_route;
     let labels = [method, path, ("status", status_class(status))];
     metrics.admin_route_requests.get_or_create(&labels).inc();
 }
 
-/// Every route is there from the start, so that a rate is known the first time.
+/// The pages of the control center are one: who reads them is a person, not a program.
+fn labels(route: &Route) -> [(&'static str, &'static str); 2] {
+    [("method", route.verb.name()), ("route", if route.page { "pages" } else { route.path })]
+}
+
+/// The counter of every route is there from the start, so that a rate is known the first time; its
+/// histogram is once somebody asks.
 fn prepare_counters(shared: &Shared, route: &Route) {
     let metrics = &shared.state.metrics;
-    let of_route = [("method", route.verb.name()), ("route", route.path)];
-    drop(metrics.admin_route_seconds.get_or_create(&of_route));
-    let [method, path] = of_route;
+    let [method, path] = labels(route);
     for class in ["2xx", "4xx", "5xx"] {
         drop(metrics.admin_route_requests.get_or_create(&[method, path, ("status", class)]));
     }
@@ -171,7 +175,9 @@ async fn change(route: &'static Route, call: Call) -> Answer {
         .emit(&shared.state.metrics);
         let record = Record::new(Action::Change).who(&who).from(remote).route(&route);
         let record = record.target(target.as_deref()).status(status.as_u16());
-        let cause = answer.as_ref().err().map(|problem| problem.detail.as_str());
+        // What is wrong with a body is said by quoting it: that may be a secret in the place of another field.
+        let told = answer.as_ref().err().filter(|it| it.status != StatusCode::BAD_REQUEST);
+        let cause = told.map(|problem| problem.detail.as_str());
         match shared.audit.record(record.cause(cause)).await {
             Err(_) if answer.is_ok() => {
                 let what =

@@ -18,6 +18,7 @@ use crate::{
     call::{Shared, unix_now},
     directory::{ApiToken, Directory, Owner, token_hash},
     guard::Offered,
+    pages::PAGES,
     route::{Access, Route, Verb},
     routes::{self, ROUTES},
     token::TokenHash,
@@ -151,11 +152,24 @@ impl Callers {
         let response = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await;
         let response = response.unwrap();
         let status = response.status().as_u16();
+        let elsewhere = response.headers().get(header::LOCATION);
+        if route.page
+            && elsewhere.is_some_and(|it| it.to_str().is_ok_and(|it| it.starts_with("/login")))
+        {
+            return "login".to_owned();
+        }
         if ![401, 403, 421].contains(&status) {
             return "in".to_owned();
         }
         // A handler may say 403 as well, and the login 401.
         let body = response.into_body().collect().await.unwrap().to_bytes();
+        if route.page && status == 403 {
+            // A page says it in a sentence.
+            let text = String::from_utf8_lossy(&body).into_owned();
+            let by_guard = ["this route needs the permission", "names another site"];
+            let by_guard = by_guard.iter().any(|sentence| text.contains(sentence));
+            return if by_guard { "403" } else { "in" }.to_owned();
+        }
         let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
         let detail = problem["detail"].as_str().unwrap();
         let by_guard = status != 403
@@ -179,6 +193,9 @@ fn expected(route: &Route, caller: &str) -> &'static str {
         ("other host", _) => "421",
         ("other origin", _) => "403",
         (_, None) => "in",
+        ("none" | "wrong" | "ended login" | "ended token" | "revoked token", _) if route.page => {
+            "login"
+        }
         ("none" | "wrong" | "ended login" | "ended token" | "revoked token", _) => "401",
         ("cookie" | "other csrf", _) if changes => "403",
         ("cookie" | "other csrf" | "cookie csrf", _) | (_, Some(None)) => "in",
@@ -193,10 +210,10 @@ fn expected(route: &Route, caller: &str) -> &'static str {
 async fn every_route_turns_away_whom_it_should() {
     let mut table = String::from(
         "# Every route of the admin API against every kind of caller. `in` = the request comes to its\n\
-         # handler, a number = the status with which it is turned away. UPDATE_GOLDEN=1 writes it anew.\n",
+         # handler, a number = the status with which it is turned away, `login` = sent to the page that logs in. UPDATE_GOLDEN=1 writes it anew.\n",
     );
     table.push_str(&format!("# route | permission | {}\n", CALLERS.join(" | ")));
-    for route in ROUTES {
+    for route in ROUTES.iter().chain(PAGES) {
         // For each route anew: the handler of one of them ends a login.
         let callers = Callers::new();
         let name = format!("{} {}", route.verb.name(), route.path);

@@ -65,6 +65,9 @@ async fn changes_logins_and_refusals_are_written_without_their_secrets() {
     let user = json!({ "name": "alice", "password": password, "roles": ["viewer"] });
     assert_eq!(house.post("/api/v1/users", &user).await.status, StatusCode::OK);
     house.post("/api/v1/users", &user).await.problem(409, "conflict");
+    // What is of the wrong type is quoted to whoever sent it, and to nobody else.
+    let number = json!({ "name": "bob", "password": 123_456_789_012_u64, "roles": [] });
+    house.post("/api/v1/users", &number).await.problem(400, "invalid_request");
     assert_eq!(house.ask("GET", "/api/v1/clients").await.status, StatusCode::OK);
     let login = |password: &str| {
         let body = json!({ "username": "alice", "password": password }).to_string();
@@ -105,6 +108,7 @@ async fn changes_logins_and_refusals_are_written_without_their_secrets() {
             "start - - - null",
             "change token_file - POST /api/v1/users 200",
             "change token_file - POST /api/v1/users 409",
+            "change token_file - POST /api/v1/users 400",
             "login - alice - 401",
             "login local alice - 200",
             "refused local alice DELETE /api/v1/users/alice 403",
@@ -112,12 +116,13 @@ async fn changes_logins_and_refusals_are_written_without_their_secrets() {
             "refused - - GET /api/v1/status 401",
         ]
     );
-    assert_eq!(lines[3]["cause"], "the password is wrong");
+    assert_eq!(lines[2]["cause"], "there is a user \"alice\"");
+    assert_eq!(lines[4]["cause"], "the password is wrong");
     let text = serde_json::to_string(&lines).unwrap();
-    for secret in [password, "wrong password", token.as_str(), TOKEN, "argon2"] {
+    for secret in [password, "wrong password", token.as_str(), TOKEN, "argon2", "123456789012"] {
         assert!(!text.contains(secret), "{text}");
     }
-    assert_eq!(verify_audit(&house.folder).unwrap().lines, 8);
+    assert_eq!(verify_audit(&house.folder).unwrap().lines, 9);
 }
 
 #[tokio::test]

@@ -22,6 +22,9 @@ async fn put(fakes: &Fakes, version: Option<&str>, text: &str) -> Reply {
 async fn the_configuration_is_shown_with_its_version() {
     let shown = ask(&Fakes::new(), "GET", "/api/v1/config").await;
     assert_eq!(shown.headers[header::ETAG], "\"v1\"");
+    let known = request("GET", "/api/v1/config").header(header::IF_NONE_MATCH, "\"v1\"");
+    let known = send(&router(&Fakes::new()), known.body(Body::empty()).unwrap()).await;
+    assert_eq!(known.status, StatusCode::NOT_MODIFIED);
     assert_eq!(
         shown.json(),
         json!({
@@ -47,6 +50,7 @@ async fn it_is_replaced_only_by_those_who_know_what_they_replace() {
     let applied = put(&fakes, Some("\"v1\""), "good").await;
     assert_eq!(applied.status, StatusCode::OK, "{}", applied.text);
     assert_eq!(applied.json(), json!({ "needs_restart": ["store"] }));
+    assert_eq!(applied.headers[header::ETAG], "\"v2\"", "for the next change");
     put(&fakes, None, "good").await.problem(428, "version_needed");
     put(&fakes, Some("\"v0\""), "good").await.problem(412, "changed_meanwhile");
     for version in ["*", "W/\"v1\"", "v1", "\"v1\", \"v2\"", "\"\""] {
@@ -88,14 +92,16 @@ fn alarms_are_told_once_and_end() {
     let fakes = Fakes::new();
     let (alarms, state) = (crate::alarms::Alarms::default(), fakes.state());
     let counts = || alarms.counts().map(|(_, count)| count);
-    alarms.look(&state, 1_000);
+    alarms.look(&state, Vec::new(), 1_000);
     assert_eq!(counts(), [0, 2, 0]);
     // No time has passed, and the clock says that 30 s have: that is one more.
-    alarms.look(&state, 1_030);
+    alarms.look(&state, Vec::new(), 1_030);
     assert_eq!(counts(), [0, 3, 0]);
     // The load has lasted a minute.
-    alarms.look(&state, 1_060);
+    alarms.look(&state, Vec::new(), 1_060);
     assert_eq!(counts(), [0, 3, 1]);
+    alarms.look(&state, vec!["the audit log cannot be written".to_owned()], 1_061);
+    assert_eq!(counts(), [0, 3, 2]);
 }
 
 #[tokio::test]

@@ -8,12 +8,16 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use serde_json::Value;
-use telemetry::events::{AlarmRaised, Client, SubscribeDenied};
+use telemetry::events::{AdminRefused, AlarmRaised, Client, Denied, SubscribeDenied};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use super::{fakes::Fakes, holdings::blind_token, request, router, send, shared};
-use crate::{events::STREAMS_MAX, routes};
+use super::{
+    fakes::Fakes,
+    holdings::{blind_token, login_as},
+    request, router, send, shared,
+};
+use crate::{events::STREAMS_MAX, routes, shares::STREAMS_OF_USER};
 
 /// An open stream.
 struct Stream(Body, String);
@@ -63,8 +67,13 @@ impl Stream {
 
 fn deny(fakes: &Fakes, filter: &str) {
     let client = Client { id: "evil\n\ndata: x", ..Client::default() };
-    SubscribeDenied { client, filter, cause: &"rule 1 denies it", decision: None }
-        .emit(&fakes.metrics);
+    let denied = Denied {
+        decision: None,
+        plugin: Some("acl"),
+        reason: codec::ReasonCode::NotAuthorized,
+        cause: &"rule 1 denies it",
+    };
+    SubscribeDenied { client, filter, denied }.emit(&fakes.metrics);
 }
 
 #[tokio::test]
@@ -124,6 +133,12 @@ async fn whoever_may_not_see_a_field_sees_a_mask() {
     for field in ["topic", "client_id", "cause"] {
         assert_eq!(data[field], "***", "{data}");
     }
+    let refused =
+        AdminRefused { path: "/clients/secret", remote: None, status: 403, cause: &"secret" };
+    refused.emit(&fakes.metrics);
+    let (_, kind, data) = stream.next().await.unwrap();
+    assert_eq!((kind.as_str(), &data["target"]), ("admin_refused", &"***".into()), "{data}");
+    assert_eq!(data["cause"], "***");
 }
 
 #[tokio::test]
@@ -131,13 +146,27 @@ async fn streams_are_bounded_and_end_with_the_api() {
     let fakes = Fakes::new();
     let (stop, stopping) = watch::channel(false);
     let shared = crate::call::Shared { stopping, ..shared(&fakes) };
-    let router = routes::router(Arc::new(shared));
+    let shared = Arc::new(shared);
+    let router = routes::router(Arc::clone(&shared));
+    let one_more = |token: &str| {
+        let mut asking = request("GET", "/api/v1/events");
+        let bearer = format!("Bearer {token}").parse().unwrap();
+        asking.headers_mut().unwrap().insert(header::AUTHORIZATION, bearer);
+        asking.body(Body::empty()).unwrap()
+    };
     let mut streams = Vec::new();
-    for _ in 0..STREAMS_MAX {
-        streams.push(Stream::open(&router, "", None).await);
+    for user in 0..STREAMS_MAX / STREAMS_OF_USER {
+        let token = login_as(&shared, &format!("u{user}"), "seer");
+        for _ in 0..STREAMS_OF_USER {
+            let response = router.clone().oneshot(one_more(&token)).await.unwrap();
+            assert_eq!(response.status(), StatusCode::OK);
+            streams.push(Stream(response.into_body(), String::new()));
+        }
+        let problem = send(&router, one_more(&token)).await.problem(429, "too_many_requests");
+        assert!(problem["detail"].as_str().unwrap().contains("of yours"), "{problem}");
     }
-    let one_more = || request("GET", "/api/v1/events").body(Body::empty()).unwrap();
-    send(&router, one_more()).await.problem(429, "too_many_requests");
+    let token = login_as(&shared, "another", "seer");
+    send(&router, one_more(&token)).await.problem(429, "too_many_requests");
     let unknown = request("GET", "/api/v1/events?types=nothing").body(Body::empty()).unwrap();
     let problem = send(&router, unknown).await.problem(400, "invalid_request");
     assert!(problem["allowed"].as_str().unwrap().contains("connected"), "{problem}");

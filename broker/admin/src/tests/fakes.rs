@@ -11,15 +11,16 @@ use std::{
 
 use access::{
     Activity, Answer, BoxFuture, BreakerInfo, Chain, Condition, Control, Effect, Gate, Held,
-    HeldBecause, HoldsFor, Identity, KeptVersion, Link, LinkState, PermissionSet, Permissions,
-    PluginError, PluginFailureKind, PluginInfo, PluginManager, PluginState, QoSSet, Rule,
-    ShadowDifference, ShadowReport, Subject, UploadedPlugin, VersionInfo, Waiting, Whose,
+    HeldBecause, HoldsFor, HookCalls, Identity, KeptVersion, Link, LinkState, PermissionSet,
+    Permissions, PluginError, PluginFailureKind, PluginInfo, PluginManager, PluginState, PoolInfo,
+    QoSSet, Rule, ShadowDifference, ShadowReport, Subject, UploadedPlugin, VersionInfo, Waiting,
+    Whose,
 };
 use codec::{ProtocolVersion, ReasonCode};
 use limits::{Ban, Bans, NewBan};
 use server::{
-    BanError, BanPage, BrokerHandle, ClientInfo, LimitInfo, ListenerInfo, StoreTotals, TlsStatus,
-    Totals,
+    BanError, BanPage, BrokerHandle, ClientInfo, LimitInfo, ListenerInfo, QueueTotals, StoreTotals,
+    TlsStatus, Totals,
 };
 use telemetry::{Metrics, Records};
 use tokio::sync::Semaphore;
@@ -56,12 +57,13 @@ pub(super) struct FakeBroker {
     pub(super) disk_full: AtomicBool,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct FakePlugins {
-    pub(super) asked: Mutex<Vec<String>>,
-    pub(super) not_ready: Mutex<Vec<String>>,
+    pub(super) asked: Arc<Mutex<Vec<String>>>,
+    pub(super) not_ready: Arc<Mutex<Vec<String>>>,
     /// When set, a change waits for a permit.
-    pub(super) hold: Mutex<Option<Arc<Semaphore>>>,
+    pub(super) hold: Arc<Mutex<Option<Arc<Semaphore>>>>,
+    only_if: Option<String>,
 }
 
 impl Fakes {
@@ -193,6 +195,17 @@ impl BrokerHandle for FakeBroker {
         vec![ListenerInfo { name: "mqtt".into(), transport: "tcp", address, connections: 2 }]
     }
 
+    fn queues(&self) -> QueueTotals {
+        QueueTotals {
+            connected: 1,
+            queued: 12,
+            queued_bytes: 3_400,
+            queued_longest: 9,
+            in_flight: 2,
+            waiting_sessions: 2,
+        }
+    }
+
     fn totals(&self) -> Totals {
         Totals {
             connections: 2,
@@ -284,6 +297,7 @@ fn plugin(name: &str) -> PluginInfo {
             on_probation: false,
             held: Some(Held { version: "89ab".to_owned(), because: HeldBecause::Probation }),
             waiting: Some(Waiting { version: "cdef".to_owned(), asks: vec!["state".to_owned()] }),
+            candidate: None,
             kept: vec![KeptVersion {
                 version: "89ab".to_owned(),
                 proven: true,
@@ -293,12 +307,31 @@ fn plugin(name: &str) -> PluginInfo {
             rollbacks: vec![(HeldBecause::Probation, 1)],
         },
         breaker: BreakerInfo { open: false, open_addresses: 1, opened: 2, refused: 3 },
+        hook_calls: vec![HookCalls {
+            hook: "authorizer",
+            calls: 10,
+            time: Duration::from_millis(25),
+        }],
+        pool: PoolInfo {
+            places: 8,
+            in_use: 2,
+            idle: 3,
+            waiting: 1,
+            made: 5,
+            memory_peak_bytes: 131_072,
+            memory_max_bytes: 1_048_576,
+        },
+        grants: vec![("secrets", vec!["db".to_owned()])],
     }
 }
 
 impl FakePlugins {
     /// Names that begin with `bad-` and `broken-` fail in their own ways.
     fn change(&self, what: &str, name: &str) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
+        if self.only_if.as_ref().is_some_and(|tag| *tag != plugin(name).tag()) {
+            let name = name.to_owned();
+            return Box::pin(async move { Err(PluginError::Changed(name)) });
+        }
         self.asked.lock().unwrap().push(format!("{what} {name}"));
         let answer = match name {
             "missing" => Err(PluginError::NotFound(name.to_owned())),
@@ -330,6 +363,10 @@ impl PluginManager for FakePlugins {
             }
             _ => None,
         }
+    }
+
+    fn only_if(&self, tag: String) -> Arc<dyn PluginManager> {
+        Arc::new(Self { only_if: Some(tag), ..self.clone() })
     }
 
     fn upload(&self, plugin: UploadedPlugin) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {

@@ -1,13 +1,17 @@
 //! Subscriptions, topics, retained messages, publishing: what the broker holds; and what those see of it who may not see
 //! everything.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use access::{
+    About, DecisionRecord, Denial, Hook, LinkReport, PluginFailure, PluginFailureKind, Verdict,
+};
 use axum::{
     Router,
     body::Body,
-    http::{StatusCode, header},
+    http::{Request, StatusCode, header},
 };
+use codec::ReasonCode;
 use serde_json::json;
 
 use super::{Reply, ask, fakes::Fakes, post, request, send, shared};
@@ -26,10 +30,15 @@ fn blind(fakes: &Fakes) -> (Router, String) {
 
 /// Their token.
 pub(super) fn blind_token(shared: &Shared) -> String {
+    login_as(shared, "b", "blind")
+}
+
+/// The token of a login with this role.
+pub(super) fn login_as(shared: &Shared, user: &str, role: &str) -> String {
     let now = (std::time::Instant::now(), 0);
-    let (roles, permissions) = shared.directory.permitted(&["blind".to_owned()]);
+    let (roles, permissions) = shared.directory.permitted(&[role.to_owned()]);
     let opening = Opening {
-        user: Some("b".to_owned()),
+        user: Some(user.to_owned()),
         roles,
         permissions,
         expires_at_unix: None,
@@ -41,6 +50,11 @@ pub(super) fn blind_token(shared: &Shared) -> String {
     token.to_string()
 }
 
+/// What somebody sees who may see everything.
+async fn ask_of(router: &Router, path: &str) -> Reply {
+    send(router, request("GET", path).body(Body::empty()).unwrap()).await
+}
+
 async fn see(router: &Router, token: &str, path: &str) -> Reply {
     let mut request = request("GET", path);
     let headers = request.headers_mut().unwrap();
@@ -48,11 +62,51 @@ async fn see(router: &Router, token: &str, path: &str) -> Reply {
     send(router, request.body(Body::empty()).unwrap()).await
 }
 
+/// A client that was let in, and one that was refused, by plugins that say of it what they like.
+fn decide(shared: &Shared) {
+    let said = || "user User of 127.0.0.1 may not use open".to_owned();
+    let failure = PluginFailure { kind: PluginFailureKind::Internal, message: said() };
+    let denial = Denial { reason_code: ReasonCode::NotAuthorized, reason: Some(said()) };
+    let links = [Verdict::Deny(denial), Verdict::Failure(failure)].map(|verdict| LinkReport {
+        plugin: "acl-file".into(),
+        generation: "0123".into(),
+        hook: Hook::Authorizer,
+        verdict,
+        cached: false,
+        elapsed: Duration::ZERO,
+    });
+    for (id, refusal) in [("0000000000000001", None), ("0000000000000002", Some(said()))] {
+        shared.state.gate.decisions().note(DecisionRecord {
+            id: id.parse().unwrap(),
+            at_unix: 1,
+            about: About::Connect,
+            client_id: "b/1 ä".into(),
+            principal: Some("user".into()),
+            listener: "mqtt".into(),
+            remote: [127, 0, 0, 1].into(),
+            generation: 1,
+            refusal,
+            links: links.to_vec(),
+            rules: Vec::new(),
+            elapsed: Duration::ZERO,
+            recordings: Vec::new(),
+        });
+    }
+}
+
 #[tokio::test]
 async fn whoever_may_not_see_a_field_sees_a_mask_in_its_place() {
     let fakes = Fakes::new();
-    let (router, token) = blind(&fakes);
+    let shared = shared(&fakes);
+    decide(&shared);
+    let token = blind_token(&shared);
+    let router = routes::router(Arc::new(shared));
+    let clear = ask_of(&router, "/api/v1/decisions/0000000000000002").await;
+    assert_eq!(clear.text.matches("may not use open").count(), 3, "{}", clear.text);
     for path in [
+        "/api/v1/decisions",
+        "/api/v1/decisions?refused=true",
+        "/api/v1/decisions/0000000000000002",
         "/api/v1/clients",
         "/api/v1/clients?connected=true&listener=mqtt",
         "/api/v1/clients/b%2F1%20%C3%A4",
@@ -102,12 +156,40 @@ async fn whoever_may_not_see_a_field_may_not_choose_by_it() {
         ("/api/v1/subscriptions?client_id=a", "client_id"),
         ("/api/v1/retained?filter=open%2F%23", "filter"),
         ("/api/v1/decisions?client_id=a", "client_id"),
+        ("/api/v1/access_log?client_id=a", "client_id"),
+        ("/api/v1/access_log?principal=user", "principal"),
+        ("/api/v1/access_log?address=127.0.0.1", "address"),
     ] {
         let problem = see(&router, &token, path).await.problem(403, "forbidden");
         assert_eq!(problem["parameter"], parameter, "{path}");
     }
     see(&router, &token, "/api/v1/topics").await.problem(403, "forbidden");
+    // A trace that gets records says as much as a list that has lines.
+    for (parameter, value) in
+        [("client_id", "a*"), ("topic", "t/#"), ("address", "10.0.0.0/8"), ("principal", "user")]
+    {
+        let body = json!({ "name": "x", parameter: value }).to_string();
+        let asking = Request::post("/api/v1/traces")
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::AUTHORIZATION, format!("Bearer {token}"));
+        let refused = send(&router, asking.body(Body::from(body)).unwrap()).await;
+        assert_eq!(refused.problem(403, "forbidden")["parameter"], parameter);
+    }
     assert!(fakes.broker.asked.lock().unwrap().is_empty());
+}
+
+/// A recording is what plugins were told: masked it could not be replayed.
+#[tokio::test]
+async fn a_recording_is_for_those_who_may_see_every_field() {
+    let fakes = Fakes::new();
+    let shared = shared(&fakes);
+    decide(&shared);
+    let token = blind_token(&shared);
+    let router = routes::router(Arc::new(shared));
+    let path = "/api/v1/decisions/0000000000000002/recording";
+    see(&router, &token, path).await.problem(403, "forbidden");
+    assert_eq!(ask_of(&router, path).await.status, StatusCode::OK);
 }
 
 #[tokio::test]

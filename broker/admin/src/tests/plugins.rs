@@ -38,6 +38,11 @@ async fn one_and_all() {
             "error": "the newest file is no component",
             "calls": 10, "failures": 1, "call_microseconds": 2500000,
             "breaker": { "open": false, "open_addresses": 1, "opened": 2, "refused": 3 },
+            "hook_calls": [{ "hook": "authorizer", "calls": 10, "mean_seconds": 0.0025 }],
+            "pool": { "places": 8, "in_use": 2, "idle": 3, "waiting": 1, "made": 5 },
+            "memory_peak_bytes": 131_072,
+            "memory_max_bytes": 1_048_576,
+            "grants": [{ "key": "secrets", "values": ["db"] }],
             "version": "89ab", "on_probation": false,
             "waiting": { "version": "cdef", "asks": ["state"] },
             "held": { "version": "89ab", "because": "probation" },
@@ -225,8 +230,15 @@ async fn a_change_of_another_state_is_refused() {
             .body(Body::empty());
         send(&router(&fakes), asking.unwrap()).await
     };
-    assert_eq!(change(tag.to_str().unwrap()).await.status, 200);
+    let changed = change(tag.to_str().unwrap()).await;
+    assert_eq!(changed.status, 200);
+    assert_eq!(changed.headers[header::ETAG], tag, "good for the next change");
+    let asking = put("acl-file", "application/wasm", Body::from("x"));
+    assert_eq!(send(&router(&fakes), asking).await.headers[header::ETAG], tag);
     change("\"other\"").await.problem(412, "changed_meanwhile");
     change("other").await.problem(400, "invalid_request");
-    assert_eq!(fakes.asked(), ["reload acl-file"]);
+    let mut asking = put("acl-file", "application/wasm", Body::from("x"));
+    asking.headers_mut().insert(header::IF_MATCH, "\"other\"".parse().unwrap());
+    send(&router(&fakes), asking).await.problem(412, "changed_meanwhile");
+    assert_eq!(fakes.asked(), ["reload acl-file", "upload 1 bytes as acl-file"]);
 }

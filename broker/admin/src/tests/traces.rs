@@ -1,10 +1,20 @@
 //! Traces through the API.
 
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    http::{StatusCode, header},
+};
 use codec::{Packet, Publish};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use telemetry::{Direction, PacketRecord, Traced};
+use tokio::sync::watch;
+use tower::ServiceExt;
 
-use super::{ask, fakes::Fakes, post};
+use super::{ask, fakes::Fakes, holdings::login_as, post, request, router, send, shared};
+use crate::{call::Shared, guard::Offered, routes};
 
 fn publish(fakes: &Fakes) {
     let packet = Packet::Publish(Publish::new("a/b", b"secret"));
@@ -49,7 +59,19 @@ async fn a_trace_is_made_read_stopped_and_removed() {
     // Of an ended trace the stream ends too.
     let live = ask(&fakes, "GET", &format!("{one}/live")).await;
     assert_eq!(live.headers["content-type"], "text/event-stream");
-    assert!(live.text.starts_with("data: {") && live.text.ends_with("}\n\n"), "{}", live.text);
+    let (event, end) = live.text.split_once("\n\nevent: end\n").unwrap();
+    assert_eq!(end, "data: {}\n\n");
+    let event = event.strip_prefix("retry: 2000\n\n").unwrap();
+    let (id, data) = event.split_once("\ndata: {").unwrap();
+    assert!(data.ends_with('}'), "{data}");
+    // Whoever comes back has what it had.
+    let last = id.strip_prefix("id: ").unwrap();
+    let back = |last: &str| {
+        request("GET", &format!("{one}/live")).header("Last-Event-ID", last).body(Body::empty())
+    };
+    let rest = send(&router(&fakes), back(last).unwrap()).await;
+    assert_eq!(rest.text, "retry: 2000\n\nevent: end\ndata: {}\n\n");
+    send(&router(&fakes), back("no number").unwrap()).await.problem(400, "invalid_request");
     assert_eq!(ask(&fakes, "DELETE", &one).await.status, 204);
     ask(&fakes, "GET", &one).await.problem(404, "not_found");
     let rest = ask(&fakes, "GET", "/api/v1/traces").await.json();
@@ -80,4 +102,36 @@ async fn what_makes_no_sense_is_refused() {
         assert_eq!(post(&fakes, "/api/v1/traces", &good).await.status, 200);
     }
     post(&fakes, "/api/v1/traces", &good).await.problem(429, "too_many_requests");
+}
+
+/// A live view of a trace that goes on, by somebody who is logged in.
+async fn follow(shared: &Arc<Shared>, token: &str, id: u64) -> Body {
+    let mut asking = request("GET", &format!("/api/v1/traces/{id}/live"));
+    let bearer = format!("Bearer {token}").parse().unwrap();
+    asking.headers_mut().unwrap().insert(header::AUTHORIZATION, bearer);
+    let router = routes::router(Arc::clone(shared));
+    let response = router.oneshot(asking.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    response.into_body()
+}
+
+#[tokio::test]
+async fn a_live_view_ends_with_the_login_and_with_the_api() {
+    let fakes = Fakes::new();
+    let (stop, stopping) = watch::channel(false);
+    let shared = Arc::new(Shared { stopping, ..shared(&fakes) });
+    let body = json!({ "name": "why", "client_id": "d*" }).to_string();
+    let id = post(&fakes, "/api/v1/traces", &body).await.json()["id"].as_u64().unwrap();
+    let (one, two) = (login_as(&shared, "one", "seer"), login_as(&shared, "two", "seer"));
+    let (mut ended, mut stopped) =
+        (follow(&shared, &one, id).await, follow(&shared, &two, id).await);
+    for body in [&mut ended, &mut stopped] {
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(first, "retry: 2000\n\n");
+    }
+    shared.administrators.close(Offered::Bearer(one.as_bytes()));
+    while ended.frame().await.is_some() {}
+    assert!(stopped.frame().await.is_some(), "a sign of life");
+    stop.send_replace(true);
+    while stopped.frame().await.is_some() {}
 }

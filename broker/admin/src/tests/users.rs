@@ -10,7 +10,11 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{Reply, TOKEN, fakes::Fakes, send, shared};
-use crate::{call::Shared, routes};
+use crate::{
+    administrators::{Opening, Source},
+    call::Shared,
+    routes,
+};
 
 /// A password, long enough.
 const PASSWORD: &str = "correct horse battery";
@@ -182,7 +186,7 @@ async fn nobody_gives_or_touches_rights_that_he_does_not_have() {
         ("PUT", "/api/v1/users/clerk", Some(json!({ "roles": ["viewer"], "disabled": false }))),
         ("PUT", "/api/v1/users/root", Some(json!({ "roles": [], "disabled": false }))),
         ("PUT", "/api/v1/users/root/password", Some(json!({ "password": PASSWORD }))),
-        ("POST", "/api/v1/users/root/totp", None),
+        ("POST", "/api/v1/users/root/totp", Some(json!({}))),
         ("DELETE", "/api/v1/users/root/totp", None),
         ("DELETE", "/api/v1/users/root", None),
     ] {
@@ -316,6 +320,7 @@ async fn a_role_changes_for_those_who_have_it() {
             "blind configuration",
             "keeper made",
             "operator built_in",
+            "seer configuration",
             "viewer configuration",
         ]
     );
@@ -326,7 +331,12 @@ async fn one_time_codes_are_good_once() {
     let house = House::new();
     house.make("alice", &["viewer"]).await;
     let token = house.log_in("alice").await;
-    let enrolment = house.ask("POST", "/api/v1/users/alice/totp", &token, None).await.json();
+    let enrol = |current: Option<&str>| Some(json!({ "current": current }));
+    let path = "/api/v1/users/alice/totp";
+    house.ask("POST", path, &token, enrol(None)).await.problem(400, "invalid_request");
+    house.ask("POST", path, &token, enrol(Some("wrong"))).await.problem(403, "forbidden");
+    assert!(house.shared.directory.kept().users["alice"].totp.is_none());
+    let enrolment = house.ask("POST", path, &token, enrol(Some(PASSWORD))).await.json();
     let secret = enrolment["secret"].as_str().unwrap();
     let uri = format!("otpauth://totp/Portcullis:alice?secret={secret}&issuer=Portcullis");
     assert_eq!(enrolment["uri"], uri);
@@ -347,7 +357,8 @@ async fn one_time_codes_are_good_once() {
     let confirmed = house.ask("POST", path, &token, code(&totp.code(now - 30))).await;
     assert_eq!(confirmed.json()["totp"], true, "{}", confirmed.text);
     house.ask("POST", path, &token, code(&totp.code(now))).await.problem(409, "conflict");
-    house.ask("POST", "/api/v1/users/alice/totp", &token, None).await.problem(409, "conflict");
+    let again = house.ask("POST", "/api/v1/users/alice/totp", &token, enrol(Some(PASSWORD))).await;
+    again.problem(409, "conflict");
     let login =
         |code: Option<String>| json!({ "username": "alice", "password": PASSWORD, "code": code });
     house.try_login(login(None)).await.problem(401, "code_needed");
@@ -428,6 +439,21 @@ async fn a_token_goes_with_its_owner_and_makes_no_other() {
     assert!(!house.works(token).await, "its owner is disabled");
     house.ask("DELETE", "/api/v1/users/root", TOKEN, None).await;
     assert!(house.shared.directory.kept().tokens.is_empty());
+    // Whom a plugin vouches for may be gone without the broker being told.
+    let (roles, permissions) = house.shared.directory.permitted(&["administrator".to_owned()]);
+    let opening = Opening {
+        user: Some("elsewhere".to_owned()),
+        roles,
+        permissions,
+        expires_at_unix: None,
+        cookie: false,
+        source: Source::Chain,
+    };
+    let now = (std::time::Instant::now(), crate::call::unix_now());
+    let (login, _) = house.shared.administrators.open(opening, now).unwrap().unwrap();
+    let new = json!({ "name": "n", "permissions": ["*"], "never_expires": true });
+    let refused = house.ask("POST", "/api/v1/tokens", &login, Some(new)).await;
+    assert_eq!(refused.problem(403, "forbidden")["parameter"], "never_expires");
     for expires in [59, 31_536_001] {
         let new = json!({ "name": "n", "permissions": ["*"], "expires_in": expires });
         house.ask("POST", "/api/v1/tokens", TOKEN, Some(new)).await.problem(400, "invalid_request");

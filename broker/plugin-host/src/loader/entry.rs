@@ -8,8 +8,8 @@ use std::{
 };
 
 use access::{
-    BreakerInfo, HeldBecause, KeptVersion, PluginInfo, PluginState, ShadowReport, VersionInfo,
-    Waiting,
+    BreakerInfo, HeldBecause, HookCalls, KeptVersion, PluginInfo, PluginState, PoolInfo,
+    ShadowReport, VersionInfo, Waiting,
 };
 
 use super::{orders::Answer, shadow::Standby};
@@ -390,6 +390,7 @@ impl Entry {
             waiting: self.waiting.clone(),
             held: held
                 .map(|held| access::Held { version: held.version.clone(), because: held.because }),
+            candidate: self.standby.as_ref().map(|standby| standby.id.clone()),
             kept: self.kept.clone(),
             rollbacks: HeldBecause::ALL.map(count).to_vec(),
         }
@@ -414,6 +415,9 @@ impl Entry {
                 failures: 0,
                 failure_kinds: FailureCounts::default().by_kind().collect(),
                 call_microseconds: 0,
+                hook_calls: Vec::new(),
+                pool: PoolInfo::default(),
+                grants: live.map(|live| live.manifest.grants.listed()).unwrap_or_default(),
                 versions: self.versions(),
                 breaker: BreakerInfo::default(),
             },
@@ -469,6 +473,10 @@ impl Row {
             info.failure_kinds = live.counters.kinds.by_kind().collect();
             info.breaker = live.breaker.info(Instant::now());
             info.call_microseconds = live.counters.microseconds.load(Ordering::Relaxed);
+            let by_hook = live.times.by_hook();
+            info.hook_calls =
+                by_hook.map(|(hook, calls, time)| HookCalls { hook, calls, time }).collect();
+            info.pool = live.pool_info();
         }
         info
     }

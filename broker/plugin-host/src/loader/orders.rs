@@ -43,15 +43,63 @@ pub(crate) enum Order {
     Enable(String, Answer),
     /// Forget a plugin whose file is gone.
     Forget(String, oneshot::Sender<Result<(), PluginError>>),
+    /// Only if the plugin has this tag by now.
+    OnlyIf(String, Box<Order>),
     /// Other chains.
     Plan(Plan, oneshot::Sender<()>),
     /// Other secrets, keys and verifiers.
     Sources(Sources, oneshot::Sender<()>),
 }
 
+impl Order {
+    /// The plugin that it is about.
+    fn plugin(&self) -> Option<&str> {
+        match self {
+            Self::Upload(plugin, _) | Self::Shadow(plugin, _) => Some(&plugin.name),
+            Self::Reload(name, _)
+            | Self::Promote(name, _)
+            | Self::DropShadow(name, _)
+            | Self::Approve(name, ..)
+            | Self::Rollback(name, _)
+            | Self::Disable(name, _)
+            | Self::Enable(name, _)
+            | Self::Forget(name, _) => Some(name),
+            Self::OnlyIf(_, order) => order.plugin(),
+            Self::Plan(..) | Self::Sources(..) => None,
+        }
+    }
+
+    /// The plugin is not what the order was meant for. An asker that went away misses nothing.
+    fn refuse(self) {
+        let changed = PluginError::Changed(self.plugin().unwrap_or_default().to_owned());
+        match self {
+            Self::Upload(_, answer)
+            | Self::Reload(_, answer)
+            | Self::Shadow(_, answer)
+            | Self::Promote(_, answer)
+            | Self::Approve(_, _, answer)
+            | Self::Rollback(_, answer)
+            | Self::Disable(_, answer)
+            | Self::Enable(_, answer) => drop(answer.send(Err(changed))),
+            Self::DropShadow(_, answer) | Self::Forget(_, answer) => {
+                drop(answer.send(Err(changed)));
+            }
+            Self::OnlyIf(_, order) => order.refuse(),
+            Self::Plan(_, answer) | Self::Sources(_, answer) => drop(answer),
+        }
+    }
+}
+
 impl Loader {
     pub(super) async fn obey(&mut self, order: Order) {
+        let order = match order {
+            Order::OnlyIf(tag, order) if self.has_tag(&order, &tag) => *order,
+            Order::OnlyIf(_, order) => return order.refuse(),
+            order => order,
+        };
         match order {
+            // An order has one condition at most.
+            Order::OnlyIf(_, order) => order.refuse(),
             Order::Upload(plugin, answer) => self.upload(plugin, answer).await,
             Order::Reload(name, answer) => self.reload(&name, answer),
             Order::Shadow(plugin, answer) => self.upload_shadow(plugin, answer).await,
@@ -76,6 +124,11 @@ impl Loader {
         }
         self.publish().await;
         self.watch(self.folders(), false).await;
+    }
+
+    fn has_tag(&self, order: &Order, tag: &str) -> bool {
+        let info = order.plugin().and_then(|name| self.info(name).ok());
+        info.is_some_and(|info| info.tag() == tag)
     }
 
     /// Everything is looked at again: who was granted what changed has another identity now, and

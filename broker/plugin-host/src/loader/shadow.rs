@@ -21,7 +21,7 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct Standby {
     /// Of the generation that it is to be.
-    id: String,
+    pub(super) id: String,
     /// `None` = it is being built.
     pub(super) built: Option<Result<Arc<Shadow>, String>>,
 }

@@ -102,6 +102,31 @@ impl RawGrants {
 }
 
 impl Grants {
+    /// Keys of `[grants]` that lend something, with what stands there.
+    pub(crate) fn listed(&self) -> Vec<(&'static str, Vec<String>)> {
+        let flag = |set: bool| if set { vec!["true".to_owned()] } else { Vec::new() };
+        let word = |function: &BrokerFunction| {
+            let named = BROKER_FUNCTIONS.iter().find(|(_, known)| known == function);
+            named.map(|(word, _)| (*word).to_owned())
+        };
+        let filters = self.publish_topics.iter().map(|filter| filter.as_str().to_owned());
+        let keys = [
+            ("secrets", self.secrets.clone()),
+            ("reveal", self.reveal.clone()),
+            ("keys", self.keys.clone()),
+            ("jwt", self.jwt.clone()),
+            ("state", self.state_bytes.iter().map(u64::to_string).collect()),
+            ("http", self.http.iter().map(UrlPrefix::to_string).collect()),
+            ("http_private", flag(self.http_private)),
+            ("sql", self.sql.clone()),
+            ("ldap", self.ldap.clone()),
+            ("cache_control", flag(self.cache_control)),
+            ("broker", self.broker.iter().filter_map(word).collect()),
+            ("publish_topics", filters.collect()),
+        ];
+        keys.into_iter().filter(|(_, values)| !values.is_empty()).collect()
+    }
+
     /// Names of keys of `[grants]` that say more than those of `other`.
     pub(crate) fn beyond(&self, other: &Self) -> Vec<&'static str> {
         fn more<T: PartialEq>(mine: &[T], theirs: &[T]) -> bool {

@@ -121,6 +121,12 @@ publish_topics = ["plant/+/alarm"]
     assert!(grants.http_private && grants.cache_control);
     assert_eq!(grants.broker, [BrokerFunction::Publish, BrokerFunction::Subscriptions]);
     assert_eq!(grants.publish_topics.len(), 1);
+    let listed = grants.listed();
+    assert_eq!(listed.len(), 12, "{listed:?}");
+    assert_eq!(Grants::default().listed(), []);
+    assert!(listed.contains(&("state", vec!["1048576".to_owned()])), "{listed:?}");
+    let functions = ["publish", "subscriptions"].map(str::to_owned);
+    assert!(listed.contains(&("broker", functions.to_vec())), "{listed:?}");
     assert_eq!(parse("[grants]\n").unwrap().grants, Grants::default());
 }
 

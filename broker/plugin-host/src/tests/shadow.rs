@@ -63,6 +63,30 @@ async fn a_candidate_is_compared_has_no_say_and_is_promoted() {
     assert!(matches!(error, PluginError::Invalid(_)), "{error}");
 }
 
+/// Two who saw the same: the second order is for a plugin that is not that any more when its turn comes.
+#[tokio::test]
+async fn an_order_for_another_state_is_not_obeyed() {
+    let bench = started().await;
+    let tag = bench.info("p").tag();
+    let only_if = bench.host().only_if(tag.clone());
+    let (first, second) = tokio::join!(only_if.disable("p"), only_if.reload("p"));
+    assert_eq!(first.unwrap().state, PluginState::Disabled);
+    assert_eq!(second.map(drop), Err(PluginError::Changed("p".to_owned())));
+    let upload = only_if.upload(candidate(&Guest::allow_as("two"))).await;
+    assert_eq!(upload.map(drop), Err(PluginError::Changed("p".to_owned())));
+    assert_eq!(only_if.forget("p").await, Err(PluginError::Changed("p".to_owned())));
+    let enabled = bench.host().only_if(bench.info("p").tag()).enable("p").await.unwrap();
+    assert_eq!((enabled.state, enabled.tag()), (PluginState::Live, bench.info("p").tag()));
+    // A candidate beside it is a change as well.
+    let shadowed = bench.host().shadow(candidate(&Guest::allow_as("three"))).await.unwrap();
+    assert_ne!(shadowed.tag(), enabled.tag());
+    let stale = bench.host().only_if(enabled.tag());
+    assert_eq!(stale.promote("p").await.map(drop), Err(PluginError::Changed("p".to_owned())));
+    bench.host().only_if(shadowed.tag()).promote("p").await.unwrap();
+    let nothing = bench.host().only_if(tag).reload("q").await;
+    assert_eq!(nothing.map(drop), Err(PluginError::Changed("q".to_owned())));
+}
+
 #[tokio::test]
 async fn a_file_beside_the_live_one_is_a_candidate_over_a_restart() {
     let mut bench = started().await;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     ops::RangeInclusive,
     path::{Path, PathBuf},
@@ -16,6 +15,7 @@ use server::SysConfig;
 
 use super::{
     document::At,
+    files,
     listeners::{self, Chain, Listener},
     table::Table,
     unit::Unit,
@@ -127,7 +127,7 @@ fn read_password_cache(table: &Table<'_>) -> Option<Duration> {
 fn read_trust(table: &Table<'_>, folder: &Path) -> Trust {
     let mut keys = Vec::new();
     for file in table.strings("trusted_keys").unwrap_or_default() {
-        let read = fs::read_to_string(folder.join(&file.value)).map_err(|e| e.to_string());
+        let read = files::read_text(&folder.join(&file.value)).map_err(|error| error.to_string());
         let checked = read.and_then(|pem| {
             Trust::new(std::slice::from_ref(&pem), false, BTreeMap::new()).map(|_| pem)
         });

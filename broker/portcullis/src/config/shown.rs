@@ -54,6 +54,8 @@ const GUARDED: [&str; 14] = [
 ];
 /// What of them may be changed all the same.
 const UNGUARDED: [&str; 1] = ["plugins.chain"];
+/// Keys whose plain paths are read while the text is judged: those of `files`.
+const READ_AT_ONCE: [&str; 2] = ["otlp.ca", "plugins.trusted_keys"];
 /// What only a restart changes, and what of it a reload does.
 const RESTART: [&str; 9] = [
     "data_dir",
@@ -240,9 +242,11 @@ pub(crate) fn guarded_changes(new: &str, old: &str) -> Vec<String> {
     })
 }
 
-/// Keys that refer to a file or a variable and did not, or to another.
+/// Keys that have a file or a variable read and did not, or another.
 pub(crate) fn new_references(new: &str, old: &str) -> Vec<String> {
-    changes(new, old, |_, value| value.is_some_and(Leaf::refers))
+    changes(new, old, |key, value| {
+        value.is_some_and(|leaf| leaf.refers() || READ_AT_ONCE.contains(&key))
+    })
 }
 
 /// What keeps a text from being TOML, with the line.

@@ -119,10 +119,15 @@ impl From<&session::WillMessage> for WillInfo {
     }
 }
 
-/// Ends a session: from now on it ends with its connection, and that ends now.
+/// Ends a session: from now on it ends with its connection, and that ends now. Waits until no restart brings it back.
 pub(super) async fn end(core: &Arc<Core>, client_id: &str) -> Result<(), ClientRefused> {
     let handle = core.sessions.get(client_id).ok_or(ClientRefused::NoSession)?;
     let now = Instant::now();
+    let mut settled = core.ends.expect(handle.id);
+    if core.sessions.get(client_id).is_none_or(|current| current.id != handle.id) {
+        // It ended meanwhile, and may have said so before anybody waited.
+        return Err(ClientRefused::NoSession);
+    }
     let connected = {
         let mut state = handle.state.lock();
         state.facts.session_expiry_interval = 0;
@@ -137,7 +142,11 @@ pub(super) async fn end(core: &Arc<Core>, client_id: &str) -> Result<(), ClientR
     } else {
         timers::look_at(core, &handle);
     }
-    tokio::time::timeout(END, core.sessions.gone(&handle))
-        .await
-        .map_err(|_| ClientRefused::StillEnding)
+    let ended = async {
+        core.sessions.gone(&handle).await;
+        if let Some(ticket) = settled.ticket().await {
+            core.durable(ticket).await;
+        }
+    };
+    tokio::time::timeout(END, ended).await.map_err(|_| ClientRefused::StillEnding)
 }

@@ -87,10 +87,12 @@ fn a_flood_is_counted_and_not_written() {
     let found = day(&log, 20_787);
     let lines = found.iter().filter(|entry| entry.kind == "connect_refused").count() as u64;
     let repeated: Vec<_> = found.iter().filter(|entry| entry.kind == "repeated").collect();
-    let [repeated] = repeated.as_slice() else { panic!("{repeated:?}") };
-    assert_eq!(repeated.count, Some(5_000 - lines));
-    assert_eq!(repeated.remote.as_deref(), Some("192.0.2.1"));
-    assert_eq!(repeated.of.as_deref(), Some("connect_refused"));
+    // One, or a few when the machine is slow: what was left out is told again and again.
+    assert_eq!(repeated.iter().filter_map(|entry| entry.count).sum::<u64>(), 5_000 - lines);
+    for repeated in repeated {
+        assert_eq!(repeated.remote.as_deref(), Some("192.0.2.1"));
+        assert_eq!(repeated.of.as_deref(), Some("connect_refused"));
+    }
     assert!(lines <= 50, "{lines}");
     assert!(found.iter().any(|entry| entry.client_id.as_deref() == Some("good")));
 }
@@ -156,7 +158,7 @@ fn a_search_reads_a_large_day_piece_by_piece() {
     let folder = Folder::new("pieces");
     let log = AccessLog::start(config(&folder.0), &Metrics::new()).unwrap();
     for n in 0..6_000 {
-        log.observe(&refused(NOON + n, if n == 0 { "first" } else { "a" }));
+        log.observe(&refused(NOON + n * 1_000, if n == 0 { "first" } else { "a" }));
     }
     log.close();
     let file = folder.0.join(format!("access-{}.jsonl", date(20_787)));
@@ -172,4 +174,37 @@ fn a_search_reads_a_large_day_piece_by_piece() {
     assert!(written.entries.windows(2).all(|pair| pair[0].time >= pair[1].time));
     let first = AccessQuery { client_id: Some("first"), limit: 1, ..all };
     assert_eq!(log.search(first).unwrap().entries.len(), 1);
+}
+
+#[test]
+fn a_torn_line_is_not_continued() {
+    let folder = Folder::new("torn");
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let file = folder.0.join(format!("access-{}.jsonl", date(day_of(NOON))));
+    std::fs::write(&file, "{\"type\":\"connected\",\"clie").unwrap();
+    // However old the file is by now, it stays.
+    let config = AccessLogConfig { keep_days: 3_650, ..config(&folder.0) };
+    for _ in 0..2 {
+        let log = AccessLog::start(config.clone(), &Metrics::new()).unwrap();
+        log.observe(&refused(NOON, "a"));
+        log.close();
+        assert!(!log.is_failing());
+    }
+    let text = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines[1..].iter().all(|line| serde_json::from_str::<Entry<'_>>(line).is_ok()));
+}
+
+#[test]
+fn one_that_cannot_be_written_says_so() {
+    let folder = Folder::new("failing");
+    let log = AccessLog::start(config(&folder.0), &Metrics::new()).unwrap();
+    // A folder is where the file of the day should be.
+    let file = folder.0.join(format!("access-{}.jsonl", date(day_of(NOON))));
+    std::fs::create_dir_all(file).unwrap();
+    log.observe(&refused(NOON, "a"));
+    log.close();
+    assert!(log.is_failing());
+    assert_eq!(log.lost.of("not_written").get(), 1);
 }

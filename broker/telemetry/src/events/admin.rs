@@ -2,7 +2,10 @@
 //!
 //! Knows nothing of HTTP; called by `admin`.
 
-use std::{fmt::Display, net::SocketAddr};
+use std::{
+    fmt::{self, Display},
+    net::SocketAddr,
+};
 
 use super::or_dash;
 use crate::{EscapedDisplay, Happening, HappeningKind, Metrics};
@@ -38,7 +41,7 @@ impl AdminAction<'_> {
             route = self.route,
             target_of = %or_dash(self.target),
             user = %or_dash(self.user),
-            remote = ?self.remote,
+            remote = %Remote(self.remote),
             status = self.status,
             "admin action"
         );
@@ -57,7 +60,7 @@ pub struct AdminLogin<'a> {
 }
 
 impl AdminLogin<'_> {
-    /// Logs it: logins at once, refusals at the rate of other refused requests.
+    /// Logs it: logins at once, refusals at a bounded rate.
     pub fn emit(&self, metrics: &Metrics) {
         let kind = match self.refused {
             None => HappeningKind::AdminLogin,
@@ -69,15 +72,15 @@ impl AdminLogin<'_> {
             cause: self.refused.as_ref().map(|cause| cause as &dyn Display),
             ..Happening::of(kind)
         });
-        let (user, remote) = (or_dash(Some(self.user)), self.remote);
+        let (user, remote) = (or_dash(Some(self.user)), Remote(self.remote));
         let Some(cause) = self.refused else {
-            tracing::info!(event = "admin_login", %user, ?remote, "logged in to the admin API");
+            tracing::info!(event = "admin_login", %user, %remote, "logged in to the admin API");
             return;
         };
-        let throttle = &metrics.throttles.admin_refused;
+        let throttle = &metrics.throttles.admin_login_refused;
         if let Some(suppressed) = throttle.admit(metrics.uptime().as_secs()) {
             let cause = EscapedDisplay(&cause);
-            tracing::warn!(event = "admin_login_refused", %user, ?remote, suppressed, %cause,
+            tracing::warn!(event = "admin_login_refused", %user, %remote, suppressed, %cause,
                 "login to the admin API refused");
         }
     }
@@ -114,11 +117,23 @@ impl AdminRefused<'_> {
         tracing::warn!(
             event = "admin_refused",
             path = %or_dash(Some(self.path)),
-            remote = ?self.remote,
+            remote = %Remote(self.remote),
             status = self.status,
             suppressed,
             cause = %EscapedDisplay(self.cause),
             "admin request refused"
         );
+    }
+}
+
+/// An address that may be unknown: `-` then.
+struct Remote(Option<SocketAddr>);
+
+impl Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("-"),
+        }
     }
 }

@@ -91,7 +91,7 @@ async fn each_role_may_what_it_names_and_nothing_else() {
         let api = program.api().with_token(&token);
         for (verb, path, needed) in needed(&document) {
             assert!(routes.contains(&(verb.clone(), path.clone())), "{verb} {path}");
-            let status = api.ask(&verb, &path, None).await.status;
+            let status = api.status(&verb, &path).await;
             let may = needed == *permission;
             assert_eq!(status != 403, may, "{permission}: {verb} {path}: {status}");
         }

@@ -47,7 +47,10 @@ impl ConfigManager for FakeConfig {
             "faulty" => Err(ConfigRefused::Faulty(vec![fault()])),
             "forbidden" => Err(ConfigRefused::Forbidden("not admin.bind".to_owned())),
             "failed" => Err(ConfigRefused::Failed("the disk is full".to_owned())),
-            _ => Ok(AppliedConfig { needs_restart: vec!["store".to_owned()] }),
+            _ => Ok(AppliedConfig {
+                version: "v2".to_owned(),
+                needs_restart: vec!["store".to_owned()],
+            }),
         };
         Box::pin(async move { answer })
     }

@@ -1,6 +1,6 @@
 //! What a grant of `http` means: which URLs begin with it. Judges text, resolves nothing.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use url::{Host, Url};
 
@@ -33,6 +33,12 @@ impl UrlPrefix {
     /// The address that it names, if it names one and no name.
     pub(crate) fn address(&self) -> Option<IpAddr> {
         literal(&self.0)
+    }
+}
+
+impl fmt::Display for UrlPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str())
     }
 }
 
