@@ -209,8 +209,6 @@ async function notices() {
   await toasted(other, 'The plugin is disabled.');
   await notice.first().waitFor();
   await page.locator('[data-charts]').waitFor();
-  await go(page, '/alarms');
-  await page.locator('tbody tr', { hasText: 'acl-file' }).first().waitFor();
   await go(page, '/traces');
   await page.click('summary');
   await page.fill('[name=name]', 'being typed');
@@ -233,6 +231,9 @@ async function versions() {
   await uploads.first().locator('button.main').click();
   await toasted(page, 'asking is waiting for approval.');
   await page.locator('.notice', { hasText: 'A version waits for approval' }).waitFor();
+  await go(page, '/alarms');
+  await page.locator('tbody tr', { hasText: 'asking' }).first().waitFor();
+  await go(page, '/plugins/asking');
   const asked = page.waitForRequest((request) => request.url().includes('/approve'));
   await press(page, 'Approve');
   await sayYes(page);
@@ -439,7 +440,9 @@ async function people() {
 async function oneTimeCodes(page) {
   await go(page, '/account');
   await page.locator('summary', { hasText: 'Set up one-time codes' }).click();
-  await page.locator('button.main', { hasText: 'Set up one-time codes' }).click();
+  const enrol = page.locator('form.sent', { has: page.locator('button', { hasText: 'Set up one-time codes' }) });
+  await enrol.locator('[name=current]').fill('a password of vera');
+  await enrol.locator('button.main').click();
   const output = page.locator('output', { hasText: 'otpauth://' });
   await output.waitFor();
   const modules = await output.locator('svg[role=img] path').getAttribute('d');
@@ -518,6 +521,7 @@ async function links() {
   await go(page, '/clients');
   await page.getByRole('link', { name: '..', exact: true }).click();
   await page.locator('h1', { hasText: '..' }).waitFor();
+  await page.locator('html[data-ready]').waitFor();
   const gone = new Promise((done) => { devices[2].once('close', done); });
   await press(page, 'Disconnect');
   await sayYes(page);

@@ -28,8 +28,16 @@ async function machines() {
       }
     });
   }, 150);
+  // Vans come and go, and one machine tries what it may not.
+  let visits = 0;
+  const visit = setInterval(() => {
+    visits += 1;
+    device(`van-${visits % 5}`).then((van) => van.end(), () => {});
+    if (visits === 60) all[0].publish('office/door', 'open');
+  }, 600);
   return () => {
     clearInterval(report);
+    clearInterval(visit);
     [...all, board].forEach((client) => client.end());
   };
 }
@@ -48,7 +56,7 @@ async function tour() {
   await go(page, '/');
   await page.locator('[data-charts][data-drawn]').waitFor();
   await picture(page, 'overview');
-  const pages = await page.locator('nav#navigation a').allInnerTexts();
+  const pages = await page.locator('nav#navigation li a').allInnerTexts();
   writeFileSync(join(settings.screenshots, 'navigation.txt'), `${pages.join('\n')}\n`);
   await go(page, '/clients?prefix=o');
   await picture(page, 'clients');
@@ -59,7 +67,7 @@ async function tour() {
   await go(page, '/plugins/acl-file');
   await picture(page, 'plugin');
   await go(page, '/decisions?refused=true');
-  await page.locator('tbody td:first-child a').first().click();
+  await page.locator('tbody tr', { hasText: 'press-99' }).locator('td:first-child a').click();
   await page.locator('h1', { hasText: 'Decision' }).waitFor();
   await picture(page, 'decision');
   await go(page, '/who-may?client_id=oven-01&action=subscribe&topic=plant/secret/recipes');
