@@ -390,7 +390,7 @@ mod tests {
         };
         let expected: Result<Vec<_>, _> = Ok(vec!["connect".to_owned(), "idle".to_owned()]);
         assert_eq!(names(&["idle", "connect"]), expected);
-        assert_eq!(names(&["transform*"]).unwrap().len(), 2);
+        assert_eq!(names(&["rules*"]).unwrap().len(), 3);
         assert_eq!(names(&["scale"]).unwrap().len(), 14);
         assert!(names(&[]).unwrap().contains(&"qos0-64".to_owned()));
         assert!(names(&["nothing"]).unwrap_err().contains("--list"));

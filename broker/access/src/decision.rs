@@ -87,6 +87,25 @@ pub enum PluginFailureKind {
     Missing,
 }
 
+impl PluginFailureKind {
+    /// As `Display` writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Misconfigured => "misconfigured",
+            Self::Internal => "internal",
+            Self::Trap => "trap",
+            Self::CpuBudget => "cpu_budget",
+            Self::Deadline => "deadline",
+            Self::Memory => "memory",
+            Self::TooLarge => "too_large",
+            Self::Busy => "busy",
+            Self::Missing => "missing",
+        }
+    }
+}
+
 /// Which hook a link was asked for; `Display` is the label used in logs and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Hook {
@@ -111,6 +130,21 @@ pub enum Hook {
     /// Who logs in to the admin API?
     #[error("admin_authenticator")]
     AdminAuthenticator,
+}
+
+impl Hook {
+    /// Its name in the contract.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Authenticator => "authenticator",
+            Self::EnhancedAuthenticator => "enhanced-authenticator",
+            Self::Authorizer => "authorizer",
+            Self::OperationAuthorizer => "operation-authorizer",
+            Self::InboundTransform => "inbound-transform",
+            Self::OutboundTransform => "outbound-transform",
+            Self::AdminAuthenticator => "admin-authenticator",
+        }
+    }
 }
 
 /// What one link said, for `explain`, logs and metrics.

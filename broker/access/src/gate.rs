@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -317,7 +318,8 @@ impl Gate {
         let (in_force, generation) = self.snapshot(&connection.listener);
         let (making, begun) = self.begin_decision();
         let mut stopwatch = Stopwatch::start(self.clock);
-        let deciding = deciding(&making, async {
+        // Pinned where it is: each time that it is passed on by value makes every future round it larger by as much.
+        let walked = pin!(async {
             let time = (&mut stopwatch, now_unix);
             let decision = authenticate(&in_force.chain, connection, credentials, time).await;
             let mut walk = decision.walk;
@@ -330,7 +332,7 @@ impl Gate {
             let permitted = self.permit(subject, client_id_from, on, &mut stopwatch, &mut walk);
             (permitted.await, walk)
         });
-        let (mut result, walk) = deciding.await;
+        let (mut result, walk) = deciding(&making, walked).await;
         let decided = Decided::of(About::Connect, connection, result.as_ref().ok(), generation);
         let kept = self.note((&making, begun, now_unix), decided, result.as_mut().err(), &walk);
         if let Ok(authenticated) = &mut result {

@@ -31,6 +31,7 @@ mod plugins;
 mod taken_back;
 #[cfg(test)]
 mod testing;
+mod witness;
 
 pub use certificate::PeerCertificate;
 pub use chain::{Chain, Control, Link, LinkState, OnError};
@@ -66,3 +67,4 @@ pub use plugins::{
     BreakerInfo, Held, HeldBecause, HookCalls, KeptVersion, PluginError, PluginInfo, PluginManager,
     PluginState, PoolInfo, ShadowDifference, ShadowReport, UploadedPlugin, VersionInfo, Waiting,
 };
+pub use witness::{Heard, Witness};

@@ -9,9 +9,10 @@ use codec::{QoS, ReasonCode};
 use topic::{SubscriptionFilter, TopicFilter};
 
 use crate::{
-    Application, Chain, Hooks, Inbound, LinkState, NotAuthorized, Operation, OperationWord,
+    Application, Chain, Hook, Hooks, Inbound, LinkState, NotAuthorized, Operation, OperationWord,
     Outbound, OutboundTransform, Patch, PluginFailure, PublishRequest, Publisher, Scope, Source,
     Subject, SubscribeRequest,
+    witness::{Witness, heard},
 };
 
 /// See the module. `Default` has none: everything is decided by rules.
@@ -144,12 +145,15 @@ impl MessageHooks {
         &self,
         subscriber: Option<&Subject>,
         message: Application,
+        witness: Option<&dyn Witness>,
     ) -> Result<Transformed, OutboundFailed> {
         let (shared, own) = self.outbound_parts(&message.topic);
         let (mut message, mut changed) = (message, false);
         for (plugin, hook) in if subscriber.is_some() { own } else { shared } {
             let who = subscriber.filter(|_| hook.scope() == Scope::Subscriber);
-            match hook.transform(who, &message).await {
+            let about = (&**plugin, Hook::OutboundTransform, &*message.topic);
+            let answer = heard(witness, about, hook.transform(who, &message), Outbound::word);
+            match answer.await {
                 Ok(Outbound::Unchanged) => {}
                 Ok(Outbound::Patched(patch)) => {
                     message.apply(Patch { topic: None, ..*patch });
@@ -202,7 +206,16 @@ impl MessageHooks {
 
     /// Asks every operation authorizer that claims the operation: any deny wins, else any allow. A
     /// failure is a denial that is not kept.
-    pub async fn rule(&self, subject: &Subject, operation: &Operation) -> Ruled {
+    pub async fn rule(
+        &self,
+        subject: &Subject,
+        operation: &Operation,
+        witness: Option<&dyn Witness>,
+    ) -> Ruled {
+        let topic = match operation {
+            Operation::Publish { topic, .. } => &**topic,
+            Operation::Subscribe { filter, .. } => &**filter,
+        };
         let claimed = |filter: &TopicFilter| match operation {
             Operation::Publish { topic, .. } => filter.matches(topic),
             Operation::Subscribe { filter: asked, .. } => {
@@ -214,7 +227,9 @@ impl MessageHooks {
             if !hook.topics().iter().any(claimed) {
                 continue;
             }
-            match hook.authorize(subject, operation).await {
+            let about = (&**plugin, Hook::OperationAuthorizer, topic);
+            let asking = hook.authorize(subject, operation);
+            match heard(witness, about, asking, |ruling| ruling.word.word()).await {
                 Err(failure) => {
                     let plugin = plugin.clone();
                     let failed = NotAuthorized::Failed { plugin, failure: Box::new(failure) };
@@ -247,6 +262,7 @@ impl MessageHooks {
         source: Source,
         publisher: Publisher<'_>,
         message: Application,
+        witness: Option<&dyn Witness>,
     ) -> Result<Transformed, Rejected> {
         let mut message = message;
         let mut changed = false;
@@ -257,7 +273,9 @@ impl MessageHooks {
             }
             let rejected =
                 |reason_code, cause| Err(Rejected { plugin: plugin.clone(), reason_code, cause });
-            match hook.transform(source, publisher, &message).await {
+            let about = (&**plugin, Hook::InboundTransform, &*message.topic);
+            let asking = hook.transform(source, publisher, &message);
+            match heard(witness, about, asking, Inbound::word).await {
                 Ok(Inbound::Unchanged) => {}
                 Ok(Inbound::Patched(patch)) => {
                     message.apply(*patch);

@@ -141,6 +141,17 @@ fn said(denial: &Denial) -> String {
 }
 
 impl NotAuthorized {
+    /// The link that refused, where it was one.
+    pub fn plugin(&self) -> Option<&str> {
+        match self {
+            Self::Rule { plugin, .. }
+            | Self::Everything { plugin }
+            | Self::Ruling { plugin, .. }
+            | Self::Failed { plugin, .. } => Some(plugin),
+            Self::NoRule | Self::OfBroker | Self::NotAsked => None,
+        }
+    }
+
     /// Of PUBACK, PUBREC and SUBACK.
     pub fn reason_code(&self) -> ReasonCode {
         match self {

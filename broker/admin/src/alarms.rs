@@ -105,7 +105,7 @@ pub(crate) struct Alarms {
 pub(crate) async fn list(call: Call) -> Answer {
     let shared = Arc::clone(&call.shared);
     let alarms = blocking(move || {
-        shared.alarms.look(&shared.state, now_ms() / 1_000);
+        shared.alarms.look(&shared.state, shared.audit.problems(), now_ms() / 1_000);
         shared.alarms.raised()
     });
     let alarms = alarms.await?;
@@ -129,7 +129,7 @@ pub(crate) async fn watch(shared: Arc<Shared>) {
         let looking = Arc::clone(&shared);
         let looked = blocking(move || {
             let now = now_ms() / 1_000;
-            looking.alarms.look(&looking.state, now);
+            looking.alarms.look(&looking.state, looking.audit.problems(), now);
             looking.alarms.look_at_plugins(&looking.state);
         });
         if let Err(problem) = looked.await {
@@ -169,9 +169,11 @@ impl Alarms {
         alarms
     }
 
-    /// Compares what is wrong with what was, and tells the difference.
-    pub(crate) fn look(&self, state: &AdminState, now: u64) {
-        let causes = self.system.causes(state, now);
+    /// Compares what is wrong with what was, and tells the difference. `audit` = what is wrong with the
+    /// audit log.
+    pub(crate) fn look(&self, state: &AdminState, audit: Vec<String>, now: u64) {
+        let mut causes = self.system.causes(state, now);
+        causes.extend(audit.into_iter().map(causes::of_audit));
         let mut standing = self.lock();
         let before = std::mem::take(&mut *standing);
         for cause in causes {

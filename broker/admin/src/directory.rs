@@ -24,6 +24,7 @@ use crate::{
     problem::Problem,
 };
 
+pub use file::without_secrets;
 pub(crate) use role::Origin;
 pub(crate) use token::{ApiToken, Owner, TOKEN_PREFIX, hash as token_hash};
 pub(crate) use user::{Totp, User};

@@ -130,7 +130,7 @@ pub(crate) async fn protect(
         // Files of pages say themselves how long they are good.
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    shared.state.metrics.admin_requests.of(response.status().as_str()).inc();
+    shared.state.metrics.admin_requests.inc(response.status().as_str());
     response
 }
 

@@ -72,6 +72,7 @@ pub use config::{AdminState, Config, ReadyCheck};
 pub use configuration::{
     AppliedConfig, Applying, ConfigFault, ConfigManager, ConfigRefused, ShownConfig, ShownSetting,
 };
+pub use directory::without_secrets as directory_without_secrets;
 pub use error::Error;
 pub use keys::{KeyError, KeyInfo, KeyManager, KeyState, NewKey, RingInfo};
 pub use listener::{AdminServer, Scrape, start};

@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::Response,
 };
-use server::{StoreTotals, TlsStatus};
+use server::{QueueTotals, StoreTotals, TlsStatus};
 use telemetry::{Snapshot, TraceState};
 
 use crate::{
@@ -52,6 +52,7 @@ fn content_type(headers: &HeaderMap) -> &'static str {
 pub(crate) fn snapshot(state: &AdminState, alarms: &Alarms) -> Snapshot {
     let mut snapshot = Snapshot::default();
     of_broker(&mut snapshot, state);
+    of_queues(&mut snapshot, &state.broker.queues());
     for (severity, count) in alarms.counts() {
         snapshot.labelled_gauge(
             "portcullis_alarms",
@@ -120,6 +121,35 @@ fn of_broker(snapshot: &mut Snapshot, state: &AdminState) {
             &[("listener", &listener.name)],
             listener.connections as f64,
         );
+    }
+}
+
+fn of_queues(snapshot: &mut Snapshot, queues: &QueueTotals) {
+    for (name, help, value) in [
+        ("portcullis_sessions_connected", "Sessions with a connection", queues.connected),
+        ("portcullis_queued_messages", "Messages that wait for their sessions", queues.queued),
+        (
+            "portcullis_queued_bytes",
+            "Bytes of the messages that wait, as far as they are in memory",
+            queues.queued_bytes,
+        ),
+        (
+            "portcullis_queued_messages_longest",
+            "Messages that wait for the session that has most",
+            queues.queued_longest,
+        ),
+        (
+            "portcullis_sessions_with_queued_messages",
+            "Sessions for which messages wait",
+            queues.waiting_sessions,
+        ),
+        (
+            "portcullis_in_flight_messages",
+            "Messages of QoS 1 and 2 that were sent and are not yet acknowledged",
+            queues.in_flight,
+        ),
+    ] {
+        snapshot.gauge(name, help, value as f64);
     }
 }
 

@@ -20,6 +20,10 @@ const PASSES: u32 = 2;
 const LANES: u32 = 1;
 const PREFIX: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
 
+/// A hash that is none of any password: salt `NOT_IN_THE_BACKUP`, and all of it zero.
+pub(crate) const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$Tk9UX0lOX1RIRV9CQUNLVVA$\
+    AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
 /// Shortest and longest password that a user may get, in bytes.
 pub(crate) const BYTES: std::ops::RangeInclusive<usize> = 12..=1_024;
 
@@ -126,6 +130,7 @@ mod tests {
         let hashing = Hashing::default();
         let password = || Zeroizing::new("correct horse".to_owned());
         let hash = hashing.hash(password()).await.unwrap();
+        assert!(is_hash(NOBODYS) && !verify(NOBODYS, b""));
         assert!(is_hash(&hash) && !is_hash("$argon2id$v=19$m=8,t=1,p=1$YWJjZGVmZ2g$YWJj"));
         let verify = |hash: Option<&String>, text: &str| {
             hashing.verify(hash.cloned(), Zeroizing::new(text.as_bytes().to_vec()))

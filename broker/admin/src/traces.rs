@@ -126,6 +126,9 @@ pub(crate) async fn add(call: Call) -> Answer {
             Problem::invalid(error.what).about(error.field).allowed(error.allowed)
         }
         TraceError::TooMany => Problem::too_many(error.to_string()),
+        TraceError::TooLarge { left, .. } => Problem::invalid(error.to_string())
+            .about("max_bytes")
+            .allowed(format!("at most {left}")),
         TraceError::Disk(_) => Problem::internal(error.to_string()),
     })?;
     json(StatusCode::OK, &entry(info, fields))
@@ -361,6 +364,11 @@ fn masked(lines: &[u8], offset: u64, fields: Fields, form: Form) -> Vec<u8> {
 fn mask(record: &mut Value, fields: Fields) {
     let Some(record) = record.as_object_mut() else { return };
     for (name, value) in record.iter_mut() {
+        if name == "will_topic" && !fields.has(Field::Topic) && !value.is_null() {
+            // What is in a Will Message needs both rights, here as in the detail of a client.
+            *value = MASK.into();
+            continue;
+        }
         let field = match name.as_str() {
             "client_id" => Some(Field::ClientId),
             "principal" | "username" | "certificate" => Some(Field::Username),
@@ -482,5 +490,9 @@ mod tests {
         assert!(none.starts_with(&id) && none.ends_with("}\n\n"), "{none}");
         let topic = text(Fields::default().with(Field::Topic), Form::Lines);
         assert_eq!(topic.matches("SECRET").count(), 2, "{topic}");
+        let will = text(Fields::default().with(Field::Will), Form::Lines);
+        assert!(!will.contains("SECRET"), "{will}");
+        let both = Fields::default().with(Field::Will).with(Field::Topic);
+        assert_eq!(text(both, Form::Lines).matches("SECRET").count(), 3);
     }
 }

@@ -156,15 +156,18 @@ impl ConnAck {
 
     pub(crate) fn encode(&self, version: ProtocolVersion, out: &mut Vec<u8>) {
         let session_present = self.session_present && self.reason_code == ReasonCode::Success;
-        let mut body = vec![u8::from(session_present)];
+        let (flags, first_byte) =
+            (u8::from(session_present), fixed_header::first_byte(PacketType::ConnAck));
         match version {
-            ProtocolVersion::V311 => body.push(return_code(self.reason_code)),
+            ProtocolVersion::V311 => {
+                writer::packet(first_byte, &[flags, return_code(self.reason_code)], out);
+            }
             ProtocolVersion::V5 => {
-                body.push(self.reason_code.value());
+                let mut body = vec![flags, self.reason_code.value()];
                 self.encode_properties(&mut body);
+                writer::packet(first_byte, &body, out);
             }
         }
-        writer::packet(fixed_header::first_byte(PacketType::ConnAck), &body, out);
     }
 
     fn encode_properties(&self, body: &mut Vec<u8>) {

@@ -121,6 +121,8 @@ pub struct Bans {
     /// How many ranges there are of each length: (is IPv6, bits).
     lengths: BTreeMap<(bool, u8), usize>,
     last_id: u64,
+    /// Names of those that were taken out because they were over.
+    ended: Vec<u64>,
 }
 
 impl Bans {
@@ -219,7 +221,13 @@ impl Bans {
         let over = self.by_id.values().filter(|ban| ban.is_over(now_unix));
         for id in over.map(|ban| ban.id).collect::<Vec<_>>() {
             self.remove(id);
+            self.ended.push(id);
         }
+    }
+
+    /// Those that were taken out since the last time, because they were over.
+    pub fn take_ended(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.ended)
     }
 
     fn make_room(&mut self, origin: BanOrigin) -> Result<(), TooManyBans> {

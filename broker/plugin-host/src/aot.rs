@@ -51,12 +51,16 @@ impl AotCache {
         Self { folder: None }
     }
 
-    /// The component's machine code, cached or fresh. Blocks for as long as a compiler does.
-    pub(crate) fn load(&self, engine: &HostEngine, component: &[u8]) -> Result<Component, String> {
+    /// The component's machine code, and whether it was cached. Blocks for as long as a compiler does.
+    pub(crate) fn load(
+        &self,
+        engine: &HostEngine,
+        component: &[u8],
+    ) -> Result<(Component, bool), String> {
         let name = file_name(engine, component);
         if let Some(code) = self.read(&name) {
             match deserialize(engine, &code) {
-                Ok(component) => return Ok(component),
+                Ok(component) => return Ok((component, true)),
                 Err(error) => {
                     tracing::warn!(file = name, %error, "cached machine code does not load");
                 }
@@ -69,7 +73,8 @@ impl AotCache {
         if let Err(error) = self.write(&name, &code) {
             tracing::warn!(file = name, %error, "machine code is not cached");
         }
-        deserialize(engine, &code).map_err(|error| format!("does not load: {error:#}"))
+        let fresh = deserialize(engine, &code);
+        fresh.map(|fresh| (fresh, false)).map_err(|error| format!("does not load: {error:#}"))
     }
 
     fn read(&self, name: &str) -> Option<Vec<u8>> {
@@ -309,7 +314,7 @@ mod tests {
         let cache = AotCache::open(&aot).unwrap();
         let engine = engine::shared().unwrap();
         let wasm = guest::Guest::allow().component();
-        cache.load(engine, &wasm).unwrap();
+        assert!(!cache.load(engine, &wasm).unwrap().1);
         let name = file_name(engine, &wasm);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&aot), 0o700);

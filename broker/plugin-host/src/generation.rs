@@ -280,11 +280,14 @@ impl Generation {
             }
             _ => None,
         };
-        let place = self.pool.enter().await.map_err(|_| {
+        let (place, waited) = self.pool.enter().await.map_err(|_| {
             let places = self.manifest.limits.concurrency;
             let message = format!("all {places} places are taken");
             failure(PluginFailureKind::Busy, message)
         })?;
+        if let Some(waited) = waited {
+            self.times.waited(C::HOOK, waited);
+        }
         Ok((admission, place))
     }
 

@@ -13,9 +13,7 @@ pub(crate) mod timer;
 
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
-use access::{
-    Answer, Hooks, Inbound, OperationWord, Outbound, Outcome, PluginFailure, Ruling, Step,
-};
+use access::{Answer, Hooks, Inbound, Outbound, Outcome, PluginFailure, Ruling, Step};
 use serde::Serialize;
 
 use crate::{generation::Generation, instance::Call, recording::Recorded};
@@ -71,6 +69,9 @@ impl Hook {
     fn note<C: Call, T: Said>(&self, begun: Instant, taken: &Result<T, PluginFailure>) {
         let verdict = taken.as_ref().map_or("failure", Said::word);
         self.0.times.observe(C::HOOK, verdict, begun.elapsed());
+        if let Err(failure) = taken {
+            self.0.times.failed(C::HOOK, failure.kind.name());
+        }
     }
 
     fn take<A, T>(
@@ -124,32 +125,19 @@ impl Said for Answer {
 
 impl Said for Ruling {
     fn word(&self) -> &'static str {
-        match &self.word {
-            OperationWord::Allow => "allow",
-            OperationWord::Deny(_) => "deny",
-            OperationWord::Next => "next",
-        }
+        self.word.word()
     }
 }
 
 impl Said for Inbound {
     fn word(&self) -> &'static str {
-        match self {
-            Self::Unchanged => "unchanged",
-            Self::Patched(_) => "patched",
-            Self::Swallow => "swallow",
-            Self::Reject(_) => "deny",
-        }
+        Self::word(self)
     }
 }
 
 impl Said for Outbound {
     fn word(&self) -> &'static str {
-        match self {
-            Self::Unchanged => "unchanged",
-            Self::Patched(_) => "patched",
-            Self::Swallow => "swallow",
-        }
+        Self::word(self)
     }
 }
 

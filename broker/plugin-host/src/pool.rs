@@ -81,9 +81,14 @@ impl Pool {
         pool
     }
 
-    /// A place to run in; waits a bounded time.
-    pub(crate) async fn enter(&self) -> Result<OwnedSemaphorePermit, Full> {
-        self.turnstile.enter().await
+    /// A place to run in; waits a bounded time, and says how long it had to.
+    pub(crate) async fn enter(&self) -> Result<(OwnedSemaphorePermit, Option<Duration>), Full> {
+        if let Some(place) = self.turnstile.try_enter() {
+            return Ok((place, None));
+        }
+        let begun = Instant::now();
+        let place = self.turnstile.enter().await?;
+        Ok((place, Some(begun.elapsed())))
     }
 
     /// Takes a warm instance out: until it is parked again, it is lost.

@@ -47,6 +47,11 @@ impl Turnstile {
         self.waiting.load(Ordering::Relaxed)
     }
 
+    /// A place, if one is free.
+    pub(crate) fn try_enter(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
     /// A place, held until dropped. May be cancelled.
     pub(crate) async fn enter(&self) -> Result<OwnedSemaphorePermit, Full> {
         self.enter_many(1).await

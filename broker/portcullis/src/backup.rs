@@ -1,20 +1,23 @@
 //! Backups of a whole broker: made while it runs (`make.rs`), in an archive that says of every byte whether it is whole
-//! (`archive.rs`), looked through by `portcullis backup verify` and brought back by `portcullis restore` (`restore.rs`).
+//! (`archive.rs`), of the files that belong into it (`collect.rs`, `without_secrets.rs`), looked through by `portcullis backup verify` and brought back by `portcullis restore` (`restore.rs`).
 //!
 //! An archive holds what clients were promised (sessions, subscriptions, queued and in-flight messages, retained
 //! messages), bans, plugins and the configuration. Secrets are in it only where somebody asked for them.
 
 mod archive;
+mod collect;
 mod make;
+mod progress;
 mod restore;
+mod without_secrets;
 
-use std::{fs::File, io, path::Path};
+use std::{io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use self::archive::Summary;
+use self::{archive::Summary, progress::Watched};
 pub(crate) use self::{make::Maker, restore::run as restore};
-use crate::failure::Failure;
+use crate::{api::printable, ctl::time, failure::Failure};
 
 /// Format of archives that are written, and the only one that is read.
 const FORMAT: u32 = 1;
@@ -63,7 +66,7 @@ pub(crate) fn verify(file: &Path) -> Result<(), Failure> {
 /// Reads an archive and hands nothing on.
 pub(crate) fn look_through(file: &Path) -> Result<Summary, Failure> {
     let refused = |error: io::Error| Failure::Refused(format!("{}: {error}", file.display()));
-    let opened = File::open(file).map_err(refused)?;
+    let opened = Watched::open(file, "reading it back").map_err(refused)?;
     archive::read(opened, &mut |_, content| io::copy(content, &mut io::sink()).map(drop))
         .map_err(refused)
 }
@@ -74,16 +77,16 @@ pub(crate) fn told(file: &Path, summary: &Summary) -> String {
     let secrets = if about.secrets { "with secrets" } else { "without secrets" };
     let bytes = summary.files.iter().map(|file| file.bytes).sum::<u64>();
     let mut lines = format!(
-        "{}: whole\n  made by portcullis {}, format {}, {} seconds since 1970, {secrets}\n  \
+        "{}: whole\n  made by portcullis {}, format {}, {}, {secrets}\n  \
          {} files, {bytes} bytes\n",
         file.display(),
-        crate::api::printable(&about.version),
+        printable(&about.version),
         about.format,
-        about.created_unix,
+        time(about.created_unix),
         summary.files.len(),
     );
     for what in &about.left_out {
-        lines.push_str(&format!("  left out: {}\n", crate::api::printable(what)));
+        lines.push_str(&format!("  left out: {}\n", printable(what)));
     }
     lines
 }

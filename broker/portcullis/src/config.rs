@@ -181,6 +181,11 @@ impl Config {
         }
     }
 
+    /// Whether a TOML text has comments.
+    pub(crate) fn has_comments(text: &str) -> bool {
+        secrets::has_comments(text)
+    }
+
     /// What is wrong with `text`, if it stood in `file`.
     pub(crate) fn faults_in(file: &Path, text: &str) -> Vec<Problem> {
         let environment = |name: &str| std::env::var(name).ok();

@@ -21,6 +21,10 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command as Clap, value_parser};
 
 use self::line::Asked;
+pub(crate) use self::{
+    column::time,
+    terminal::{Progress, bar},
+};
 use crate::{
     api::{Broker, Content, Request},
     cli::BrokerArguments,
@@ -38,7 +42,7 @@ pub(crate) struct Invocation {
 enum What {
     Row(Asked),
     Overview,
-    Top { every: Duration, once: bool },
+    Top(top::Wanted),
     Backup(backup::Wanted),
     Api { method: String, path: String, data: Option<String> },
 }
@@ -76,10 +80,11 @@ impl clap::FromArgMatches for Invocation {
         let text = |name: &str| below.get_one::<String>(name).cloned();
         let what = match name {
             "overview" => What::Overview,
-            "top" => What::Top {
+            "top" => What::Top(top::Wanted {
                 every: Duration::from_secs(below.get_one("every").copied().unwrap_or(2)),
                 once: below.get_flag("once"),
-            },
+                json: matches.get_flag("json"),
+            }),
             "backup" => What::Backup(backup::Wanted {
                 out: below.get_one("out").cloned().ok_or_else(no_command)?,
                 secrets: below.get_flag("include-secrets"),
@@ -107,7 +112,9 @@ fn top() -> Clap {
     let every = every.value_parser(value_parser!(u64).range(1..=3_600));
     let once = Arg::new("once").long("once").action(ArgAction::SetTrue);
     Clap::new("top")
-        .about("What the broker does just now, in the whole terminal; q ends it")
+        .about(
+            "What the broker does just now, in the whole terminal; q ends it; --json: a line each",
+        )
         .arg(every.help("Between two frames"))
         .arg(once.help("One frame as plain text"))
 }
@@ -140,7 +147,7 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     match what {
         What::Row(asked) => send::run(&broker, &asked, json).await,
         What::Overview => overview::run(&broker, json).await,
-        What::Top { every, once } => top::run(&broker, every, once).await,
+        What::Top(wanted) => top::run(&broker, &wanted).await,
         What::Backup(wanted) => backup::run(&broker, &wanted).await,
         What::Api { method, path, data } => {
             if !path.starts_with('/') {

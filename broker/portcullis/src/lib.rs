@@ -17,6 +17,7 @@ mod config;
 mod config_desk;
 mod confinement;
 mod ctl;
+mod data_lock;
 mod descriptors;
 mod doctor;
 mod failure;

@@ -22,9 +22,15 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message;
 use telemetry::{Happening, HappeningKind, Interest, Metrics, Observer};
-use tokio::{sync::mpsc, task::JoinHandle, time::MissedTickBehavior};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::MissedTickBehavior,
+};
 use zeroize::Zeroizing;
 
+/// How long the end waits for what is sent last.
+const LAST_MAX: Duration = Duration::from_secs(5);
 /// Decisions that wait to be sent.
 const WAITING_MAX: usize = 2_048;
 
@@ -57,6 +63,18 @@ impl fmt::Debug for OtlpConfig {
 /// The task that sends.
 pub(crate) struct Exporter {
     task: JoinHandle<()>,
+    /// Dropped: it sends what there is, and ends.
+    last: Option<oneshot::Sender<()>>,
+}
+
+impl Exporter {
+    /// Sends what came since the last time, for a bounded while, and ends.
+    pub(crate) async fn finish(mut self) {
+        drop(self.last.take());
+        if tokio::time::timeout(LAST_MAX, &mut self.task).await.is_err() {
+            tracing::warn!(event = "otlp_failed", "the collector was not sent what came last");
+        }
+    }
 }
 
 impl Drop for Exporter {
@@ -92,7 +110,8 @@ impl Exporter {
             started_unix_nano: now_unix_nano(),
             failed: false,
         };
-        Ok(Self { task: tokio::spawn(sending.run()) })
+        let (last, end) = oneshot::channel();
+        Ok(Self { task: tokio::spawn(sending.run(end)), last: Some(last) })
     }
 }
 
@@ -101,6 +120,8 @@ fn client(config: &OtlpConfig) -> Result<reqwest::Client, String> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
         .timeout(config.timeout)
+        // What the collector is sent goes to it and nobody else, whatever the environment says.
+        .no_proxy()
         .redirect(reqwest::redirect::Policy::none());
     if let Some(pem) = &config.ca {
         let authorities = reqwest::Certificate::from_pem_bundle(pem)
@@ -140,19 +161,29 @@ struct Sending {
 }
 
 impl Sending {
-    async fn run(mut self) {
+    async fn run(mut self, mut end: oneshot::Receiver<()>) {
         let mut tick = tokio::time::interval(self.config.interval);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tick.tick().await;
-            if let Some(spans) = self.spans() {
-                self.send("/v1/traces", spans).await;
+            let is_last = tokio::select! {
+                _ = tick.tick() => false,
+                _ = &mut end => true,
+            };
+            self.send_all().await;
+            if is_last {
+                return;
             }
-            if self.config.metrics
-                && let Some(metrics) = self.metrics().await
-            {
-                self.send("/v1/metrics", metrics).await;
-            }
+        }
+    }
+
+    async fn send_all(&mut self) {
+        if let Some(spans) = self.spans() {
+            self.send("/v1/traces", spans).await;
+        }
+        if self.config.metrics
+            && let Some(metrics) = self.metrics().await
+        {
+            self.send("/v1/metrics", metrics).await;
         }
     }
 

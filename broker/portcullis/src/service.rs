@@ -27,6 +27,7 @@ use crate::{
     config::{self, Chain, Config, DecisionsConfig},
     config_desk::{Desk, Request},
     confinement,
+    data_lock::DataLock,
     failure::Failure,
     keys::Rings,
     memory,
@@ -53,10 +54,11 @@ pub(crate) struct Service {
     requests: Option<mpsc::Receiver<Request>>,
     metrics: Arc<Metrics>,
     records: Records,
-    /// Ends with the rest.
-    _exporter: Option<Exporter>,
+    exporter: Option<Exporter>,
     /// Closed last: connections that end write to it.
     store: Option<Arc<FileStore>>,
+    /// Given back when all else is gone.
+    _lock: DataLock,
 }
 
 impl Service {
@@ -65,6 +67,7 @@ impl Service {
     pub(crate) async fn start(mut config: Config, descriptors: u64) -> Result<Self, Failure> {
         make_folders(&config)?;
         trust::at_start(&config)?;
+        let lock = DataLock::take(&config.data_dir)?;
         let keys = Arc::new(Rings::new(&config.data_dir));
         keys.attach(&mut config.sources).map_err(Failure::Refused)?;
         let (store, kept) = open_store(&config.store).await?;
@@ -108,7 +111,7 @@ impl Service {
             .otlp
             .clone()
             .map(|otlp| Exporter::start(otlp, (Arc::clone(&gate), &metrics), admin.scrape()));
-        let _exporter = exporter.transpose().map_err(Failure::Refused)?;
+        let exporter = exporter.transpose().map_err(Failure::Refused)?;
         Ok(Self {
             config,
             descriptors,
@@ -121,8 +124,9 @@ impl Service {
             requests,
             metrics,
             records,
-            _exporter,
+            exporter,
             store,
+            _lock: lock,
         })
     }
 
@@ -225,6 +229,9 @@ impl Service {
             tracing::warn!(connections = left, "clients that did not go are cut off");
         }
         self.admin.shutdown(GRACE).await;
+        if let Some(exporter) = self.exporter {
+            exporter.finish().await;
+        }
         close_records(self.records).await;
         let Some(store) = self.store else { return };
         match tokio::task::spawn_blocking(move || store.close()).await {

@@ -88,7 +88,8 @@ async fn encrypt(arrival: &mut Arrival) -> Result<(), Refused> {
     let (Some(tls), Some(socket)) = (&arrival.listener.tls, socket) else {
         return Err(Refused::ShuttingDown);
     };
-    let parts = (tls, &core.handshakes, &*core.metrics);
+    let counted = &arrival.listener.counted;
+    let parts = (tls, &core.handshakes, &*core.metrics, &**counted);
     let handshake = handshake::shake(parts, socket, (arrival.connection_id, timeout));
     let mut shutdown = core.shutdown.subscribe();
     let done = tokio::select! {

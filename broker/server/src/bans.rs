@@ -18,7 +18,7 @@ use access::Authenticated;
 use codec::ReasonCode;
 use limits::{Ban, BanOrigin, BanTarget, Bans, NewBan, Suspect, TooManyBans};
 use parking_lot::{Mutex, RwLock};
-use telemetry::events::BanMade;
+use telemetry::events::{BanEnded, BanMade};
 use tokio::sync::Notify;
 
 use crate::{
@@ -147,6 +147,7 @@ impl Core {
             self.flapping.lock().pardon(principal, client_id, Instant::now());
         }
         if lifted.is_some() {
+            BanEnded { id, lifted: true }.emit(&self.metrics);
             self.bans.keep().map_err(BanError::NotKept)?;
         }
         Ok(lifted)
@@ -177,6 +178,20 @@ impl Core {
         }
     }
 
+    /// Tells of those that are over.
+    fn note_ended_bans(&self) {
+        if self.bans.is_empty.load(Ordering::Acquire) {
+            return;
+        }
+        let ended = self.bans.change(|bans| {
+            bans.clear(unix_now());
+            bans.take_ended()
+        });
+        for id in ended {
+            BanEnded { id, lifted: false }.emit(&self.metrics);
+        }
+    }
+
     /// Ends the connections of all who are banned.
     fn evict_banned(&self) -> u64 {
         let client = |state: &State| {
@@ -193,12 +208,18 @@ impl Core {
     }
 }
 
-/// Keeps bans that nobody waits for, for the life of the broker.
+/// Keeps bans that nobody waits for, and tells of those that end, for the life of the broker.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut shutdown = core.shutdown.subscribe();
+    let mut tick = tokio::time::interval(LOOK_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = core.bans.changed.notified() => {}
+            _ = tick.tick() => {
+                core.note_ended_bans();
+                continue;
+            }
             _ = shutdown.wait_for(|down| *down) => return,
         }
         let keeping = Arc::clone(&core);
@@ -218,4 +239,6 @@ fn origin(origin: BanOrigin) -> &'static str {
     }
 }
 
+/// How late it may be told that a ban is over.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 const KEEP_EVERY: Duration = Duration::from_secs(1);

@@ -20,16 +20,17 @@ use parking_lot::Mutex;
 use session::Fanout;
 use store::{Recovered, Store, Ticket};
 use telemetry::{
-    Metrics,
+    ListenerMetrics, Metrics,
     events::{Client, SessionEnded},
 };
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
     BanError, BanPage, BrokerHandle, ClientInfo, Config, Fault, LimitInfo, ListenerAddress,
-    ListenerCertificates, ListenerConfig, ListenerInfo, LiveConfig, StoreTotals, TlsConfig,
-    TlsStatus, Totals, Transport,
+    ListenerCertificates, ListenerConfig, ListenerInfo, LiveConfig, QueueTotals, StoreTotals,
+    TlsConfig, TlsStatus, Totals, Transport,
     bans::{self, BanList},
+    connect::count_answers,
     counts::Counts,
     inherit::{Ended, Ends},
     keeping::Keeping,
@@ -110,6 +111,7 @@ impl Core {
         let begun = Instant::now();
         let (refreshed, walk) = self.gate.refresh(client, self.now_unix()).await;
         trace_walk(&self.metrics.traces, &traced(client), &walk);
+        count_answers(self, &walk);
         self.metrics.permissions_seconds.observe(begun.elapsed().as_secs_f64());
         refreshed
     }
@@ -218,6 +220,16 @@ fn sentences(faults: &[Fault]) -> String {
     sentences.join("; ")
 }
 
+/// What a listener counts: there from the start, at zero.
+fn counted(metrics: &Metrics, listener: &str, has_tls: bool) -> Arc<ListenerMetrics> {
+    drop(metrics.connections_opened.of(listener));
+    let counted = metrics.listeners.of(listener);
+    if has_tls {
+        counted.handshakes();
+    }
+    counted
+}
+
 /// Reads what a listener needs for TLS, on a thread that may take its time.
 async fn load_tls(listener: &ListenerConfig) -> Result<Option<Arc<Tls>>, StartError> {
     let Some(config) = listener.tls.clone() else { return Ok(None) };
@@ -279,7 +291,7 @@ impl Broker {
         for listener in config.listeners {
             let (name, address) = (listener.name.clone(), listener.transport.place());
             let tls = load_tls(&listener).await?;
-            let counted = core.metrics.listeners.of(&name);
+            let counted = counted(&core.metrics, &name, tls.is_some());
             let (listener, socket) = listener::bind(listener, tls, counted)
                 .await
                 .map_err(|error| StartError::Bind { name, address, error })?;
@@ -471,6 +483,21 @@ impl BrokerHandle for Broker {
             retained_bytes: self.core.retained.bytes(),
             overload_level: self.core.overload.level(),
         }
+    }
+
+    fn queues(&self) -> QueueTotals {
+        let mut totals = QueueTotals::default();
+        for handle in self.core.sessions.all() {
+            let state = handle.state.lock();
+            let (session, queued) = (&state.session, state.session.queued() as u64);
+            totals.connected += u64::from(state.connection.is_some());
+            totals.queued += queued;
+            totals.queued_bytes += session.queued_bytes() as u64;
+            totals.queued_longest = totals.queued_longest.max(queued);
+            totals.in_flight += session.in_flight() as u64;
+            totals.waiting_sessions += u64::from(queued > 0);
+        }
+        totals
     }
 
     fn limits(&self) -> Vec<LimitInfo> {

@@ -17,11 +17,14 @@ use access::{
 };
 use codec::{Publish, QoS, ReasonCode, Will};
 use session::WillMessage;
-use telemetry::PluginCallRecord;
 use topic::{SubscriptionFilter, TopicName};
 
 use crate::{
-    broker::Core, close::Close, connection::Connection, sessions::SessionHandle, traced::traced,
+    broker::Core,
+    close::Close,
+    connection::Connection,
+    sessions::SessionHandle,
+    traced::{Telling, witness},
 };
 
 /// Answers of operation authorizers that a connection keeps.
@@ -120,7 +123,9 @@ pub(crate) async fn judge(
     }
     let topic = message.topic.clone();
     let publisher = Publisher::Client(authenticated.subject());
-    let result = match hooks.transform_inbound(source, publisher, message).await {
+    let telling = Telling::of(core, Some(authenticated));
+    let transforming = hooks.transform_inbound(source, publisher, message, witness(&telling));
+    let result = match transforming.await {
         Err(rejected) => Err(MessageRefused::Rejected(rejected)),
         Ok(Transformed::Changed(changed)) if changed.topic != topic => {
             let valid =
@@ -184,10 +189,10 @@ async fn permit(
 /// Asks the operation authorizers, and keeps what they said among the decisions.
 async fn rule(core: &Core, authenticated: &Authenticated, operation: &Operation) -> Ruled {
     let making = core.gate.making();
-    let asking = authenticated.hooks().rule(authenticated.subject(), operation);
-    let begun = Instant::now();
+    let telling = Telling::of(core, Some(authenticated));
+    let hooks = authenticated.hooks();
+    let asking = hooks.rule(authenticated.subject(), operation, witness(&telling));
     let ruled = access::deciding(&making, asking).await;
-    trace_ruling(core, authenticated, (operation, &ruled), begun);
     let about = match operation.clone() {
         Operation::Publish { topic, qos, retain, .. } => About::Publish { topic, qos, retain },
         Operation::Subscribe { filter, qos, share_name } => About::Subscribe {
@@ -201,39 +206,6 @@ async fn rule(core: &Core, authenticated: &Authenticated, operation: &Operation)
     let why = (ruled.word.as_ref().err(), Vec::new());
     core.gate.note_operation(&making, authenticated, about, why, core.now_unix());
     ruled
-}
-
-/// What operation authorizers said together, for traces.
-fn trace_ruling(
-    core: &Core,
-    authenticated: &Authenticated,
-    (operation, ruled): (&Operation, &Ruled),
-    begun: Instant,
-) {
-    let traces = &core.metrics.traces;
-    if traces.generation() == 0 {
-        return;
-    }
-    let (plugin, verdict) = match &ruled.word {
-        Ok(true) => ("", "allow"),
-        Ok(false) => ("", "next"),
-        Err(NotAuthorized::Ruling { plugin, .. }) => (&**plugin, "deny"),
-        Err(NotAuthorized::Failed { plugin, .. }) => (&**plugin, "failure"),
-        Err(_) => ("", "deny"),
-    };
-    let topic = match operation {
-        Operation::Publish { topic, .. } => topic,
-        Operation::Subscribe { filter, .. } => filter,
-    };
-    let call = PluginCallRecord {
-        plugin,
-        hook: "operation_authorizer",
-        verdict,
-        microseconds: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
-        cached: false,
-        topic: Some(topic),
-    };
-    traces.note_call(&traced(authenticated), &call);
 }
 
 /// A message as transforms see it.
@@ -488,6 +460,7 @@ impl Core {
             subscriptions.map(|s| (s.filter.clone(), s.options.maximum_qos)).collect()
         };
         let mut permissions = (**authenticated.permissions()).clone();
+        let telling = Telling::of(self, Some(&authenticated));
         let mut failed = false;
         for (filter, qos) in subscriptions {
             if failed {
@@ -496,11 +469,13 @@ impl Core {
             }
             if permissions.must_ask(SubscribeRequest { filter: &filter, qos }) {
                 let operation = Operation::subscribe(&filter, qos);
-                let ruled = hooks.rule(authenticated.subject(), &operation).await;
+                let subject = authenticated.subject();
+                let ruled = hooks.rule(subject, &operation, witness(&telling)).await;
                 failed |= matches!(ruled.word, Err(NotAuthorized::Failed { .. }));
                 permissions = permissions.with_ruling(filter, qos, ruled);
             }
         }
+        drop(telling);
         authenticated.with_rulings(Arc::new(permissions), failed)
     }
 }

@@ -5,20 +5,21 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use access::{
     Authenticated, Connection as Claim, Credentials, DecisionId, Hook, LinkReport, Password,
-    Refusal, WillSummary,
+    Refusal, Verdict, WillSummary,
 };
 use codec::{ConnAck, Connect, Decoded, Packet, PacketType, ProtocolVersion, ReasonCode, decode};
 use limits::{Claimant, Suspect};
 use session::WillMessage;
+use store::Store;
 use telemetry::{
-    Direction, Metrics,
+    Cache, Direction, Metrics,
     events::{Authenticated as AuthenticatedEvent, Client, Connected, TakenOver},
 };
 use tokio::{io::AsyncReadExt, time::Sleep};
@@ -38,7 +39,7 @@ use crate::{
     stream::Stream,
     subscribe::judge_again,
     tls::Secured,
-    traced::{claimed, trace_connect, trace_walk},
+    traced::{LoginTraces, claimed},
     websocket::{self, Violation},
     will,
 };
@@ -59,6 +60,8 @@ pub(crate) struct Arrival {
     pub(crate) timeout: Duration,
     /// What TLS said about the client.
     pub(crate) secured: Option<Box<Secured>>,
+    /// What traces see of it.
+    pub(crate) traces: LoginTraces,
 }
 
 impl Arrival {
@@ -101,7 +104,7 @@ pub(crate) enum Refused {
     #[error("{0}")]
     ByChain(Refusal),
     #[error("the Will Message is not permitted: {0}")]
-    Will(access::NotAuthorized),
+    Will(will::Denied),
     #[error("the Will Topic is not a topic name: {0}")]
     WillTopic(topic::InvalidTopic),
     #[error("{0}")]
@@ -123,6 +126,7 @@ impl Refused {
     pub(crate) fn decision(&self) -> Option<DecisionId> {
         match self {
             Self::ByChain(refusal) => refusal.decision,
+            Self::Will(denied) => Some(denied.decision),
             _ => None,
         }
     }
@@ -131,6 +135,7 @@ impl Refused {
     pub(crate) fn plugin(&self) -> Option<&str> {
         match self {
             Self::ByChain(refusal) => refusal.plugin.as_deref(),
+            Self::Will(denied) => denied.why.plugin(),
             _ => None,
         }
     }
@@ -211,8 +216,8 @@ async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
     let metrics = Arc::clone(&arrival.core.metrics);
     let Arrival { core, stream, early, timer, timeout, listener, .. } = arrival;
     // Subscribed to only when CONNECT has to be waited for.
-    let shutdown = async { core.shutdown.subscribe().wait_for(|down| *down).await.is_ok() };
-    let read = async {
+    let shutdown = pin!(async { core.shutdown.subscribe().wait_for(|down| *down).await.is_ok() });
+    let read = pin!(async {
         let mut bytes = std::mem::take(early);
         metrics.bytes_received.inc_by(bytes.len() as u64);
         bytes.reserve(CONNECT_BYTES);
@@ -235,7 +240,7 @@ async fn read_connect(arrival: &mut Arrival) -> Result<First, Refused> {
             }
             metrics.bytes_received.inc_by(count as u64);
         }
-    };
+    });
     tokio::select! {
         // The timer first: the connection relies on its having been started, however soon CONNECT
         // is there.
@@ -284,9 +289,12 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
         // Proven already: whoever the client says that it is instead, it is not.
         first.connect.username = Some(name);
     }
-    check_connect(&first.connect, &live)?;
-    first.assign_client_id();
-    trace_connect(&core, (&first.connect, first.bytes), arrival.remote.ip());
+    let checked = check_connect(&first.connect, &live);
+    if checked.is_ok() {
+        first.assign_client_id();
+    }
+    arrival.traces.begin(&core, (&first.connect, first.bytes), arrival.remote.ip());
+    checked?;
     let will = first.connect.will.as_deref().map(will::prepare).transpose();
     let will = will.map_err(Refused::WillTopic)?;
     let credentials = credentials(&mut first.connect);
@@ -297,30 +305,29 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
     let brake = Brake::begin(&core, arrival.remote, &first.connect, &live)?;
     let proved = match &method {
         None => {
-            let asked = authenticate(&core, (&claim, &credentials), &live);
+            let traces = &mut arrival.traces;
+            let asked = pin!(authenticate(&core, (&claim, &credentials), &live, traces));
             let from = (&mut arrival.stream, &mut first.rest);
-            let authenticated = while_it_is_there(from, &core.metrics, asked);
-            authenticated.await.map(|authenticated| (authenticated, None))
+            let authenticated = while_it_is_there(from, &core.metrics, asked).await;
+            authenticated.map(|authenticated| (authenticated, None))
         }
         // Boxed: few come with one.
         Some(method) => {
             let asked = (&claim, &credentials);
             let auths =
                 Auths { method, bytes: &mut first.rest, most: packet_bytes_max(&first.connect) };
-            let observe = |core: &Core, walk: &[LinkReport]| {
-                observe(core, walk);
-                trace_walk(&core.metrics.traces, &claimed(&claim), walk);
-            };
             Box::pin(exchange(arrival, asked, auths, data, observe)).await
         }
     };
     let (authenticated, data) = brake.settle(proved)?;
+    arrival.traces.proved(&core, &authenticated);
     tell_authenticated((&claim, &authenticated), false, &core);
     let mut authenticated = Arc::new(authenticated);
     check_names(&authenticated, &live)?;
     check_bans(&core, &authenticated)?;
     if let Some(will) = &will {
-        will::permit(will, &authenticated).await.map_err(Refused::Will)?;
+        let permitted = Box::pin(will::permit(&core, will, &authenticated)).await;
+        permitted.map_err(Refused::Will)?;
     }
     let mut answer = answer(first, &authenticated, &live);
     // [MQTT-4.12.0-5]
@@ -330,13 +337,13 @@ async fn admit(arrival: &mut Arrival, first: &mut First) -> Result<Admitted, Ref
     let mut connack = encode_connack(answer, &first.connect).ok_or(Refused::NoRoomForConnAck)?;
     let client_id = &authenticated.subject().client_id;
     let touches_kept = || core.sessions.get(client_id).is_some_and(|old| old.key.is_some());
-    if let Some(store) = core.store()
+    if let Some(Err(unavailable)) = core.store().map(Store::check)
         && (expiry > 0 || touches_kept())
     {
-        store.check().map_err(Refused::Store)?;
+        return Err(Refused::Store(unavailable));
     }
-    let opened = open_session(arrival, &first.connect, &mut authenticated, (will, expiry), &live);
-    let opened = opened.await?;
+    let (will, connect) = ((will, expiry), &first.connect);
+    let opened = open_session(arrival, connect, &mut authenticated, will, &live).await?;
     if check_bans(&core, &authenticated).is_err() {
         // Made meanwhile, and perhaps too early to find the session.
         opened.handle.close(ReasonCode::AdministrativeAction);
@@ -543,11 +550,12 @@ async fn authenticate(
     core: &Core,
     (claim, credentials): (&Claim, &Credentials),
     live: &LiveConfig,
+    traces: &mut LoginTraces,
 ) -> Result<Authenticated, Refused> {
     let now = core.now_unix();
     let (result, walk) = core.gate.admit(claim, credentials, live.client_id_from, now).await;
     observe(core, &walk);
-    trace_walk(&core.metrics.traces, &claimed(claim), &walk);
+    traces.walk(core, &claimed((&claim.client_id, claim.remote.ip())), &walk);
     tracing::debug!(client_id = %telemetry::Escaped(&claim.client_id), ?walk, "chain asked");
     result.map_err(Refused::ByChain)
 }
@@ -591,6 +599,7 @@ const REST_BYTES: usize = 2_048;
 
 /// Counts the time of a walk, of its two parts apart.
 fn observe(core: &Core, walk: &[LinkReport]) {
+    count_answers(core, walk);
     let time = |hook: Hook| -> Option<f64> {
         let mut links = walk.iter().filter(|report| report.hook == hook).peekable();
         links.peek()?;
@@ -600,6 +609,16 @@ fn observe(core: &Core, walk: &[LinkReport]) {
     core.metrics.authentication_seconds.observe(authentication);
     if let Some(seconds) = time(Hook::Authorizer) {
         core.metrics.permissions_seconds.observe(seconds);
+    }
+}
+
+/// Counts which permissions were there already.
+pub(crate) fn count_answers(core: &Core, walk: &[LinkReport]) {
+    let asked = |report: &&LinkReport| {
+        report.hook == Hook::Authorizer && report.verdict != Verdict::Skipped
+    };
+    for report in walk.iter().filter(asked) {
+        core.metrics.plugins.caches.note(Cache::Permissions, report.cached);
     }
 }
 
@@ -628,7 +647,7 @@ fn answer(first: &First, authenticated: &Authenticated, live: &LiveConfig) -> Co
 /// CONNACK in the client's Maximum Packet Size [MQTT-3.1.2-24], without its properties for humans if need be; `None` when
 /// it does not fit even so.
 fn encode_connack(connack: ConnAck, connect: &Connect) -> Option<Vec<u8>> {
-    let mut output = Vec::with_capacity(CONNECT_BYTES);
+    let mut output = Vec::new();
     let most = packet_bytes_max(connect);
     let packet = Packet::ConnAck(Box::new(connack));
     packet.encode_within(connect.version, most, &mut output).then_some(output)
@@ -638,7 +657,8 @@ pub(crate) fn packet_bytes_max(connect: &Connect) -> usize {
     connect.maximum_packet_size.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX)
 }
 
-/// Resumes, takes over or makes the session, and settles what the old connection left.
+/// Resumes, takes over or makes the session, and settles what the old connection left. What has to be waited for is
+/// boxed: most have nothing to wait for.
 async fn open_session(
     arrival: &Arrival,
     connect: &Connect,
@@ -682,15 +702,16 @@ async fn open_session(
         TakenOver { client }.emit(&core.metrics);
     }
     if let Some(old_will) = &opened.old_will {
-        will::publish(core, old_will, authenticated, &opened.handle).await;
+        Box::pin(will::publish(core, old_will, authenticated, &opened.handle)).await;
     }
     if let Some(ended) = ended {
         // After its Will Message: a crash must not take both.
-        let gone = ended.settle(core).ticket().await;
+        let gone = Box::pin(ended.settle(core).ticket()).await;
         opened.ticket = opened.ticket.max(gone);
     }
     if opened.session_present {
-        let ruled = core.rule_subscriptions(&opened.handle, (**authenticated).clone()).await;
+        let client = (**authenticated).clone();
+        let ruled = Box::pin(core.rule_subscriptions(&opened.handle, client)).await;
         *authenticated = Arc::new(ruled);
         opened.handle.set_authenticated(arrival.connection_id, authenticated);
         // What was subscribed and queued under older permissions is judged by the present ones before any of it flows.
@@ -760,5 +781,19 @@ fn random_u128() -> u128 {
     }
 }
 
-/// Room for a usual CONNECT or CONNACK.
+/// Room for a usual CONNECT.
 const CONNECT_BYTES: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It is allocated for each connection, and moved there: a future that is passed on by value in it counts twice.
+    #[test]
+    fn a_handshake_is_small() {
+        fn size<'a, F: Future>(_: impl FnOnce(Arrival, &'a mut Place) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(size(handshake) <= 3_072, "{} bytes", size(handshake));
+    }
+}

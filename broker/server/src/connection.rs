@@ -41,6 +41,7 @@ use crate::{
     memo::Memo,
     outbound::Working,
     pace::{Costs, Pace},
+    publish::Denials,
     refresh::Refresh,
     retained,
     sessions::{SessionHandle, State},
@@ -111,8 +112,8 @@ pub(crate) struct Connection {
     pub(crate) working: Option<Box<Working>>,
     /// What operation authorizers said on PUBLISH.
     pub(crate) rulings: Rulings,
-    /// When a refused PUBLISH was last told of.
-    pub(crate) denied_at: Option<Instant>,
+    /// Operations that were refused lately.
+    pub(crate) denials: Option<Box<Denials>>,
     /// The packet at hand waits for the permissions that are being asked for.
     pub(crate) is_delayed: bool,
     /// Of the task, while plugins have a say about what the client sends.
@@ -212,7 +213,7 @@ impl Connection {
             asking: None,
             working: None,
             rulings: Rulings::default(),
-            denied_at: None,
+            denials: None,
             is_delayed: false,
             waker: None,
             // It runs on as it is; `arm_timer` sets it when something is due before.

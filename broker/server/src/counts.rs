@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use codec::{Decoded, Packet, PacketType, ProtocolVersion, QoS, ReasonCode, decode, outlines};
 use session::{Delivered, DropReason};
-use telemetry::{Direction, ListenerMetrics, Metrics, events::MessageDropped};
+use telemetry::{Direction, ListenerMetrics, Metrics, SIZES, events::MessageDropped, size_class};
 
 use crate::router::Tally;
 
@@ -19,6 +19,8 @@ pub(crate) struct Counts {
     publish_sent: [u64; 3],
     publish_bytes_received: u64,
     publish_bytes_sent: u64,
+    sizes_received: [u32; SIZES],
+    sizes_sent: [u32; SIZES],
     any: bool,
     /// What was added to the shared counters.
     flushed_received: u64,
@@ -38,6 +40,8 @@ impl Counts {
             publish_sent: [0; 3],
             publish_bytes_received: 0,
             publish_bytes_sent: 0,
+            sizes_received: [0; SIZES],
+            sizes_sent: [0; SIZES],
             any: false,
             flushed_received: 0,
             flushed_sent: 0,
@@ -103,6 +107,9 @@ impl Counts {
             }
             self.any = true;
             self.publish_bytes_sent += packet.bytes as u64;
+            if let Some(count) = self.sizes_sent.get_mut(size_class(packet.bytes)) {
+                *count += 1;
+            }
             if let Some(count) = self.publish_sent.get_mut(packet.qos as usize) {
                 *count += 1;
             }
@@ -113,6 +120,9 @@ impl Counts {
     pub(crate) fn publish_bytes(&mut self, bytes: usize) {
         self.any = true;
         self.publish_bytes_received += bytes as u64;
+        if let Some(count) = self.sizes_received.get_mut(size_class(bytes)) {
+            *count += 1;
+        }
     }
 
     /// A PUBLISH came.
@@ -153,9 +163,13 @@ impl Counts {
             let (all_received, all_sent) = (received.iter().sum(), sent.iter().sum());
             if all_received > 0 {
                 listener.packets(Direction::Received, publish, all_received, bytes_received);
+                let sizes = std::mem::take(&mut self.sizes_received);
+                listener.publishes(Direction::Received, &received, &sizes);
             }
             if all_sent > 0 {
                 listener.packets(Direction::Sent, publish, all_sent, bytes_sent);
+                let sizes = std::mem::take(&mut self.sizes_sent);
+                listener.publishes(Direction::Sent, &sent, &sizes);
             }
         }
         for ((qos, received), sent) in LEVELS.into_iter().zip(received).zip(sent) {
@@ -182,18 +196,38 @@ fn note_sent(listener: &ListenerMetrics, of: PacketType, encoded: &[u8], version
         // Without a Reason Code it is Success; nearly all are.
         return listener.reason(Direction::Sent, of, ReasonCode::Success);
     }
+    if let Some(code) = plain_code(of, encoded, version) {
+        return listener.reason(Direction::Sent, of, code);
+    }
     let Ok(Decoded::Packet(packet, _)) = decode(encoded, version, usize::MAX) else { return };
     let code = |code| listener.reason(Direction::Sent, of, code);
     match packet {
         Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {
             code(ack.reason_code)
         }
-        Packet::ConnAck(ack) => code(ack.reason_code),
         Packet::Disconnect(disconnect) => code(disconnect.reason_code),
         Packet::Auth(auth) => code(auth.reason_code),
         Packet::SubAck(ack) => ack.reason_codes.into_iter().for_each(code),
         Packet::UnsubAck(ack) => ack.reason_codes.into_iter().for_each(code),
         _ => {}
+    }
+}
+
+/// The one Reason Code of a packet where it stands: what else is in the packet is not read.
+fn plain_code(of: PacketType, encoded: &[u8], version: ProtocolVersion) -> Option<ReasonCode> {
+    let length_bytes = encoded.iter().skip(1).take(4).position(|byte| byte & 0x80 == 0)? + 1;
+    let body = encoded.get(1 + length_bytes..)?;
+    let at = match of {
+        PacketType::ConnAck => 1,
+        PacketType::Disconnect | PacketType::Auth => 0,
+        PacketType::PubAck | PacketType::PubRec | PacketType::PubRel | PacketType::PubComp => 2,
+        _ => return None,
+    };
+    match body.get(at) {
+        // The codes of 3.1.1 are others, except this one.
+        None | Some(0) => Some(ReasonCode::Success),
+        Some(value) if version == ProtocolVersion::V5 => ReasonCode::from_value(*value),
+        Some(_) => None,
     }
 }
 
@@ -213,5 +247,35 @@ impl Tally for Counts {
             Delivered::Dropped(reason) => self.dropped(reason.name(), 1),
             Delivered::Disconnect => self.dropped(DropReason::QueueFull.name(), 1),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use codec::{ConnAck, Disconnect};
+
+    use super::*;
+
+    #[test]
+    fn a_code_is_read_where_it_stands() {
+        let check = |packet: Packet<'_>, of, version, expect| {
+            let mut encoded = Vec::new();
+            packet.encode(version, &mut encoded);
+            assert_eq!(plain_code(of, &encoded, version), expect, "{packet:?}");
+        };
+        let connack = |reason_code| {
+            let text = Some("x".repeat(200));
+            let connack = ConnAck { reason_code, reason_string: text, ..ConnAck::default() };
+            Packet::ConnAck(Box::new(connack))
+        };
+        let (success, refused) = (ReasonCode::Success, ReasonCode::NotAuthorized);
+        let of = PacketType::ConnAck;
+        check(connack(success), of, ProtocolVersion::V5, Some(success));
+        check(connack(refused), of, ProtocolVersion::V5, Some(refused));
+        check(connack(success), of, ProtocolVersion::V311, Some(success));
+        check(connack(refused), of, ProtocolVersion::V311, None);
+        let over = ReasonCode::SessionTakenOver;
+        let disconnect = Packet::Disconnect(Disconnect::new(over));
+        check(disconnect, PacketType::Disconnect, ProtocolVersion::V5, Some(over));
     }
 }

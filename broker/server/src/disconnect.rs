@@ -154,6 +154,7 @@ fn report(connection: &Connection, close: &Close) {
     let connected = connection.begun.elapsed();
     if let Some(listener) = connection.counts.listener() {
         listener.connected_seconds.observe(connected.as_secs_f64());
+        listener.closed.inc(reason);
     }
     Disconnected {
         client: connection.shown(),

@@ -14,6 +14,7 @@ use access::{
 };
 use codec::{Auth, Decoded, Packet, PacketType, ProtocolVersion, ReasonCode, decode};
 use limits::{Rate, TokenBucket};
+use telemetry::{Direction, Traced};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
     close::Close,
     connect::{Arrival, Refused, tell_authenticated},
     connection::Connection,
+    traced::claimed,
 };
 
 /// How long an exchange may take from its first packet to its last.
@@ -63,12 +65,14 @@ pub(crate) async fn exchange(
             core.gate.begin(approaching(&core, claim, credentials), opening).await;
         loop {
             observe(&core, &walk);
+            let traced = claimed((&claim.client_id, claim.remote.ip()));
+            arrival.traces.walk(&core, &traced, &walk);
             let (data, exchange) = match progress {
                 Progress::Decided(decided) => return decided.map_err(Refused::ByChain),
                 Progress::Challenge(data, exchange) => (data, exchange),
             };
-            auths.challenge(arrival, data).await?;
-            let auth = auths.read(arrival).await?;
+            auths.challenge(arrival, data, traced).await?;
+            let auth = auths.read(arrival, traced).await?;
             let (data, properties) = (auth.authentication_data, auth.user_properties);
             let client = approaching(&core, claim, credentials);
             (progress, walk) = core.gate.proceed(client, exchange, data, properties).await;
@@ -87,13 +91,20 @@ fn auth(reason_code: ReasonCode, method: &str, data: Option<Vec<u8>>) -> Packet<
 }
 
 impl Auths<'_> {
-    async fn challenge(&self, arrival: &mut Arrival, data: Vec<u8>) -> Result<(), Refused> {
+    async fn challenge(
+        &self,
+        arrival: &mut Arrival,
+        data: Vec<u8>,
+        traced: Traced<'_>,
+    ) -> Result<(), Refused> {
         let mut output = Vec::new();
         let packet = auth(ReasonCode::ContinueAuthentication, self.method, Some(data));
         if !packet.encode_within(ProtocolVersion::V5, self.most, &mut output) {
             return Err(Refused::NoRoomForAuth);
         }
-        let metrics = &arrival.core.metrics;
+        let core = Arc::clone(&arrival.core);
+        arrival.traces.packet(&core, traced, (Direction::Sent, &packet, output.len()));
+        let metrics = &core.metrics;
         metrics.packets_sent.of(PacketType::Auth).inc();
         metrics.bytes_sent.inc_by(output.len() as u64);
         let written = arrival.stream.write_all(&output).await;
@@ -101,7 +112,7 @@ impl Auths<'_> {
     }
 
     /// Until CONNACK a client may send nothing but AUTH and DISCONNECT [MQTT-3.1.2-30].
-    async fn read(&mut self, arrival: &mut Arrival) -> Result<Auth, Refused> {
+    async fn read(&mut self, arrival: &mut Arrival, traced: Traced<'_>) -> Result<Auth, Refused> {
         let most = arrival.core.live.load().limits.sizes.packet_bytes_before_connect;
         loop {
             let decoded = decode(self.bytes, ProtocolVersion::V5, most);
@@ -110,6 +121,8 @@ impl Auths<'_> {
                 version: Some(ProtocolVersion::V5),
             })?;
             if let Decoded::Packet(packet, taken) = decoded {
+                let core = Arc::clone(&arrival.core);
+                arrival.traces.packet(&core, traced, (Direction::Received, &packet, taken));
                 let auth = match packet {
                     Packet::Auth(auth) => auth,
                     Packet::Disconnect(_) => return Err(Refused::GaveUp),

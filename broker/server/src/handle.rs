@@ -124,6 +124,10 @@ pub trait BrokerHandle: Resources {
     }
     /// Numbers for status and gauges: connections, sessions, subscriptions, retained messages, retained bytes.
     fn totals(&self) -> Totals;
+    /// What sessions are owed, summed up over all of them: for a scrape, not for every second.
+    fn queues(&self) -> QueueTotals {
+        QueueTotals::default()
+    }
     /// The limits in force.
     fn limits(&self) -> Vec<LimitInfo> {
         Vec::new()
@@ -147,6 +151,23 @@ pub struct Totals {
     pub retained_bytes: u64,
     /// Level of load, 0 to 10.
     pub overload_level: u8,
+}
+
+/// What sessions are owed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueTotals {
+    /// Sessions with a connection.
+    pub connected: u64,
+    /// Messages that wait.
+    pub queued: u64,
+    /// Their bytes, as far as they are in memory.
+    pub queued_bytes: u64,
+    /// Most messages that wait for one session.
+    pub queued_longest: u64,
+    /// Messages sent and not yet acknowledged.
+    pub in_flight: u64,
+    /// Sessions for which any wait.
+    pub waiting_sessions: u64,
 }
 
 /// Current numbers of the store.

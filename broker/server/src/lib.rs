@@ -68,7 +68,8 @@ pub use config::{
     ProxyProtocol, PublishDenied, Transport,
 };
 pub use handle::{
-    BanPage, BrokerHandle, ClientInfo, ClientPage, LimitInfo, ListenerInfo, StoreTotals, Totals,
+    BanPage, BrokerHandle, ClientInfo, ClientPage, LimitInfo, ListenerInfo, QueueTotals,
+    StoreTotals, Totals,
 };
 pub use ipnet::IpNet;
 pub use resources::{

@@ -8,6 +8,7 @@ mod unix;
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -21,11 +22,12 @@ use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use self::unix::SocketFile;
 use crate::{
-    ListenerAddress, ListenerConfig, ProxyProtocol, Transport,
+    ListenerAddress, ListenerConfig, ListenerRules, LiveConfig, ProxyProtocol, Transport,
     broker::Core,
     connect::{Arrival, serve},
     stream::Stream,
     tls::Tls,
+    traced::LoginTraces,
 };
 
 /// A bound listener.
@@ -135,10 +137,12 @@ impl Socket {
 /// Accepts until the broker shuts down.
 pub(crate) async fn run(core: Arc<Core>, listener: Arc<Listener>, socket: Socket) {
     let mut shutdown = core.shutdown.subscribe();
+    // One for all of them: it stays where it is noted.
+    let mut down = pin!(shutdown.wait_for(|down| *down));
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
-            _ = shutdown.wait_for(|down| *down) => return,
+            _ = &mut down => return,
         };
         match accepted {
             Ok((_, remote)) if core.overload.is_memory_full() => {
@@ -171,7 +175,7 @@ async fn admit(core: &Arc<Core>, listener: &Arc<Listener>, remote: SocketAddr) -
         return admit_proxy(core, listener, remote, proxy_protocol).await;
     }
     let address = remote.ip();
-    if let Err(refusal) = judge(core, listener, address).and_then(|()| check_room(core, listener)) {
+    if let Err(refusal) = check(core, listener, address) {
         refused(core, listener, remote, &refusal);
         return None;
     }
@@ -201,13 +205,15 @@ async fn admit_proxy(
     if !proxy_protocol.trusted.iter().any(|range| range.contains(&address)) {
         let (limit, cause) = ("proxy_protocol.trusted", &"the address is not in the list");
         ConnectionRefused { listener: &listener.name, remote, limit, cause }.emit(&core.metrics);
+        listener.counted.turned_away.inc(limit);
         return None;
     }
     let closed_until = core.connection_rate.lock().closed_until(Instant::now());
     if let Some(until) = closed_until {
         pause_until(until).await;
     }
-    let held = check_room(core, listener).and_then(|()| core.connection_rate.lock().hold());
+    let room = check_room(listener, rules_of(&core.live.load(), listener));
+    let held = room.and_then(|()| core.connection_rate.lock().hold());
     match held {
         Ok(()) => Some(Place::take(core, listener, None)),
         Err(refusal) => {
@@ -224,15 +230,25 @@ async fn pause_until(until: Instant) {
 
 /// Says which limit kept a connection out.
 pub(crate) fn refused(core: &Core, listener: &Listener, remote: SocketAddr, refusal: &Refusal) {
+    listener.counted.turned_away.inc(refusal.limit());
     ConnectionRefused { listener: &listener.name, remote, limit: refusal.limit(), cause: refusal }
         .emit(&core.metrics);
 }
 
+fn rules_of<'a>(live: &'a LiveConfig, listener: &Listener) -> Option<&'a ListenerRules> {
+    live.listeners.get(&*listener.name)
+}
+
+/// Whether an address may come, and the listener has room for one more.
+fn check(core: &Core, listener: &Listener, address: IpAddr) -> Result<(), Refusal> {
+    let live = core.live.load();
+    let rules = rules_of(&live, listener);
+    judge(core, rules, address).and_then(|()| check_room(listener, rules))
+}
+
 /// What an address has to be for a listener: let in by its lists, and not banned. Of a load balancer's clients it is
 /// asked when they are known.
-fn judge(core: &Core, listener: &Listener, address: IpAddr) -> Result<(), Refusal> {
-    let live = core.live.load();
-    let rules = live.listeners.get(&*listener.name);
+fn judge(core: &Core, rules: Option<&ListenerRules>, address: IpAddr) -> Result<(), Refusal> {
     if rules.is_some_and(|rules| !rules.admits(address)) {
         return Err(Refusal::AddressDenied);
     }
@@ -243,9 +259,8 @@ fn judge(core: &Core, listener: &Listener, address: IpAddr) -> Result<(), Refusa
 }
 
 /// Whether the listener has room for one more.
-fn check_room(core: &Core, listener: &Listener) -> Result<(), Refusal> {
-    let live = core.live.load();
-    let maximum = live.listeners.get(&*listener.name).and_then(|rules| rules.connections);
+fn check_room(listener: &Listener, rules: Option<&ListenerRules>) -> Result<(), Refusal> {
+    let maximum = rules.and_then(|rules| rules.connections);
     match maximum.filter(|maximum| listener.connections.load(Ordering::Relaxed) >= *maximum) {
         Some(maximum) => Err(Refusal::ConnectionsOfListener { maximum }),
         None => Ok(()),
@@ -262,6 +277,7 @@ fn begin(
 ) {
     let timeout = core.live.load().limits.sizes.connect_timeout;
     let arrival = Arrival {
+        traces: LoginTraces::default(),
         core: Arc::clone(core),
         stream,
         remote,
@@ -292,7 +308,7 @@ impl Place {
 
     /// Counts the connection as one of `address`, which was not known before.
     pub(crate) fn settle(&mut self, address: IpAddr) -> Result<(), Refusal> {
-        judge(&self.core, &self.listener, address)?;
+        judge(&self.core, rules_of(&self.core.live.load(), &self.listener), address)?;
         self.core.connection_rate.lock().settle(address, Instant::now())?;
         self.address = Some(address);
         Ok(())

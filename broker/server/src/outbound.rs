@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use access::{Authenticated, BoxFuture, MessageHooks, Subject, Transformed};
+use access::{Authenticated, BoxFuture, MessageHooks, Transformed};
 use codec::Publish;
 use limits::Sizes;
 use parking_lot::Mutex;
@@ -22,6 +22,7 @@ use crate::{
     claimed::{application, changed_parts},
     close::Close,
     connection::Connection,
+    traced::{Telling, witness},
 };
 
 /// Lots that are worked on in one turn, before others get theirs.
@@ -127,18 +128,23 @@ async fn work(
     let live = core.live.load_full();
     let mut fates = Vec::with_capacity(messages.len());
     for message in messages {
-        let fate = fate(&authenticated, &message, &live.limits.sizes).await;
+        let fate = fate(&core, &authenticated, &message, &live.limits.sizes).await;
         fates.push((message, fate));
     }
     fates
 }
 
-async fn fate(authenticated: &Authenticated, message: &Arc<Message>, sizes: &Sizes) -> Fate {
+async fn fate(
+    core: &Core,
+    authenticated: &Authenticated,
+    message: &Arc<Message>,
+    sizes: &Sizes,
+) -> Fate {
     let hooks = authenticated.hooks();
     let (for_all, for_one) = hooks.outbound_scopes(message.topic().as_str());
     let mut fate = Fate::Goes(Arc::clone(message));
     if for_all {
-        let asking = || part(hooks, None, message, sizes);
+        let asking = || part(core, (hooks, None), message, sizes);
         fate = match message.attached::<ForAll>() {
             Some(cells) => cells.cell(hooks).get_or_init(asking).await.clone(),
             None => asking().await,
@@ -146,15 +152,15 @@ async fn fate(authenticated: &Authenticated, message: &Arc<Message>, sizes: &Siz
     }
     match fate {
         Fate::Goes(message) if for_one => {
-            part(hooks, Some(authenticated.subject()), &message, sizes).await
+            part(core, (hooks, Some(authenticated)), &message, sizes).await
         }
         fate => fate,
     }
 }
 
 async fn part(
-    hooks: &MessageHooks,
-    subscriber: Option<&Subject>,
+    core: &Core,
+    (hooks, subscriber): (&MessageHooks, Option<&Authenticated>),
     message: &Arc<Message>,
     sizes: &Sizes,
 ) -> Fate {
@@ -166,7 +172,9 @@ async fn part(
         message_expiry_interval: message.expiry_left_seconds(Instant::now()),
         ..whole.unwrap_or_else(|| Publish::new(topic, message.payload()))
     };
-    match hooks.transform_outbound(subscriber, application(topic, &whole)).await {
+    let telling = Telling::of(core, subscriber);
+    let (whom, whole) = (subscriber.map(Authenticated::subject), application(topic, &whole));
+    match hooks.transform_outbound(whom, whole, witness(&telling)).await {
         Ok(Transformed::Unchanged) => Fate::Goes(Arc::clone(message)),
         Ok(Transformed::Swallowed) => Fate::Swallowed,
         Ok(Transformed::Changed(changed)) => {

@@ -5,7 +5,6 @@
 //! copying into each subscriber's buffer: no lock but the subscriber's, no allocation, no plugin.
 
 use std::{
-    fmt::Display,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,11 +20,20 @@ use topic::TopicName;
 
 use crate::{
     broker::Core, claimed::Verdict, close::Close, config, connection::Connection, keeping::Keeping,
-    sessions::SessionHandle,
+    sessions::SessionHandle, shown::why,
 };
 
 /// Between two refused PUBLISH of one client that plugins are told of.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
+/// Refused operations of one client that are noted among the decisions in that time.
+const NOTED_MAX: usize = 4;
+
+/// Operations of one client that were refused in one second.
+pub(crate) struct Denials {
+    since: Instant,
+    /// On which topic, and the decision.
+    noted: Vec<(String, DecisionId)>,
+}
 
 /// Proof that a PUBLISH was permitted, now or before.
 struct Permit(());
@@ -274,9 +282,8 @@ impl Connection {
         (denied, decision): (&NotAuthorized, Option<DecisionId>),
     ) -> Result<Answer, Close> {
         let topic = self.memo.topics.get(at).map_or("", |known| known.topic.as_str());
-        let decision = decision.as_ref().map(|id| id as &dyn Display);
-        PublishDenied { client: self.shown(), topic, decision, cause: denied }
-            .emit(&self.core.metrics);
+        let client = self.shown();
+        PublishDenied { client, topic, denied: why(denied, &decision) }.emit(&self.core.metrics);
         let live = self.core.live.load();
         let disconnect = live.publish_denied == config::PublishDenied::Disconnect;
         if disconnect && self.version == ProtocolVersion::V311 {
@@ -287,14 +294,31 @@ impl Connection {
         Ok(Answer::Refused(denied.reason_code()))
     }
 
-    /// Whether a refused operation is told of: at most once a second, as the client decides how often it
-    /// happens.
-    pub(crate) fn tells_denied(&mut self, now: Instant) -> bool {
-        if self.denied_at.is_some_and(|last| now.duration_since(last) < TOLD_EVERY) {
-            return false;
-        }
-        self.denied_at = Some(now);
-        true
+    /// Names the decision that refused an operation on a topic: noted anew at most [`NOTED_MAX`] times
+    /// a second, as the client decides how often it happens; the same again is the same decision. With
+    /// it, whether plugins are told.
+    pub(crate) fn note_denied(
+        &mut self,
+        topic: &str,
+        now: Instant,
+        note: impl FnOnce(&Self) -> DecisionId,
+    ) -> (Option<DecisionId>, bool) {
+        let fresh = |last: &Denials| now.duration_since(last.since) < TOLD_EVERY;
+        let mut denials = self.denials.take().filter(|last| fresh(last)).unwrap_or_else(|| {
+            let noted = Vec::new();
+            Box::new(Denials { since: now, noted })
+        });
+        let is_first = denials.noted.is_empty();
+        let known = denials.noted.iter().find(|(known, _)| known == topic).map(|(_, id)| *id);
+        let decision = known.or_else(|| {
+            (denials.noted.len() < NOTED_MAX).then(|| {
+                let decision = note(self);
+                denials.noted.push((topic.to_owned(), decision));
+                decision
+            })
+        });
+        self.denials = Some(denials);
+        (decision, is_first)
     }
 
     /// Notes the decision; returns its name.
@@ -305,25 +329,22 @@ impl Connection {
         denied: &NotAuthorized,
         now: Instant,
     ) -> Option<DecisionId> {
-        if !self.tells_denied(now) {
-            return None;
-        }
-        let mut decision = None;
-        let gate = &self.core.gate;
-        if let Some(known) = self.memo.topics.get(at) {
-            let (topic, qos, retain) = (known.topic.as_str(), publish.qos, publish.retain);
+        let topic = self.memo.topics.get(at)?.topic.clone();
+        let (topic, qos, retain) = (topic.as_str(), publish.qos, publish.retain);
+        let (decision, is_first) = self.note_denied(topic, now, |client| {
+            let gate = &client.core.gate;
             let request = PublishRequest { topic, qos, retain };
-            let rules = self.authenticated.permissions().explain_publish(request);
+            let rules = client.authenticated.permissions().explain_publish(request);
             let about = About::Publish { topic: topic.to_owned(), qos, retain };
             let (making, why) = (gate.making(), (Some(denied), rules));
-            let at_unix = self.core.now_unix();
-            gate.note_operation(&making, &self.authenticated, about, why, at_unix);
-            decision = Some(making.id());
-        }
-        gate.tell(EventKinds::PUBLISH_DENIED, || {
-            let topic = self.memo.topics.get(at).map_or("", |known| known.topic.as_str());
-            Event::PublishDenied(self.who(), topic.to_owned())
+            let at_unix = client.core.now_unix();
+            gate.note_operation(&making, &client.authenticated, about, why, at_unix);
+            making.id()
         });
+        if is_first {
+            let told = || Event::PublishDenied(self.who(), topic.to_owned());
+            self.core.gate.tell(EventKinds::PUBLISH_DENIED, told);
+        }
         decision
     }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use access::{Event, EventKinds, Who};
-use codec::{ConnAck, Connect, Packet, PacketType, ProtocolVersion, ReasonCode};
+use codec::{ConnAck, Connect, Decoded, Packet, PacketType, ProtocolVersion, ReasonCode, decode};
 use telemetry::{Direction, events::ConnectRefused};
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     disconnect::farewell,
     listener,
     shown::shown_certificate,
+    traced::claimed,
 };
 
 /// The one place where a refusal leaves.
@@ -24,6 +25,8 @@ pub(crate) async fn refuse(arrival: &mut Arrival, connect: Option<&Connect>, ref
     }
     arrival.listener.counted.refused_seconds.observe(arrival.age().as_secs_f64());
     let reason = refused.reason_code();
+    let told = reason.unwrap_or(ReasonCode::UnspecifiedError);
+    arrival.listener.counted.refused.inc(told.name());
     let secured = arrival.secured.as_deref();
     let certificate = secured.and_then(|secured| secured.session.certificate.as_deref());
     ConnectRefused {
@@ -31,7 +34,7 @@ pub(crate) async fn refuse(arrival: &mut Arrival, connect: Option<&Connect>, ref
         username: connect.and_then(|connect| connect.username.as_deref()),
         listener: &arrival.listener.name,
         remote: arrival.remote,
-        reason: reason.unwrap_or(ReasonCode::UnspecifiedError),
+        reason: told,
         protocol: connect.map(|connect| protocol_name(connect.version)),
         certificate: certificate.map(shown_certificate),
         plugin: refused.plugin(),
@@ -53,6 +56,7 @@ pub(crate) async fn refuse(arrival: &mut Arrival, connect: Option<&Connect>, ref
                 let (sent, of) = (Direction::Sent, PacketType::ConnAck);
                 arrival.listener.counted.packets(sent, of, 1, connack.len() as u64);
                 arrival.listener.counted.reason(sent, of, reason_code);
+                trace_connack(arrival, connect, &connack);
             }
             connack
         }
@@ -60,6 +64,17 @@ pub(crate) async fn refuse(arrival: &mut Arrival, connect: Option<&Connect>, ref
     };
     if !output.is_empty() || arrival.stream.has_goodbye() {
         farewell(&mut arrival.stream, &output).await;
+    }
+}
+
+/// For traces of whoever was refused.
+fn trace_connack(arrival: &mut Arrival, connect: Option<&Connect>, connack: &[u8]) {
+    if let Some(connect) = connect.filter(|_| arrival.traces.is_any())
+        && let Ok(Decoded::Packet(packet, bytes)) = decode(connack, connect.version, usize::MAX)
+    {
+        let core = Arc::clone(&arrival.core);
+        let traced = claimed((&connect.client_id, arrival.remote.ip()));
+        arrival.traces.packet(&core, traced, (Direction::Sent, &packet, bytes));
     }
 }
 

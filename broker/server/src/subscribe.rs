@@ -20,6 +20,7 @@ use crate::{
     retained::RetainedCursor,
     router::Subscriber,
     sessions::{SessionHandle, State},
+    shown::why,
 };
 
 impl Connection {
@@ -83,18 +84,16 @@ impl Connection {
         let asked = SubscribeRequest { filter: &filter, qos: options.maximum_qos };
         let permissions = &Arc::clone(self.authenticated.permissions());
         let permit = permissions.permit_subscribe(asked).map_err(|denied| {
-            let mut decision = None;
-            if self.tells_denied(Instant::now()) {
-                let (gate, about) =
-                    (&self.core.gate, About::Subscribe { filter: text.clone(), qos: asked.qos });
-                let why = (Some(&denied), permissions.explain_subscribe(asked));
-                let (making, at_unix) = (gate.making(), self.core.now_unix());
-                gate.note_operation(&making, &self.authenticated, about, why, at_unix);
-                decision = Some(making.id());
-            }
-            let decision = decision.as_ref().map(|id| id as &dyn std::fmt::Display);
-            let (client, cause) = (self.shown(), &denied);
-            SubscribeDenied { client, filter: &text, decision, cause }.emit(&self.core.metrics);
+            let (decision, _) = self.note_denied(&text, Instant::now(), |client| {
+                let gate = &client.core.gate;
+                let about = About::Subscribe { filter: text.clone(), qos: asked.qos };
+                let said = (Some(&denied), permissions.explain_subscribe(asked));
+                let (making, at_unix) = (gate.making(), client.core.now_unix());
+                gate.note_operation(&making, &client.authenticated, about, said, at_unix);
+                making.id()
+            });
+            let (client, denied_why) = (self.shown(), why(&denied, &decision));
+            SubscribeDenied { client, filter: &text, denied: denied_why }.emit(&self.core.metrics);
             denied.reason_code()
         })?;
         let subscription = Subscription { filter, options, identifier };

@@ -3,11 +3,15 @@
 //! A connection that no trace is about pays one relaxed load a turn. Knows nothing of files and of
 //! what a trace records: that is `telemetry`.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use access::{Authenticated, Connection as Claim, LinkReport, Verdict};
+use access::{Authenticated, Heard, LinkReport, Verdict, Witness};
 use codec::{Connect, Decoded, Packet, decode};
-use telemetry::{Direction, PacketRecord, PluginCallRecord, Trace, Traced, Traces};
+use telemetry::{Direction, PacketRecord, PluginCallRecord, Trace, Traced, TracedLogin, Traces};
 
 use crate::{broker::Core, connection::Connection};
 
@@ -82,30 +86,100 @@ pub(crate) fn traced(authenticated: &Authenticated) -> Traced<'_> {
 }
 
 /// A client by what it claims.
-pub(crate) fn claimed(claim: &Claim) -> Traced<'_> {
-    Traced { client_id: &claim.client_id, principal: None, address: Some(claim.remote.ip()) }
+pub(crate) fn claimed((client_id, address): (&str, IpAddr)) -> Traced<'_> {
+    Traced { client_id, principal: None, address: Some(address) }
 }
 
-/// A CONNECT was read.
-pub(crate) fn trace_connect(core: &Core, (connect, bytes): (&Connect, usize), address: IpAddr) {
-    let traces = &core.metrics.traces;
-    if traces.generation() == 0 {
-        return;
+/// Tells traces what plugins say on operations and messages, of one client or of nobody's.
+pub(crate) struct Telling<'a> {
+    traces: &'a Traces,
+    traced: Traced<'a>,
+    begun: Instant,
+}
+
+impl<'a> Telling<'a> {
+    /// `None` = nobody traces. Without a client: a message to all of its subscribers, or of the API.
+    pub(crate) fn of(core: &'a Core, client: Option<&'a Authenticated>) -> Option<Self> {
+        let traces = &core.metrics.traces;
+        let traced = || client.map(traced).unwrap_or_default();
+        traces.is_on().then(|| Self { traces, traced: traced(), begun: Instant::now() })
     }
-    let client_id = &connect.client_id;
-    let traced = Traced { client_id, principal: None, address: Some(address) };
-    let by = traces.about(&traced);
-    if by.is_empty() {
-        return;
+}
+
+impl Witness for Telling<'_> {
+    fn clock(&self) -> Duration {
+        self.begun.elapsed()
     }
-    let record = PacketRecord {
-        traced,
-        direction: Direction::Received,
-        packet: &Packet::Connect(Box::new(without_secrets(connect))),
-        bytes,
-        topic: None,
-    };
-    traces.note_packet(&by, &record);
+
+    fn heard(&self, word: &Heard<'_>) {
+        let call = PluginCallRecord {
+            plugin: word.plugin,
+            hook: word.hook.name(),
+            verdict: word.word,
+            microseconds: u64::try_from(word.elapsed.as_micros()).unwrap_or(u64::MAX),
+            cached: false,
+            topic: Some(word.topic),
+        };
+        self.traces.note_call(&self.traced, &call);
+    }
+}
+
+/// The same for whoever asks plugins.
+pub(crate) fn witness<'a>(telling: &'a Option<Telling<'_>>) -> Option<&'a dyn Witness> {
+    telling.as_ref().map(|telling| telling as &dyn Witness)
+}
+
+/// Traces of a connection that has no CONNACK yet.
+#[derive(Default)]
+pub(crate) struct LoginTraces(Option<Box<TracedLogin>>);
+
+impl LoginTraces {
+    /// A CONNECT was read: from now on it is known whom it may be about.
+    pub(crate) fn begin(
+        &mut self,
+        core: &Core,
+        (connect, bytes): (&Connect, usize),
+        address: IpAddr,
+    ) {
+        let traced = claimed((&connect.client_id, address));
+        self.0 = core.metrics.traces.login(&traced);
+        if self.0.is_some() {
+            let packet = Packet::Connect(Box::new(without_secrets(connect)));
+            self.packet(core, traced, (Direction::Received, &packet, bytes));
+        }
+    }
+
+    /// A packet came or is on its way.
+    pub(crate) fn packet(
+        &mut self,
+        core: &Core,
+        traced: Traced<'_>,
+        (direction, packet, bytes): (Direction, &Packet<'_>, usize),
+    ) {
+        if let Some(login) = &mut self.0 {
+            let record = PacketRecord { traced, direction, packet, bytes, topic: None };
+            login.packet(&core.metrics.traces, &record);
+        }
+    }
+
+    /// Whether a trace may be about it.
+    pub(crate) fn is_any(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The chain was asked.
+    pub(crate) fn walk(&mut self, core: &Core, traced: &Traced<'_>, walk: &[LinkReport]) {
+        if let Some(login) = &mut self.0 {
+            for_each_call(walk, |call| login.call(&core.metrics.traces, traced, call));
+        }
+    }
+
+    /// It is known who it is.
+    pub(crate) fn proved(&mut self, core: &Core, authenticated: &Authenticated) {
+        if let Some(login) = &mut self.0 {
+            login.proved(&core.metrics.traces, &traced(authenticated));
+        }
+    }
 }
 
 /// What a record says of a CONNECT, and nothing that proves who it is: no copy of that is made.
@@ -133,17 +207,21 @@ fn without_secrets(connect: &Connect) -> Connect {
 
 /// What plugins said about a client.
 pub(crate) fn trace_walk(traces: &Traces, traced: &Traced<'_>, walk: &[LinkReport]) {
-    if traces.generation() == 0 {
-        return;
+    if traces.is_on() {
+        for_each_call(walk, |call| traces.note_call(traced, call));
     }
+}
+
+fn for_each_call(walk: &[LinkReport], mut tell: impl FnMut(&PluginCallRecord<'_>)) {
     for report in walk.iter().filter(|report| report.verdict != Verdict::Skipped) {
-        let hook = report.hook.to_string();
-        let microseconds = u64::try_from(report.elapsed.as_micros()).unwrap_or(u64::MAX);
-        let (verdict, cached) = (verdict_name(&report.verdict), report.cached);
-        let plugin = &*report.plugin;
-        let call =
-            PluginCallRecord { plugin, hook: &hook, verdict, microseconds, cached, topic: None };
-        traces.note_call(traced, &call);
+        tell(&PluginCallRecord {
+            plugin: &report.plugin,
+            hook: report.hook.name(),
+            verdict: verdict_name(&report.verdict),
+            microseconds: u64::try_from(report.elapsed.as_micros()).unwrap_or(u64::MAX),
+            cached: report.cached,
+            topic: None,
+        });
     }
 }
 

@@ -2,23 +2,27 @@
 
 use std::{
     fmt::Display,
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use access::{Authenticated, NotAuthorized, Operation, PublishRequest, Transformed};
+use access::{
+    About, Authenticated, DecisionId, Making, NotAuthorized, Operation, PublishRequest, Transformed,
+};
 use codec::Will;
 use session::{Fanout, Frames, Message, WillMessage};
-use telemetry::events::{PublishDenied, WillRefused};
+use telemetry::events::{Client, PublishDenied, WillRefused};
 use topic::{InvalidTopic, TopicName};
 
 use crate::{
     broker::Core,
-    claimed::{changed_parts, judge_will},
+    claimed::{MessageRefused, changed_parts, judge_will},
     counts::Counts,
     inherit::Ended,
     sessions::SessionHandle,
-    shown::shown,
+    shown::{shown, why},
+    traced::{Telling, witness},
 };
 
 /// The Will Message of a CONNECT in the form in which it waits.
@@ -34,8 +38,43 @@ pub(crate) fn prepare(will: &Will) -> Result<Box<WillMessage>, InvalidTopic> {
     }))
 }
 
-/// Whether the client may publish this: by its rules and by the plugins that claim the topic.
+/// A Will Message is not permitted.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub(crate) struct Denied {
+    pub(crate) why: NotAuthorized,
+    pub(crate) decision: DecisionId,
+}
+
+/// Whether the client may publish this: by its rules and by the plugins that claim the topic. A
+/// refusal is noted among the decisions.
 pub(crate) async fn permit(
+    core: &Core,
+    will: &WillMessage,
+    authenticated: &Authenticated,
+) -> Result<(), Denied> {
+    let making = core.gate.making();
+    let permitted = access::deciding(&making, judge(core, will, authenticated)).await;
+    permitted.map_err(|why| note_denied(core, will, authenticated, (making, why)))
+}
+
+fn note_denied(
+    core: &Core,
+    will: &WillMessage,
+    authenticated: &Authenticated,
+    (making, why): (Arc<Making>, NotAuthorized),
+) -> Denied {
+    let message = &will.message;
+    let (topic, qos, retain) = (message.topic().as_str(), message.qos(), message.retain());
+    let rules = authenticated.permissions().explain_publish(PublishRequest { topic, qos, retain });
+    let about = About::Publish { topic: topic.to_owned(), qos, retain };
+    let said = (Some(&why), rules);
+    core.gate.note_operation(&making, authenticated, about, said, core.now_unix());
+    Denied { why, decision: making.id() }
+}
+
+async fn judge(
+    core: &Core,
     will: &WillMessage,
     authenticated: &Authenticated,
 ) -> Result<(), NotAuthorized> {
@@ -48,7 +87,8 @@ pub(crate) async fn permit(
         return permissions.permit_publish(request).map(drop);
     }
     let operation = Operation::publish(&request, message.payload().len());
-    let ruled = hooks.rule(authenticated.subject(), &operation).await;
+    let telling = Telling::of(core, Some(authenticated));
+    let ruled = hooks.rule(authenticated.subject(), &operation, witness(&telling)).await;
     permissions.permit_publish_ruled(request, &ruled).map(drop)
 }
 
@@ -65,7 +105,10 @@ pub(crate) fn ask_and_publish(
     tokio::spawn(async move {
         match core.refresh(&authenticated).await {
             Ok(current) => publish(&core, &will, &current, &handle).await,
-            Err(refusal) => refuse(&core, &handle, "permissions_unknown", &refusal),
+            Err(refusal) => {
+                let reason = ("permissions_unknown", refusal.plugin.as_deref());
+                refuse(&core, (&authenticated, &handle), reason, &refusal);
+            }
         }
         settle(&core, &handle, ended);
     });
@@ -90,19 +133,35 @@ pub(crate) async fn publish(
     let ends_at = authenticated.identity().expires_at_unix;
     if ends_at.is_some_and(|end| end <= core.now_unix()) {
         // Nobody speaks in the name of an identity that is over, not even about its end.
-        return refuse(core, handle, "identity_ended", &"the identity of the client has ended");
+        let cause = &"the identity of the client has ended";
+        return refuse(core, (authenticated, handle), ("identity_ended", None), cause);
     }
     let topic = will.message.topic().as_str();
     let hooks = authenticated.hooks();
     if !hooks.is_empty() && hooks.transform(topic) {
         return publish_changed(core, will, authenticated, handle).await;
     }
-    if let Err(denied) = permit(will, authenticated).await {
-        let (client, cause) = (shown(authenticated), &denied);
-        PublishDenied { client, topic, decision: None, cause }.emit(&core.metrics);
-        return;
+    match permit(core, will, authenticated).await {
+        Ok(()) => spread(core, will, (authenticated, handle)),
+        Err(denied) => deny(core, will, (authenticated, handle), &denied),
     }
-    spread(core, will, handle);
+}
+
+fn deny(core: &Core, will: &WillMessage, whose: Whose<'_>, denied: &Denied) {
+    let decision = Some(denied.decision);
+    let (topic, denied) = (will.message.topic().as_str(), why(&denied.why, &decision));
+    PublishDenied { client: whose_will(whose), topic, denied }.emit(&core.metrics);
+}
+
+/// The client of a Will Message, and its session.
+type Whose<'a> = (&'a Authenticated, &'a SessionHandle);
+
+/// By what it proved, and where it was: a newer connection of the session is somebody else's.
+fn whose_will((authenticated, handle): Whose<'_>) -> Client<'_> {
+    let last = handle.state.lock().facts.remote;
+    let own = authenticated.subject().remote;
+    let remote = if last.ip() == own { last } else { SocketAddr::new(own, 0) };
+    Client { remote: Some(remote), ..shown(authenticated) }
 }
 
 /// As transforms leave it.
@@ -113,7 +172,7 @@ async fn publish_changed(
     handle: &SessionHandle,
 ) {
     match judge_will(core, authenticated, will).await {
-        Ok(Transformed::Unchanged) => spread(core, will, handle),
+        Ok(Transformed::Unchanged) => spread(core, will, (authenticated, handle)),
         Ok(Transformed::Swallowed) => {}
         Ok(Transformed::Changed(changed)) => {
             let Ok(topic) = TopicName::new(&changed.topic) else { return };
@@ -122,18 +181,34 @@ async fn publish_changed(
             parts.encode_forwarded(&mut forwarded);
             let message = Message::new(topic, &forwarded, &parts.payload, will.message.qos())
                 .with_retain(will.message.retain());
-            spread(core, &WillMessage { message: Arc::new(message), ..will.clone() }, handle);
+            let changed = WillMessage { message: Arc::new(message), ..will.clone() };
+            spread(core, &changed, (authenticated, handle));
         }
-        Err(refused) => refuse(core, handle, "plugin", &refused),
+        Err(MessageRefused::Denied(why)) => {
+            let denied = note_denied(core, will, authenticated, (core.gate.making(), why));
+            deny(core, will, (authenticated, handle), &denied);
+        }
+        Err(refused) => {
+            let plugin = match &refused {
+                MessageRefused::Rejected(rejected) => Some(&*rejected.plugin),
+                MessageRefused::Denied(_) | MessageRefused::Topic(_) => None,
+            };
+            refuse(core, (authenticated, handle), ("plugin", plugin), &refused);
+        }
     }
 }
 
-fn refuse(core: &Core, handle: &SessionHandle, reason: &'static str, cause: &dyn Display) {
-    WillRefused { client_id: &handle.client_id, reason, cause }.emit(&core.metrics);
+fn refuse(
+    core: &Core,
+    whose: Whose<'_>,
+    (reason, plugin): (&'static str, Option<&str>),
+    cause: &dyn Display,
+) {
+    WillRefused { client: whose_will(whose), reason, plugin, cause }.emit(&core.metrics);
 }
 
 /// Retained store, then every subscriber; when the store takes nothing, those who need none.
-fn spread(core: &Core, will: &WillMessage, publisher: &SessionHandle) {
+fn spread(core: &Core, will: &WillMessage, (authenticated, publisher): Whose<'_>) {
     let message = &will.message;
     let topic = message.topic();
     let now = Instant::now();
@@ -153,7 +228,8 @@ fn spread(core: &Core, will: &WillMessage, publisher: &SessionHandle) {
             core.retained.forget(topic.as_str());
         }
         if message.retain() || route.is_kept(message.qos()) {
-            refuse(core, publisher, "store_unavailable", unavailable);
+            let reason = ("store_unavailable", None);
+            refuse(core, (authenticated, publisher), reason, unavailable);
         }
     } else if message.retain() {
         let sizes = &core.live.load().limits.sizes;

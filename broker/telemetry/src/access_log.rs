@@ -16,6 +16,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
@@ -50,6 +51,7 @@ pub struct AccessLog {
     writer: Mutex<Option<JoinHandle<()>>>,
     written: ByLabel,
     lost: ByLabel,
+    failing: Arc<AtomicBool>,
 }
 
 /// What observers and the writer share.
@@ -95,7 +97,9 @@ impl AccessLog {
         let queue = Arc::new(Mutex::new(queue));
         let (written, lost) = (&metrics.access_log_lines, &metrics.access_log_dropped);
         let lost_by_writer = lost.clone();
-        let writer = Writer::new(config.clone(), Arc::clone(&queue), lost_by_writer);
+        let failing = Arc::<AtomicBool>::default();
+        let told = (lost_by_writer, Arc::clone(&failing));
+        let writer = Writer::new(config.clone(), Arc::clone(&queue), told);
         let thread = std::thread::Builder::new().name("access-log".to_owned());
         let writer = thread.spawn(move || writer.run(&receiver))?;
         let log = Arc::new(Self {
@@ -104,10 +108,16 @@ impl AccessLog {
             writer: Mutex::new(Some(writer)),
             written: written.clone(),
             lost: lost.clone(),
+            failing,
         });
         let observer = Arc::clone(&log) as Arc<dyn Observer>;
         metrics.observers.add(Interest::any_of(&KINDS), observer);
         Ok(log)
+    }
+
+    /// Whether the last lines could not be written.
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
     }
 
     /// Writes what waits and ends; later events are lost. Blocks.
@@ -138,13 +148,13 @@ impl Observer for AccessLog {
         drop(queue);
         let text = Entry::of(happening).line();
         match lines.try_send(Line { day: day_of(happening.at_unix_ms), text }) {
-            Ok(()) => drop(self.written.of(happening.kind.name()).inc()),
+            Ok(()) => self.written.inc(happening.kind.name()),
             Err(TrySendError::Full(_)) => {
-                self.lost.of("queue_full").inc();
+                self.lost.inc("queue_full");
                 self.lock().untold += 1;
             }
             // It ends.
-            Err(TrySendError::Disconnected(_)) => drop(self.lost.of("closed").inc()),
+            Err(TrySendError::Disconnected(_)) => self.lost.inc("closed"),
         }
     }
 }

@@ -15,8 +15,8 @@ mod state;
 mod will;
 
 pub use admin::{AdminAction, AdminLogin, AdminRefused};
-pub use authorization::{PublishDenied, SubscribeDenied};
-pub use ban::BanMade;
+pub use authorization::{Denied, PublishDenied, SubscribeDenied};
+pub use ban::{BanEnded, BanMade};
 pub use client::Client;
 pub use connection::{
     Authenticated, ConnectRefused, Connected, ConnectionRefused, Disconnected, ProtocolViolation,
@@ -41,6 +41,7 @@ pub(crate) struct Throttles {
     will_refused: Throttle,
     overload_changed: Throttle,
     ban_made: Throttle,
+    ban_ended: Throttle,
     reading_paused: Throttle,
     admin_refused: Throttle,
     /// Of its own: requests without any token must not hide guesses of passwords.

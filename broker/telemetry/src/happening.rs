@@ -39,6 +39,8 @@ pub enum HappeningKind {
     MessageDropped,
     /// Somebody is banned.
     BanMade,
+    /// A ban was lifted, or its time ran out.
+    BanEnded,
     /// The load has another level.
     OverloadChanged,
     /// An administrator asked for a change.
@@ -59,7 +61,7 @@ pub enum HappeningKind {
 
 impl HappeningKind {
     /// All of them, in order of declaration.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Connected,
         Self::Authenticated,
         Self::ConnectRefused,
@@ -74,6 +76,7 @@ impl HappeningKind {
         Self::ReadingPaused,
         Self::MessageDropped,
         Self::BanMade,
+        Self::BanEnded,
         Self::OverloadChanged,
         Self::AdminAction,
         Self::AdminLogin,
@@ -101,6 +104,7 @@ impl HappeningKind {
             Self::ReadingPaused => "reading_paused",
             Self::MessageDropped => "message_dropped",
             Self::BanMade => "ban_made",
+            Self::BanEnded => "ban_ended",
             Self::OverloadChanged => "overload_level",
             Self::AdminAction => "admin_action",
             Self::AdminLogin => "admin_login",

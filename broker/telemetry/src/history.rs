@@ -1,15 +1,21 @@
 //! What happened to each client lately: connects, disconnects, refusals, limits, takeovers.
 //!
 //! In memory and bounded three ways: events of a client, bytes of all, and age; the clients that
-//! nothing happened to for the longest time go first. Knows nothing of HTTP.
+//! nothing happened to for the longest time go first. What a stranger can cause under the name of
+//! another, by trying to connect as it, has a quarter of events and bytes for itself: it pushes out
+//! its like and nothing else. Knows nothing of HTTP.
+
+mod events;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use crate::{Happening, HappeningKind, Interest, Metrics, Observer, shown_username};
+use lru::LruCache;
+
+use self::events::{Event, Events, cut};
+use crate::{Happening, HappeningKind, Interest, Metrics, Observer};
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +33,6 @@ impl Default for HistoryConfig {
         Self { keep: Duration::from_secs(24 * 3_600), events_max: 64, bytes_max: 32 << 20 }
     }
 }
-
-/// Bytes of one text.
-const TEXT_BYTES_MAX: usize = 256;
 
 /// One event of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,17 +74,20 @@ pub struct History {
 #[derive(Debug)]
 struct State {
     config: HistoryConfig,
-    clients: HashMap<Arc<str>, Client>,
-    /// By when something happened to them last, in order; ties are told apart by a number.
-    by_age: BTreeMap<u64, Arc<str>>,
-    last_turn: u64,
-    bytes: usize,
+    /// What clients did.
+    own: Book,
+    /// What was tried in their names.
+    claimed: Book,
 }
 
-#[derive(Debug, Default)]
-struct Client {
-    events: VecDeque<Past>,
-    turn: u64,
+/// Events by client.
+#[derive(Debug)]
+struct Book {
+    /// By when something happened to them last.
+    clients: LruCache<Box<str>, Events>,
+    bytes: usize,
+    /// Before that nobody is old enough to be forgotten.
+    next_old_unix_ms: u64,
 }
 
 const KINDS: [HappeningKind; 11] = [
@@ -101,13 +107,7 @@ const KINDS: [HappeningKind; 11] = [
 impl History {
     /// Begins to keep what happens from now on.
     pub fn start(config: HistoryConfig, metrics: &Metrics) -> Arc<Self> {
-        let state = State {
-            config,
-            clients: HashMap::new(),
-            by_age: BTreeMap::new(),
-            last_turn: 0,
-            bytes: 0,
-        };
+        let state = State { config, own: Book::empty(), claimed: Book::empty() };
         let history = Arc::new(Self { state: Mutex::new(state) });
         if !config.keep.is_zero() {
             let observer = Arc::clone(&history) as Arc<dyn Observer>;
@@ -120,23 +120,32 @@ impl History {
     pub fn set_config(&self, config: HistoryConfig) {
         let mut state = self.lock();
         state.config = config;
+        (state.own.next_old_unix_ms, state.claimed.next_old_unix_ms) = (0, 0);
         state.make_room();
     }
 
     /// What happened to a client, the latest first. `now` = milliseconds since 1970.
     pub fn of(&self, client_id: &str, now_unix_ms: u64) -> Vec<Past> {
         let mut state = self.lock();
+        state.forget_old(now_unix_ms);
         let oldest = now_unix_ms.saturating_sub(millis(state.config.keep));
-        state.forget_before(oldest);
-        let Some(client) = state.clients.get(client_id) else { return Vec::new() };
-        let kept = client.events.iter().rev().take_while(|event| event.at_unix_ms >= oldest);
-        kept.cloned().collect()
+        let mut events: Vec<_> = [&state.claimed, &state.own]
+            .into_iter()
+            .filter_map(|book| book.clients.peek(client_id))
+            .flat_map(Events::iter)
+            .filter(|event| event.at_unix_ms >= oldest)
+            .collect();
+        // Stable: what is the client's own is the later one of two at the same time.
+        events.sort_by_key(|event| event.at_unix_ms);
+        events.into_iter().rev().take(state.config.events_max).map(Event::into_past).collect()
     }
 
     /// Clients, and bytes in use.
     pub fn size(&self) -> (usize, usize) {
         let state = self.lock();
-        (state.clients.len(), state.bytes)
+        let State { own, claimed, .. } = &*state;
+        let unknown = claimed.clients.iter().filter(|(name, _)| !own.clients.contains(*name));
+        (own.clients.len() + unknown.count(), own.bytes + claimed.bytes)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -147,138 +156,94 @@ impl History {
 impl Observer for History {
     fn observe(&self, happening: &Happening<'_>) {
         let Some(client_id) = happening.client_id else { return };
-        let client_id = cut(client_id);
-        let event = Past::of(happening);
+        let event = Event::of(happening);
         let mut state = self.lock();
-        let oldest = event.at_unix_ms.saturating_sub(millis(state.config.keep));
-        state.note(&client_id, event);
-        state.forget_before(oldest);
+        state.note(&cut(client_id), event);
+        state.forget_old(happening.at_unix_ms);
         state.make_room();
     }
 }
 
 impl State {
-    fn note(&mut self, client_id: &str, event: Past) {
-        self.last_turn += 1;
-        let turn = self.last_turn;
-        let key = match self.clients.get_key_value(client_id) {
-            Some((key, _)) => Arc::clone(key),
-            None => {
-                let key: Arc<str> = client_id.into();
-                self.bytes += CLIENT_BYTES + key.len();
-                self.clients.insert(Arc::clone(&key), Client::default());
-                key
-            }
-        };
-        let Some(client) = self.clients.get_mut(&key) else { return };
-        self.by_age.remove(&client.turn);
-        client.turn = turn;
-        self.by_age.insert(turn, key);
-        if let Some(last) = client.events.back_mut().filter(|last| last.is_like(&event)) {
-            last.times += 1;
-            last.at_unix_ms = event.at_unix_ms;
-            return;
-        }
-        self.bytes += event.bytes();
-        client.events.push_back(event);
-        while client.events.len() > self.config.events_max {
-            let gone = client.events.pop_front();
-            self.bytes -= gone.map_or(0, |event| event.bytes());
+    fn note(&mut self, client_id: &str, event: Event<'_>) {
+        let most = self.config.events_max;
+        if event.is_claimed() {
+            self.claimed.note(client_id, event, (most / CLAIMED_SHARE).max(1));
+        } else {
+            self.own.note(client_id, event, most);
         }
     }
 
-    fn forget_before(&mut self, oldest_unix_ms: u64) {
-        // The clients of the front had nothing happen to them for the longest time.
-        while let Some((_, client_id)) = self.by_age.first_key_value() {
-            let last = self.clients.get(client_id).and_then(|client| client.events.back());
-            if last.is_some_and(|event| event.at_unix_ms >= oldest_unix_ms) {
+    fn forget_old(&mut self, now_unix_ms: u64) {
+        let keep = millis(self.config.keep);
+        self.own.forget_old(now_unix_ms, keep);
+        self.claimed.forget_old(now_unix_ms, keep);
+    }
+
+    fn make_room(&mut self) {
+        let most = self.config.bytes_max;
+        self.claimed.shrink_to(most / CLAIMED_SHARE);
+        self.own.shrink_to(most.saturating_sub(self.claimed.bytes));
+    }
+}
+
+impl Book {
+    fn empty() -> Self {
+        Self { clients: LruCache::unbounded(), bytes: 0, next_old_unix_ms: 0 }
+    }
+
+    fn note(&mut self, client_id: &str, event: Event<'_>, events_max: usize) {
+        if let Some(events) = self.clients.get_mut(client_id) {
+            let before = events.memory();
+            events.push(event, events_max);
+            self.bytes = self.bytes + events.memory() - before;
+            return;
+        }
+        let mut events = Events::default();
+        events.push(event, events_max);
+        self.bytes += bytes_of(client_id, &events);
+        self.clients.put(client_id.into(), events);
+    }
+
+    fn forget_old(&mut self, now_unix_ms: u64, keep_ms: u64) {
+        if now_unix_ms < self.next_old_unix_ms {
+            return;
+        }
+        // Nothing happened to the first for the longest time.
+        while let Some((_, events)) = self.clients.peek_lru() {
+            let last = events.last().map_or(0, |event| event.at_unix_ms);
+            if last >= now_unix_ms.saturating_sub(keep_ms) {
+                self.next_old_unix_ms = last.saturating_add(keep_ms);
                 return;
             }
             self.forget_first();
         }
     }
 
-    fn make_room(&mut self) {
-        while self.bytes > self.config.bytes_max && !self.by_age.is_empty() {
+    fn shrink_to(&mut self, bytes_max: usize) {
+        while self.bytes > bytes_max && !self.clients.is_empty() {
             self.forget_first();
         }
     }
 
     fn forget_first(&mut self) {
-        let Some((_, client_id)) = self.by_age.pop_first() else { return };
-        if let Some(client) = self.clients.remove(&client_id) {
-            let events: usize = client.events.iter().map(Past::bytes).sum();
-            self.bytes -= CLIENT_BYTES + client_id.len() + events;
+        if let Some((client_id, events)) = self.clients.pop_lru() {
+            self.bytes -= bytes_of(&client_id, &events);
         }
     }
 }
 
-impl Past {
-    fn of(happening: &Happening<'_>) -> Self {
-        let owned = |text: &str| Box::<str>::from(&*cut(text));
-        let traffic = happening.bytes_received.map(|received| {
-            let (sent, ms) = (happening.bytes_sent, happening.connected_ms);
-            [received, sent.unwrap_or_default(), ms.unwrap_or_default()]
-        });
-        Self {
-            at_unix_ms: happening.at_unix_ms,
-            first_unix_ms: happening.at_unix_ms,
-            times: 1,
-            kind: happening.kind,
-            remote: happening.remote,
-            listener: happening.listener.map(owned),
-            principal: happening.principal.map(shown_username).map(owned),
-            reason: happening.reason.map(owned),
-            decision: happening.decision.map(|decision| owned(&decision.to_string())),
-            plugin: happening.plugin.map(owned),
-            cause: happening.cause.map(|cause| owned(&cause.to_string())),
-            topic: happening.topic.map(owned),
-            traffic,
-        }
-    }
-
-    /// Whether it is the same again, as far as anybody wants to know.
-    fn is_like(&self, next: &Self) -> bool {
-        let parts = |past: &Self| (past.kind, past.remote.map(|remote| remote.ip()));
-        let repeats = !matches!(next.kind, HappeningKind::Connected | HappeningKind::Disconnected);
-        repeats
-            && parts(self) == parts(next)
-            && self.reason == next.reason
-            && self.topic == next.topic
-            && self.cause == next.cause
-    }
-
-    fn bytes(&self) -> usize {
-        let texts = [
-            &self.listener,
-            &self.principal,
-            &self.reason,
-            &self.decision,
-            &self.plugin,
-            &self.cause,
-            &self.topic,
-        ];
-        let texts: usize = texts.into_iter().flatten().map(|text| text.len()).sum();
-        size_of::<Self>() + texts
-    }
+fn bytes_of(client_id: &str, events: &Events) -> usize {
+    CLIENT_BYTES + client_id.len() + events.memory()
 }
 
-/// A client in both maps, beside its name and its events.
-const CLIENT_BYTES: usize = 192;
+/// The part of events and bytes that is for what strangers can cause: one in so many.
+const CLAIMED_SHARE: usize = 4;
+/// A client beside its name and its events: its place in the table and in the order.
+const CLIENT_BYTES: usize = 128;
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn cut(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.len() <= TEXT_BYTES_MAX {
-        return text.into();
-    }
-    let mut end = TEXT_BYTES_MAX;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}…", text.get(..end).unwrap_or_default()).into()
 }
 
 #[cfg(test)]
@@ -333,6 +298,38 @@ mod tests {
         assert_eq!(history.of("busy", 2_000).len(), 64);
         history.set_config(HistoryConfig { bytes_max: 0, ..HistoryConfig::default() });
         assert_eq!(history.size(), (0, 0));
+    }
+
+    #[test]
+    fn strangers_push_out_no_event_of_a_client() {
+        let history = history(HistoryConfig { bytes_max: 100_000, ..HistoryConfig::default() });
+        for at in 0..20 {
+            history.observe(&event(at, "a", HappeningKind::Connected));
+        }
+        let refused = |at: u64, client_id: &str, cause: &str, reason: &str| {
+            history.observe(&Happening {
+                cause: Some(&cause),
+                reason: Some(reason),
+                ..event(at, client_id, HappeningKind::ConnectRefused)
+            });
+        };
+        // The wait is another one each time; that is one event.
+        for at in 100..200 {
+            refused(at, "a", &format!("wait {at} s"), "connection_rate_exceeded");
+        }
+        assert_eq!(history.of("a", 200).len(), 21);
+        assert_eq!(history.of("a", 200)[0].times, 100);
+        // Under its name as well as under any other.
+        for at in 200..5_000 {
+            refused(at, "a", "", &format!("reason {at}"));
+            refused(at, &format!("random {at}"), "", "not_authorized");
+            assert!(history.lock().claimed.bytes <= 25_000);
+        }
+        refused(5_000, "a", "", "last");
+        let of_a = history.of("a", 5_000);
+        let own = of_a.iter().filter(|event| event.kind == HappeningKind::Connected).count();
+        assert_eq!(own, 20, "{of_a:?}");
+        assert!(of_a.len() <= 20 + 16 && of_a[0].reason.as_deref() == Some("last"));
     }
 
     #[test]

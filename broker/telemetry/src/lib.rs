@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod access_log;
+mod caches;
 pub mod calendar;
 mod catalogue;
 mod entry;
@@ -27,27 +28,31 @@ mod metrics;
 mod observers;
 mod plugin_metrics;
 mod records;
+mod seconds;
 mod snapshot;
 mod throttle;
 mod token;
 mod traces;
 
 pub use access_log::{AccessLog, AccessLogConfig, AccessPage, AccessQuery};
+pub use caches::{Cache, Caches};
 pub use catalogue::{Described, Kind};
 pub use entry::{Entry, EntryCertificate};
 pub use escaped::{Escaped, EscapedDisplay};
 pub use happening::{Happening, HappeningKind, ShownCertificate};
 pub use history::{History, HistoryConfig, Past};
 pub use hook_times::HookTimes;
-pub use label::{ByLabel, ByPacketType, ByQoS};
-pub use listener_metrics::{ListenerMetrics, Listeners};
+pub use label::{ByLabel, ByName, ByPacketType, ByQoS};
+pub use listener_metrics::{ListenerMetrics, Listeners, SIZES, size_class};
 pub use metrics::{Metrics, RouteRequests, RouteSeconds, TlsConnections, TlsSeconds};
 pub use observers::{Interest, Observer, ObserverId, Observers};
 pub use plugin_metrics::PluginMetrics;
 pub use records::Records;
+pub use seconds::Seconds;
 pub use snapshot::{LabelsOf, Snapshot};
 pub use token::shown_username;
 pub use traces::{
-    Direction, PacketRecord, PluginCallRecord, TRACES_MAX, Trace, TraceError, TraceInfo, TraceSpec,
-    TraceSpecError, TraceState, Traced, Traces,
+    BYTES_OF_ALL_MAX as TRACE_BYTES_OF_ALL_MAX, Direction, PacketRecord, PluginCallRecord,
+    TRACES_MAX, Trace, TraceError, TraceInfo, TraceSpec, TraceSpecError, TraceState, Traced,
+    TracedLogin, Traces,
 };

@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -15,14 +15,16 @@ use std::{
 use codec::{PacketType, ReasonCode};
 use prometheus_client::{
     encoding::{EncodeMetric, MetricEncoder},
-    metrics::{MetricType, histogram::Histogram},
+    metrics::MetricType,
 };
 
-use crate::{Direction, label::packet_type_name};
+use crate::{ByName, Direction, Seconds, label::packet_type_name, metrics::known};
 
 /// Listeners that are told apart; a broker with more counts the rest under `other`.
 const LISTENERS_MAX: usize = 64;
 const TYPES: usize = 15;
+/// Sizes of PUBLISH that are told apart; the last is everything larger.
+pub const SIZES: usize = 10;
 const DIRECTIONS: [(Direction, &str); 2] =
     [(Direction::Received, "received"), (Direction::Sent, "sent")];
 
@@ -38,12 +40,22 @@ pub struct ListenerMetrics {
     packets: [[AtomicU64; TYPES]; 2],
     bytes: [[AtomicU64; TYPES]; 2],
     reasons: Box<[[[AtomicU64; 256]; TYPES]; 2]>,
+    publishes: [[AtomicU64; 3]; 2],
+    sizes: [[AtomicU64; SIZES]; 2],
+    /// Connections that ended, by the name of the Reason Code or of the network's end.
+    pub closed: ByName,
+    /// CONNECTs that were refused, by the name of the Reason Code.
+    pub refused: ByName,
+    /// Connections that were closed before a byte was read, by limit.
+    pub turned_away: ByName,
+    /// TLS handshakes by how they ended; not there where nobody speaks TLS.
+    handshakes: OnceLock<ByName>,
     /// Seconds from the accepted socket to the CONNACK that let a client in.
-    pub accepted_seconds: Histogram,
+    pub accepted_seconds: Seconds,
     /// Seconds from the accepted socket to a refusal.
-    pub refused_seconds: Histogram,
+    pub refused_seconds: Seconds,
     /// Seconds that a client was connected.
-    pub connected_seconds: Histogram,
+    pub connected_seconds: Seconds,
 }
 
 impl ListenerMetrics {
@@ -56,9 +68,15 @@ impl ListenerMetrics {
             packets: zeros(),
             bytes: zeros(),
             reasons: Box::new(reasons),
-            accepted_seconds: Histogram::new(CONNECT_BUCKETS),
-            refused_seconds: Histogram::new(CONNECT_BUCKETS),
-            connected_seconds: Histogram::new(DURATION_BUCKETS),
+            publishes: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
+            sizes: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
+            closed: ByName::of(known::CLOSED),
+            refused: ByName::of(known::CONNECT_REFUSED),
+            turned_away: ByName::of(known::LIMITS),
+            handshakes: OnceLock::new(),
+            accepted_seconds: Seconds::new(&CONNECT_BUCKETS),
+            refused_seconds: Seconds::new(&CONNECT_BUCKETS),
+            connected_seconds: Seconds::new(&DURATION_BUCKETS),
         }
     }
 
@@ -72,12 +90,40 @@ impl ListenerMetrics {
         at(&self.bytes, bytes);
     }
 
+    /// PUBLISH packets, by QoS and by [`size_class`].
+    pub fn publishes(&self, direction: Direction, by_qos: &[u64; 3], sizes: &[u32; SIZES]) {
+        let add = |numbers: &[AtomicU64], at: usize, count: u64| {
+            if count > 0
+                && let Some(number) = numbers.get(at)
+            {
+                number.fetch_add(count, Ordering::Relaxed);
+            }
+        };
+        if let Some(numbers) = self.publishes.get(direction as usize) {
+            by_qos.iter().enumerate().for_each(|(at, count)| add(numbers, at, *count));
+        }
+        if let Some(numbers) = self.sizes.get(direction as usize) {
+            sizes.iter().enumerate().for_each(|(at, count)| add(numbers, at, (*count).into()));
+        }
+    }
+
+    /// How TLS handshakes end. Asked once where there will be some: then they are there, at zero.
+    pub fn handshakes(&self) -> &ByName {
+        self.handshakes.get_or_init(|| ByName::of(known::HANDSHAKES))
+    }
+
     /// A Reason Code of a packet of this type.
     pub fn reason(&self, direction: Direction, of: PacketType, code: ReasonCode) {
         let types = self.reasons.get(direction as usize).and_then(|types| types.get(index(of)));
         let number = types.and_then(|codes| codes.get(usize::from(code.value())));
         number.map(|number| number.fetch_add(1, Ordering::Relaxed));
     }
+}
+
+/// Which of the sizes that are told apart a PUBLISH of so many bytes has: up to 64, 256, and so on.
+pub fn size_class(bytes: usize) -> usize {
+    let bits = usize::BITS - bytes.saturating_sub(1).leading_zeros();
+    (bits.saturating_sub(6).div_ceil(2) as usize).min(SIZES - 1)
 }
 
 fn index(of: PacketType) -> usize {
@@ -118,6 +164,12 @@ pub(crate) enum Shown {
     Reasons,
     ConnectSeconds,
     ConnectedSeconds,
+    Publishes,
+    Sizes,
+    Closed,
+    Refused,
+    TurnedAway,
+    Handshakes,
 }
 
 /// A family with where its numbers are.
@@ -141,6 +193,18 @@ impl EncodeMetric for ShownListeners {
                     let labels = [("listener", name.as_str())];
                     metrics.connected_seconds.encode(encoder.encode_family(&labels)?)?;
                 }
+                Shown::Publishes => encode_publishes(&mut encoder, &name, &metrics.publishes)?,
+                Shown::Sizes => encode_sizes(&mut encoder, &name, &metrics)?,
+                Shown::Closed => encode_names(&mut encoder, (&name, "reason"), &metrics.closed)?,
+                Shown::Refused => encode_names(&mut encoder, (&name, "reason"), &metrics.refused)?,
+                Shown::TurnedAway => {
+                    encode_names(&mut encoder, (&name, "limit"), &metrics.turned_away)?;
+                }
+                Shown::Handshakes => {
+                    if let Some(handshakes) = metrics.handshakes.get() {
+                        encode_names(&mut encoder, (&name, "result"), handshakes)?;
+                    }
+                }
             }
         }
         Ok(())
@@ -148,8 +212,15 @@ impl EncodeMetric for ShownListeners {
 
     fn metric_type(&self) -> MetricType {
         match self.0 {
-            Shown::Packets | Shown::Bytes | Shown::Reasons => MetricType::Counter,
-            Shown::ConnectSeconds | Shown::ConnectedSeconds => MetricType::Histogram,
+            Shown::ConnectSeconds | Shown::ConnectedSeconds | Shown::Sizes => MetricType::Histogram,
+            Shown::Packets
+            | Shown::Bytes
+            | Shown::Reasons
+            | Shown::Publishes
+            | Shown::Closed
+            | Shown::Refused
+            | Shown::TurnedAway
+            | Shown::Handshakes => MetricType::Counter,
         }
     }
 }
@@ -181,6 +252,57 @@ fn encode_types(
                     .encode_counter::<NoLabels, _, u64>(&number, None)?;
             }
         }
+    }
+    Ok(())
+}
+
+fn encode_names(
+    encoder: &mut MetricEncoder<'_>,
+    (listener, label): (&str, &str),
+    counts: &ByName,
+) -> fmt::Result {
+    for (name, count) in counts.counts() {
+        encoder
+            .encode_family(&[("listener", listener), (label, name)])?
+            .encode_counter::<NoLabels, _, u64>(&count, None)?;
+    }
+    Ok(())
+}
+
+fn encode_publishes(
+    encoder: &mut MetricEncoder<'_>,
+    listener: &str,
+    table: &[[AtomicU64; 3]; 2],
+) -> fmt::Result {
+    for ((_, direction), numbers) in DIRECTIONS.into_iter().zip(table) {
+        for (qos, number) in ["0", "1", "2"].into_iter().zip(numbers) {
+            let labels = [("listener", listener), ("direction", direction), ("qos", qos)];
+            let number = number.load(Ordering::Relaxed);
+            encoder.encode_family(&labels)?.encode_counter::<NoLabels, _, u64>(&number, None)?;
+        }
+    }
+    Ok(())
+}
+
+/// The sum is that of the bytes of the packets, which is known already.
+fn encode_sizes(
+    encoder: &mut MetricEncoder<'_>,
+    listener: &str,
+    metrics: &ListenerMetrics,
+) -> fmt::Result {
+    let tables = metrics.sizes.iter().zip(&metrics.bytes);
+    for ((_, direction), (numbers, bytes)) in DIRECTIONS.into_iter().zip(tables) {
+        let bounds = (0..SIZES).map(|class| match class {
+            class if class + 1 < SIZES => (64u64 << (2 * class)) as f64,
+            _ => f64::INFINITY,
+        });
+        let counts = numbers.iter().map(|number| number.load(Ordering::Relaxed));
+        let buckets: Vec<_> = bounds.zip(counts).collect();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        let sum = bytes.get(index(PacketType::Publish)).map(|sum| sum.load(Ordering::Relaxed));
+        encoder
+            .encode_family(&[("listener", listener), ("direction", direction)])?
+            .encode_histogram::<NoLabels>(sum.unwrap_or_default() as f64, count, &buckets, None)?;
     }
     Ok(())
 }
@@ -295,6 +417,47 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "no line {line:?} in\n{text}");
         }
         assert!(!text.contains("direction=\"received\",type=\"connack\""));
+    }
+
+    #[test]
+    fn sizes_are_in_classes_of_four_times_the_one_before() {
+        for (bytes, class) in [
+            (0, 0),
+            (64, 0),
+            (65, 1),
+            (256, 1),
+            (257, 2),
+            (1_024, 2),
+            (4 << 20, 8),
+            ((4 << 20) + 1, 9),
+            (256 << 20, 9),
+        ] {
+            assert_eq!(size_class(bytes), class, "{bytes}");
+        }
+        let metrics = Metrics::new();
+        let mqtt = metrics.listeners.of("mqtt");
+        let mut sizes = [0; SIZES];
+        (sizes[0], sizes[9]) = (3, 1);
+        mqtt.publishes(Direction::Sent, &[4, 0, 0], &sizes);
+        mqtt.closed.inc("network");
+        mqtt.closed.inc("no such reason");
+        let text = metrics.encode();
+        let labels = "{listener=\"mqtt\",direction=\"sent\"";
+        for line in [
+            format!(
+                "portcullis_listener_publish_size_bytes_bucket{{le=\"64.0\",{}}} 3",
+                &labels[1..]
+            ),
+            format!("portcullis_listener_publish_size_bytes_count{labels}}} 4"),
+            format!("portcullis_listener_publish_total{labels},qos=\"0\"}} 4"),
+            "portcullis_listener_connections_closed_total{listener=\"mqtt\",reason=\"other\"} 1"
+                .to_owned(),
+        ] {
+            assert!(text.contains(&line), "no line {line:?} in\n{text}");
+        }
+        assert!(!text.contains("portcullis_listener_tls_handshakes_total{"));
+        mqtt.handshakes().inc("full");
+        assert!(metrics.encode().contains("listener_tls_handshakes_total{"));
     }
 
     #[test]

@@ -12,13 +12,15 @@ use std::{
 
 use prometheus_client::{
     encoding::{EncodeMetric, text},
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family},
     registry::{Metric, Registry},
 };
 
+pub(crate) mod known;
+
 use crate::{
-    ByLabel, ByPacketType, ByQoS, Described, Kind, Listeners, Observers, PluginMetrics, Snapshot,
-    Traces,
+    ByLabel, ByPacketType, ByQoS, Described, Kind, Listeners, Observers, PluginMetrics, Seconds,
+    Snapshot, Traces,
     events::Throttles,
     listener_metrics::{Shown, ShownListeners},
 };
@@ -88,12 +90,14 @@ pub struct Metrics {
     pub access_log_dropped: ByLabel,
     /// Requests to the admin API, by HTTP status.
     pub admin_requests: ByLabel,
+    /// Bans that are over, by whether somebody lifted them.
+    pub bans_ended: ByLabel,
     /// Seconds that the chain needed to authenticate one CONNECT.
-    pub authentication_seconds: Histogram,
+    pub authentication_seconds: Seconds,
     /// Seconds that the chain needed for the permissions of one client.
-    pub permissions_seconds: Histogram,
+    pub permissions_seconds: Seconds,
     /// From a swap of the chains, or permissions taken back, to the new permissions of one client.
-    pub revocation_latency_seconds: Histogram,
+    pub revocation_latency_seconds: Seconds,
     /// What each listener counts.
     pub listeners: Listeners,
     /// Requests to the admin API, by method, route and class of status.
@@ -117,12 +121,12 @@ impl Metrics {
     pub fn new() -> Arc<Self> {
         let mut registrar = Registrar { registry: Registry::default(), catalogue: Vec::new() };
         Arc::new(Self {
-            connections_opened: registrar.by_label(CONNECTIONS_OPENED, "listener"),
-            connections_closed: registrar.by_label(CONNECTIONS_CLOSED, "reason"),
-            connections_refused: registrar.by_label(CONNECTIONS_REFUSED, "limit"),
-            connect_refused: registrar.by_label(CONNECT_REFUSED, "reason"),
-            authentications: registrar.by_label(AUTHENTICATIONS, "when"),
-            tls_handshakes: registrar.by_label(TLS_HANDSHAKES, "result"),
+            connections_opened: registrar.by_label(CONNECTIONS_OPENED, "listener", []),
+            connections_closed: registrar.by_label(CONNECTIONS_CLOSED, "reason", known::CLOSED),
+            connections_refused: registrar.by_label(CONNECTIONS_REFUSED, "limit", known::LIMITS),
+            connect_refused: registrar.by_label(CONNECT_REFUSED, "reason", known::CONNECT_REFUSED),
+            authentications: registrar.by_label(AUTHENTICATIONS, "when", ["connect", "again"]),
+            tls_handshakes: registrar.by_label(TLS_HANDSHAKES, "result", known::HANDSHAKES),
             tls_connections: registrar.register(TLS_CONNECTIONS, &["version", "cipher", "kind"]),
             tls_handshake_seconds: registrar.tls_seconds(),
             packets_received: registrar.register(PACKETS_RECEIVED, &["type"]),
@@ -135,19 +139,24 @@ impl Metrics {
             publish_bytes_sent: registrar.register(PUBLISH_BYTES_SENT, &[]),
             publish_denied: registrar.register(PUBLISH_DENIED, &[]),
             subscribe_denied: registrar.register(SUBSCRIBE_DENIED, &[]),
-            messages_dropped: registrar.by_label(MESSAGES_DROPPED, "reason"),
+            messages_dropped: registrar.by_label(MESSAGES_DROPPED, "reason", known::DROPPED),
             sessions_expired: registrar.register(SESSIONS_EXPIRED, &[]),
             sessions_ended: registrar.register(SESSIONS_ENDED, &[]),
             sessions_taken_over: registrar.register(SESSIONS_TAKEN_OVER, &[]),
             wills_published: registrar.register(WILLS_PUBLISHED, &[]),
-            wills_refused: registrar.by_label(WILLS_REFUSED, "reason"),
+            wills_refused: registrar.by_label(WILLS_REFUSED, "reason", known::WILLS),
             protocol_violations: registrar.register(PROTOCOL_VIOLATIONS, &[]),
-            bans_made: registrar.by_label(BANS_MADE, "origin"),
-            overload_changes: registrar.by_label(OVERLOAD_CHANGES, "direction"),
-            reading_paused: registrar.by_label(READING_PAUSED, "by"),
-            access_log_lines: registrar.by_label(ACCESS_LOG_LINES, "type"),
-            access_log_dropped: registrar.by_label(ACCESS_LOG_DROPPED, "reason"),
-            admin_requests: registrar.by_label(ADMIN_REQUESTS, "status"),
+            bans_made: registrar.by_label(BANS_MADE, "origin", known::BANS),
+            bans_ended: registrar.by_label(BANS_ENDED, "how", ["lifted", "expired"]),
+            overload_changes: registrar.by_label(OVERLOAD_CHANGES, "direction", ["up", "down"]),
+            reading_paused: registrar.by_label(
+                READING_PAUSED,
+                "by",
+                ["client_rate", "total_rate", "overload"],
+            ),
+            access_log_lines: registrar.by_label(ACCESS_LOG_LINES, "type", known::lines()),
+            access_log_dropped: registrar.by_label(ACCESS_LOG_DROPPED, "reason", known::LOST),
+            admin_requests: registrar.by_label(ADMIN_REQUESTS, "status", known::STATUS),
             authentication_seconds: registrar.histogram(AUTHENTICATION_SECONDS),
             permissions_seconds: registrar.histogram(PERMISSIONS_SECONDS),
             revocation_latency_seconds: registrar.histogram(REVOCATION_LATENCY_SECONDS),
@@ -157,7 +166,7 @@ impl Metrics {
             admin_route_seconds: registrar.route_seconds(),
             plugins: registrar.of_plugins(),
             traces: Traces::default(),
-            observers: Observers::default(),
+            observers: registrar.observers(),
             throttles: Throttles::default(),
             registry: registrar.registry,
             catalogue: registrar.catalogue,
@@ -286,12 +295,22 @@ const WILLS_REFUSED: Named = (
 const PROTOCOL_VIOLATIONS: Named =
     ("protocol_violations", "Connections ended because the client broke the protocol");
 const BANS_MADE: Named = ("bans_made", "Bans that were made, by an administrator or for flapping");
+const BANS_ENDED: Named = (
+    "bans_ended",
+    "Bans that are over: somebody lifted them (lifted) or their time ran out (expired)",
+);
+const CACHE_LOOKUPS: Named = (
+    "cache_lookups",
+    "Looks into what is kept: permissions that a plugin gave before, passwords that were verified \
+     lately, machine code of plugins",
+);
 const OVERLOAD_CHANGES: Named = ("overload_changes", "Changes of the level of load, up or down");
 const READING_PAUSED: Named = (
     "reading_paused",
     "Times that a client was not read for a while, because of its own rate (client_rate), that of \
      all (total_rate) or the load (overload); nothing is lost by it",
 );
+const EVENTS: Named = ("events", "What happened, by kind: what GET /api/v1/events streams");
 const ACCESS_LOG_LINES: Named = ("access_log_lines", "Lines of the access log, by kind of event");
 const ACCESS_LOG_DROPPED: Named = (
     "access_log_dropped",
@@ -318,6 +337,24 @@ const LISTENER_REASON_CODES: Named = (
     "listener_reason_codes",
     "Reason Codes in the packets of a listener; of 3.1.1 those that stand for its return codes",
 );
+const LISTENER_PUBLISH: Named =
+    ("listener_publish", "PUBLISH packets of a listener, by direction and QoS");
+const LISTENER_PUBLISH_SIZES: Named =
+    ("listener_publish_size_bytes", "Sizes of the PUBLISH packets of a listener, whole packets");
+const LISTENER_CLOSED: Named = (
+    "listener_connections_closed",
+    "Accepted connections of a listener that ended, by the name of the Reason Code or network",
+);
+const LISTENER_REFUSED: Named = (
+    "listener_connect_refused",
+    "CONNECTs of a listener that were refused, by the name of the Reason Code",
+);
+const LISTENER_TURNED_AWAY: Named = (
+    "listener_connections_refused",
+    "Connections of a listener closed before a byte was read, by limit",
+);
+const LISTENER_HANDSHAKES: Named =
+    ("listener_tls_handshakes", "TLS handshakes of a listener, by how they ended");
 const CONNECT_SECONDS: Named = (
     "connect_seconds",
     "From the accepted socket to the CONNACK that let the client in (accepted) or to its refusal \
@@ -335,6 +372,16 @@ const PLUGIN_HOOK_SECONDS: Named = (
     "plugin_hook_seconds",
     "Time of the calls of a plugin, by hook and what it said, waiting for an instance included; an \
      answer that is used again is no call",
+);
+
+const PLUGIN_HOOK_WAIT: Named = (
+    "plugin_hook_wait_seconds",
+    "Time that calls of a plugin waited for a place in its pool, by hook; most find one at once, and \
+     are not among them",
+);
+const PLUGIN_HOOK_FAILURES: Named = (
+    "plugin_hook_failures",
+    "Calls that came to no decision, by plugin, hook and kind; it goes on with each generation",
 );
 
 const PLUGIN_COUNTER: Named =
@@ -365,15 +412,20 @@ impl Registrar {
         metric
     }
 
-    fn by_label(&mut self, (name, help): Named, label: &'static str) -> ByLabel {
-        let counters = ByLabel::new(label);
+    fn by_label(
+        &mut self,
+        (name, help): Named,
+        label: &'static str,
+        known: impl IntoIterator<Item = &'static str>,
+    ) -> ByLabel {
+        let counters = ByLabel::with(label, known);
         self.describe(format!("portcullis_{name}_total"), Kind::Counter, &[label], help);
         self.registry.register(format!("portcullis_{name}"), help, counters.clone());
         counters
     }
 
-    fn histogram(&mut self, (name, help): Named) -> Histogram {
-        let histogram = Histogram::new(SECONDS_BUCKETS);
+    fn histogram(&mut self, (name, help): Named) -> Seconds {
+        let histogram = Seconds::new(&SECONDS_BUCKETS);
         self.describe(format!("portcullis_{name}"), Kind::Histogram, &[], help);
         self.registry.register(format!("portcullis_{name}"), help, histogram.clone());
         histogram
@@ -383,12 +435,19 @@ impl Registrar {
         let listeners = Listeners::default();
         let by_type = ["listener", "direction", "type"];
         let by_reason = ["listener", "direction", "type", "reason"];
+        let by_qos = ["listener", "direction", "qos"];
         for ((name, help), kind, labels, shown) in [
             (LISTENER_PACKETS, Kind::Counter, &by_type[..], Shown::Packets),
             (LISTENER_PACKET_BYTES, Kind::Counter, &by_type[..], Shown::Bytes),
             (LISTENER_REASON_CODES, Kind::Counter, &by_reason[..], Shown::Reasons),
             (CONNECT_SECONDS, Kind::Histogram, &["listener", "outcome"][..], Shown::ConnectSeconds),
             (CONNECTED_SECONDS, Kind::Histogram, &["listener"][..], Shown::ConnectedSeconds),
+            (LISTENER_PUBLISH, Kind::Counter, &by_qos[..], Shown::Publishes),
+            (LISTENER_PUBLISH_SIZES, Kind::Histogram, &by_qos[..2], Shown::Sizes),
+            (LISTENER_CLOSED, Kind::Counter, &["listener", "reason"][..], Shown::Closed),
+            (LISTENER_REFUSED, Kind::Counter, &["listener", "reason"][..], Shown::Refused),
+            (LISTENER_TURNED_AWAY, Kind::Counter, &["listener", "limit"][..], Shown::TurnedAway),
+            (LISTENER_HANDSHAKES, Kind::Counter, &["listener", "result"][..], Shown::Handshakes),
         ] {
             let total = if kind == Kind::Counter { "_total" } else { "" };
             self.describe(format!("portcullis_{name}{total}"), kind, labels, help);
@@ -398,9 +457,17 @@ impl Registrar {
         listeners
     }
 
+    fn observers(&mut self) -> Observers {
+        let observers = Observers::default();
+        let (name, help) = EVENTS;
+        self.describe(format!("portcullis_{name}_total"), Kind::Counter, &["type"], help);
+        self.registry.register(format!("portcullis_{name}"), help, observers.counts.clone());
+        observers
+    }
+
     fn tls_seconds(&mut self) -> TlsSeconds {
         let (name, help) = TLS_HANDSHAKE_SECONDS;
-        let family = TlsSeconds::new_with_constructor(|| Histogram::new(TLS_BUCKETS));
+        let family = TlsSeconds::new_with_constructor(|| Seconds::new(&TLS_BUCKETS));
         for kind in ["full", "resumed", "failed"] {
             drop(family.get_or_create(&[("kind", kind)]));
         }
@@ -411,7 +478,7 @@ impl Registrar {
 
     fn route_seconds(&mut self) -> RouteSeconds {
         let (name, help) = ADMIN_ROUTE_SECONDS;
-        let family = RouteSeconds::new_with_constructor(|| Histogram::new(ROUTE_BUCKETS));
+        let family = RouteSeconds::new_with_constructor(|| Seconds::new(&ROUTE_BUCKETS));
         self.describe(format!("portcullis_{name}"), Kind::Histogram, &["method", "route"], help);
         self.registry.register(format!("portcullis_{name}"), help, family.clone());
         family
@@ -429,11 +496,17 @@ impl Registrar {
         let gauge = describe(PLUGIN_GAUGE, Kind::Gauge, &labels);
         let histogram = describe(PLUGIN_HISTOGRAM, Kind::Histogram, &labels);
         let times = describe(PLUGIN_HOOK_SECONDS, Kind::Histogram, &["plugin", "hook", "verdict"]);
+        let waits = describe(PLUGIN_HOOK_WAIT, Kind::Histogram, &["plugin", "hook"]);
+        let failures = describe(PLUGIN_HOOK_FAILURES, Kind::Counter, &["plugin", "hook", "kind"]);
         let dropped = describe(PLUGIN_DROPPED, Kind::Counter, &["plugin"]);
+        let caches = describe(CACHE_LOOKUPS, Kind::Counter, &["cache", "result"]);
+        self.registry.register(caches.0, caches.1, plugins.caches.clone());
         self.registry.register(counter.0, counter.1, plugins.counters.clone());
         self.registry.register(gauge.0, gauge.1, plugins.gauges.clone());
         self.registry.register(histogram.0, histogram.1, plugins.histograms.clone());
-        self.registry.register(times.0, times.1, plugins.times.clone());
+        self.registry.register(times.0, times.1, plugins.times.calls.clone());
+        self.registry.register(waits.0, waits.1, plugins.times.waits.clone());
+        self.registry.register(failures.0, failures.1, plugins.times.failures.clone());
         self.registry.register(dropped.0, dropped.1, plugins.dropped.clone());
         plugins
     }
@@ -446,18 +519,18 @@ impl Registrar {
 /// Requests by route and status. Both come from our tables, not from callers.
 pub type RouteRequests = Family<[(&'static str, &'static str); 3], Counter>;
 /// Seconds by route.
-pub type RouteSeconds = Family<[(&'static str, &'static str); 2], Histogram, fn() -> Histogram>;
+pub type RouteSeconds = Family<[(&'static str, &'static str); 2], Seconds, fn() -> Seconds>;
 
 /// TLS connections by version, cipher suite and kind: names of rustls, not of clients.
 pub type TlsConnections = Family<[(&'static str, &'static str); 3], Counter>;
 /// Seconds of handshakes by kind.
-pub type TlsSeconds = Family<[(&'static str, &'static str); 1], Histogram, fn() -> Histogram>;
+pub type TlsSeconds = Family<[(&'static str, &'static str); 1], Seconds, fn() -> Seconds>;
 
 /// From a resumption on the same machine to a client far away on a slow line.
 const TLS_BUCKETS: [f64; 10] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0];
 
 /// From an answer from memory to an upload that is compiled.
-const ROUTE_BUCKETS: [f64; 7] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];
+const ROUTE_BUCKETS: [f64; 4] = [0.005, 0.05, 0.5, 5.0];
 
 /// From a warm plugin call (microseconds) past the wall deadline of a plugin (2 s).
 const SECONDS_BUCKETS: [f64; 14] = [

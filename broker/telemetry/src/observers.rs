@@ -7,9 +7,14 @@ use std::{
     fmt,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::SystemTime,
+};
+
+use prometheus_client::{
+    encoding::{EncodeMetric, MetricEncoder},
+    metrics::MetricType,
 };
 
 use crate::{Happening, HappeningKind};
@@ -53,6 +58,36 @@ impl Interest {
     }
 }
 
+/// How many events there were of each kind, whether anybody looked or not. A clone is the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EventCounts(Arc<[AtomicU64; HappeningKind::ALL.len()]>);
+
+impl EventCounts {
+    fn add(&self, kind: HappeningKind) {
+        if let Some(count) = self.0.get(kind as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl EncodeMetric for EventCounts {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        for (kind, count) in HappeningKind::ALL.into_iter().zip(self.0.iter()) {
+            encoder
+                .encode_family(&[("type", kind.name())])?
+                .encode_counter::<[(&str, &str); 0], _, u64>(
+                    &count.load(Ordering::Relaxed),
+                    None,
+                )?;
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Counter
+    }
+}
+
 /// Names an observer to change or remove it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObserverId(u64);
@@ -68,6 +103,7 @@ struct Entry {
 pub struct Observers {
     /// What any of them wants.
     interest: AtomicU32,
+    pub(crate) counts: EventCounts,
     entries: RwLock<Entries>,
 }
 
@@ -111,6 +147,7 @@ impl Observers {
 
     /// Tells everybody who wants to see it. `happening` is made only then.
     pub fn tell<'a>(&self, kind: HappeningKind, happening: impl FnOnce() -> Happening<'a>) {
+        self.counts.add(kind);
         if self.wants(kind) {
             self.tell_now(Happening { at_unix_ms: unix_ms(), ..happening() });
         }

@@ -12,7 +12,10 @@ use prometheus_client::metrics::{
     counter::Counter, family::Family, gauge::Gauge, histogram::Histogram,
 };
 
-use crate::hook_times::{self, HookTimes, Times, times};
+use crate::{
+    Caches,
+    hook_times::{self, HookTimes, Times, times},
+};
 
 /// Names of one plugin.
 const NAMES_MAX: usize = 200;
@@ -37,8 +40,10 @@ pub struct PluginMetrics {
     pub(crate) histograms: Histograms,
     /// By plugin: uses of metrics that were not taken.
     pub(crate) dropped: Counters,
-    /// By plugin, hook and verdict: seconds of calls.
+    /// Of calls.
     pub(crate) times: Times,
+    /// Looks into what is kept for plugins.
+    pub caches: Caches,
     plugins: Arc<Mutex<HashMap<String, HashMap<String, Kind>>>>,
 }
 
@@ -57,6 +62,7 @@ impl Default for PluginMetrics {
             histograms: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             dropped: Family::default(),
             times: times(),
+            caches: Caches::default(),
             plugins: Arc::default(),
         }
     }

@@ -7,6 +7,7 @@
 //! traces come and go, and only then does it look whether one is about it.
 
 mod keep;
+mod login;
 mod packet;
 mod spec;
 
@@ -15,12 +16,13 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
 };
 
 use keep::{Keeper, Order};
+pub use login::TracedLogin;
 pub use packet::{Direction, PacketRecord};
 pub use spec::{TraceSpec, TraceSpecError, Traced};
 
@@ -30,6 +32,8 @@ use crate::{
 
 /// Traces that there may be, ended ones too.
 pub const TRACES_MAX: usize = 16;
+/// Bytes that all traces may come to, those that run counted with all that they may.
+pub const BYTES_OF_ALL_MAX: u64 = 4 << 30;
 /// Records that wait to be written; what comes while there are so many is lost and counted.
 const QUEUE: usize = 16_384;
 
@@ -116,6 +120,17 @@ pub enum TraceError {
         "there are {TRACES_MAX} traces, allowed: {TRACES_MAX}, ended ones too; delete one first"
     )]
     TooMany,
+    /// All together could become larger than they may.
+    #[error(
+        "max_bytes {asked} is more than is left: {left} of {BYTES_OF_ALL_MAX} bytes of all traces, \
+         ended ones too; delete one first"
+    )]
+    TooLarge {
+        /// Of the new one.
+        asked: u64,
+        /// What the others leave.
+        left: u64,
+    },
     /// What it is to be about makes no sense.
     #[error("{0}")]
     Spec(#[from] TraceSpecError),
@@ -127,9 +142,13 @@ pub enum TraceError {
 /// All traces.
 pub struct Traces {
     generation: AtomicU64,
+    /// Whether any runs.
+    on: AtomicBool,
     list: RwLock<Vec<Arc<Trace>>>,
     keeper: Mutex<Option<(PathBuf, SyncSender<Order>)>>,
     last_id: AtomicU64,
+    /// Held while one is added: its file is written before it is in the list.
+    adding: Mutex<()>,
     observer: Mutex<Option<ObserverId>>,
 }
 
@@ -154,9 +173,11 @@ impl Default for Traces {
     fn default() -> Self {
         Self {
             generation: AtomicU64::new(0),
+            on: AtomicBool::new(false),
             list: RwLock::default(),
             keeper: Mutex::new(None),
             last_id: AtomicU64::new(0),
+            adding: Mutex::new(()),
             observer: Mutex::new(None),
         }
     }
@@ -194,6 +215,11 @@ impl Traces {
         self.generation.load(Ordering::Relaxed)
     }
 
+    /// Whether any trace runs: what is done only for traces costs nobody anything without.
+    pub fn is_on(&self) -> bool {
+        self.on.load(Ordering::Relaxed)
+    }
+
     /// Begins a trace, or lets it wait for its time. `now` = milliseconds since 1970.
     ///
     /// # Errors
@@ -208,19 +234,36 @@ impl Traces {
         spec.check(now_unix_ms)?;
         let folder = self.keeper().as_ref().map(|(folder, _)| folder.clone());
         let folder = folder.ok_or_else(|| io::Error::other("there is no folder for traces"))?;
-        let mut list = self.write();
-        if list.len() >= TRACES_MAX {
-            return Err(TraceError::TooMany);
-        }
+        // One at a time. Not the lock of the list: each CONNECT looks at that.
+        let adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check_room(&spec)?;
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         let waits = spec.start_unix_ms > now_unix_ms;
         let state = if waits { TraceState::Waiting } else { TraceState::Running };
         let trace = Arc::new(Trace::new(id, spec, &folder, state));
         keep::write_spec(&trace)?;
-        list.push(Arc::clone(&trace));
-        drop(list);
+        self.write().push(Arc::clone(&trace));
+        drop(adding);
         self.changed(metrics);
         Ok(trace.info())
+    }
+
+    /// Whether there may be one more of this size. An ended one counts with what it has.
+    fn check_room(&self, spec: &TraceSpec) -> Result<(), TraceError> {
+        let list = self.read();
+        if list.len() >= TRACES_MAX {
+            return Err(TraceError::TooMany);
+        }
+        let taken = list.iter().map(|trace| {
+            let progress = *trace.progress();
+            if progress.state.is_over() { progress.bytes } else { trace.spec.bytes_max }
+        });
+        let taken: u64 = taken.sum();
+        if taken.saturating_add(spec.bytes_max) > BYTES_OF_ALL_MAX {
+            let (asked, left) = (spec.bytes_max, BYTES_OF_ALL_MAX.saturating_sub(taken));
+            return Err(TraceError::TooLarge { asked, left });
+        }
+        Ok(())
     }
 
     /// All, in the order of their making.
@@ -257,7 +300,7 @@ impl Traces {
 
     /// The traces that are about this client as far as it is known, and running.
     pub fn about(&self, traced: &Traced<'_>) -> Vec<Arc<Trace>> {
-        if self.generation() == 0 {
+        if !self.is_on() {
             return Vec::new();
         }
         let list = self.read();
@@ -301,7 +344,10 @@ impl Traces {
     }
 
     fn record<T: serde::Serialize>(&self, trace: &Arc<Trace>, now: u64, record: &T) {
-        let line = json_line(record);
+        self.record_line(trace, now, json_line(record));
+    }
+
+    fn record_line(&self, trace: &Arc<Trace>, now: u64, line: String) {
         if !trace.admit(now, line.len() as u64) {
             return;
         }
@@ -316,6 +362,7 @@ impl Traces {
     /// Everybody looks again which traces are about it.
     fn changed(&self, metrics: &Metrics) {
         let running = self.read().iter().any(|trace| trace.is_running());
+        self.on.store(running, Ordering::Relaxed);
         let interest = if running { Interest::any_of(&KINDS) } else { Interest::NONE };
         let observer = *self.observer.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(observer) = observer {

@@ -2,9 +2,11 @@
 //! acknowledged before.
 
 use std::{
-    fs,
+    collections::BTreeMap,
+    fs::{self, Permissions},
     net::SocketAddr,
-    path::Path,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    path::{Path, PathBuf},
     process::Command,
     sync::{
         Arc,
@@ -21,7 +23,7 @@ use super::{
     eventually::until,
     folder::{ALICE, Folder},
     knock::enter,
-    process::{Program, portcullis, run},
+    process::{Ended, Program, binary, portcullis, run},
     proof,
 };
 
@@ -188,4 +190,117 @@ async fn an_archive_is_for_whoever_may_read_everything() {
     let made = ctl(&broker, &folder, &["backup", "--out", text(&whole)]);
     run(made, b"").await.expect_code(1);
     run(portcullis(&["backup", "verify", text(&whole)]), b"").await.expect_code(0);
+}
+
+/// The user of the broker below; it needs no name.
+const SERVICE: u32 = 65_534;
+
+/// A broker as a service has it: the configuration and the plugins are root's, the data are its user's.
+struct Service {
+    folder: Folder,
+    program: PathBuf,
+}
+
+impl Service {
+    fn new() -> Self {
+        let folder = Folder::bundled();
+        let program = folder.path("portcullis");
+        fs::copy(binary(), &program).expect("the program can be copied");
+        fs::create_dir(folder.path("data")).expect("a folder");
+        let service = Self { folder, program };
+        for (path, owner, mode) in [
+            ("", 0, 0o755),
+            ("portcullis", 0, 0o755),
+            ("plugins", 0, 0o750),
+            ("data", SERVICE, 0o700),
+        ] {
+            service.set(&service.folder.path(path), owner, mode);
+        }
+        let plugins = fs::read_dir(service.folder.path("plugins")).expect("plugins");
+        let files = ["portcullis.toml", "passwords", "acl.toml"].map(|it| service.folder.path(it));
+        for file in plugins.map(|entry| entry.expect("a file").path()).chain(files) {
+            service.set(&file, 0, 0o640);
+        }
+        service
+    }
+
+    fn set(&self, path: &Path, owner: u32, mode: u32) {
+        chown(path, Some(owner), Some(SERVICE)).expect("root gives files away");
+        fs::set_permissions(path, Permissions::from_mode(mode)).expect("a mode");
+    }
+
+    async fn restore(&self, archive: &Path, as_service: bool) -> Ended {
+        let mut command = match as_service {
+            true => Command::new("setpriv"),
+            false => Command::new(&self.program),
+        };
+        if as_service {
+            let (user, group) = (format!("--reuid={SERVICE}"), format!("--regid={SERVICE}"));
+            command.args([user.as_str(), group.as_str(), "--clear-groups", text(&self.program)]);
+        }
+        command.args(["restore", text(archive), "--force", "--config"]);
+        command.arg(self.folder.config());
+        run(command, b"").await
+    }
+
+    /// All files of the data folder and of the plugins: what is in them, and whose they are.
+    fn files(&self) -> BTreeMap<PathBuf, (Vec<u8>, u32)> {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![self.folder.path("data"), self.folder.path("plugins")];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => {
+                        let owner = fs::metadata(&path).expect("a file").uid();
+                        files.insert(path.clone(), (fs::read(&path).expect("a file"), owner));
+                    }
+                }
+            }
+        }
+        files
+    }
+}
+
+/// In the layout of docs/operate/service.md the broker cannot write its plugins: its user restores what needs no writing
+/// there, and is refused before anything changed otherwise. Root restores everything, for that user.
+#[tokio::test]
+async fn a_service_is_restored_whole_or_not_at_all() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can make the folders of a service");
+        return;
+    }
+    let first = Folder::bundled();
+    let broker = Program::start(&first.config()).await;
+    let ban = json!({ "client_id": "stray", "reason": "lost" });
+    broker.api().post_json("/api/v1/bans", &ban).await.expect(200);
+    let service = Service::new();
+    let archive = service.folder.path("backup.tar.gz");
+    let made = ctl(&broker, &first, &["backup", "--out", text(&archive)]);
+    run(made, b"").await.expect_code(0);
+    service.set(&archive, SERVICE, 0o600);
+
+    service.restore(&archive, true).await.expect_code(0);
+    let restored = service.files();
+    let bans = service.folder.path("data/bans.json");
+    assert!(String::from_utf8_lossy(&restored[&bans].0).contains("stray"));
+
+    let manifest = service.folder.path("plugins/acl-file.toml");
+    fs::write(&manifest, "order = 7\n").expect("root writes");
+    fs::write(&bans, "later").expect("root writes");
+    let before = service.files();
+    let refused = service.restore(&archive, true).await.expect_code(1);
+    assert!(refused.stderr.contains("plugins: cannot be written"), "{refused:?}");
+    assert_eq!(service.files(), before);
+
+    service.restore(&archive, false).await.expect_code(0);
+    let after = service.files();
+    assert_eq!((&after[&bans], &after[&manifest]), (&restored[&bans], &restored[&manifest]));
+    // What was moved aside keeps the owner that it had.
+    let is_aside = |path: &Path| path.to_string_lossy().contains("before-restore-");
+    for (path, (_, owner)) in after.into_iter().filter(|(path, _)| !is_aside(path)) {
+        let expect = if path.starts_with(service.folder.path("plugins")) { 0 } else { SERVICE };
+        assert_eq!(owner, expect, "{}", path.display());
+    }
 }

@@ -7,9 +7,10 @@ use portcullis_tests::packets;
 use serde_json::Value;
 
 use super::{
+    eventually::until,
     folder::{ALICE, Folder},
     knock::enter,
-    process::{Ended, Program, portcullis, run},
+    process::{Ended, Program, portcullis, run, start},
 };
 
 struct Terminal<'a> {
@@ -112,4 +113,81 @@ async fn where_and_who_may_come_from_the_environment() {
         "{refused:?}"
     );
     assert!(!refused.stderr.contains("wrong"), "{refused:?}");
+}
+
+/// Whoever administers can be made, kept out, let in again and removed; versions keep two from undoing each other's work.
+#[tokio::test]
+async fn administrators_come_and_go() {
+    let folder = Folder::bundled();
+    let program = Program::start(&folder.config()).await;
+    let terminal = Terminal { program: &program, folder: &folder };
+    folder.write("secret", "a long password\n");
+    let secret = folder.path("secret").display().to_string();
+
+    terminal.run("roles add fitter --permission bans:read --permission clients:read", 0).await;
+    terminal.run(&format!("users add anna --password-file {secret}"), 0).await;
+    let anna = async || Terminal::json(&terminal.run("users show anna --json", 0).await);
+    assert_eq!(anna().await["roles"], serde_json::json!([]));
+    terminal.run("users set anna --role fitter --role viewer", 0).await;
+    assert_eq!(anna().await["roles"], serde_json::json!(["fitter", "viewer"]));
+    terminal.run("users set anna --disabled true", 0).await;
+    assert_eq!(anna().await["disabled"], true);
+    terminal.run("users set anna --disabled false", 0).await;
+    let now = anna().await;
+    let expect = (&serde_json::json!(["fitter", "viewer"]), &serde_json::json!(false));
+    assert_eq!((&now["roles"], &now["disabled"]), expect);
+    let nothing = terminal.run("users set anna", 1).await;
+    assert!(nothing.stderr.contains("roles, disabled or both"), "{nothing:?}");
+
+    // The version that one command shows is what the other one takes.
+    let version = |ended: &Ended| {
+        let version = ended.stderr.lines().find_map(|line| line.strip_prefix("version "));
+        version.unwrap_or_else(|| panic!("no version: {ended:?}")).to_owned()
+    };
+    let shown = version(&terminal.run("users show anna", 0).await);
+    terminal.run(&format!("users set anna --role viewer --if-match {shown}"), 0).await;
+    let late = terminal.run(&format!("users remove anna --if-match {shown}"), 1).await;
+    assert!(late.stderr.contains("412"), "{late:?}");
+    let shown = version(&terminal.run("roles show fitter", 0).await);
+    terminal.run(&format!("roles set fitter --permission bans:read --if-match {shown}"), 0).await;
+    let shown = version(&terminal.run("plugins show acl-file", 0).await);
+    terminal.run(&format!("plugins reload acl-file --if-match {shown}"), 0).await;
+    let late = terminal.run("plugins disable acl-file --if-match other", 1).await;
+    assert!(late.stderr.contains("412"), "{late:?}");
+    let status = terminal.run("status", 0).await;
+    assert!(status.stderr.is_empty(), "{status:?}");
+
+    let made = terminal.run("tokens add probe --role viewer --expires-in 3600 --json", 0).await;
+    let token = Terminal::json(&made);
+    let value = token["token"].as_str().expect("the token, this once");
+    let mut command = portcullis(&["ctl", "login", "show", "--json"]);
+    command.env("PORTCULLIS_URL", format!("http://{}", program.api().address));
+    command.env("PORTCULLIS_TOKEN", value);
+    run(command, b"").await.expect_code(0);
+    assert!(terminal.run("tokens list", 0).await.stdout.contains("probe"));
+    let id = token["id"].as_str().expect("an id");
+    terminal.run(&format!("tokens revoke {id}"), 0).await;
+    terminal.run("users remove anna", 0).await;
+    terminal.run("roles remove fitter", 0).await;
+    assert!(terminal.run("users list", 0).await.stdout.contains("the broker keeps no user"));
+}
+
+/// A program that watches gets a line for each sample.
+#[tokio::test]
+async fn top_is_for_programs_too() {
+    let folder = Folder::bundled();
+    let program = Program::start(&folder.config()).await;
+    let terminal = Terminal { program: &program, folder: &folder };
+    let once = Terminal::json(&terminal.run("top --once --every 1 --json", 0).await);
+    assert!(once["counters"]["process_cpu_seconds_total"]["per_second"].is_number(), "{once}");
+    let watching = start(terminal.command("top --every 1 --json"), b"");
+    let lines = async |count: usize| {
+        until("samples come", async || watching.written().lines().count() >= count).await;
+        watching.written()
+    };
+    lines(1).await;
+    assert!(program.stop().await.success());
+    let written = lines(4).await;
+    let last: Value = serde_json::from_str(written.lines().last().expect("a line")).expect("JSON");
+    assert!(last["error"].as_str().is_some_and(|why| why.contains("is the broker running")));
 }

@@ -183,6 +183,10 @@ fn known(path: &str, trace: &str, decision: &str) -> Vec<String> {
         .replace("{user}", CAROL.0)
         .replace("{role}", "operator")
         .replace("{topic}", "free%2Fa");
+    let path = match path.as_str() {
+        "/api/v1/permissions/reach" => format!("{path}?topic=free%2Fa&activity=publish"),
+        _ => path,
+    };
     let clients = ["good", "wrong", "token", "enhanced"];
     let mut paths: Vec<_> = clients.map(|client| path.replace("{client_id}", client)).into();
     paths.dedup();

@@ -51,6 +51,17 @@ pub enum OperationWord {
     Next,
 }
 
+impl OperationWord {
+    /// In one word, as records and labels have it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny(_) => "deny",
+            Self::Next => "next",
+        }
+    }
+}
+
 /// The word, and for how long it may be used again. WIT record `ruling`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruling {

@@ -99,6 +99,18 @@ pub enum Inbound {
     Reject(Denial),
 }
 
+impl Inbound {
+    /// In one word, as records and labels have it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::Patched(_) => "patched",
+            Self::Swallow => "swallow",
+            Self::Reject(_) => "deny",
+        }
+    }
+}
+
 /// A link's word on a message that goes out. WIT variant `outcome`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outbound {
@@ -108,6 +120,17 @@ pub enum Outbound {
     Patched(Box<Patch>),
     /// Not delivered.
     Swallow,
+}
+
+impl Outbound {
+    /// In one word, as records and labels have it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::Patched(_) => "patched",
+            Self::Swallow => "swallow",
+        }
+    }
 }
 
 /// What the result of an outbound transform depends on. WIT enum `scope`.

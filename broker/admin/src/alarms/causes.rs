@@ -34,6 +34,14 @@ impl System {
         }
         causes.extend(state.plugins.list().iter().filter_map(of_plugin));
         of_store(state, &mut causes);
+        if state.records.access_log.as_ref().is_some_and(|log| log.is_failing()) {
+            causes.push(cause(
+                "access_log".to_owned(),
+                Severity::Critical,
+                "the access log cannot be written: its lines are lost".to_owned(),
+                "look into the log for the error; make room on its disk",
+            ));
+        }
         let level = state.broker.totals().overload_level;
         if level > 0 {
             causes.push(Cause {
@@ -108,6 +116,16 @@ impl Remembered {
 
 fn cause(id: String, severity: Severity, what: String, advice: &'static str) -> Cause {
     Cause { id, severity, what, advice, after_seconds: 0 }
+}
+
+/// The audit log cannot be written, or its chain is broken.
+pub(super) fn of_audit(what: String) -> Cause {
+    cause(
+        "audit_log".to_owned(),
+        Severity::Critical,
+        what,
+        "no change is made through the API until it can be written: see docs/operate/administrators.md",
+    )
 }
 
 fn of_tls(tls: &TlsStatus, now: u64, causes: &mut Vec<Cause>) {

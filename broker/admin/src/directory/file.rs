@@ -13,7 +13,7 @@ use std::{
 use rustix::fs::OFlags;
 
 use super::{Kept, ROLES_MAX, TOKENS_MAX, USERS_MAX, is_name, token, user};
-use crate::{Error, administrators::Permissions};
+use crate::{Error, administrators::Permissions, password};
 
 /// The only format there is.
 pub(super) const VERSION: u32 = 1;
@@ -47,6 +47,23 @@ pub(super) fn load(folder: &Path, path: &Path) -> Result<Option<Kept>, Error> {
         .map_err(|error| fault(format!("it is not what the broker wrote: {error}")))?;
     check(&kept).map_err(fault)?;
     Ok(Some(kept))
+}
+
+/// What the file says without what is secret: the same users with a password that nobody has and without one-time
+/// codes, the same roles, no tokens.
+///
+/// # Errors
+/// It is not what the broker wrote.
+pub fn without_secrets(text: &[u8]) -> Result<Vec<u8>, String> {
+    let fault = |error| format!("it is not what the broker wrote: {error}");
+    let mut kept: Kept = serde_json::from_slice(text).map_err(fault)?;
+    check(&kept)?;
+    kept.tokens.clear();
+    for user in kept.users.values_mut() {
+        password::NOBODYS.clone_into(&mut user.password);
+        user.totp = None;
+    }
+    serde_json::to_vec_pretty(&kept).map_err(fault)
 }
 
 fn check_owner(file: &File) -> Result<(), String> {

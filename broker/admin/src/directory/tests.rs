@@ -148,3 +148,27 @@ fn the_codes_are_those_of_rfc_6238() {
     let made = Totp::new().unwrap();
     assert!(made.secret.len() == 32 && made.clone().take(&made.code(3_000), 3_000));
 }
+
+/// What a backup without secrets has of it: it can be loaded, and lets nobody in.
+#[test]
+fn users_and_roles_can_be_told_without_secrets() {
+    let folder = folder("without-secrets");
+    let directory = open(&folder).unwrap();
+    let file = folder.join("directory.json");
+    directory
+        .change(|kept| {
+            let totp = Some(Totp { confirmed: true, ..Totp::new().unwrap() });
+            kept.users.insert("alice".to_owned(), User { totp, ..user() });
+            kept.roles.insert("r".to_owned(), vec!["bans:read".to_owned()]);
+            Ok(())
+        })
+        .unwrap();
+    let told = without_secrets(&fs::read(&file).unwrap()).unwrap();
+    fs::write(&file, &told).unwrap();
+    let kept = open(&folder).unwrap().kept();
+    let alice = &kept.users["alice"];
+    assert_eq!((alice.roles.as_slice(), alice.disabled), (&["viewer".to_owned()][..], false));
+    assert!(alice.totp.is_none() && alice.password == crate::password::NOBODYS);
+    assert_eq!(kept.roles["r"], ["bans:read"]);
+    assert!(without_secrets(b"{}").is_err());
+}

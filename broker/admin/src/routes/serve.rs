@@ -114,19 +114,23 @@ async fn answer(
 /// `guard.rs`.
 fn count(shared: &Shared, route: &Route, status: u16, begun: Instant) {
     let metrics = &shared.state.metrics;
-    let of_route = [("method", route.verb.name()), ("route", route.path)];
+    let of_route = labels(route);
     metrics.admin_route_seconds.get_or_create(&of_route).observe(begun.elapsed().as_secs_f64());
     let [method, path] = of_route;
     let labels = [method, path, ("status", status_class(status))];
     metrics.admin_route_requests.get_or_create(&labels).inc();
 }
 
-/// Every route is there from the start, so that a rate is known the first time.
+/// The pages of the control center are one: who reads them is a person, not a program.
+fn labels(route: &Route) -> [(&'static str, &'static str); 2] {
+    [("method", route.verb.name()), ("route", if route.page { "pages" } else { route.path })]
+}
+
+/// The counter of every route is there from the start, so that a rate is known the first time; its
+/// histogram is once somebody asks.
 fn prepare_counters(shared: &Shared, route: &Route) {
     let metrics = &shared.state.metrics;
-    let of_route = [("method", route.verb.name()), ("route", route.path)];
-    drop(metrics.admin_route_seconds.get_or_create(&of_route));
-    let [method, path] = of_route;
+    let [method, path] = labels(route);
     for class in ["2xx", "4xx", "5xx"] {
         drop(metrics.admin_route_requests.get_or_create(&[method, path, ("status", class)]));
     }

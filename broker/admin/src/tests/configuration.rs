@@ -92,14 +92,16 @@ fn alarms_are_told_once_and_end() {
     let fakes = Fakes::new();
     let (alarms, state) = (crate::alarms::Alarms::default(), fakes.state());
     let counts = || alarms.counts().map(|(_, count)| count);
-    alarms.look(&state, 1_000);
+    alarms.look(&state, Vec::new(), 1_000);
     assert_eq!(counts(), [0, 2, 0]);
     // No time has passed, and the clock says that 30 s have: that is one more.
-    alarms.look(&state, 1_030);
+    alarms.look(&state, Vec::new(), 1_030);
     assert_eq!(counts(), [0, 3, 0]);
     // The load has lasted a minute.
-    alarms.look(&state, 1_060);
+    alarms.look(&state, Vec::new(), 1_060);
     assert_eq!(counts(), [0, 3, 1]);
+    alarms.look(&state, vec!["the audit log cannot be written".to_owned()], 1_061);
+    assert_eq!(counts(), [0, 3, 2]);
 }
 
 #[tokio::test]

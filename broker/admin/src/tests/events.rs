@@ -8,7 +8,7 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use serde_json::Value;
-use telemetry::events::{AdminRefused, AlarmRaised, Client, SubscribeDenied};
+use telemetry::events::{AdminRefused, AlarmRaised, Client, Denied, SubscribeDenied};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
@@ -67,8 +67,13 @@ impl Stream {
 
 fn deny(fakes: &Fakes, filter: &str) {
     let client = Client { id: "evil\n\ndata: x", ..Client::default() };
-    SubscribeDenied { client, filter, cause: &"rule 1 denies it", decision: None }
-        .emit(&fakes.metrics);
+    let denied = Denied {
+        decision: None,
+        plugin: Some("acl"),
+        reason: codec::ReasonCode::NotAuthorized,
+        cause: &"rule 1 denies it",
+    };
+    SubscribeDenied { client, filter, denied }.emit(&fakes.metrics);
 }
 
 #[tokio::test]

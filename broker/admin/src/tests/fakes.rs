@@ -19,8 +19,8 @@ use access::{
 use codec::{ProtocolVersion, ReasonCode};
 use limits::{Ban, Bans, NewBan};
 use server::{
-    BanError, BanPage, BrokerHandle, ClientInfo, LimitInfo, ListenerInfo, StoreTotals, TlsStatus,
-    Totals,
+    BanError, BanPage, BrokerHandle, ClientInfo, LimitInfo, ListenerInfo, QueueTotals, StoreTotals,
+    TlsStatus, Totals,
 };
 use telemetry::{Metrics, Records};
 use tokio::sync::Semaphore;
@@ -193,6 +193,17 @@ impl BrokerHandle for FakeBroker {
         }
         let address = server::ListenerAddress::Socket("127.0.0.1:1883".parse().unwrap());
         vec![ListenerInfo { name: "mqtt".into(), transport: "tcp", address, connections: 2 }]
+    }
+
+    fn queues(&self) -> QueueTotals {
+        QueueTotals {
+            connected: 1,
+            queued: 12,
+            queued_bytes: 3_400,
+            queued_longest: 9,
+            in_flight: 2,
+            waiting_sessions: 2,
+        }
     }
 
     fn totals(&self) -> Totals {

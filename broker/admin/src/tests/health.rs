@@ -64,7 +64,7 @@ async fn status_and_listeners() {
         serde_json::json!({ "listeners": [{
             "name": "mqtt", "transport": "tcp", "address": "127.0.0.1:1883", "connections": 2,
             "chain": [link],
-        }] })
+        }], "admin_chain": null })
     );
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use codec::ReasonCode;
 use telemetry::{
     AccessLog, AccessLogConfig, Traces,
-    events::{Client, ConnectRefused, PublishDenied},
+    events::{Client, ConnectRefused, Denied, PublishDenied},
 };
 
 use super::{ask, fakes::Fakes};
@@ -34,8 +34,13 @@ async fn the_history_of_a_client_has_the_latest_first() {
     let client =
         Client { id: "a", remote: Some("192.0.2.7:5000".parse().unwrap()), ..Client::default() };
     for _ in 0..3 {
-        let (topic, cause) = ("t/1", &"no rule");
-        PublishDenied { client, topic, decision: None, cause }.emit(&fakes.metrics);
+        let denied = Denied {
+            decision: None,
+            plugin: Some("acl"),
+            reason: ReasonCode::NotAuthorized,
+            cause: &"no rule",
+        };
+        PublishDenied { client, topic: "t/1", denied }.emit(&fakes.metrics);
     }
     let reply = ask(&fakes, "GET", "/api/v1/clients/a/history").await.json();
     let events = reply["events"].as_array().unwrap();

@@ -141,3 +141,17 @@ fn what_was_kept_goes_on() {
     assert_eq!(bans.len(), 1);
     assert_eq!(bans.add(until(range("::/0"), None), NOW).unwrap().id, 3);
 }
+
+#[test]
+fn those_that_are_over_are_told_once() {
+    let mut bans = Bans::default();
+    let short = bans.add(until(range("10.0.0.0/8"), Some(NOW + 5)), NOW).unwrap().id;
+    let lifted = bans.add(until(range("11.0.0.0/8"), Some(NOW + 5)), NOW).unwrap().id;
+    bans.lift(lifted, NOW);
+    bans.clear(NOW);
+    assert!(bans.take_ended().is_empty());
+    // Whoever clears them away: also one that only makes room.
+    bans.add(until(range("12.0.0.0/8"), None), NOW + 5).unwrap();
+    assert_eq!(bans.take_ended(), [short]);
+    assert!(bans.take_ended().is_empty());
+}

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use telemetry::Cache;
 use zeroize::Zeroizing;
 
 use super::{
@@ -11,6 +12,7 @@ use super::{
     password_threads::VerifyError,
     verified::{Login, Proof},
 };
+
 use crate::{
     bindings::portcullis::plugin::crypto::{Error, Host},
     budget::Stop,
@@ -99,6 +101,7 @@ impl State {
         let (login, verified) = (self.login.as_ref()?, self.lent.runtime.verified.as_ref()?);
         let proof = verified.proof(&self.lent.plugin, login, stored, password)?;
         let holds = verified.holds(&proof, Instant::now());
+        self.lent.runtime.plugin_metrics.caches.note(Cache::Passwords, holds);
         Some((proof, holds))
     }
 }

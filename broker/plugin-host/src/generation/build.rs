@@ -9,9 +9,11 @@ use std::{
 use access::{PluginFailure, PluginState};
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
+use telemetry::Cache;
 use wasmtime::component::{Component, types::ComponentItem};
 
 use super::{Counters, Generation, Rejected, factory::Factory, sha256};
+
 use crate::{
     breaker::Breaker,
     budget::{self, Budget},
@@ -198,8 +200,9 @@ pub(super) async fn compile(
         if let Some((manifest, predecessor)) = allowed {
             acceptable(&prepared.imports, &manifest, predecessor.as_deref())?;
         }
-        let component =
-            runtime.aot.load(runtime.engine, &prepared.bytes).map_err(Rejected::failed)?;
+        let loaded = runtime.aot.load(runtime.engine, &prepared.bytes);
+        let (component, was_there) = loaded.map_err(Rejected::failed)?;
+        runtime.plugin_metrics.caches.note(Cache::MachineCode, was_there);
         Ok(Compiled {
             component,
             hook_names: prepared.hooks,

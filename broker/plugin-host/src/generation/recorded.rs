@@ -1,6 +1,6 @@
 //! Calls that are part of a decision: what was asked, told and answered is kept with it.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, pin::pin, sync::Arc};
 
 use access::{Making, PluginFailure};
 use serde::Serialize;
@@ -26,9 +26,16 @@ impl Generation {
     {
         let client = self.admit_client(address)?;
         let making = self.runtime.sealer.is_some().then(access::current_decision).flatten();
+        // Pinned where they are: passed on by value, they would stand in the future twice.
         match making {
-            Some(making) => self.counted(self.ask_recorded(client, call, &making)).await,
-            None => self.counted(self.ask_uncounted(Some(client), call)).await,
+            Some(making) => {
+                let asked = pin!(self.ask_recorded(client, call, &making));
+                self.counted(asked).await
+            }
+            None => {
+                let asked = pin!(self.ask_uncounted(Some(client), call));
+                self.counted(asked).await
+            }
         }
     }
 

@@ -69,13 +69,11 @@ async fn an_order_for_another_state_is_not_obeyed() {
     let bench = started().await;
     let tag = bench.info("p").tag();
     let only_if = bench.host().only_if(tag.clone());
-    let upload = |name: &str| only_if.upload(candidate(&Guest::allow_as(name)));
-    let (first, second) = tokio::join!(upload("two"), only_if.disable("p"));
-    assert_eq!(first.unwrap().state, PluginState::Live);
-    // It came while the other was being built: that had changed nothing yet.
-    assert_eq!(second.unwrap().state, PluginState::Disabled);
-    let changed = Err(PluginError::Changed("p".to_owned()));
-    assert_eq!(only_if.enable("p").await.map(|info| info.state), changed);
+    let (first, second) = tokio::join!(only_if.disable("p"), only_if.reload("p"));
+    assert_eq!(first.unwrap().state, PluginState::Disabled);
+    assert_eq!(second.map(drop), Err(PluginError::Changed("p".to_owned())));
+    let upload = only_if.upload(candidate(&Guest::allow_as("two"))).await;
+    assert_eq!(upload.map(drop), Err(PluginError::Changed("p".to_owned())));
     assert_eq!(only_if.forget("p").await, Err(PluginError::Changed("p".to_owned())));
     let enabled = bench.host().only_if(bench.info("p").tag()).enable("p").await.unwrap();
     assert_eq!((enabled.state, enabled.tag()), (PluginState::Live, bench.info("p").tag()));

@@ -107,14 +107,13 @@ impl<W: Write> Writer<W> {
 
     fn entry(&mut self, path: &str, bytes: u64, content: impl Read) -> io::Result<String> {
         check_path(path)?;
-        let mut header = tar::Header::new_ustar();
-        header.set_path(path)?;
+        let mut header = tar::Header::new_gnu();
         header.set_size(bytes);
         header.set_mode(0o600);
         header.set_entry_type(tar::EntryType::Regular);
-        header.set_cksum();
         let mut summed = Summed::new(content.take(bytes));
-        self.tar.append(&header, &mut summed)?;
+        // A name of more than 100 bytes gets an entry of its own, as GNU tar does.
+        self.tar.append_data(&mut header, path, &mut summed)?;
         if summed.bytes != bytes {
             let what = format!("{path} ended after {} of {bytes} bytes", summed.bytes);
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));

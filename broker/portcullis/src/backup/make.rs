@@ -1,13 +1,13 @@
 //! Makes a backup while the broker runs: the store as of one moment, then the files of the broker one after the other.
 //!
-//! Holds one file of the operator in memory at a time; the store is streamed. What is secret is left out unless it was
-//! asked for: keys, the admin token, administrators, what plugins keep for themselves, and in the configuration
-//! everything that stands in the place of a reference.
+//! Holds one file of the operator in memory at a time, and none that is large; the store is streamed. What is secret is
+//! left out unless it was asked for (`collect.rs`), in the configuration everything that stands in the place of a
+//! reference.
 
 use std::{
-    fs, io,
-    io::{Read, Write},
-    path::{Path, PathBuf},
+    fs::File,
+    io::{self, Read, Seek, Write},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,31 +19,23 @@ use admin::{Backup, BackupError, BackupMaker, KeyManager};
 use serde_json::json;
 use store::{FileStore, Snapshot};
 
-use super::{About, FORMAT, archive::Writer, name};
+use super::{
+    About, FORMAT,
+    archive::Writer,
+    collect::{Collected, FILES_MAX, Found},
+    name,
+};
 use crate::{config::Config, keys::Rings};
 
 /// How long the store may take to write what waits.
 const SNAPSHOT_WITHIN: Duration = Duration::from_secs(10);
 /// Sessions and retained messages go into files of about so many bytes.
 const PIECE_BYTES: usize = 1 << 20;
-/// Largest file of the operator that is taken.
-const FILE_BYTES_MAX: u64 = 64 << 20;
-/// Most files of one folder with all below it.
-const FILES_MAX: usize = 10_000;
-
-/// Files and folders of the data folder that belong into a backup, and whether they are secret.
-const DATA: [(&str, bool); 7] = [
-    ("bans.json", false),
-    ("plugins-state.json", false),
-    ("plugin-versions", false),
-    ("admin.token", true),
-    ("admin", true),
-    ("keys", true),
-    ("plugin-state", true),
-];
-
-/// What plugins consist of; other files in their folder may be passwords.
-const PLUGIN_FILES: [&str; 3] = ["wasm", "toml", "sig"];
+/// Largest configuration that is taken.
+const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// A file up to this length is read before it goes into the archive, so that one that is being written may grow or
+/// shrink; a larger one is streamed.
+const READ_AT_ONCE_MAX: u64 = 16 << 20;
 
 /// Makes backups of one broker.
 pub(crate) struct Maker {
@@ -92,10 +84,9 @@ impl BackupMaker for Maker {
             left_out.push(what.to_owned());
         }
         let config = self.configuration(secrets, &mut left_out);
-        let mut files = self.plugin_files(secrets);
-        for (path, _) in DATA.iter().filter(|(_, secret)| secrets || !secret) {
-            collect(&self.data_dir, Path::new(path), name::DATA, &mut files);
-        }
+        let collected = Collected::from(&self.plugins, &self.data_dir, secrets);
+        left_out.extend(collected.left_out);
+        let files = collected.files;
         if files.len() > FILES_MAX {
             let what = format!("there are {} files, at most {FILES_MAX} are taken", files.len());
             return Err(BackupError::NotAvailable(what));
@@ -108,7 +99,10 @@ impl BackupMaker for Maker {
             left_out,
         };
         let rings: Vec<_> = self.keys.rings().iter().map(ring).collect();
+        let log = snapshot.iter().flat_map(Snapshot::files).map(|file| file.bytes());
+        let about_bytes = log.chain(files.iter().map(|file| file.bytes)).sum();
         Ok(Box::new(Making {
+            about_bytes,
             about,
             config,
             files,
@@ -123,8 +117,14 @@ impl Maker {
     /// The text of the configuration file, without what is secret unless that was asked for.
     fn configuration(&self, secrets: bool, left_out: &mut Vec<String>) -> Option<String> {
         let file = self.config.display();
-        let text = match read_whole(&self.config) {
-            Ok(bytes) => String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned()),
+        let mut bytes = Vec::new();
+        let read = File::open(&self.config)
+            .and_then(|file| file.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes));
+        let text = match read {
+            Ok(_) if bytes.len() as u64 > CONFIG_BYTES_MAX => {
+                Err(format!("it is too long, allowed: at most {CONFIG_BYTES_MAX} bytes"))
+            }
+            Ok(_) => String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned()),
             Err(error) => Err(error.to_string()),
         };
         let text = text.and_then(|text| match secrets {
@@ -133,28 +133,12 @@ impl Maker {
         });
         text.map_err(|what| left_out.push(format!("{file}: {what}"))).ok()
     }
-
-    fn plugin_files(&self, secrets: bool) -> Vec<Found> {
-        let mut files = Vec::new();
-        collect(&self.plugins, Path::new(""), name::PLUGINS, &mut files);
-        files.retain(|file| {
-            let extension = file.path.extension().and_then(|it| it.to_str()).unwrap_or_default();
-            let in_it = file.path.parent() == Some(self.plugins.as_path());
-            secrets || in_it && PLUGIN_FILES.contains(&extension)
-        });
-        files
-    }
-}
-
-/// A file, and its name in the archive.
-struct Found {
-    path: PathBuf,
-    name: String,
 }
 
 /// A backup whose moment has come, to be written.
 struct Making {
     about: About,
+    about_bytes: u64,
     config: Option<String>,
     files: Vec<Found>,
     rings: serde_json::Value,
@@ -165,11 +149,7 @@ struct Making {
 
 impl Backup for Making {
     fn about_bytes(&self) -> u64 {
-        let lengths = self.files.iter().filter_map(|file| fs::metadata(&file.path).ok());
-        let files: u64 = lengths.map(|metadata| metadata.len()).sum();
-        let log: u64 =
-            self.snapshot.iter().flat_map(Snapshot::files).map(|file| file.bytes()).sum();
-        files + log
+        self.about_bytes
     }
 
     fn write(self: Box<Self>, out: &mut dyn Write) -> io::Result<()> {
@@ -179,22 +159,37 @@ impl Backup for Making {
         }
         archive.bytes(name::KEYS, &serde_json::to_vec_pretty(&self.rings)?)?;
         for file in &self.files {
-            let bytes = match read_whole(&file.path) {
-                Ok(bytes) => bytes,
+            match add(file, &mut archive) {
                 // What was there a moment ago and was taken away is not part of the broker any more.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => {
-                    let what = format!("{}: {error}", file.path.display());
-                    return Err(io::Error::new(error.kind(), what));
-                }
-            };
-            archive.bytes(&file.name, &bytes)?;
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                added => added?,
+            }
         }
         if let Some(snapshot) = &self.snapshot {
             store(snapshot, &mut archive)?;
         }
         archive.finish()
     }
+}
+
+fn add(found: &Found, archive: &mut Writer<impl Write>) -> io::Result<()> {
+    if let Some(content) = &found.content {
+        return archive.bytes(&found.name, content);
+    }
+    let at = |error: io::Error| {
+        io::Error::new(error.kind(), format!("{}: {error}", found.path.display()))
+    };
+    let mut file = File::open(&found.path).map_err(at)?;
+    if file.metadata().map_err(at)?.len() <= READ_AT_ONCE_MAX {
+        let mut bytes = Vec::new();
+        (&mut file).take(READ_AT_ONCE_MAX + 1).read_to_end(&mut bytes).map_err(at)?;
+        if bytes.len() as u64 <= READ_AT_ONCE_MAX {
+            return archive.bytes(&found.name, &bytes);
+        }
+        file.rewind().map_err(at)?;
+    }
+    let bytes = file.metadata().map_err(at)?.len();
+    archive.file(&found.name, bytes, file).map_err(at)
 }
 
 fn store(snapshot: &Snapshot, archive: &mut Writer<impl Write>) -> io::Result<()> {
@@ -211,43 +206,6 @@ fn store(snapshot: &Snapshot, archive: &mut Writer<impl Write>) -> io::Result<()
         archive.file(&name, file.bytes(), file.reader())?;
     }
     Ok(())
-}
-
-/// All files at a path below a folder, in the order of their names; links are not followed, and what is written beside
-/// its final name begins with a dot.
-fn collect(folder: &Path, below: &Path, prefix: &str, found: &mut Vec<Found>) {
-    let path = folder.join(below);
-    let Ok(metadata) = fs::symlink_metadata(&path) else { return };
-    // A link to a plugin is how some operators install them.
-    let metadata = if prefix == name::PLUGINS && metadata.is_symlink() {
-        fs::metadata(&path).unwrap_or(metadata)
-    } else {
-        metadata
-    };
-    if metadata.is_file() {
-        if let Some(name) = below.to_str() {
-            found.push(Found { path, name: format!("{prefix}{name}") });
-        }
-    } else if metadata.is_dir() && found.len() <= FILES_MAX {
-        let Ok(entries) = fs::read_dir(&path) else { return };
-        let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
-        names.sort();
-        for name in names {
-            if !name.as_encoded_bytes().starts_with(b".") {
-                collect(folder, &below.join(name), prefix, found);
-            }
-        }
-    }
-}
-
-fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        let what = format!("it is too long, allowed: at most {FILE_BYTES_MAX} bytes");
-        return Err(io::Error::other(what));
-    }
-    Ok(bytes)
 }
 
 /// A ring without what is in its keys.

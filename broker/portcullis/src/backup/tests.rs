@@ -2,7 +2,7 @@
 //! is in it only where it was asked for.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{Cursor, Read},
     path::PathBuf,
     sync::Arc,
@@ -18,6 +18,8 @@ use store::{
 
 use super::{archive::Writer, *};
 use crate::{config::Config, keys::Rings};
+
+mod restoring;
 
 fn about() -> About {
     About {
@@ -110,16 +112,36 @@ struct Planted {
     store: Arc<FileStore>,
 }
 
-const CONFIG: &str = "data_dir = \"data\"\n# token = \"PLANTED-comment\"\n\
+const CONFIG: &str = "data_dir = \"data\"\n# token: PLANTED-comment\n\
     [[listeners]]\nname = \"mqtt\"\nbind = \"127.0.0.1:0\"\n[plugins]\ndir = \"plugins\"\n\
     [secrets.api]\nvalue = \"PLANTED-secret\" # was = \"PLANTED-behind\"\n\
     [secrets.outside]\nvalue = \"file:outside.txt\"\n[keys.ring]\nmanaged = true\n";
+
+/// With a password in a golden call, and one in a comment.
+const MANIFEST: &str = "order = 5 # PLANTED-note\n[[golden.authenticate]]\n\
+    client = { username = \"a\" }\ncredentials = { password = \"PLANTED-golden\" }\n\
+    expect = { outcome = \"allow\" }\n";
+
+const VERSION: &str = "data/plugin-versions/gate/0123";
+
+/// A user whose password has this hash.
+const HASH: &str = "eKV3QXCHVPqlvFYOG/cZbJ4W3XyVWYGHTWDJSWpuzoA";
+const TOTP: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+
+fn directory() -> String {
+    format!(
+        "{{\"version\":1,\"users\":{{\"anna\":{{\"password\":\"$argon2id$v=19$m=19456,t=2,p=1$\
+         AAECAwQFBgcICQoLDA0ODw${HASH}\",\"roles\":[\"viewer\"],\"disabled\":false,\
+         \"totp\":{{\"secret\":\"{TOTP}\",\"confirmed\":true,\"last_step\":0}},\
+         \"created_unix\":7}}}},\"roles\":{{\"fitter\":[\"bans:read\"]}},\"tokens\":{{}}}}"
+    )
+}
 
 impl Planted {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |path: &str| folder.path().join(path);
-        for path in ["data/admin", "data/plugin-state", "plugins"] {
+        for path in ["data/admin", "data/plugin-state", VERSION, "plugins"] {
             fs::create_dir_all(at(path)).unwrap();
         }
         for (path, text) in [
@@ -127,10 +149,15 @@ impl Planted {
             ("outside.txt", "PLANTED-outside"),
             ("data/bans.json", "{\"version\":1,\"bans\":[]}\n"),
             ("data/admin.token", "PLANTED-token"),
-            ("data/admin/directory.json", "PLANTED-hash"),
+            ("data/admin/directory.json", &directory()),
             ("data/plugin-state/p.state", "PLANTED-state"),
             ("plugins/gate.wasm", "\0asm"),
-            ("plugins/gate.toml", "order = 5\n"),
+            ("plugins/gate.toml", MANIFEST),
+            ("plugins/gate.sig", "ed25519 a b\n"),
+            ("plugins/gate.cases.toml", "[given.secrets.a]\nvalue = \"PLANTED-case\"\n"),
+            ("plugins/acl.toml", "user = \"PLANTED-acl\"\n"),
+            (&format!("{VERSION}/plugin.toml"), MANIFEST),
+            (&format!("{VERSION}/plugin.wasm"), "an earlier one"),
             ("plugins/passwords", "PLANTED-password"),
             ("plugins/.half.wasm", "half"),
         ] {
@@ -224,16 +251,33 @@ fn secrets_are_in_it_only_where_they_were_asked_for() {
     let key = ring.split("\"value\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let bytes = unpacked(&planted.backup(false));
     assert!(!holds(&bytes, "PLANTED"), "{}", String::from_utf8_lossy(&bytes));
-    assert!(!holds(&bytes, &key));
-    for there in ["gate.wasm", "order = 5", "NOT_IN_THE_BACKUP", "file:outside.txt", "keys.json"] {
+    for gone in [&key, HASH, TOTP, ".half", "an earlier one"] {
+        assert!(!holds(&bytes, gone), "{gone}");
+    }
+    for there in [
+        "gate.wasm",
+        "order = 5",
+        "ed25519 a b",
+        "NOT_IN_THE_BACKUP",
+        "file:outside.txt",
+        "keys.json",
+        "\"anna\"",
+        "\"fitter\"",
+        "gate.toml: without its comments and golden calls",
+        "versions of plugins to go back to (1)",
+    ] {
         assert!(holds(&bytes, there), "{there}");
     }
-    assert!(!holds(&bytes, ".half"));
     let bytes = unpacked(&planted.backup(true));
-    for secret in ["comment", "secret", "behind", "token", "hash", "state", "password"] {
+    for secret in [
+        "comment", "secret", "behind", "token", "state", "password", "note", "golden", "case",
+        "acl",
+    ] {
         assert!(holds(&bytes, &format!("PLANTED-{secret}")), "{secret}");
     }
-    assert!(holds(&bytes, &key));
+    for there in [&key, HASH, TOTP, "an earlier one"] {
+        assert!(holds(&bytes, there), "{there}");
+    }
     // What a reference leads to is the operator's own.
     assert!(!holds(&bytes, "PLANTED-outside"));
 }
@@ -273,7 +317,7 @@ fn what_was_backed_up_comes_back() {
         assert_eq!(fs::read(other.join(path)).unwrap(), before, "{path}");
     }
     let left: Vec<_> = fs::read_dir(other.join("data")).unwrap().flatten().collect();
-    assert!(left.iter().all(|entry| !entry.file_name().to_string_lossy().starts_with('.')));
+    assert!(left.iter().all(|entry| !entry.file_name().to_string_lossy().starts_with(".restore")));
     let options = Options { free_bytes_min: 0, ..Options::new(other.join("data/store")) };
     let (store, found) = FileStore::open(options).unwrap();
     let session = &found.sessions[0];
@@ -295,6 +339,33 @@ fn what_was_backed_up_comes_back() {
     let aside =
         PathBuf::from(aside.unwrap()).join(other.join("data/bans.json").strip_prefix("/").unwrap());
     assert_eq!(fs::read_to_string(aside).unwrap(), "other");
+}
+
+/// Long names and large files are taken; what cannot be taken is said.
+#[test]
+fn what_can_be_taken_is_and_what_cannot_is_said() {
+    use std::os::unix::ffi::OsStrExt;
+    let planted = Planted::new();
+    let state = planted.config.data_dir.join("plugin-state");
+    let long = "n".repeat(120);
+    fs::create_dir(state.join(&long)).unwrap();
+    fs::write(state.join(&long).join(&long), "PLANTED-long").unwrap();
+    let large = File::create(state.join("large")).unwrap();
+    large.set_len(65 << 20).unwrap();
+    fs::write(state.join(std::ffi::OsStr::from_bytes(b"\xff")), "x").unwrap();
+    let summary = look_through(&planted.backup(true)).unwrap();
+    let bytes = |path: &str| {
+        summary
+            .files
+            .iter()
+            .find(|file| file.path == path)
+            .unwrap_or_else(|| panic!("{path}"))
+            .bytes
+    };
+    assert_eq!(bytes(&format!("data/plugin-state/{long}/{long}")), 12);
+    assert_eq!(bytes("data/plugin-state/large"), 65 << 20);
+    let said = &summary.about.left_out;
+    assert!(said.iter().any(|what| what.contains("its name is not UTF-8")), "{said:?}");
 }
 
 /// Nothing is written for an archive that is not whole.

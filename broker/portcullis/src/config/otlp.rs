@@ -16,6 +16,14 @@ const PERCENT_DEFAULT: u64 = 10;
 pub(super) fn read(table: Table<'_>, folder: &Path) -> Option<OtlpConfig> {
     let endpoint = table.string("endpoint");
     if let Some(endpoint) = &endpoint
+        && has_user(&endpoint.value)
+    {
+        // It would be in every backup of this file, and in the error of whoever reads it.
+        let what = "holds a user or a password, allowed: none in the URL; say it in authorization, \
+                    as a secret";
+        table.refuse_secret("endpoint", &endpoint.span, what.to_owned());
+    }
+    if let Some(endpoint) = &endpoint
         && !["http://", "https://"].iter().any(|scheme| endpoint.value.starts_with(scheme))
     {
         let what = "is no URL of a collector, allowed: http://HOST:PORT or https://HOST:PORT";
@@ -40,6 +48,13 @@ pub(super) fn read(table: Table<'_>, folder: &Path) -> Option<OtlpConfig> {
     };
     table.finish();
     endpoint.is_some().then_some(config)
+}
+
+/// `USER@` or `USER:PASSWORD@` before the host.
+fn has_user(url: &str) -> bool {
+    let behind = url.split_once("://").map_or(url, |(_, behind)| behind);
+    let host = behind.split(['/', '?', '#']).next().unwrap_or_default();
+    host.contains('@')
 }
 
 fn milliseconds(number: u64) -> Duration {

@@ -1,7 +1,7 @@
 //! Takes secrets out of the text of a configuration, which stays a configuration in all other respects.
 //!
-//! Knows where they stand, not what they are for. Comments that look like settings go as well: what was a secret yesterday
-//! is often one still.
+//! Knows where they stand, not what they are for. Comments go as well: nobody knows what is in them, and what was a secret
+//! yesterday is often one still.
 
 use std::ops::Range;
 
@@ -17,9 +17,7 @@ pub(super) fn strip(text: &str, secrets: &[Range<usize>]) -> String {
         .filter(|span| !text.get((*span).clone()).is_some_and(is_reference))
         .map(|span| (span.clone(), REFERENCE))
         .collect();
-    let looks_like_a_setting =
-        |span: &Range<usize>| text.get(span.clone()).is_some_and(|comment| comment.contains('='));
-    cuts.extend(comments(text).into_iter().filter(looks_like_a_setting).map(|it| (it, COMMENT)));
+    cuts.extend(comments(text).into_iter().map(|comment| (comment, COMMENT)));
     cuts.sort_by_key(|(span, _)| span.start);
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
@@ -45,6 +43,11 @@ fn is_reference(value: &str) -> bool {
     }
     let name = value.strip_prefix("${env:").and_then(|rest| rest.strip_suffix('}'));
     name.is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+}
+
+/// Whether somebody wrote comments into it.
+pub(super) fn has_comments(text: &str) -> bool {
+    !comments(text).is_empty()
 }
 
 /// Where comments stand, with their `#`. Texts may hold that sign too.
@@ -132,17 +135,17 @@ mod tests {
     }
 
     #[test]
-    fn comments_that_look_like_settings_go() {
-        let text = "# a word\nx = \"# no = comment\" # old = \"hush\"\n#password = \"p\"\r\n\
+    fn comments_go() {
+        let text = "# a word\nx = \"# no = comment\" # old = \"hush\"\n#password: \"p\"\r\n\
                     y = '''\n# z = 1\n''''' # w = 2\n\
                     v = \"\"\"a\\\"\"\"\" # u = 3\nt = 'it''s' # s";
         let stripped = strip(text, &[]);
-        for gone in ["hush", "password", "w = 2", "u = 3"] {
+        for gone in ["a word", "hush", "password", "w = 2", "u = 3", "# s"] {
             assert!(!stripped.contains(gone), "{gone} in {stripped}");
         }
-        for kept in ["# a word\n", "\"# no = comment\" #", "'''\n# z = 1\n'''''", "\r\ny =", "# s"]
-        {
+        for kept in ["\"# no = comment\" #", "'''\n# z = 1\n'''''", "\r\ny ="] {
             assert!(stripped.contains(kept), "{kept} not in {stripped}");
         }
+        assert!(has_comments(text) && !has_comments("x = \"# no\"\n"));
     }
 }

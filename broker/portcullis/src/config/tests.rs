@@ -952,3 +952,15 @@ fn databases_and_directories_are_named_without_their_passwords() {
         assert!(!problems.contains("sesame"), "{problems}");
     }
 }
+
+#[test]
+fn a_collector_is_named_without_a_password() {
+    for url in ["http://u:pw@host:4318", "https://token@host", "http://u@host/x?y"] {
+        let line = format!("{SMALL}[otlp]\nendpoint = \"{url}\"\n");
+        let problems = parse(&line).expect_err("is accepted").to_string();
+        let expect = "holds a user or a password, allowed: none in the URL";
+        assert!(problems.contains(expect) && !problems.contains("pw"), "{problems}");
+    }
+    let config = parse(&format!("{SMALL}[otlp]\nendpoint = \"http://host/a@b\"\n")).unwrap();
+    assert_eq!(config.otlp.unwrap().endpoint, "http://host/a@b");
+}

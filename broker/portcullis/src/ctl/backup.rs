@@ -1,14 +1,14 @@
 //! `portcullis ctl backup`: fetches an archive and reads it from the first byte to the last before it is called one.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::Write,
     path::{Path, PathBuf},
 };
 
 use super::{
     column::bytes,
-    send::create,
+    send::{create, remove_half},
     terminal::{Progress, bar, print, print_json},
 };
 use crate::{
@@ -44,9 +44,7 @@ pub(super) async fn run(broker: &Broker, wanted: &Wanted) -> Result<(), Failure>
         Ok(summary) => summary,
         Err(failure) => {
             drop(file);
-            if let Err(error) = fs::remove_file(path) {
-                eprintln!("portcullis: {} is no backup, and stays: {error}", path.display());
-            }
+            remove_half(path);
             return Err(failure);
         }
     };

@@ -113,7 +113,7 @@ fn plain(value: &Value) -> String {
 }
 
 /// `2026-11-30T17:20:08Z` of seconds since 1970.
-pub(super) fn time(unix: u64) -> String {
+pub(crate) fn time(unix: u64) -> String {
     // Beyond the year 9999 it is no time that anybody meant.
     if unix > 253_402_300_799 {
         return unix.to_string();

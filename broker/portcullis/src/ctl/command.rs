@@ -97,9 +97,14 @@ pub(super) struct Pages {
     pub(super) cursor: &'static str,
     /// Where the answer, or its last row, says what comes next.
     pub(super) next: Next,
+    /// Rows of a page when nobody says how many.
+    pub(super) usual: u64,
     /// Most rows of one page.
     pub(super) most: u64,
 }
+
+/// Rows of a page of most lists when nobody says how many.
+const USUAL: u64 = 100;
 
 /// What says where the next page begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,7 +175,7 @@ impl Command {
 
     /// Pages that name what comes next in the field `next`.
     pub(super) const fn paged(mut self, cursor: &'static str, most: u64) -> Self {
-        self.pages = Some(Pages { cursor, next: Next::Field("next"), most });
+        self.pages = Some(Pages { cursor, next: Next::Field("next"), usual: USUAL, most });
         self
     }
 
@@ -179,10 +184,15 @@ impl Command {
         mut self,
         cursor: &'static str,
         pointer: &'static str,
-        most: u64,
+        (usual, most): (u64, u64),
     ) -> Self {
-        self.pages = Some(Pages { cursor, next: Next::LastRow(pointer), most });
+        self.pages = Some(Pages { cursor, next: Next::LastRow(pointer), usual, most });
         self
+    }
+
+    /// Whether it takes the version of what it changes.
+    pub(super) fn takes_version(&self) -> bool {
+        self.arguments.iter().any(|argument| argument.place == IF_MATCH.place)
     }
 
     /// The group and the verb; `None` = it stands alone.
@@ -214,9 +224,25 @@ pub(super) const fn word(name: &'static str, field: &'static str, help: &'static
     argument(name, field, help, Place::BodyWord).required()
 }
 
+/// Where a stream that broke off goes on.
+pub(super) const LAST_EVENT_ID: Argument = argument(
+    "last-event-id",
+    "Last-Event-ID",
+    "What came behind the event of this id first, as far as it is kept",
+    Place::Header("Last-Event-ID"),
+);
+
 /// A component that goes up.
 pub(super) const COMPONENT: Argument =
     argument("file", "", "Component; NAME.sig beside it goes with it", Place::Component).required();
+
+/// What the version that a command shows is good for.
+pub(super) const IF_MATCH: Argument = argument(
+    "if-match",
+    "If-Match",
+    "Only if it is still this version, as the command that shows it says",
+    Place::Header("If-Match"),
+);
 
 pub(super) const fn argument(
     name: &'static str,

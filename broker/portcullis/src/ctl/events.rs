@@ -21,12 +21,19 @@ pub(super) struct Lines {
     /// `event:` of the one that is being read.
     kind: Option<String>,
     data: String,
+    /// `id:` of the last one that had one.
+    last_id: Option<String>,
 }
 
 impl Lines {
     /// `json`: the data of each event as it is.
     pub(super) fn new(json: bool) -> Self {
-        Self { json, begun: Vec::new(), kind: None, data: String::new() }
+        Self { json, begun: Vec::new(), kind: None, data: String::new(), last_id: None }
+    }
+
+    /// Where a stream that ended here goes on.
+    pub(super) fn last_id(&self) -> Option<&str> {
+        self.last_id.as_deref()
     }
 
     /// The events that are whole with this piece, a line each.
@@ -55,6 +62,7 @@ impl Lines {
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
             "event" => self.kind = Some(value.to_owned()),
+            "id" => self.last_id = Some(printable(value)),
             "data" => {
                 if !self.data.is_empty() {
                     self.data.push('\n');
@@ -65,7 +73,7 @@ impl Lines {
                 let (kind, data) = (self.kind.take(), std::mem::take(&mut self.data));
                 return (!data.is_empty()).then(|| self.shown(kind.as_deref(), &data));
             }
-            // Comments keep the connection alive; ids are for programs.
+            // Comments keep the connection alive.
             _ => {}
         }
         None
@@ -115,6 +123,9 @@ mod tests {
 
     #[test]
     fn an_event_is_a_line_however_it_is_cut() {
+        let mut lines = Lines::new(true);
+        lines.take(EVENTS.as_bytes()).unwrap();
+        assert_eq!(lines.last_id(), Some("7"));
         for piece in 1..EVENTS.len() {
             let expect = ["1970-01-01T00:01:00Z connected client_id=a\\u{1b}ü", "gap"];
             assert_eq!(all(false, EVENTS, piece), expect, "{piece}");

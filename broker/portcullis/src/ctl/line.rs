@@ -18,7 +18,7 @@ use clap::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    command::{Argument, Command, Kind, Place},
+    command::{Argument, Command, IF_MATCH, Kind, Place},
     commands::{ALL, GROUPS},
 };
 use crate::{
@@ -100,7 +100,8 @@ fn arg(argument: &'static Argument) -> Arg {
             _ => (ValueParser::string(), "TEXT"),
         },
     };
-    arg = arg.value_parser(parser);
+    // A version may begin with `-`.
+    arg = arg.value_parser(parser).allow_hyphen_values(argument.place == IF_MATCH.place);
     if argument.is_word() { arg } else { arg.value_name(value_name) }
 }
 
@@ -174,6 +175,9 @@ impl Asked {
                     put(&mut body, argument.field, value(argument, &values)?);
                 }
                 Place::Component => request = remote::component(request, Path::new(first))?,
+                place if place == IF_MATCH.place => {
+                    request.headers.push((IF_MATCH.field, entity_tag(first)));
+                }
                 Place::Header(name) => request.headers.push((name, first.clone())),
             }
         }
@@ -224,6 +228,14 @@ fn value(argument: &Argument, values: &[String]) -> Result<Value, Failure> {
             serde_json::from_str(first).map_err(|error| usage(format!("is no JSON: {error}")))?
         }
     })
+}
+
+/// A version as HTTP writes it: shells take the quotes away.
+fn entity_tag(version: &str) -> String {
+    if version == "*" || version.ends_with('"') {
+        return version.to_owned();
+    }
+    format!("\"{version}\"")
 }
 
 fn text(path: &Path) -> Result<String, Failure> {

@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::{
     column::Column,
     command::{Command, Next, Pages, View},
+    commands::ALL,
     events::Lines,
     line::Asked,
     show,
@@ -39,6 +40,9 @@ pub(super) async fn run(broker: &Broker, asked: &Asked, json: bool) -> Result<()
         }
         (View::Fields | View::Done(_), _) => {
             let answer = with_progress(broker, asked.request(&[])?).await?;
+            if shows_version(asked.command) {
+                print_version(&answer);
+            }
             let body = answer.whole().await?;
             one(asked.command, &body, json)
         }
@@ -51,6 +55,23 @@ pub(super) async fn run(broker: &Broker, asked: &Asked, json: bool) -> Result<()
             save(answer, asked.given.out.as_deref()).await
         }
         (View::Stream, _) => follow(broker.send(asked.request(&[])?).await?, json).await,
+    }
+}
+
+/// Whether a command shows one thing whose version another command takes.
+fn shows_version(shown: &Command) -> bool {
+    let mut all = ALL.iter().copied().flatten();
+    shown.method == "GET"
+        && shown.path.ends_with('}')
+        && all.any(|other| other.takes_version() && other.path.starts_with(shown.path))
+}
+
+/// Names the version of what is shown on standard error, so that scripts and files get the rest alone.
+fn print_version(answer: &Answer) {
+    let version = answer.headers.get(ETAG).and_then(|value| value.to_str().ok());
+    if let Some(version) = version {
+        let bare = version.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        eprintln!("version {}", printable(bare.unwrap_or(version)));
     }
 }
 
@@ -71,14 +92,11 @@ fn one(command: &Command, body: &[u8], json: bool) -> Result<(), Failure> {
     print(&show::fields(&value, terminal::width()))
 }
 
-/// Shows a text in an answer. Its version goes to standard error, so that a file gets the text alone.
+/// Shows a text in an answer.
 async fn text(answer: Answer, field: &str, json: bool) -> Result<(), Failure> {
-    let version = answer.headers.get(ETAG).and_then(|value| value.to_str().ok()).map(printable);
+    print_version(&answer);
     let body = answer.whole().await?;
     let whole = std::str::from_utf8(&body).map_err(|_| strange("text"))?;
-    if let Some(version) = version {
-        eprintln!("version {version}");
-    }
     if json {
         return print_json(whole);
     }
@@ -101,6 +119,7 @@ impl List {
         let given = &asked.given;
         let mut left = if given.everything { u64::MAX } else { given.rows.unwrap_or(u64::MAX) };
         let one_page = !given.everything && given.rows.is_none();
+        let mut complete = true;
         let mut cursor: Option<String> = None;
         let mut first = true;
         loop {
@@ -119,14 +138,18 @@ impl List {
             self.show(text, rows, first)?;
             first = false;
             left = left.saturating_sub(rows.len() as u64);
-            let next = self.next(&page, rows, one_page);
-            if next.is_none() || left == 0 || rows.is_empty() && next == cursor {
+            if complete && page.get("complete") == Some(&Value::Bool(false)) {
+                complete = false;
+                eprintln!("not everything was looked at: there may be more than is listed");
+            }
+            let next = self.next(&page, rows);
+            if one_page {
+                if let Some(hint) = self.hint(&page, rows, next.is_some()) {
+                    eprintln!("{hint}: --limit ROWS or --all");
+                }
                 return Ok(());
             }
-            if one_page {
-                if !self.json {
-                    eprintln!("there are more: --limit ROWS or --all");
-                }
+            if next.is_none() || left == 0 || rows.is_empty() && next == cursor {
                 return Ok(());
             }
             if next == cursor {
@@ -147,8 +170,22 @@ impl List {
         }
     }
 
+    /// Whether the list goes on behind this page, as far as the answer tells.
+    fn hint(&self, page: &Value, rows: &[Value], has_next: bool) -> Option<&'static str> {
+        let more = page.get("more").and_then(Value::as_bool);
+        match (self.pages?, more) {
+            (_, Some(true)) | (Pages { next: Next::Field(_), .. }, _) if has_next => {
+                Some("there are more")
+            }
+            (pages, None) if has_next && rows.len() as u64 >= pages.usual => {
+                Some("this page is full, there may be more")
+            }
+            _ => None,
+        }
+    }
+
     /// Behind what the next page begins.
-    fn next(&self, page: &Value, rows: &[Value], one_page: bool) -> Option<String> {
+    fn next(&self, page: &Value, rows: &[Value]) -> Option<String> {
         let text = |value: &Value| match value {
             Value::String(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
@@ -156,8 +193,7 @@ impl List {
         };
         match self.pages?.next {
             Next::Field(field) => page.get(field).and_then(text),
-            // Nobody says whether there are more: asked for one page, that is all.
-            Next::LastRow(_) if one_page => None,
+            Next::LastRow(_) if page.get("more") == Some(&Value::Bool(false)) => None,
             Next::LastRow(pointer) => {
                 rows.last().and_then(|row| row.pointer(pointer)).and_then(text)
             }
@@ -188,7 +224,7 @@ async fn with_progress(broker: &Broker, request: Request) -> Result<Answer, Fail
     }
 }
 
-/// Bytes into a new file, or to standard output.
+/// Bytes into a new file, or to standard output. A file with half of them does not stay.
 async fn save(mut answer: Answer, out: Option<&Path>) -> Result<(), Failure> {
     let Some(path) = out else {
         // Cut between two characters: what is printed is whole.
@@ -205,6 +241,21 @@ async fn save(mut answer: Answer, out: Option<&Path>) -> Result<(), Failure> {
         return if rest.is_empty() { Ok(()) } else { print_binary(&rest) };
     };
     let mut file = create(path)?;
+    let received = receive(answer, &mut file, path).await;
+    if received.is_err() {
+        remove_half(path);
+    }
+    received
+}
+
+/// Takes away what is no whole answer: nobody shall take it for one.
+pub(super) fn remove_half(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        eprintln!("portcullis: {} is not whole, and stays: {error}", path.display());
+    }
+}
+
+async fn receive(mut answer: Answer, file: &mut File, path: &Path) -> Result<(), Failure> {
     let cannot = |error: std::io::Error| Failure::Refused(format!("{}: {error}", path.display()));
     let mut progress = Progress::new();
     let mut received = 0;
@@ -244,15 +295,65 @@ pub(super) fn create(path: &Path) -> Result<File, Failure> {
 /// Prints what comes, line by line, until it ends.
 async fn follow(mut answer: Answer, json: bool) -> Result<(), Failure> {
     let mut lines = Lines::new(json);
-    while let Some(piece) = answer.piece().await? {
-        for line in lines.take(&piece)? {
-            print(&(line + "\n"))?;
+    let ended = loop {
+        match answer.piece().await {
+            Ok(None) => break Ok(()),
+            Err(failure) => break Err(failure),
+            Ok(Some(piece)) => {
+                for line in lines.take(&piece)? {
+                    print(&(line + "\n"))?;
+                }
+            }
         }
+    };
+    if let Some(id) = lines.last_id() {
+        eprintln!("the stream ended: --last-event-id {id} goes on behind its last event");
     }
-    Ok(())
+    ended
 }
 
 /// Any request, for what has no command.
 pub(super) async fn raw(broker: &Broker, request: Request) -> Result<(), Failure> {
     save(broker.send(request).await?, None).await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn hint(next: Option<Next>, page: &Value, rows: usize) -> Option<&'static str> {
+        let pages = next.map(|next| Pages { cursor: "after", next, usual: 2, most: 10 });
+        let list = List { rows: "rows", columns: &[], none: "", pages, json: false };
+        let rows = vec![json!({ "name": "x" }); rows];
+        let next = list.next(page, &rows);
+        list.hint(page, &rows, next.is_some())
+    }
+
+    /// What a change may be bound to is said, and no version of anything else.
+    #[test]
+    fn versions_are_those_that_commands_take() {
+        let all = ALL.iter().copied().flatten().filter(|command| shows_version(command));
+        let words: Vec<_> = all.map(|command| command.words).collect();
+        assert_eq!(words, ["plugins show", "users show", "roles show"]);
+    }
+
+    /// Nobody takes a part of a list for all of it.
+    #[test]
+    fn a_list_that_goes_on_says_so() {
+        let (field, last) = (Some(Next::Field("next")), Some(Next::LastRow("/name")));
+        let (more, full) = (Some("there are more"), Some("this page is full, there may be more"));
+        for (next, page, rows, expect) in [
+            (field, json!({ "next": "x" }), 1, more),
+            (field, json!({ "next": null }), 2, None),
+            (last, json!({ "more": true }), 1, more),
+            (last, json!({ "more": false }), 2, None),
+            (last, json!({}), 2, full),
+            (last, json!({}), 1, None),
+            (None, json!({}), 9, None),
+        ] {
+            assert_eq!(hint(next, &page, rows), expect, "{page} {rows}");
+        }
+    }
 }

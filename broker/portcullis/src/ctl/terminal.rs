@@ -77,18 +77,18 @@ fn json_for_terminal(text: &str) -> String {
 }
 
 /// A line on standard error that is written over; nothing where nobody looks.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     drawn: Option<Instant>,
     shown: bool,
 }
 
 impl Progress {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { drawn: None, shown: io::stderr().is_terminal() }
     }
 
     /// Draws it, but not too often.
-    pub(super) fn draw(&mut self, line: impl FnOnce() -> String) {
+    pub(crate) fn draw(&mut self, line: impl FnOnce() -> String) {
         if self.shown && self.drawn.is_none_or(|drawn| drawn.elapsed() >= REDRAWN_EVERY) {
             self.drawn = Some(Instant::now());
             write_over(&line());
@@ -116,7 +116,7 @@ fn write_over(line: &str) {
 }
 
 /// `[#####.....]  42 %`
-pub(super) fn bar(done: u64, all: u64) -> String {
+pub(crate) fn bar(done: u64, all: u64) -> String {
     let part = if all == 0 { 1.0 } else { (done as f64 / all as f64).min(1.0) };
     let filled = (part * BAR as f64) as usize;
     format!("[{}{}] {:3.0} %", "#".repeat(filled), ".".repeat(BAR - filled), part * 100.0)

@@ -99,6 +99,16 @@ fn commands_and_routes_have_the_same_parameters() {
             query.extend([pages.cursor.to_owned(), "limit".to_owned()]);
         }
         assert_eq!(query, names("query"), "{}", row.words);
+        let headers = row.arguments.iter().filter_map(|argument| match argument.place {
+            Place::Header(name) => Some(name.to_owned()),
+            Place::Component => Some("Portcullis-Signature".to_owned()),
+            _ => None,
+        });
+        assert_eq!(headers.collect::<BTreeSet<_>>(), names("header"), "{}", row.words);
+        let Some(pages) = row.pages else { continue };
+        let limit = listed.iter().find(|parameter| parameter["name"] == "limit").unwrap();
+        let (usual, most) = (&limit["schema"]["default"], &limit["schema"]["maximum"]);
+        assert_eq!((usual, most), (&pages.usual.into(), &pages.most.into()), "{}", row.words);
     }
 }
 
@@ -110,8 +120,11 @@ fn commands_and_bodies_have_the_same_fields() {
     for (method, path, route) in routes() {
         let schema = &route["requestBody"]["content"]["application/json"]["schema"]["$ref"];
         let Some(name) = schema.as_str().and_then(|it| it.rsplit('/').next()) else { continue };
-        let fields = document["components"]["schemas"][name]["properties"].as_object().unwrap();
+        let schema = &document["components"]["schemas"][name];
+        let fields = schema["properties"].as_object().unwrap();
         let fields: BTreeSet<_> = fields.keys().cloned().collect();
+        let needed = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let needed: BTreeSet<_> = needed.collect();
         for row in ALL.iter().copied().flatten() {
             if row.method != method || row.path != path {
                 continue;
@@ -120,6 +133,11 @@ fn commands_and_bodies_have_the_same_fields() {
             let said = said.filter(|it| matches!(it.place, Place::Body | Place::BodyWord));
             let said = said.map(|it| it.field.split('.').next().unwrap().to_owned());
             assert_eq!(said.collect::<BTreeSet<_>>(), fields, "{}", row.words);
+            for field in &needed {
+                let is_required = |it: &&command::Argument| it.required && it.field == *field;
+                let argument = row.arguments.iter().find(is_required);
+                assert!(argument.is_some(), "{}: {field} is needed", row.words);
+            }
         }
     }
 }
@@ -203,9 +221,29 @@ fn command_lines_become_requests() {
         "POST /api/v1/permissions/invalidate",
         Some(r#"{"everybody":true}"#),
     );
+    check("users set bob --disabled false", "PUT /api/v1/users/bob", Some(r#"{"disabled":false}"#));
+    let roles = r#"{"roles":["viewer","auditor"]}"#;
+    check("users set bob --role viewer --role auditor", "PUT /api/v1/users/bob", Some(roles));
     let all = asked("clients list --all");
     assert!(all.given.everything && all.given.rows.is_none());
     assert_eq!(asked("clients list --limit 5").given.rows, Some(5));
+}
+
+/// Quotes belong to a version in HTTP, and do not outlive a shell.
+#[test]
+fn versions_are_sent_with_quotes() {
+    for (version, expect) in [
+        ("abc", "\"abc\""),
+        ("-a_c", "\"-a_c\""),
+        ("\"abc\"", "\"abc\""),
+        ("*", "*"),
+        ("W/\"a\"", "W/\"a\""),
+    ] {
+        for command in ["users set bob --role viewer", "plugins disable gate", "roles remove r"] {
+            let request = asked(&format!("{command} --if-match {version}")).request(&[]).unwrap();
+            assert_eq!(request.headers, [("If-Match", expect.to_owned())], "{command}");
+        }
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crossterm::{
 };
 
 use self::sample::Sample;
-use super::terminal::print;
+use super::terminal::{print, print_json};
 use crate::{api::Broker, failure::Failure};
 
 /// Between two looks at the keyboard.
@@ -30,13 +30,29 @@ const KEYS_EVERY: Duration = Duration::from_millis(100);
 /// Size of a frame that nobody looks at.
 const PLAIN: (u16, u16) = (120, u16::MAX);
 
-/// Shows it, a frame `every` so many seconds; `once` = one frame as plain text.
-pub(super) async fn run(broker: &Broker, every: Duration, once: bool) -> Result<(), Failure> {
-    let mut before = take(broker).await?;
-    if once {
-        tokio::time::sleep(every).await;
+/// How it is shown.
+pub(super) struct Wanted {
+    /// Between two frames.
+    pub(super) every: Duration,
+    /// One frame as plain text.
+    pub(super) once: bool,
+    /// An object for each sample.
+    pub(super) json: bool,
+}
+
+/// Shows it until somebody leaves.
+pub(super) async fn run(broker: &Broker, wanted: &Wanted) -> Result<(), Failure> {
+    let first = take(broker).await?;
+    if wanted.once {
+        tokio::time::sleep(wanted.every).await;
         let now = take(broker).await?;
-        return print(&frame::frame(&before, &now, broker.url(), PLAIN));
+        return match wanted.json {
+            true => print_json(&frame::object(&first, &now).to_string()),
+            false => print(&frame::frame(&first, &now, broker.url(), PLAIN)),
+        };
+    }
+    if wanted.json {
+        return objects(broker, wanted.every, first).await;
     }
     let screen = Screen::enter().map_err(|error| {
         Failure::Refused(format!(
@@ -44,35 +60,68 @@ pub(super) async fn run(broker: &Broker, every: Duration, once: bool) -> Result<
         ))
     })?;
     // The next frame comes when two samples are far enough apart; the first one shows totals.
-    let mut now = before.clone();
+    let mut shown = Shown { before: first.clone(), now: first, missed: None };
     loop {
-        screen.draw(&before, &now, broker.url())?;
-        if wait(&screen, every, &before, &now, broker.url()).await? {
-            return Ok(());
+        screen.draw(&shown, broker.url())?;
+        let pause = async {
+            tokio::time::sleep(wanted.every).await;
+            take(broker).await
+        };
+        match watched(&screen, &shown, broker.url(), pause).await? {
+            None => return Ok(()),
+            Some(Ok(next)) => {
+                shown.before = std::mem::replace(&mut shown.now, next);
+                shown.missed = None;
+            }
+            // It may come back: what was last seen stays, and that it is old is said.
+            Some(Err(failure)) => shown.missed = Some(failure.to_string()),
         }
-        let next = take(broker).await?;
-        before = std::mem::replace(&mut now, next);
     }
 }
 
-/// Waits for the next frame and obeys keys meanwhile. Whether somebody wants to leave.
-async fn wait(
+/// A line of JSON for each sample, until somebody ends it.
+async fn objects(broker: &Broker, every: Duration, first: Sample) -> Result<(), Failure> {
+    let mut before = first.clone();
+    let mut sample = Ok(first);
+    loop {
+        match sample {
+            Ok(now) => {
+                print_json(&frame::object(&before, &now).to_string())?;
+                before = now;
+            }
+            Err(failure) => print_json(&frame::missed(&failure).to_string())?,
+        }
+        tokio::time::sleep(every).await;
+        sample = take(broker).await;
+    }
+}
+
+/// What a frame is made of.
+struct Shown {
+    before: Sample,
+    now: Sample,
+    /// Why there is nothing newer.
+    missed: Option<String>,
+}
+
+/// Waits for something and obeys keys meanwhile; `None` = somebody wants to leave.
+async fn watched<T>(
     screen: &Screen,
-    every: Duration,
-    before: &Sample,
-    now: &Sample,
+    shown: &Shown,
     url: &str,
-) -> Result<bool, Failure> {
-    let begun = Instant::now();
-    while begun.elapsed() < every {
-        tokio::time::sleep(KEYS_EVERY.min(every)).await;
-        match key().map_err(of_terminal)? {
-            Some(Key::Leave) => return Ok(true),
-            Some(Key::Redraw) => screen.draw(before, now, url)?,
-            None => {}
+    work: impl Future<Output = T>,
+) -> Result<Option<T>, Failure> {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return Ok(Some(done)),
+            () = tokio::time::sleep(KEYS_EVERY) => match key().map_err(of_terminal)? {
+                Some(Key::Leave) => return Ok(None),
+                Some(Key::Redraw) => screen.draw(shown, url)?,
+                None => {}
+            },
         }
     }
-    Ok(false)
 }
 
 enum Key {
@@ -124,9 +173,12 @@ impl Screen {
         Ok(screen)
     }
 
-    fn draw(&self, before: &Sample, now: &Sample, url: &str) -> Result<(), Failure> {
+    fn draw(&self, shown: &Shown, url: &str) -> Result<(), Failure> {
         let size = crossterm::terminal::size().map_err(of_terminal)?;
-        let text = frame::frame(before, now, url, size);
+        let text = match &shown.missed {
+            None => frame::frame(&shown.before, &shown.now, url, size),
+            Some(why) => frame::old(&shown.before, &shown.now, (url, why), size),
+        };
         let mut out = io::stdout().lock();
         let mut write = || -> io::Result<()> {
             queue!(out, MoveTo(0, 0))?;

@@ -11,7 +11,11 @@ use access::{
 use codec::ReasonCode;
 use topic::TopicName;
 
-use crate::{broker::Core, for_plugins};
+use crate::{
+    broker::Core,
+    for_plugins,
+    traced::{Telling, witness},
+};
 
 /// A message that a user of the admin API publishes.
 #[derive(Clone, Debug)]
@@ -78,7 +82,9 @@ pub(super) async fn publish(
     if hooks.transform(&publication.topic) {
         let publisher = Publisher::Api(&user);
         let asked = application(&publication);
-        match hooks.transform_inbound(Source::Api, publisher, asked).await {
+        let telling = Telling::of(core, None);
+        let asking = hooks.transform_inbound(Source::Api, publisher, asked, witness(&telling));
+        match asking.await {
             Err(rejected) => {
                 let (code, cause) = (rejected.reason_code, rejected.to_string());
                 return Err(ApiRefused::Rejected { code, cause });

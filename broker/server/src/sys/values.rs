@@ -136,7 +136,8 @@ fn of_portcullis(core: &Core, values: &mut Values) {
     values.of_portcullis("denied/publish", metrics.publish_denied.get());
     values.of_portcullis("denied/subscribe", metrics.subscribe_denied.get());
     values.of_portcullis("protocol_violations", metrics.protocol_violations.get());
-    for (reason, count) in metrics.messages_dropped.values() {
+    // A topic is there from the first one on.
+    for (reason, count) in metrics.messages_dropped.values().into_iter().filter(|(_, n)| *n > 0) {
         values.of_portcullis(&format!("dropped/{reason}"), count);
     }
 }

@@ -17,7 +17,7 @@ use rustls::{
     pki_types::{CertificateDer, UnixTime},
     server::Acceptor,
 };
-use telemetry::Metrics;
+use telemetry::{ListenerMetrics, Metrics};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
@@ -91,7 +91,7 @@ pub(crate) struct Secured {
 
 /// Makes an encrypted connection of a socket, within `timeout`.
 pub(crate) async fn shake(
-    (tls, handshakes, metrics): (&Arc<Tls>, &Handshakes, &Metrics),
+    (tls, handshakes, metrics, counted): (&Arc<Tls>, &Handshakes, &Metrics, &ListenerMetrics),
     socket: Opened,
     (connection_id, timeout): (u64, Duration),
 ) -> Result<(Encrypted, Secured), Refused> {
@@ -107,7 +107,8 @@ pub(crate) async fn shake(
         Ok(_) => "full",
         Err(refused) => refused.label(),
     };
-    metrics.tls_handshakes.of(label).inc();
+    metrics.tls_handshakes.inc(label);
+    counted.handshakes().inc(label);
     let kind = if result.is_ok() { label } else { "failed" };
     let seconds = metrics.tls_handshake_seconds.get_or_create(&[("kind", kind)]);
     seconds.observe(accepted.elapsed().as_secs_f64());

@@ -175,3 +175,36 @@ fn a_search_reads_a_large_day_piece_by_piece() {
     let first = AccessQuery { client_id: Some("first"), limit: 1, ..all };
     assert_eq!(log.search(first).unwrap().entries.len(), 1);
 }
+
+#[test]
+fn a_torn_line_is_not_continued() {
+    let folder = Folder::new("torn");
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let file = folder.0.join(format!("access-{}.jsonl", date(day_of(NOON))));
+    std::fs::write(&file, "{\"type\":\"connected\",\"clie").unwrap();
+    // However old the file is by now, it stays.
+    let config = AccessLogConfig { keep_days: 3_650, ..config(&folder.0) };
+    for _ in 0..2 {
+        let log = AccessLog::start(config.clone(), &Metrics::new()).unwrap();
+        log.observe(&refused(NOON, "a"));
+        log.close();
+        assert!(!log.is_failing());
+    }
+    let text = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines[1..].iter().all(|line| serde_json::from_str::<Entry<'_>>(line).is_ok()));
+}
+
+#[test]
+fn one_that_cannot_be_written_says_so() {
+    let folder = Folder::new("failing");
+    let log = AccessLog::start(config(&folder.0), &Metrics::new()).unwrap();
+    // A folder is where the file of the day should be.
+    let file = folder.0.join(format!("access-{}.jsonl", date(day_of(NOON))));
+    std::fs::create_dir_all(file).unwrap();
+    log.observe(&refused(NOON, "a"));
+    log.close();
+    assert!(log.is_failing());
+    assert_eq!(log.lost.of("not_written").get(), 1);
+}

@@ -4,11 +4,12 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError},
     },
     time::{Duration, SystemTime},
@@ -29,7 +30,8 @@ pub(super) struct Writer {
     queue: Arc<Mutex<Queue>>,
     lost: ByLabel,
     open: Option<Open>,
-    failed: bool,
+    /// The last line could not be written.
+    failed: Arc<AtomicBool>,
 }
 
 struct Open {
@@ -41,8 +43,12 @@ struct Open {
 }
 
 impl Writer {
-    pub(super) fn new(config: AccessLogConfig, queue: Arc<Mutex<Queue>>, lost: ByLabel) -> Self {
-        Self { config, queue, lost, open: None, failed: false }
+    pub(super) fn new(
+        config: AccessLogConfig,
+        queue: Arc<Mutex<Queue>>,
+        (lost, failed): (ByLabel, Arc<AtomicBool>),
+    ) -> Self {
+        Self { config, queue, lost, open: None, failed }
     }
 
     /// Until everybody who could send a line is gone.
@@ -88,9 +94,9 @@ impl Writer {
 
     fn write(&mut self, line: &Line) {
         if let Err(error) = self.try_write(line) {
-            self.lost.of("not_written").inc();
+            self.lost.inc("not_written");
             self.open = None;
-            if !std::mem::replace(&mut self.failed, true) {
+            if !self.failed.swap(true, Ordering::Relaxed) {
                 tracing::error!(event = "access_log_failed", %error,
                     "the access log cannot be written");
             }
@@ -109,7 +115,7 @@ impl Writer {
         let Some(open) = &mut self.open else { return Ok(()) };
         let bytes = line.text.len() as u64;
         if open.bytes + bytes > self.config.day_bytes_max {
-            self.lost.of("day_full").inc();
+            self.lost.inc("day_full");
             if !std::mem::replace(&mut open.full, true) {
                 let text = lost(now_ms(), "day_full", 1);
                 open.file.write_all(text.as_bytes())?;
@@ -123,7 +129,8 @@ impl Writer {
         }
         open.file.write_all(line.text.as_bytes())?;
         open.bytes += bytes;
-        if std::mem::take(&mut self.failed) {
+        if self.failed.load(Ordering::Relaxed) {
+            self.failed.store(false, Ordering::Relaxed);
             tracing::info!(event = "access_log_recovered", "the access log is written again");
         }
         Ok(())
@@ -132,9 +139,9 @@ impl Writer {
     fn flush(&mut self) {
         let flushed = self.open.as_mut().map(|open| open.file.flush());
         if let Some(Err(error)) = flushed {
-            self.lost.of("not_written").inc();
+            self.lost.inc("not_written");
             self.open = None;
-            if !std::mem::replace(&mut self.failed, true) {
+            if !self.failed.swap(true, Ordering::Relaxed) {
                 tracing::error!(event = "access_log_failed", %error,
                     "the access log cannot be written");
             }
@@ -168,8 +175,18 @@ fn day_of_file(name: &str) -> Option<u64> {
 fn open(folder: &Path, day: u64) -> io::Result<Open> {
     let path = folder.join(file_of_day(day));
     let mut options = OpenOptions::new();
-    let file = options.create(true).append(true).mode(0o600).open(path)?;
-    let bytes = file.metadata()?.len();
+    let mut file = options.create(true).read(true).append(true).mode(0o600).open(path)?;
+    let mut bytes = file.metadata()?.len();
+    if bytes > 0 {
+        // A crash may have torn the last line: what comes now is not to be part of it.
+        let mut last = [0];
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+        if last != *b"\n" {
+            file.write_all(b"\n")?;
+            bytes += 1;
+        }
+    }
     Ok(Open { day, file: BufWriter::new(file), bytes, full: false })
 }
 

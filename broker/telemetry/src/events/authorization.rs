@@ -6,8 +6,36 @@
 
 use std::fmt::Display;
 
+use codec::ReasonCode;
+
 use super::Client;
 use crate::{Escaped, EscapedDisplay, Happening, HappeningKind, Metrics};
+
+/// Why an operation was not permitted.
+#[derive(Clone, Copy)]
+pub struct Denied<'a> {
+    /// Names the decision in the admin API, where one was noted.
+    pub decision: Option<&'a dyn Display>,
+    /// The plugin that refused; `None` = nobody allowed it.
+    pub plugin: Option<&'a str>,
+    /// What the client is told.
+    pub reason: ReasonCode,
+    /// Which rule refused, for the operator.
+    pub cause: &'a dyn Display,
+}
+
+impl<'a> Denied<'a> {
+    fn happening(self, client: Client<'a>, topic: &'a str, kind: HappeningKind) -> Happening<'a> {
+        Happening {
+            topic: Some(topic),
+            decision: self.decision,
+            plugin: self.plugin,
+            reason: Some(self.reason.name()),
+            cause: Some(self.cause),
+            ..client.happening(kind)
+        }
+    }
+}
 
 /// A PUBLISH was not permitted.
 #[derive(Clone, Copy)]
@@ -16,33 +44,30 @@ pub struct PublishDenied<'a> {
     pub client: Client<'a>,
     /// Topic Name.
     pub topic: &'a str,
-    /// Names the decision in the admin API, where one was noted: at most one a second.
-    pub decision: Option<&'a dyn Display>,
-    /// Which rule refused, for the operator.
-    pub cause: &'a dyn Display,
+    /// Why.
+    pub denied: Denied<'a>,
 }
 
 impl PublishDenied<'_> {
     /// Counts it, and logs it unless too many came before.
     pub fn emit(&self, metrics: &Metrics) {
+        let Self { client, topic, denied } = *self;
         metrics.publish_denied.inc();
-        metrics.observers.tell(HappeningKind::PublishDenied, || Happening {
-            topic: Some(self.topic),
-            decision: self.decision,
-            cause: Some(self.cause),
-            ..self.client.happening(HappeningKind::PublishDenied)
-        });
+        let kind = HappeningKind::PublishDenied;
+        metrics.observers.tell(kind, || denied.happening(client, topic, kind));
         let throttle = &metrics.throttles.publish_denied;
         let Some(suppressed) = throttle.admit(metrics.uptime().as_secs()) else {
             return;
         };
         tracing::warn!(
             event = "publish_denied",
-            client_id = %Escaped(self.client.id),
-            topic = %Escaped(self.topic),
+            client_id = %Escaped(client.id),
+            topic = %Escaped(topic),
             suppressed,
-            decision = self.decision.map(tracing::field::display),
-            cause = %EscapedDisplay(self.cause),
+            decision = denied.decision.map(tracing::field::display),
+            plugin = denied.plugin,
+            reason = denied.reason.name(),
+            cause = %EscapedDisplay(denied.cause),
             "publish denied"
         );
     }
@@ -55,33 +80,30 @@ pub struct SubscribeDenied<'a> {
     pub client: Client<'a>,
     /// Topic Filter as sent, with share name.
     pub filter: &'a str,
-    /// Names the decision in the admin API, where one was noted: at most one a second.
-    pub decision: Option<&'a dyn Display>,
-    /// Which rule refused, for the operator.
-    pub cause: &'a dyn Display,
+    /// Why.
+    pub denied: Denied<'a>,
 }
 
 impl SubscribeDenied<'_> {
     /// Counts it, and logs it unless too many came before.
     pub fn emit(&self, metrics: &Metrics) {
+        let Self { client, filter, denied } = *self;
         metrics.subscribe_denied.inc();
-        metrics.observers.tell(HappeningKind::SubscribeDenied, || Happening {
-            topic: Some(self.filter),
-            decision: self.decision,
-            cause: Some(self.cause),
-            ..self.client.happening(HappeningKind::SubscribeDenied)
-        });
+        let kind = HappeningKind::SubscribeDenied;
+        metrics.observers.tell(kind, || denied.happening(client, filter, kind));
         let throttle = &metrics.throttles.subscribe_denied;
         let Some(suppressed) = throttle.admit(metrics.uptime().as_secs()) else {
             return;
         };
         tracing::warn!(
             event = "subscribe_denied",
-            client_id = %Escaped(self.client.id),
-            filter = %Escaped(self.filter),
+            client_id = %Escaped(client.id),
+            filter = %Escaped(filter),
             suppressed,
-            decision = self.decision.map(tracing::field::display),
-            cause = %EscapedDisplay(self.cause),
+            decision = denied.decision.map(tracing::field::display),
+            plugin = denied.plugin,
+            reason = denied.reason.name(),
+            cause = %EscapedDisplay(denied.cause),
             "subscribe denied"
         );
     }

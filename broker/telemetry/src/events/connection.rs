@@ -36,7 +36,7 @@ pub struct Connected<'a> {
 impl Connected<'_> {
     /// Logs and counts it.
     pub fn emit(&self, metrics: &Metrics) {
-        metrics.connections_opened.of(self.listener).inc();
+        metrics.connections_opened.inc(self.listener);
         metrics.observers.tell(HappeningKind::Connected, || Happening {
             client_id: Some(self.client_id),
             principal: Some(self.principal),
@@ -82,7 +82,7 @@ pub struct Authenticated<'a> {
 impl Authenticated<'_> {
     /// Logs and counts it.
     pub fn emit(&self, metrics: &Metrics) {
-        metrics.authentications.of(if self.again { "again" } else { "connect" }).inc();
+        metrics.authentications.inc(if self.again { "again" } else { "connect" });
         metrics.observers.tell(HappeningKind::Authenticated, || Happening {
             username: self.username.map(shown_username),
             protocol: Some(self.protocol),
@@ -119,7 +119,7 @@ pub struct ConnectionRefused<'a> {
 impl ConnectionRefused<'_> {
     /// Counts it, and logs it unless too many came before.
     pub fn emit(&self, metrics: &Metrics) {
-        metrics.connections_refused.of(self.limit).inc();
+        metrics.connections_refused.inc(self.limit);
         metrics.observers.tell(HappeningKind::ConnectionRefused, || Happening {
             listener: Some(self.listener),
             remote: Some(self.remote),
@@ -172,7 +172,7 @@ pub struct ConnectRefused<'a> {
 impl ConnectRefused<'_> {
     /// Counts it, and logs it unless too many came before.
     pub fn emit(&self, metrics: &Metrics) {
-        metrics.connect_refused.of(self.reason.name()).inc();
+        metrics.connect_refused.inc(self.reason.name());
         metrics.observers.tell(HappeningKind::ConnectRefused, || Happening {
             client_id: self.client_id,
             username: self.username.map(shown_username),
@@ -225,7 +225,7 @@ pub struct Disconnected<'a> {
 impl Disconnected<'_> {
     /// Logs and counts it.
     pub fn emit(&self, metrics: &Metrics) {
-        metrics.connections_closed.of(self.reason).inc();
+        metrics.connections_closed.inc(self.reason);
         metrics.observers.tell(HappeningKind::Disconnected, || Happening {
             reason: Some(self.reason),
             by_client: Some(self.by_client),

@@ -27,7 +27,7 @@ impl OverloadChanged {
     pub fn emit(&self, metrics: &Metrics) {
         let rose = self.level > self.before;
         let direction = if rose { "up" } else { "down" };
-        metrics.overload_changes.of(direction).inc();
+        metrics.overload_changes.inc(direction);
         metrics.observers.tell(HappeningKind::OverloadChanged, || Happening {
             reason: Some(direction),
             count: Some(self.level.into()),
@@ -79,7 +79,7 @@ pub struct ReadingPaused<'a> {
 impl ReadingPaused<'_> {
     /// Counts it, and logs it unless too many came before.
     pub fn emit(&self, metrics: &Metrics) {
-        metrics.reading_paused.of(self.by).inc();
+        metrics.reading_paused.inc(self.by);
         metrics.observers.tell(HappeningKind::ReadingPaused, || Happening {
             reason: Some(self.by),
             ..self.client.happening(HappeningKind::ReadingPaused)

@@ -19,7 +19,7 @@ impl MessageDropped {
         if self.count == 0 {
             return;
         }
-        metrics.messages_dropped.of(self.reason).inc_by(self.count);
+        metrics.messages_dropped.inc_by(self.reason, self.count);
         metrics.observers.tell(HappeningKind::MessageDropped, || Happening {
             reason: Some(self.reason),
             count: Some(self.count),

@@ -50,6 +50,13 @@ fn lines_of(emit: impl FnOnce(&Metrics)) -> (Vec<String>, String) {
     (lines, metrics.encode())
 }
 
+const DENIED: Denied<'_> = Denied {
+    decision: None,
+    plugin: Some("acl"),
+    reason: codec::ReasonCode::NotAuthorized,
+    cause: &"no rule",
+};
+
 fn client(id: &str) -> Client<'_> {
     Client { id, ..Client::default() }
 }
@@ -81,8 +88,7 @@ fn an_event_is_one_line_whatever_the_client_calls_itself() {
 fn denials_are_all_counted_and_sparsely_logged() {
     let (lines, text) = lines_of(|metrics| {
         for _ in 0..500 {
-            let (topic, cause) = ("b c", &"no rule");
-            PublishDenied { client: client("a"), topic, decision: None, cause }.emit(metrics);
+            PublishDenied { client: client("a"), topic: "b c", denied: DENIED }.emit(metrics);
             MessageDropped { reason: "queue_full", count: 2 }.emit(metrics);
         }
     });
@@ -92,13 +98,12 @@ fn denials_are_all_counted_and_sparsely_logged() {
     // The loop may cross into a next second, or on a stalled machine into one more.
     assert!((LINES_PER_SECOND..=3 * LINES_PER_SECOND).contains(&denied), "{denied}");
     // Where an operator who asks why a device was refused sees it: not at debug.
-    let expect = "cause=no rule";
+    let expect = "plugin=acl reason=not_authorized cause=no rule";
     assert!(lines.iter().any(|line| {
         line.starts_with("WARN ") && line.contains("topic=\"b c\"") && line.contains(expect)
     }));
     let (lines, _) = lines_of(|metrics| {
-        let (filter, cause) = ("b/#", &"no rule");
-        SubscribeDenied { client: client("a"), filter, decision: None, cause }.emit(metrics);
+        SubscribeDenied { client: client("a"), filter: "b/#", denied: DENIED }.emit(metrics);
     });
     let [line] = lines.as_slice() else { panic!("{lines:?}") };
     assert!(line.starts_with("WARN ") && line.contains(expect), "{line}");
@@ -159,8 +164,8 @@ fn refused_connections_and_wills_are_counted_by_cause_and_sparsely_logged() {
         for _ in 0..100 {
             let (listener, limit) = ("mqtt", "connect_rate");
             ConnectionRefused { listener, remote, limit, cause: &"too many" }.emit(metrics);
-            let (client_id, reason) = ("a b", "identity_ended");
-            WillRefused { client_id, reason, cause: &"ended" }.emit(metrics);
+            let (client, reason) = (client("a b"), "identity_ended");
+            WillRefused { client, reason, plugin: None, cause: &"ended" }.emit(metrics);
         }
     });
     assert!(text.contains("portcullis_connections_refused_total{limit=\"connect_rate\"} 100\n"));

@@ -4,15 +4,18 @@
 
 use std::fmt::Display;
 
+use super::Client;
 use crate::{Escaped, EscapedDisplay, Happening, HappeningKind, Metrics};
 
 /// A Will Message was not sent. Level warn, at a bounded rate.
 #[derive(Clone, Copy)]
 pub struct WillRefused<'a> {
-    /// Client Identifier.
-    pub client_id: &'a str,
-    /// `identity_ended`, `permissions_unknown` or `store_unavailable`; the metric's label.
+    /// Whose it was.
+    pub client: Client<'a>,
+    /// `identity_ended`, `permissions_unknown`, `plugin` or `store_unavailable`; the metric's label.
     pub reason: &'static str,
+    /// The plugin that refused, where it was one.
+    pub plugin: Option<&'a str>,
     /// Why, for the operator.
     pub cause: &'a dyn Display,
 }
@@ -20,12 +23,12 @@ pub struct WillRefused<'a> {
 impl WillRefused<'_> {
     /// Counts it, and logs it unless too many came before.
     pub fn emit(&self, metrics: &Metrics) {
-        metrics.wills_refused.of(self.reason).inc();
+        metrics.wills_refused.inc(self.reason);
         metrics.observers.tell(HappeningKind::WillRefused, || Happening {
-            client_id: Some(self.client_id),
             reason: Some(self.reason),
+            plugin: self.plugin,
             cause: Some(self.cause),
-            ..Happening::of(HappeningKind::WillRefused)
+            ..self.client.happening(HappeningKind::WillRefused)
         });
         let throttle = &metrics.throttles.will_refused;
         let Some(suppressed) = throttle.admit(metrics.uptime().as_secs()) else {
@@ -33,8 +36,9 @@ impl WillRefused<'_> {
         };
         tracing::warn!(
             event = "will_refused",
-            client_id = %Escaped(self.client_id),
+            client_id = %Escaped(self.client.id),
             reason = self.reason,
+            plugin = self.plugin,
             suppressed,
             cause = %EscapedDisplay(self.cause),
             "will message not sent"

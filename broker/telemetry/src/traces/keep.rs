@@ -139,7 +139,9 @@ impl Keeper {
             self.obey(Order::Remove(trace));
             changed = true;
         }
-        if changed {
+        // One that is full, or whose file failed, is over without anybody having said so.
+        let runs = traces.read().iter().any(|trace| trace.is_running());
+        if changed || runs != traces.is_on() {
             traces.changed(metrics);
         }
     }

@@ -47,6 +47,13 @@ impl PacketRecord<'_> {
                 let filter = request.filter.as_ref().map(|filter| filter.filter.as_str());
                 spec.wants_topic(filter.ok())
             }),
+            Packet::Unsubscribe(unsubscribe) => unsubscribe.filters.iter().any(|filter| {
+                let filter = filter.as_ref().map(|filter| filter.filter.as_str());
+                spec.wants_topic(filter.ok())
+            }),
+            Packet::Connect(connect) => {
+                spec.wants_topic(connect.will.as_ref().map(|will| will.topic.as_str()))
+            }
             _ => spec.wants_topic(None),
         }
     }

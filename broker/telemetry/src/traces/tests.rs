@@ -4,7 +4,7 @@ use codec::Packet;
 use serde_json::Value;
 
 use super::*;
-use crate::events::{Client, PublishDenied};
+use crate::events::{Client, Denied, PublishDenied};
 
 struct Folder(PathBuf);
 
@@ -41,6 +41,11 @@ fn publish<'a>(client_id: &'a str, packet: &'a Packet<'a>) -> PacketRecord<'a> {
     PacketRecord { traced, direction: Direction::Received, packet, bytes: 9, topic: None }
 }
 
+fn call<'a>(plugin: &'a str, topic: Option<&'a str>) -> PluginCallRecord<'a> {
+    let (hook, verdict) = ("authorizer", "allow");
+    PluginCallRecord { plugin, hook, verdict, microseconds: 7, cached: false, topic }
+}
+
 /// The records, as soon as so many are in the file.
 fn records(trace: &Trace, count: usize) -> Vec<Value> {
     let begun = Instant::now();
@@ -62,6 +67,16 @@ fn note(metrics: &Metrics, client_id: &str, topic: &str) {
     metrics.traces.note_packet(&metrics.traces.about(&record.traced), &record);
 }
 
+fn deny(metrics: &Metrics, client: Client<'_>, topic: &str) {
+    let denied = Denied {
+        decision: None,
+        plugin: Some("acl"),
+        reason: codec::ReasonCode::NotAuthorized,
+        cause: &"no rule",
+    };
+    PublishDenied { client, topic, denied }.emit(metrics);
+}
+
 #[test]
 fn a_trace_records_its_client_and_nobody_else() {
     let (folder, metrics) = (Folder::new("client"), Metrics::new());
@@ -72,18 +87,9 @@ fn a_trace_records_its_client_and_nobody_else() {
     note(&metrics, "other", "t");
     note(&metrics, "device-1", "a/b");
     let client = Client { id: "device-1", ..Client::default() };
-    let cause = &"no rule";
-    PublishDenied { client, topic: "a/b", decision: None, cause }.emit(&metrics);
+    deny(&metrics, client, "a/b");
     let traced = Traced { client_id: "device-1", ..Traced::default() };
-    let call = PluginCallRecord {
-        plugin: "acl",
-        hook: "authorizer",
-        verdict: "allow",
-        microseconds: 7,
-        cached: false,
-        topic: None,
-    };
-    metrics.traces.note_call(&traced, &call);
+    metrics.traces.note_call(&traced, &call("acl", None));
     let trace = metrics.traces.find(info.id).unwrap();
     let found = records(&trace, 3);
     let kinds: Vec<_> = found.iter().map(|record| record["type"].as_str().unwrap()).collect();
@@ -182,4 +188,82 @@ fn all_conditions_must_hold() {
     assert!(!spec.is_about(&Traced { address: Some([11, 0, 0, 1].into()), ..traced }));
     assert!(spec.wants_topic(Some("a/b")) && spec.wants_topic(Some("a/+")));
     assert!(!spec.wants_topic(Some("a/b/c")) && !spec.wants_topic(None));
+}
+
+#[test]
+fn a_trace_of_a_principal_has_its_login_and_nobody_elses() {
+    let (folder, metrics) = (Folder::new("login"), Metrics::new());
+    Traces::open(&metrics, folder.0.clone()).unwrap();
+    let traces = &metrics.traces;
+    let claimed = Traced { client_id: "a", ..Traced::default() };
+    assert!(traces.login(&claimed).is_none());
+    let of_ann = TraceSpec { client_id: None, principal: Some("ann".to_owned()), ..spec("") };
+    let id = traces.add(&metrics, of_ann, keep::now_ms()).unwrap().id;
+    let ping = Packet::PingReq;
+    for (principal, client_id) in [("bob", "b"), ("ann", "a")] {
+        let claimed = Traced { client_id, ..Traced::default() };
+        let mut login = traces.login(&claimed).unwrap();
+        login.packet(traces, &publish(client_id, &ping));
+        login.call(traces, &claimed, &call("password-file", None));
+        login.proved(traces, &Traced { principal: Some(principal), ..claimed });
+        // What comes after it is known who it is.
+        login.packet(traces, &publish(client_id, &ping));
+    }
+    // One that is refused proves nothing.
+    traces.login(&claimed).unwrap().packet(traces, &publish("a", &ping));
+    let trace = traces.find(id).unwrap();
+    let found = records(&trace, 3);
+    let kinds: Vec<_> = found.iter().map(|record| record["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["packet", "plugin_call", "packet"]);
+    assert!(found.iter().all(|record| record["client_id"] == "a"), "{found:?}");
+    assert_eq!(trace.info().records, 3);
+}
+
+#[test]
+fn a_trace_of_a_plugin_has_its_denials_and_no_other() {
+    let (folder, metrics) = (Folder::new("plugin"), Metrics::new());
+    Traces::open(&metrics, folder.0.clone()).unwrap();
+    let spec =
+        |plugin: &str| TraceSpec { client_id: None, plugin: Some(plugin.to_owned()), ..spec("") };
+    let [acl, other] = ["acl", "other"]
+        .map(|plugin| metrics.traces.add(&metrics, spec(plugin), keep::now_ms()).unwrap().id);
+    deny(&metrics, Client { id: "a", ..Client::default() }, "t");
+    metrics.traces.note_call(&Traced::default(), &call("acl", Some("t")));
+    let found = records(&metrics.traces.find(acl).unwrap(), 2);
+    assert_eq!(
+        (&found[0]["type"], &found[1]["type"]),
+        (&"publish_denied".into(), &"plugin_call".into())
+    );
+    assert_eq!(
+        (&found[0]["plugin"], &found[0]["reason"]),
+        (&"acl".into(), &"not_authorized".into())
+    );
+    assert_eq!(metrics.traces.find(other).unwrap().info().records, 0);
+}
+
+#[test]
+fn under_a_topic_is_what_names_one() {
+    let spec = TraceSpec { topic: Some("a/+".to_owned()), ..spec("a") };
+    let unsubscribe = |filter: &str| {
+        let filter = topic::SubscriptionFilter::parse(filter).map_err(|_| filter.to_owned());
+        let packet_id = codec::PacketId::new(1).unwrap();
+        Packet::Unsubscribe(codec::Unsubscribe::new(packet_id, vec![filter]))
+    };
+    let wanted = |packet: &Packet<'_>| publish("a", packet).is_wanted(&spec);
+    assert!(wanted(&unsubscribe("a/b")) && wanted(&unsubscribe("a/+")));
+    assert!(!wanted(&unsubscribe("b/a")) && !wanted(&Packet::PingReq));
+}
+
+#[test]
+fn all_traces_together_have_an_end() {
+    let (folder, metrics) = (Folder::new("room"), Metrics::new());
+    Traces::open(&metrics, folder.0.clone()).unwrap();
+    let large = TraceSpec { bytes_max: 1 << 30, ..spec("a") };
+    let add = || metrics.traces.add(&metrics, large.clone(), keep::now_ms());
+    let ids: Vec<_> = (0..4).map(|_| add().unwrap().id).collect();
+    let error = add().unwrap_err();
+    assert!(matches!(error, TraceError::TooLarge { left: 0, .. }), "{error}");
+    // What an ended one does not use is free again.
+    metrics.traces.stop(&metrics, ids[0], keep::now_ms()).unwrap();
+    add().unwrap();
 }

@@ -3,8 +3,7 @@
 use super::super::{
     column::{Column, Form, column},
     command::{
-        Argument, Command, Kind, Place, View, argument, body, delete, list, path, post, put, show,
-        word,
+        Argument, Command, IF_MATCH, Kind, View, body, delete, list, path, post, put, show, word,
     },
 };
 
@@ -15,7 +14,7 @@ pub(super) const COMMANDS: &[Command] = &[
         "Users that the broker keeps",
         ("users", USER_COLUMNS, "the broker keeps no user: `ctl users add` makes the first"),
     )
-    .paged("after", 500),
+    .paged("after", 1000),
     show("users show", "/api/v1/users/{user}", "One user").with(&[USER]),
     post("users add", "/api/v1/users", "Makes a user").with(&[
         word("user", "name", "Name of the user"),
@@ -25,10 +24,16 @@ pub(super) const COMMANDS: &[Command] = &[
         body("role", "roles", "A role; may be given several times").of(Kind::List),
         body("disabled", "disabled", "It cannot log in yet").of(Kind::Flag),
     ]),
-    put("users set", "/api/v1/users/{user}", "Sets all roles of a user; ends its logins").with(&[
+    put(
+        "users set",
+        "/api/v1/users/{user}",
+        "Sets the roles of a user, keeps it out or lets it in again; ends its logins",
+    )
+    .with(&[
         USER,
-        body("role", "roles", "A role; may be given several times").of(Kind::List).required(),
-        body("disabled", "disabled", "It cannot log in any more").of(Kind::Flag),
+        body("role", "roles", "One of all its roles; may be given several times [default: as now]")
+            .of(Kind::List),
+        body("disabled", "disabled", "Whether it is kept out [default: as now]").of(Kind::Boolean),
         IF_MATCH,
     ]),
     delete("users remove", "/api/v1/users/{user}", "Removes a user, its logins and its tokens")
@@ -91,7 +96,7 @@ pub(super) const COMMANDS: &[Command] = &[
         "API tokens, without what they are",
         ("tokens", TOKEN_COLUMNS, "there is no token but DATA_DIR/admin.token"),
     )
-    .paged("after", 500),
+    .paged("after", 1000),
     post("tokens add", "/api/v1/tokens", "Makes a token of whoever asks, and shows it this once")
         .with(&[
             word("name", "name", "What it is for"),
@@ -113,12 +118,6 @@ const ROLE: Argument = path("role", "role", "Name of the role");
 const PERMISSION: Argument =
     body("permission", "permissions", "A permission, field:NAME or *; may be given several times")
         .of(Kind::List);
-const IF_MATCH: Argument = argument(
-    "if-match",
-    "If-Match",
-    "Only if it is still this version (ETag)",
-    Place::Header("If-Match"),
-);
 
 const USER_COLUMNS: &[Column] = &[
     column("USER", "/name"),

@@ -67,7 +67,7 @@ pub(super) const COMMANDS: &[Command] = &[
         query("client", "client_id", "Only those on this Client Identifier"),
         query("refused", "refused", "Only those that were refused, or were not").of(Kind::Boolean),
     ])
-    .paged_behind("before", "/id", 500),
+    .paged_behind("before", "/id", (50, 500)),
     show("decisions show", "/api/v1/decisions/{id}", "The same as `ctl explain`").with(&[DECISION]),
     show(
         "decisions recording",

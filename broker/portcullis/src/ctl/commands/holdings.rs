@@ -61,7 +61,7 @@ pub(super) const COMMANDS: &[Command] = &[
         "prefix",
         "Topic whose next level is shown [default: the first level]",
     )])
-    .paged_behind("after", "/name", 1000),
+    .paged_behind("after", "/name", (100, 1000)),
     list(
         "retained list",
         "/api/v1/retained",

@@ -3,7 +3,8 @@
 use super::super::{
     column::{Column, Form, column},
     command::{
-        Argument, COMPONENT, Command, Place, argument, delete, list, path, post, put, query, show,
+        Argument, COMPONENT, Command, IF_MATCH, Place, argument, delete, list, path, post, put,
+        query, show,
     },
 };
 
@@ -20,36 +21,40 @@ pub(super) const COMMANDS: &[Command] = &[
         "/api/v1/plugins/{name}",
         "Stores a component and waits until it is live; its manifest stays as it is",
     )
-    .with(&[COMPONENT, NEW_NAME]),
+    .with(&[COMPONENT, NEW_NAME, IF_MATCH]),
     delete("plugins forget", "/api/v1/plugins/{name}", "Forgets a plugin whose file is gone")
-        .with(&[NAME])
+        .with(&[NAME, IF_MATCH])
         .says("forgotten"),
     post("plugins reload", "/api/v1/plugins/{name}/reload", "Loads a plugin again from its files")
-        .with(&[NAME]),
+        .with(&[NAME, IF_MATCH]),
     post(
         "plugins enable",
         "/api/v1/plugins/{name}/enable",
         "Takes a disabled plugin into the chain again",
     )
-    .with(&[NAME]),
+    .with(&[NAME, IF_MATCH]),
     post(
         "plugins disable",
         "/api/v1/plugins/{name}/disable",
         "Takes a plugin out of the default chain; a chain that names it refuses",
     )
-    .with(&[NAME]),
+    .with(&[NAME, IF_MATCH]),
     post(
         "plugins rollback",
         "/api/v1/plugins/{name}/rollback",
         "Puts the version before the live one in its place",
     )
-    .with(&[NAME]),
+    .with(&[NAME, IF_MATCH]),
     post(
         "plugins approve",
         "/api/v1/plugins/{name}/approve",
         "Lets a version go live that imports more than its predecessor",
     )
-    .with(&[NAME, query("version", "version", "Only if it is this version that waits")]),
+    .with(&[
+        NAME,
+        query("version", "version", "Only if it is this version that waits"),
+        IF_MATCH,
+    ]),
     show(
         "plugins shadow",
         "/api/v1/plugins/{name}/shadow",
@@ -61,16 +66,16 @@ pub(super) const COMMANDS: &[Command] = &[
         "/api/v1/plugins/{name}/shadow",
         "Stores a component as a candidate that sees what the live one is asked",
     )
-    .with(&[COMPONENT, NEW_NAME]),
+    .with(&[COMPONENT, NEW_NAME, IF_MATCH]),
     delete("plugins shadow-drop", "/api/v1/plugins/{name}/shadow", "Removes a candidate")
-        .with(&[NAME])
+        .with(&[NAME, IF_MATCH])
         .says("the candidate is gone"),
     post(
         "plugins promote",
         "/api/v1/plugins/{name}/promote",
         "Puts the candidate of a plugin in the place of what is live",
     )
-    .with(&[NAME]),
+    .with(&[NAME, IF_MATCH]),
 ];
 
 const NAME: Argument = path("name", "name", "Name of the plugin");

@@ -2,12 +2,12 @@
 
 use super::super::{
     column::{Column, column},
-    command::{Command, View, list, query, show},
+    command::{Command, LAST_EVENT_ID, View, list, query, show},
 };
 
 pub(super) const COMMANDS: &[Command] = &[
     show("events", "/api/v1/events", "What happens, as it happens; Ctrl-C ends it")
-        .with(&[query("types", "types", "Only these types, separated by commas")])
+        .with(&[query("types", "types", "Only these types, separated by commas"), LAST_EVENT_ID])
         .shown(View::Stream),
     list(
         "access-log",

@@ -3,7 +3,8 @@
 use super::super::{
     column::{Column, Form, column},
     command::{
-        Argument, Command, Kind, View, body, delete, list, path, post, put, query, show, word,
+        Argument, Command, Kind, LAST_EVENT_ID, View, body, delete, list, path, post, put, query,
+        show, word,
     },
 };
 
@@ -80,7 +81,7 @@ pub(super) const COMMANDS: &[Command] = &[
     ]),
     show("traces show", "/api/v1/traces/{id}", "One trace").with(&[TRACE_ID]),
     show("traces live", "/api/v1/traces/{id}/live", "Records of a trace, as they come")
-        .with(&[TRACE_ID])
+        .with(&[TRACE_ID, LAST_EVENT_ID])
         .shown(View::Stream),
     show("traces download", "/api/v1/traces/{id}/download", "Records of a trace, a JSON line each")
         .with(&[TRACE_ID])

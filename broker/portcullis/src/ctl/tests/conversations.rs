@@ -157,6 +157,7 @@ fn an_answer_that_breaks_off_is_a_failure() {
     let (result, _) =
         Fake::new(vec![cut]).run(&format!("decisions recording d1 --out {}", out.display()));
     assert!(result.unwrap_err().to_string().contains("broke off"));
+    assert!(!out.exists(), "half of it stays");
 }
 
 #[test]

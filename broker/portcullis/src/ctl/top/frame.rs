@@ -2,13 +2,13 @@
 //!
 //! Pure: samples go in, text comes out, no line longer and no more lines than fit.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::{
     super::column::{bytes, duration},
-    sample::Sample,
+    sample::{Sample, unix_now},
 };
-use crate::api::printable;
+use crate::{api::printable, failure::Failure};
 
 /// One frame for a terminal of so many columns and lines.
 pub(super) fn frame(
@@ -36,6 +36,38 @@ pub(super) fn frame(
     let room = usize::from(height).saturating_sub(1).max(1);
     let cut = |line: String| line.chars().take(width.into()).collect::<String>() + "\n";
     lines.into_iter().take(room).map(cut).collect()
+}
+
+/// A frame while nobody answers: why, above what was seen last.
+pub(super) fn old(
+    before: &Sample,
+    now: &Sample,
+    (url, why): (&str, &str),
+    (width, height): (u16, u16),
+) -> String {
+    let why = format!("NO ANSWER, this is what was last seen: {}", printable(why));
+    let first = why.chars().take(width.into()).collect::<String>() + "\n";
+    first + &frame(before, now, url, (width, height.saturating_sub(1)))
+}
+
+/// The same for a program: status and listeners as the API has them, each counter with its total and its rate.
+pub(super) fn object(before: &Sample, now: &Sample) -> Value {
+    let counters = RATES.iter().filter_map(|(_, name, _)| {
+        let total = now.sum(name)?;
+        let rate = rate(total, before.sum(name).unwrap_or_default(), before, now);
+        Some(((*name).to_owned(), json!({ "total": total, "per_second": rate })))
+    });
+    json!({
+        "at_unix": now.at_unix,
+        "status": now.status,
+        "listeners": now.listeners,
+        "counters": counters.collect::<Map<_, _>>(),
+    })
+}
+
+/// In the place of a sample.
+pub(super) fn missed(why: &Failure) -> Value {
+    json!({ "at_unix": unix_now(), "error": why.to_string() })
 }
 
 fn head(now: &Sample, url: &str) -> Vec<String> {
@@ -245,6 +277,33 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn a_program_gets_an_object() {
+        let begun = Instant::now();
+        let (before, now) =
+            (sample(begun, 10, 0.0), sample(begun + Duration::from_secs(2), 50, 0.5));
+        let object = object(&before, &now);
+        let messages = &object["counters"]["portcullis_publish_received_total"];
+        assert_eq!(*messages, json!({ "total": 55.0, "per_second": 20.0 }));
+        assert_eq!(object["status"]["connections"], 2);
+        assert_eq!(object["listeners"][0]["name"], "mqtt");
+        let first = super::object(&now, &now);
+        assert!(first["counters"]["process_cpu_seconds_total"]["per_second"].is_null());
+        let missed = missed(&Failure::Refused("gone".to_owned()));
+        assert!(missed["at_unix"].as_u64() > Some(1) && missed["error"] == "gone", "{missed}");
+    }
+
+    #[test]
+    fn an_old_frame_says_that_it_is_old() {
+        let one = sample(Instant::now(), 1, 1.0);
+        let text = old(&one, &one, ("http://x", "no\u{1b} answer"), (60, 8));
+        assert!(
+            text.starts_with("NO ANSWER, this is what was last seen: no\\u{1b} answ"),
+            "{text}"
+        );
+        assert_eq!(text.lines().count(), 7);
     }
 
     #[test]

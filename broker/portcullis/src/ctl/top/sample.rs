@@ -1,8 +1,11 @@
 //! What the broker said of itself at one moment: status, listeners and the metrics that `top` looks at.
 //!
-//! Pure: answers go in.
+//! Answers go in; asks nothing but the clock.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 use serde_json::Value;
 
@@ -10,6 +13,8 @@ use serde_json::Value;
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
     pub(super) at: Instant,
+    /// The same for people, seconds since 1970.
+    pub(super) at_unix: u64,
     pub(super) status: Value,
     pub(super) listeners: Vec<Value>,
     metrics: Vec<Metric>,
@@ -26,7 +31,8 @@ impl Sample {
     pub(super) fn new(at: Instant, status: Value, listeners: &Value, metrics: &str) -> Self {
         let listeners = listeners.get("listeners").and_then(Value::as_array).cloned();
         let metrics = metrics.lines().filter_map(metric).collect();
-        Self { at, status, listeners: listeners.unwrap_or_default(), metrics }
+        let (at_unix, listeners) = (unix_now(), listeners.unwrap_or_default());
+        Self { at, at_unix, status, listeners, metrics }
     }
 
     /// A metric over all its labels; `None` = there is none of that name.
@@ -57,6 +63,10 @@ impl Sample {
     fn of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Metric> {
         self.metrics.iter().filter(move |metric| metric.name == name)
     }
+}
+
+pub(super) fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// `NAME{LABEL="VALUE",...} NUMBER`; `None` = a comment, or nothing that is known here.
