@@ -56,7 +56,7 @@ fn open(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
     let client = runtime.block_on(admitted).0.map_err(|refusal| format!("{refusal:?}"))?;
     let transform = || {
         let (hooks, publisher) = (client.hooks(), Publisher::Client(client.subject()));
-        runtime.block_on(hooks.transform_inbound(Source::Publish, publisher, sealed()))
+        runtime.block_on(hooks.transform_inbound(Source::Publish, publisher, sealed(), None))
     };
     transform().map_err(|rejected| format!("{rejected:?}"))?;
     criterion.bench_function("open 256 bytes with payload-crypto", |b| {

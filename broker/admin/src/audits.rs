@@ -87,7 +87,7 @@ pub(crate) async fn search(call: Call) -> Answer {
 
 /// A line for somebody with these rights. Who administers, and from where, is what the log is for.
 fn shown(mut record: Value, fields: Fields) -> Value {
-    let refused = record["action"] == "refused";
+    let refused = record.get("action").is_some_and(|action| action == "refused");
     let Some(line) = record.as_object_mut() else { return MASK.into() };
     for (name, value) in line {
         let Some(text) = value.as_str() else { continue };

@@ -475,7 +475,6 @@ impl Core {
                 permissions = permissions.with_ruling(filter, qos, ruled);
             }
         }
-        drop(telling);
         authenticated.with_rulings(Arc::new(permissions), failed)
     }
 }

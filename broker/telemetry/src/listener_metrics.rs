@@ -18,7 +18,11 @@ use prometheus_client::{
     metrics::MetricType,
 };
 
-use crate::{ByName, Direction, Seconds, label::packet_type_name, metrics::{SECONDS_BUCKETS, known}};
+use crate::{
+    ByName, Direction, Seconds,
+    label::packet_type_name,
+    metrics::{SECONDS_BUCKETS, known},
+};
 
 /// Listeners that are told apart; a broker with more counts the rest under `other`.
 const LISTENERS_MAX: usize = 64;

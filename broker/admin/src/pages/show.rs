@@ -139,7 +139,7 @@ pub(super) fn hash(value: &Value, path: &str) -> Cell {
     if short == whole {
         return code(value, path);
     }
-    Cell { title: Some(whole.clone()), ..Cell::new(short, Look::Code) }
+    Cell { title: Some(whole), ..Cell::new(short, Look::Code) }
 }
 
 /// The begin of a hash.

@@ -176,7 +176,9 @@ async fn every_link_leads_somewhere() {
     while let Some(path) = open.pop() {
         // Cursors are sealed, each time otherwise: of those that lead on from a page, one is enough.
         let first = |name: &str| path.split_once(name).map(|(before, _)| format!("{before}{name}"));
-        if !asked.insert(first("after=").or(first("before=")).unwrap_or_else(|| path.clone())) {
+        if !asked
+            .insert(first("after=").or_else(|| first("before=")).unwrap_or_else(|| path.clone()))
+        {
             continue;
         }
         assert!(!path.split('/').any(|segment| matches!(segment, "." | "..")), "{path}");

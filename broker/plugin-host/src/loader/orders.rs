@@ -44,7 +44,7 @@ pub(crate) enum Order {
     /// Forget a plugin whose file is gone.
     Forget(String, oneshot::Sender<Result<(), PluginError>>),
     /// Only if the plugin has this tag by now.
-    OnlyIf(String, Box<Order>),
+    OnlyIf(String, Box<Self>),
     /// Other chains.
     Plan(Plan, oneshot::Sender<()>),
     /// Other secrets, keys and verifiers.

@@ -184,10 +184,9 @@ mod tests {
         // What comes with a listener or a plugin of its kind is not there yet.
         let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
         assert_eq!(found.len(), families.count());
-        let described: Vec<_> =
-            ours.catalogue().into_iter().map(|metric| metric.name.clone()).collect();
+        let described: Vec<_> = ours.catalogue().iter().map(|metric| metric.name.clone()).collect();
         for metric in found.iter().filter(|metric| metric.name != "portcullis_sessions") {
-            assert!(described.iter().any(|name| *name == metric.name), "{}", metric.name);
+            assert!(described.contains(&metric.name), "{}", metric.name);
         }
         let named = |name: &str| found.iter().find(|m| m.name == name).unwrap().data.clone();
         let Some(Data::Sum(opened)) = named("portcullis_connections_opened_total") else {
