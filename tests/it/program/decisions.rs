@@ -144,7 +144,7 @@ async fn every_kind_of_decision_is_explained() {
         "portcullis.toml",
         config.replace("[admin]", "[admin]\nchain = [\"meddler\"]")
             + "[admin.roles.viewer]\npermissions = [\"decisions:read\", \"field:username\", \
-               \"field:client_id\", \"field:topic\"]\n",
+               \"field:address\", \"field:client_id\", \"field:topic\"]\n",
     );
     let program = Program::start(&folder.config()).await;
     let mut stepping = step_in(&program).await;
