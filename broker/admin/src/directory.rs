@@ -69,7 +69,8 @@ impl Directory {
         let kept = file::load(folder, &path)?.unwrap_or_default();
         let directory = Self { file: Some(path), ..Self::empty(configured) };
         for name in kept.roles.keys().filter(|name| directory.configured.get(name).is_some()) {
-            tracing::warn!(role = %name, "a role of the configuration hides one made through the API");
+            let what = "a role of the configuration hides one made through the API";
+            tracing::warn!(role = %name, "{what}");
         }
         directory.kept.store(Arc::new(kept));
         Ok(directory)

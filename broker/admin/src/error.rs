@@ -94,8 +94,8 @@ pub enum Error {
     },
     /// What the broker keeps of users, roles and tokens cannot be used.
     #[error(
-        "the directory of administrators {} cannot be used: {what}; repair it, bring back a backup, \
-         or move it away to start without users, roles and tokens",
+        "the directory of administrators {} cannot be used: {what}; repair it, bring back a \
+         backup, or move it away to start without users, roles and tokens",
         path.display()
     )]
     Directory {

@@ -288,7 +288,8 @@ fn of_pool(snapshot: &mut Snapshot, name: &str, pool: &PoolInfo) {
         ("portcullis_plugin_pool_waiting", "Calls that wait for a place", pool.waiting),
         (
             "portcullis_plugin_memory_peak_bytes",
-            "Most linear memory that an instance had after a call; starts anew with each generation",
+            "Most linear memory that an instance had after a call; \
+             starts anew with each generation",
             pool.memory_peak_bytes,
         ),
         (

@@ -261,7 +261,8 @@ fn page_to(next: &str) -> Response {
     let next = next.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
     let page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Logged in</title>\
-         <meta http-equiv=\"refresh\" content=\"0;url={next}\"><a href=\"{next}\">Go on</a></html>\n"
+         <meta http-equiv=\"refresh\" content=\"0;url={next}\">\
+         <a href=\"{next}\">Go on</a></html>\n"
     );
     let mut response = Response::new(Body::from(page));
     let html = HeaderValue::from_static("text/html; charset=utf-8");

@@ -124,7 +124,8 @@ pub(super) fn of_audit(what: String) -> Cause {
         "audit_log".to_owned(),
         Severity::Critical,
         what,
-        "no change is made through the API until it can be written: see docs/operate/administrators.md",
+        "no change is made through the API until it can be written: \
+         see docs/operate/administrators.md",
     )
 }
 

@@ -107,7 +107,8 @@ impl Writer {
             if self.open.is_none() {
                 cut = tail.unfinished;
                 if cut > 0 {
-                    tracing::warn!(file = %name, bytes = cut, "an unfinished line of the audit log is cut off");
+                    let what = "an unfinished line of the audit log is cut off";
+                    tracing::warn!(file = %name, bytes = cut, "{what}");
                     let shortened = file.set_len(all - cut).and_then(|()| file.sync_all());
                     shortened.map_err(unreadable)?;
                 }

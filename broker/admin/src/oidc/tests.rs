@@ -51,7 +51,8 @@ const ISSUER: &str = "https://id.example";
 fn claims(nonce: &str) -> Value {
     let now = unix_now();
     json!({ "iss": ISSUER, "aud": "broker", "sub": "1", "exp": now + 60, "iat": now,
-        "nonce": nonce, "email": "eve@example.com", "email_verified": true, "groups": ["staff", "other"] })
+        "nonce": nonce, "email": "eve@example.com", "email_verified": true,
+        "groups": ["staff", "other"] })
 }
 
 fn with(claim: &str, value: Value) -> Value {

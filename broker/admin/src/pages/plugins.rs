@@ -114,7 +114,8 @@ fn candidate(reader: &Reader, name: &str) -> Option<Form> {
     reader.may(Verb::Post, SHADOW).then(|| Form {
         title: "Try a version in the shadow",
         intro: "It is asked whatever the live version is asked, and its answers count for nothing: \
-            the report says where they differ. Another candidate takes the place of the one before.",
+            the report says where they differ. Another candidate takes the place of the one \
+            before.",
         kind: FormKind::Upload {
             verb: "POST",
             url: SHADOW,

@@ -209,8 +209,9 @@ fn expected(route: &Route, caller: &str) -> &'static str {
 #[tokio::test]
 async fn every_route_turns_away_whom_it_should() {
     let mut table = String::from(
-        "# Every route of the admin API against every kind of caller. `in` = the request comes to its\n\
-         # handler, a number = the status with which it is turned away, `login` = sent to the page that logs in. UPDATE_GOLDEN=1 writes it anew.\n",
+        "# Every route of the admin API against every kind of caller. `in` = the request comes to \
+         its\n# handler, a number = the status with which it is turned away, `login` = sent to the \
+         page that logs in. UPDATE_GOLDEN=1 writes it anew.\n",
     );
     table.push_str(&format!("# route | permission | {}\n", CALLERS.join(" | ")));
     for route in ROUTES.iter().chain(PAGES) {

@@ -226,9 +226,10 @@ async fn clients_are_chosen_by_what_they_are() {
     let asked = fakes.broker.asked.lock().unwrap().clone();
     assert_eq!(
         asked,
-        [
-            r#"ClientQuery { prefix: "b", after: None, limit: 100, connected: Some(false), principal: Some("p"), listener: Some("tls"), address: Some(10.0.0.0/8) }"#
-        ]
+        [concat!(
+            r#"ClientQuery { prefix: "b", after: None, limit: 100, connected: Some(false), "#,
+            r#"principal: Some("p"), listener: Some("tls"), address: Some(10.0.0.0/8) }"#,
+        )]
     );
     for (query, parameter) in [
         ("address=nowhere", Some("address")),
