@@ -261,7 +261,10 @@ async fn a_change_says_what_it_was_made_of() {
 async fn what_is_no_user_or_role_is_refused() {
     let house = House::new();
     house.make("alice", &["viewer"]).await;
-    let user = |name: &str, password: &str, role: &str| json!({ "name": name, "password": password, "roles": [role] });
+    let user = |name: &str, password: &str, role: &str| {
+        let roles = [role];
+        json!({ "name": name, "password": password, "roles": roles })
+    };
     for (body, status, kind) in [
         (user("alice", PASSWORD, "viewer"), 409, "conflict"),
         (user("a/b", PASSWORD, "viewer"), 400, "invalid_request"),
