@@ -87,13 +87,15 @@ fn a_flood_is_counted_and_not_written() {
     let found = day(&log, 20_787);
     let lines = found.iter().filter(|entry| entry.kind == "connect_refused").count() as u64;
     let repeated: Vec<_> = found.iter().filter(|entry| entry.kind == "repeated").collect();
-    // One, or a few when the machine is slow: what was left out is told again and again.
+    // One, or a few when the machine is slow: what was left out is told after each interval.
+    let intervals = repeated.len() as u64;
+    assert!((1..10).contains(&intervals), "{intervals}");
     assert_eq!(repeated.iter().filter_map(|entry| entry.count).sum::<u64>(), 5_000 - lines);
     for repeated in repeated {
         assert_eq!(repeated.remote.as_deref(), Some("192.0.2.1"));
         assert_eq!(repeated.of.as_deref(), Some("connect_refused"));
     }
-    assert!(lines <= 50, "{lines}");
+    assert!(lines <= 50 * intervals, "{lines} in {intervals}");
     assert!(found.iter().any(|entry| entry.client_id.as_deref() == Some("good")));
 }
 
