@@ -95,7 +95,8 @@ fn a_flood_is_counted_and_not_written() {
         assert_eq!(repeated.remote.as_deref(), Some("192.0.2.1"));
         assert_eq!(repeated.of.as_deref(), Some("connect_refused"));
     }
-    assert!(lines <= 50 * intervals, "{lines} in {intervals}");
+    // The last interval may end before there is anything to leave out.
+    assert!(lines <= 50 * (intervals + 1), "{lines} in {intervals}");
     assert!(found.iter().any(|entry| entry.client_id.as_deref() == Some("good")));
 }
 
