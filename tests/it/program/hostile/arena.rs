@@ -162,7 +162,9 @@ impl Arena {
             self.strike(&format!("{name}-{round}"), BOTH[round % 2], code).await;
         }
         let used = (self.cpu_seconds().await - used) / rounds as f64;
-        assert!(words != Some(CPU) || used < CPU_MAX, "{name}: {used} s of CPU");
+        // A machine with other work takes more CPU time for the same: its caches are not ours alone.
+        let most = if proof() { CPU_MAX } else { CPU_MAX * f64::from(SAMPLE_SLACK) };
+        assert!(words != Some(CPU) || used < most, "{name}: {used} s of CPU");
         let Some(words) = words else { return };
         // Not from the log, which has a rate. The first of them: after some more a breaker speaks for
         // the plugin.

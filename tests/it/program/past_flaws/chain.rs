@@ -209,8 +209,10 @@ async fn a_refused_login_does_not_tell_who_exists() {
         let (took, said_to_stranger) = asked(&program, ("mallory", "wrong")).await;
         unknown = unknown.min(took);
         assert_eq!(said, said_to_stranger);
+        // A hash that only one of them costs, or a second one, is more than this. What is finer shows
+        // in `password_storm::the_time_of_a_refusal_tells_nothing`, on a machine that is quiet.
         let (less, more) = (known.min(unknown), known.max(unknown));
-        if number > 10 && more < less * 11 / 10 {
+        if number > 10 && more < less * 3 / 2 {
             println!("known user {known:?}, unknown user {unknown:?}, the quickest of {number}");
             return;
         }
