@@ -100,6 +100,11 @@ pub(crate) struct Contents {
 
 /// A component with its manifest, as they lay in the folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// By what a version is known, as in `DATA_DIR/plugin-versions/NAME/HASH`: the hash of a component with its manifest.
+pub fn version_hash(wasm: Vec<u8>, manifest: Option<String>) -> String {
+    Version::new(Arc::new(wasm), manifest, None).hash
+}
+
 pub(crate) struct Version {
     /// `NAME.wasm`.
     pub(crate) wasm: Arc<Vec<u8>>,
