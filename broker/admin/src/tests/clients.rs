@@ -85,6 +85,7 @@ async fn one_client_with_a_slash_in_its_id() {
             "subscriptions": [{
                 "client_id": "b/1 ä", "filter": "$share/g/t/#", "qos": 1, "no_local": false,
                 "retain_as_published": true, "retain_handling": 1, "identifier": 7,
+                "since_unix": 1700000007,
             }],
             "certificate": certificate, "grant": grant,
             "expires_in_seconds": null, "stored": true, "identity_ends_unix": 1900000000,
