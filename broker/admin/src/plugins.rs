@@ -355,10 +355,10 @@ pub(crate) struct ShadowDifference {
 }
 
 impl Shadow {
-    /// Lines hold what plugins were asked and said: principals, topics.
+    /// Lines hold what plugins said, which may name anything of a client.
     fn of(report: access::ShadowReport, fields: Fields) -> Self {
         let show = |field, text: String| fields.show(field, text).into_owned();
-        let line = |text| show(Field::Topic, show(Field::Username, text));
+        let line = |text: String| fields.show_sentence(text).into_owned();
         let last = report.last.into_iter().map(|difference| {
             let access::ShadowDifference { hook, client_id, user, lines } = difference;
             ShadowDifference {

@@ -124,7 +124,7 @@ fn client(id: &str, connected: bool) -> ClientInfo {
         connected,
         principal: "user".into(),
         authenticated_by: "password-file".into(),
-        groups: vec!["staff".to_owned()],
+        groups: vec!["north-staff".to_owned()],
         username: Some("User".to_owned()),
         listener: "mqtt".into(),
         remote: connected.then(|| "127.0.0.1:5000".parse().unwrap()),
