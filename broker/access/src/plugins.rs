@@ -75,6 +75,9 @@ pub struct PluginInfo {
     /// For whom it is not asked now.
     pub breaker: BreakerInfo,
 }
+    /// Whether a chain of the configuration names it, of devices or of administrators: such a chain
+    /// does not go on without it.
+    pub is_named: bool,
 
 impl PluginInfo {
     /// Names what it is: state, generation and versions; not how often it was called.

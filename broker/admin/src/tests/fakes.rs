@@ -63,6 +63,8 @@ pub(super) struct FakePlugins {
     pub(super) not_ready: Arc<Mutex<Vec<String>>>,
     /// When set, a change waits for a permit.
     pub(super) hold: Arc<Mutex<Option<Arc<Semaphore>>>>,
+    /// When set, `acl-file` is disabled, and a chain names it or does not.
+    pub(super) disabled: Arc<Mutex<Option<bool>>>,
     only_if: Option<String>,
 }
 
@@ -322,6 +324,7 @@ fn plugin(name: &str) -> PluginInfo {
             memory_max_bytes: 1_048_576,
         },
         grants: vec![("secrets", vec!["db".to_owned()])],
+        is_named: false,
     }
 }
 
@@ -352,7 +355,14 @@ impl FakePlugins {
 
 impl PluginManager for FakePlugins {
     fn list(&self) -> Vec<PluginInfo> {
-        vec![plugin("acl-file")]
+        let plugin = plugin("acl-file");
+        match *self.disabled.lock().unwrap() {
+            None => vec![plugin],
+            Some(is_named) => {
+                let (state, versions) = (PluginState::Disabled, VersionInfo::default());
+                vec![PluginInfo { state, versions, is_named, ..plugin }]
+            }
+        }
     }
 
     fn get(&self, name: &str) -> Option<PluginInfo> {

@@ -423,6 +423,7 @@ impl Entry {
             },
             live: self.live.clone(),
             shadow: self.standby.as_ref().and_then(|standby| standby.built.clone()),
+                is_named: false,
         }
     }
 }
@@ -467,6 +468,12 @@ impl Row {
     /// With the counters of this moment.
     pub(crate) fn info(&self) -> PluginInfo {
         let mut info = self.info.clone();
+    /// The same, for a plugin that a chain of the configuration names or does not.
+    pub(super) fn named(mut self, is_named: bool) -> Self {
+        self.info.is_named = is_named;
+        self
+    }
+
         if let Some(live) = &self.live {
             info.calls = live.counters.calls.load(Ordering::Relaxed);
             info.failures = live.counters.failures.load(Ordering::Relaxed);
