@@ -131,7 +131,8 @@ fn candidate(reader: &Reader, name: &str) -> Option<Form> {
 pub(super) async fn plugin_page(call: Call) -> Answer {
     let reader = Reader::of(&call)?;
     let name = call.path("name")?;
-    let plugin = reader.get(PLUGIN, &[("name", &name)], &[]).await?;
+    // Before the report of its candidate: what is promoted is what was read, or nothing.
+    let (plugin, etag) = reader.get_with_etag(PLUGIN, &[("name", &name)]).await?;
     let mut page = Page::new(&reader, "/plugins", name.clone());
     page.above = Some(("/plugins", "Plugins"));
     page.refresh = 5;
@@ -143,7 +144,7 @@ pub(super) async fn plugin_page(call: Call) -> Answer {
     page.blocks.push(Block::Table(grants(&plugin)));
     page.blocks.push(Block::Table(versions(&plugin)));
     if let Some(report) = reader.get_if_any(SHADOW, &[("name", &name)], &[]).await? {
-        page.blocks.extend(shadow(&reader, &name, &report));
+        page.blocks.extend(shadow((&reader, &name), &report, etag.as_deref()));
     }
     page.blocks.extend(upload(&reader, Some(&name)).map(Block::Form));
     page.blocks.extend(candidate(&reader, &name).map(Block::Form));
@@ -368,7 +369,7 @@ fn versions(plugin: &Value) -> Table {
     }
 }
 
-fn shadow(reader: &Reader, name: &str, report: &Value) -> Vec<Block> {
+fn shadow(about: (&Reader, &str), report: &Value, etag: Option<&str>) -> Vec<Block> {
     let hooks = show::at(report, "by_hook").as_object().into_iter().flatten();
     let hooks = hooks.map(|(hook, count)| format!("{hook}: {count}")).collect::<Vec<_>>();
     let hooks = if hooks.is_empty() { Cell::none() } else { Cell::new("", Look::Chips(hooks)) };
@@ -390,7 +391,7 @@ fn shadow(reader: &Reader, name: &str, report: &Value) -> Vec<Block> {
         std::iter::once(head).chain(lines.map(|line| format!("    {line}"))).collect::<Vec<_>>()
     });
     let lines: Vec<_> = lines.map(|line| show::visible(&line)).collect();
-    let mut blocks = vec![Block::Facts(facts), Block::Actions(fate(reader, name, report))];
+    let mut blocks = vec![Block::Facts(facts), Block::Actions(fate(about, report, etag))];
     if !lines.is_empty() {
         blocks.push(Block::Lines(Lines { title: "Where its answers differ", lines }));
     }
@@ -398,7 +399,7 @@ fn shadow(reader: &Reader, name: &str, report: &Value) -> Vec<Block> {
 }
 
 /// What can become of a candidate.
-fn fate(reader: &Reader, name: &str, report: &Value) -> Actions {
+fn fate((reader, name): (&Reader, &str), report: &Value, etag: Option<&str>) -> Actions {
     let path = [("name", name)];
     let words = ("Promote", "The candidate is live.");
     let promote = Action::new(reader, (Verb::Post, PROMOTE), &path, words);
@@ -410,7 +411,8 @@ fn fate(reader: &Reader, name: &str, report: &Value) -> Actions {
     let drop = Action::new(reader, (Verb::Delete, SHADOW), &path, ("Drop", "It is dropped."));
     let confirm = format!("The candidate of {name} is asked no more, and its report is gone.");
     let drop = drop.map(|action| action.confirmed(confirm));
-    Actions { actions: promote.into_iter().chain(drop).collect() }
+    let actions = promote.into_iter().chain(drop).map(|action| action.only_if(etag));
+    Actions { actions: actions.collect() }
 }
 
 /// `/chains`

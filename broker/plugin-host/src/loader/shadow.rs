@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::{Loader, orders::Answer};
 use crate::{
-    candidate::{Contents, Places, Unusable},
+    candidate::{Contents, Found, Places, Unusable},
     component,
     generation::{Generation, Rejected},
     manifest::Manifest,
@@ -171,17 +171,32 @@ impl Loader {
         }
         let entry = self.entries.get(name);
         let entry = entry.ok_or_else(|| PluginError::NotFound(name.to_owned()))?;
-        let is_ready = matches!(&entry.standby, Some(Standby { built: Some(Ok(_)), .. }));
-        if !is_ready || entry.state == PluginState::Disabled {
-            let error = format!("{name}: no candidate of it is being asked");
-            return Err(PluginError::Invalid(error));
-        }
+        let asked = match &entry.standby {
+            Some(Standby { id, built: Some(Ok(_)) }) if entry.state != PluginState::Disabled => {
+                id.clone()
+            }
+            _ => {
+                let error = format!("{name}: no candidate of it is being asked");
+                return Err(PluginError::Invalid(error));
+            }
+        };
         let (places, plugin) = (self.places.clone(), name.to_owned());
-        let moved = tokio::task::spawn_blocking(move || take_place(&places, &plugin)).await;
-        moved
-            .map_err(io::Error::other)
-            .flatten()
-            .map_err(|error| PluginError::Internal(format!("{name}: {error}")))
+        let engine = self.runtime.engine.hash;
+        let moved = tokio::task::spawn_blocking(move || {
+            // Nobody has seen how another one answers that lies there by now.
+            if !is_candidate(&places, &plugin, &engine, &asked) {
+                return Ok(false);
+            }
+            take_place(&places, &plugin).map(|()| true)
+        });
+        match moved.await.map_err(io::Error::other).flatten() {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                self.changed.notify_one();
+                Err(PluginError::Changed(name.to_owned()))
+            }
+            Err(error) => Err(PluginError::Internal(format!("{name}: {error}"))),
+        }
     }
 
     /// `DELETE .../shadow`.
@@ -236,6 +251,12 @@ impl Loader {
 /// The candidate's files take the names of the live ones. A signature of the old component is none
 /// of the new one.
 fn take_place(places: &Places, name: &str) -> io::Result<()> {
+/// Whether the files of a candidate are those that this generation was built of.
+fn is_candidate(places: &Places, name: &str, engine: &[u8; 32], id: &str) -> bool {
+    let Found::Reading(reading) = places.read(name, engine, None) else { return false };
+    matches!(reading.shadow, Some(Ok(contents)) if contents.id == id)
+}
+
     match fs::rename(places.shadow_signature(name), places.signature(name)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             remove(&places.signature(name))?;
