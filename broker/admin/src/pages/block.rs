@@ -207,6 +207,8 @@ pub(super) enum FormKind {
         url: &'static str,
         /// What is said when it is there; empty: the state that the plugin is in then.
         done: &'static str,
+        /// Where the broker tells how far it is, for those who may know.
+        events: Option<&'static str>,
     },
 }
 

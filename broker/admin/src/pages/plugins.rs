@@ -22,6 +22,8 @@ use crate::{
 const PLUGIN: &str = "/api/v1/plugins/{name}";
 const SHADOW: &str = "/api/v1/plugins/{name}/shadow";
 const PROMOTE: &str = "/api/v1/plugins/{name}/promote";
+const EVENTS: &str = "/api/v1/events";
+const UPLOADS: &str = "/api/v1/events?types=plugin_upload";
 const APPROVE: &str = "/api/v1/plugins/{name}/approve";
 
 const STATES: &[(&str, Tone)] = &[
@@ -92,11 +94,15 @@ fn upload(reader: &Reader, name: Option<&str>) -> Option<Form> {
         title: if name.is_some() { "Upload another version" } else { "Upload a plugin" },
         intro: "It is checked, compiled and tested before it takes the place of what is live; if \
             that fails, nothing changes. Grants, order and control stay those of its manifest.",
-        kind: FormKind::Upload { verb: "PUT", url: PLUGIN, done: "" },
+        kind: FormKind::Upload { verb: "PUT", url: PLUGIN, done: "", events: events(reader) },
         inputs: component(name),
         submit: "Upload",
         folded: false,
     })
+}
+
+fn events(reader: &Reader) -> Option<&'static str> {
+    reader.may(Verb::Get, EVENTS).then_some(UPLOADS)
 }
 
 fn component(name: Option<&str>) -> Vec<Input> {
@@ -120,6 +126,7 @@ fn candidate(reader: &Reader, name: &str) -> Option<Form> {
             verb: "POST",
             url: SHADOW,
             done: "The candidate is asked in the shadow.",
+            events: events(reader),
         },
         inputs: component(Some(name)),
         submit: "Upload to the shadow",

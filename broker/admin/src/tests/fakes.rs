@@ -13,8 +13,8 @@ use access::{
     Activity, Answer, BoxFuture, BreakerInfo, Chain, Condition, Control, Effect, Gate, Held,
     HeldBecause, HoldsFor, HookCalls, Identity, KeptVersion, Link, LinkState, PermissionSet,
     Permissions, PluginError, PluginFailureKind, PluginInfo, PluginManager, PluginState, PoolInfo,
-    QoSSet, Rule, ShadowDifference, ShadowReport, Subject, UploadedPlugin, VersionInfo, Waiting,
-    Whose,
+    QoSSet, Rule, ShadowDifference, ShadowReport, Subject, UploadStage, UploadedPlugin,
+    VersionInfo, Waiting, Whose,
 };
 use codec::{ProtocolVersion, ReasonCode};
 use limits::{Ban, Bans, NewBan};
@@ -382,6 +382,7 @@ impl PluginManager for FakePlugins {
     fn upload(&self, plugin: UploadedPlugin) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
         let signed = plugin.signature.map(|text| format!(" signed {text:?}")).unwrap_or_default();
         let what = format!("upload {} bytes{signed} as", plugin.wasm.len());
+        plugin.progress.reached(UploadStage::Checking);
         self.change(&what, &plugin.name)
     }
 
@@ -391,6 +392,7 @@ impl PluginManager for FakePlugins {
 
     fn shadow(&self, plugin: UploadedPlugin) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
         let what = format!("shadow of {} bytes for", plugin.wasm.len());
+        plugin.progress.reached(UploadStage::Testing);
         self.change(&what, &plugin.name)
     }
 

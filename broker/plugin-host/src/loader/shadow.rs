@@ -4,7 +4,7 @@
 
 use std::{fs, io, path::Path, sync::Arc, time::Instant};
 
-use access::{PluginError, PluginState, UploadedPlugin};
+use access::{PluginError, PluginState, UploadStage, UploadedPlugin};
 use tokio::sync::oneshot;
 
 use super::{Loader, orders::Answer};
@@ -61,6 +61,7 @@ impl Loader {
         entry.standby = Some(Standby { id: id.clone(), built: None });
         contents.heir_of = entry.generation().cloned();
         contents.predecessor = bound;
+        contents.progress = std::mem::take(&mut entry.shadow_progress);
         let (runtime, log, name) =
             (Arc::clone(&self.runtime), Arc::clone(&entry.log), name.to_owned());
         self.shadows.spawn(async move {
@@ -111,7 +112,7 @@ impl Loader {
 
     /// `POST .../shadow`.
     pub(super) async fn upload_shadow(&mut self, plugin: UploadedPlugin, answer: Answer) {
-        let UploadedPlugin { name, wasm, signature } = plugin;
+        let UploadedPlugin { name, wasm, signature, progress } = plugin;
         let Some(entry) = self.entries.get(&name) else {
             return self.answer(answer, Err(PluginError::NotFound(name)));
         };
@@ -119,6 +120,7 @@ impl Loader {
             let error = format!("{name}: nothing is live to compare a candidate with");
             return self.answer(answer, Err(PluginError::Invalid(error)));
         }
+        progress.reached(UploadStage::Checking);
         let places = self.places.clone();
         let plugin = name.clone();
         let store = move || {
@@ -140,6 +142,7 @@ impl Loader {
         }
         if let Some(entry) = self.entries.get_mut(&name) {
             entry.shadow_answers.push(answer);
+            entry.shadow_progress = progress;
         }
         if !self.is_uploading(&name) {
             self.load(&name, false, None);
@@ -248,15 +251,15 @@ impl Loader {
     }
 }
 
-/// The candidate's files take the names of the live ones. A signature of the old component is none
-/// of the new one.
-fn take_place(places: &Places, name: &str) -> io::Result<()> {
 /// Whether the files of a candidate are those that this generation was built of.
 fn is_candidate(places: &Places, name: &str, engine: &[u8; 32], id: &str) -> bool {
     let Found::Reading(reading) = places.read(name, engine, None) else { return false };
     matches!(reading.shadow, Some(Ok(contents)) if contents.id == id)
 }
 
+/// The candidate's files take the names of the live ones. A signature of the old component is none
+/// of the new one.
+fn take_place(places: &Places, name: &str) -> io::Result<()> {
     match fs::rename(places.shadow_signature(name), places.signature(name)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             remove(&places.signature(name))?;
