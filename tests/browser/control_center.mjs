@@ -145,8 +145,21 @@ async function plugins() {
   await page.setInputFiles('[type=file]', settings.component);
   const name = await page.inputValue('form.upload [name=name]');
   equal(name, settings.plugin, 'the name of the file is the name of the plugin');
+  await page.evaluate(() => {
+    window.stages = [];
+    const note = () => {
+      const stage = document.querySelector('form.upload .stages .now')?.dataset.stage;
+      if (stage && window.stages.at(-1) !== stage) window.stages.push(stage);
+    };
+    const list = document.querySelector('form.upload .stages');
+    new MutationObserver(note).observe(list, { subtree: true, attributeFilter: ['class'] });
+  });
   await page.click('form.upload button.main');
   await toasted(page, `${name} is live.`);
+  const stages = await page.evaluate(() => window.stages);
+  for (const stage of ['sending', 'checking', 'compiling', 'testing', 'end']) {
+    check(stages.includes(stage), `the upload was seen ${stage}: ${stages}`);
+  }
   const row = page.locator('tbody tr', { hasText: name });
   await row.locator('.badge.good', { hasText: 'live' }).waitFor();
   await go(page, `/plugins/${name}`);
@@ -257,8 +270,10 @@ async function versions() {
     await toasted(page, 'The candidate is asked in the shadow.');
     await page.locator('h2', { hasText: 'Candidate in shadow mode' }).waitFor();
     await picture(page, 'shadow');
+    const asking = page.waitForRequest((request) => /promote|shadow/.test(request.url()) && request.method() !== 'GET');
     await press(page, button);
     await sayYes(page);
+    check(/^"[0-9a-f]{16}"$/.test((await asking).headers()['if-match'] ?? ''), `${button} is for what was read`);
     await toasted(page, said);
     await until('the report is gone', async () =>
       (await page.locator('h2', { hasText: 'Candidate in shadow mode' }).count()) === 0);

@@ -4,8 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use codec::{Connect, Packet, ProtocolVersion, QoS, ReasonCode, Will};
 use portcullis_tests::{BOTH, Broker, Client, Message, Setup, User, allow, packets};
-use server::{BrokerHandle, Transport};
+use server::{BrokerHandle, Resources, SubscriptionQuery, Transport};
+use store::{FileStore, KeptSubscription, Options, Store};
 use tempfile::TempDir;
+use topic::SubscriptionFilter;
 
 use ProtocolVersion::{V5, V311};
 
@@ -92,6 +94,55 @@ async fn what_waits_is_delivered_once_and_in_order() {
         let broker = restart(broker, &folder).await;
         resume(&broker, connect).await.quiet().await;
     }
+}
+
+/// Since when a subscription exists outlives the broker, and other options; what was kept before that was written down is
+/// of nobody knows when.
+#[tokio::test]
+async fn a_subscription_exists_since_it_began() {
+    let folder = folder();
+    let broker = start(&folder).await;
+    let since = |broker: &Broker, filter: &str| {
+        let all = SubscriptionQuery { limit: 10, ..SubscriptionQuery::default() };
+        let mut found = broker.broker.subscriptions(&all).subscriptions.into_iter();
+        found.find(|it| it.filter == filter).unwrap_or_else(|| panic!("no {filter}")).since_unix
+    };
+    let began = unix_now();
+    let connect = packets::persistent(V5, "sub");
+    let mut client = broker.enter(connect.clone()).await.0;
+    client.subscribe("new", QoS::AtLeastOnce).await;
+    client.leave().await;
+    broker.until(|b| b.client("sub").is_some_and(|client| !client.connected)).await;
+    let told = since(&broker, "new");
+    assert!(told.is_some_and(|told| (began..=unix_now()).contains(&told)), "{told:?}");
+    broker.stop().await;
+    let options = Options::new(folder.path().join("store"));
+    let (store, found) = FileStore::open(options).expect("the store opens");
+    let key = found.sessions.first().expect("a session").key;
+    for (filter, since_unix) in [("old", Some(1_000_000_000)), ("older", None)] {
+        let (filter, identifier) = (filter.to_owned(), None);
+        let kept =
+            KeptSubscription { filter, identifier, options: 1, retained_due: false, since_unix };
+        store.put_subscription(key, kept);
+    }
+    store.close().expect("it is written");
+    drop(store);
+    let broker = start(&folder).await;
+    let both = |broker: &Broker| ["old", "older"].map(|filter| since(broker, filter));
+    assert_eq!((since(&broker, "new"), both(&broker)), (told, [Some(1_000_000_000), None]));
+    let mut client = resume(&broker, connect).await;
+    client.subscribe("old", QoS::AtMostOnce).await;
+    client.subscribe("older", QoS::AtMostOnce).await;
+    assert_eq!(both(&broker), [Some(1_000_000_000), None], "with other options");
+    let filter = SubscriptionFilter::parse("old").expect("a filter");
+    assert_eq!(broker.broker.unsubscribe("sub", &filter).await, Ok(()));
+    client.subscribe("old", QoS::AtMostOnce).await;
+    assert!(both(&broker)[0] >= Some(began), "another one");
+}
+
+fn unix_now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.expect("after 1970").as_secs()
 }
 
 #[tokio::test]

@@ -65,6 +65,7 @@ pub use permissions::{
 };
 pub use plugins::{
     BreakerInfo, Held, HeldBecause, HookCalls, KeptVersion, PluginError, PluginInfo, PluginManager,
-    PluginState, PoolInfo, ShadowDifference, ShadowReport, UploadedPlugin, VersionInfo, Waiting,
+    PluginState, PoolInfo, ShadowDifference, ShadowReport, UploadProgress, UploadStage,
+    UploadedPlugin, VersionInfo, Waiting,
 };
 pub use witness::{Heard, Witness};

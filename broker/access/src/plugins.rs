@@ -2,6 +2,7 @@
 //! component is loaded or of HTTP.
 
 use std::{
+    fmt,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::Duration,
@@ -74,6 +75,9 @@ pub struct PluginInfo {
     pub versions: VersionInfo,
     /// For whom it is not asked now.
     pub breaker: BreakerInfo,
+    /// Whether a chain of the configuration names it, of devices or of administrators: such a chain
+    /// does not go on without it.
+    pub is_named: bool,
 }
 
 impl PluginInfo {
@@ -241,6 +245,41 @@ pub struct ShadowDifference {
     pub lines: Vec<String>,
 }
 
+/// How far an upload is. What becomes of it is the answer to [`PluginManager::upload`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadStage {
+    /// Component, signature, manifest and grants are looked at.
+    Checking,
+    /// It is compiled to machine code.
+    Compiling,
+    /// It runs where nobody is judged by it: `init`, `self-test`, golden calls.
+    Testing,
+}
+
+/// Who wants to know how far an upload is; nobody by default.
+#[derive(Clone, Default)]
+pub struct UploadProgress(Option<Arc<dyn Fn(UploadStage) + Send + Sync>>);
+
+impl UploadProgress {
+    /// `tell` is called as each stage begins; it returns at once.
+    pub fn new(tell: impl Fn(UploadStage) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(tell)))
+    }
+
+    /// A stage begins.
+    pub fn reached(&self, stage: UploadStage) {
+        if let Some(tell) = &self.0 {
+            tell(stage);
+        }
+    }
+}
+
+impl fmt::Debug for UploadProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UploadProgress({})", if self.0.is_some() { "told" } else { "untold" })
+    }
+}
+
 /// A component sent through the API.
 #[derive(Clone, Debug)]
 pub struct UploadedPlugin {
@@ -250,6 +289,16 @@ pub struct UploadedPlugin {
     pub wasm: Vec<u8>,
     /// What is to be `NAME.sig`; `None` = what lies in the folder under this name.
     pub signature: Option<String>,
+    /// Who wants to know how far it is.
+    pub progress: UploadProgress,
+}
+
+impl UploadedPlugin {
+    /// Without a signature of its own, and nobody wants to know how far it is.
+    pub fn new(name: impl Into<String>, wasm: Vec<u8>) -> Self {
+        let (name, progress) = (name.into(), UploadProgress::default());
+        Self { name, wasm, signature: None, progress }
+    }
 }
 
 /// Why managing failed.

@@ -44,13 +44,14 @@ export async function ask(verb, url, body, etag) {
   return read;
 }
 
-/** Sends a file to a route and tells how far it is, from 0 to 1. */
-export function upload([verb, url], file, progress) {
+/** Sends a file to a route under a name of its own and tells how far it is, from 0 to 1. */
+export function upload([verb, url], file, name, progress) {
   return new Promise((done, failed) => {
     const request = new XMLHttpRequest();
     request.open(verb, url);
     request.setRequestHeader("x-csrf-token", csrf());
     request.setRequestHeader("content-type", "application/wasm");
+    request.setRequestHeader("portcullis-upload", name);
     request.upload.addEventListener("progress", (event) => {
       if (event.lengthComputable) progress(event.loaded / event.total);
     });

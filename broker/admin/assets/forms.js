@@ -6,11 +6,11 @@ import { readAgain } from "./live.js";
 
 /** The button that was pressed asks its route. */
 async function act(button) {
-  const { verb, url, body, confirm, done, then } = button.dataset;
+  const { verb, url, body, confirm, done, then, etag } = button.dataset;
   if (confirm && !(await confirmed(confirm, button.textContent))) return;
   button.disabled = true;
   try {
-    await ask(verb, url, body);
+    await ask(verb, url, body, etag);
     await finished(done, then);
   } catch (problem) {
     if (!problem.text) throw problem;
@@ -109,26 +109,38 @@ async function sendFile(form) {
   const button = form.querySelector("button.main");
   problemIn(form, null);
   button.disabled = true;
-  const reached = (stage) => stages.forEach((entry, place) => {
-    entry.className = place < stage ? "done" : place === stage ? "now" : "";
-  });
+  const reached = (stage) => {
+    const at = stages.findIndex((entry) => entry.dataset.stage === stage);
+    stages.forEach((entry, place) => {
+      entry.className = place < at ? "done" : place === at ? "now" : "";
+    });
+  };
   bar.parentElement.hidden = false;
   bar.value = 0;
-  reached(0);
+  reached("sending");
   state.textContent = `Sending ${file.name}`;
+  const { verb, url, done, events } = form.dataset;
+  // Few pages ever need it.
+  const { STAGES, watch } = await import("./stages.js");
+  const told = await watch(events, (stage) => {
+    bar.removeAttribute("value");
+    reached(stage);
+    state.textContent = STAGES[stage];
+  });
   try {
     const body = { name: form.elements.name.value };
-    const { verb, url, done } = form.dataset;
-    const plugin = await upload([verb, address(url, body)], file, (part) => {
+    const plugin = await upload([verb, address(url, body)], file, told.id, (part) => {
       bar.value = part * 100;
       stages[0].textContent = `Sent ${Math.floor(part * 100)} %`;
-      if (part >= 1) {
+      // The broker may have told more by now.
+      if (part >= 1 && stages[0].className === "now") {
         bar.removeAttribute("value");
-        reached(1);
+        reached("checking");
         state.textContent = "Sent. It is being checked, compiled and tested.";
       }
     });
-    reached(stages.length);
+    await told.ended();
+    reached("end");
     state.textContent = "";
     toast(done || `${plugin.name} is ${plugin.state.replaceAll("_", " ")}.`);
     input.value = "";
@@ -138,6 +150,7 @@ async function sendFile(form) {
     state.textContent = "";
     problemIn(form, problem);
   } finally {
+    told.close();
     bar.parentElement.hidden = true;
     button.disabled = false;
   }

@@ -167,6 +167,12 @@ pub(crate) fn problem(client_id: &str, refused: &ClientRefused) -> Problem {
     }
 }
 
+/// What plugins say of who a client is, as its attributes.
+pub(crate) fn shown_groups(groups: Vec<String>, fields: Fields) -> Vec<String> {
+    let shown = groups.into_iter().map(|group| fields.show(Field::Username, group).into_owned());
+    shown.collect()
+}
+
 impl Client {
     pub(crate) fn of(info: ClientInfo, fields: Fields) -> Self {
         let show = |field, text: String| fields.show(field, text).into_owned();
@@ -175,7 +181,7 @@ impl Client {
             connected: info.connected,
             principal: show(Field::Username, info.principal.to_string()),
             authenticated_by: info.authenticated_by.to_string(),
-            groups: info.groups,
+            groups: shown_groups(info.groups, fields),
             username: info.username.map(|name| show(Field::Username, name)),
             listener: info.listener.to_string(),
             remote: info.remote.map(|remote| show(Field::Address, remote.to_string())),

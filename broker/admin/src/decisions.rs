@@ -193,27 +193,36 @@ impl Step {
     /// What plugins say in their own words may name anything of a client.
     fn of(report: &LinkReport, fields: Fields) -> Self {
         let sentence = |text: String| fields.show_sentence(text).into_owned();
-        let (verdict, detail) = match &report.verdict {
-            Verdict::Allow => ("allow", None),
+        let detail = match &report.verdict {
             Verdict::Deny(denial) => {
                 let code = denial.reason_code.name();
                 let said = denial.reason.clone().map(|reason| format!(": {}", sentence(reason)));
-                ("deny", Some(format!("{code}{}", said.unwrap_or_default())))
+                Some(format!("{code}{}", said.unwrap_or_default()))
             }
-            Verdict::Next => ("next", None),
-            Verdict::Challenge => ("challenge", None),
-            Verdict::Failure(failure) => ("failure", Some(sentence(failure.to_string()))),
-            Verdict::Skipped => ("skipped", None),
+            Verdict::Failure(failure) => Some(sentence(failure.to_string())),
+            Verdict::Allow | Verdict::Next | Verdict::Challenge | Verdict::Skipped => None,
         };
         Self {
             plugin: report.plugin.to_string(),
             generation: report.generation.to_string(),
             hook: report.hook.to_string(),
-            verdict,
+            verdict: verdict_name(&report.verdict),
             detail,
             cached: report.cached,
             microseconds: microseconds(report.elapsed),
         }
+    }
+}
+
+/// The word for a verdict.
+pub(crate) fn verdict_name(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Allow => "allow",
+        Verdict::Deny(_) => "deny",
+        Verdict::Next => "next",
+        Verdict::Challenge => "challenge",
+        Verdict::Failure(_) => "failure",
+        Verdict::Skipped => "skipped",
     }
 }
 

@@ -5,8 +5,8 @@
 use std::{net::Ipv4Addr, sync::Arc};
 
 use access::{
-    ClientLimits, Effect, Identity, LinkWord, Permissions, PublishRequest, Refusal, Subject,
-    SubscribeRequest, Whose,
+    ClientLimits, Effect, Identity, LinkWord, NotAuthorized, Permissions, PublishRequest, Refusal,
+    Subject, SubscribeRequest, Whose,
 };
 use axum::{http::StatusCode, response::IntoResponse};
 use codec::{ProtocolVersion, QoS};
@@ -109,7 +109,7 @@ pub(crate) async fn can(call: Call) -> Answer {
         None => match assume(&shared.state, &question).await? {
             Ok(permissions) => permissions,
             Err(refusal) => {
-                let reason = fields.show(Field::Topic, refusal.to_string()).into_owned();
+                let reason = fields.show_sentence(refusal.to_string()).into_owned();
                 let (allowed, check_each_delivery, walk) = (false, false, Vec::new());
                 let verdict = Verdict { allowed, reason, assumed, check_each_delivery, walk };
                 return json(StatusCode::OK, &verdict);
@@ -203,13 +203,17 @@ pub(crate) async fn invalidate(call: Call) -> Answer {
 }
 
 fn verdict(
-    permit: Result<bool, access::NotAuthorized>,
+    permit: Result<bool, NotAuthorized>,
     walk: Vec<LinkWord>,
     (fields, assumed): (Fields, bool),
 ) -> Verdict {
     let (allowed, check_each_delivery, reason) = match permit {
         Ok(false) => (true, false, "permitted".to_owned()),
         Ok(true) => (true, true, "permitted; each delivery is checked".to_owned()),
+        // Whatever a plugin said in its own words.
+        Err(error @ (NotAuthorized::Ruling { .. } | NotAuthorized::Failed { .. })) => {
+            (false, false, fields.show_sentence(error.to_string()).into_owned())
+        }
         Err(error) => (false, false, error.to_string()),
     };
     Verdict {

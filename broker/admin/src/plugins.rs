@@ -5,22 +5,23 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use access::{PluginError, PluginInfo, PluginManager, UploadedPlugin};
+use access::{PluginError, PluginInfo, PluginManager};
 use axum::{
-    http::{HeaderMap, StatusCode},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
-use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
-use tokio::sync::OwnedSemaphorePermit;
 use utoipa::{IntoParams, ToSchema};
 
+use self::upload::Upload;
+pub(crate) use self::upload::{SIGNATURE, UPLOAD};
 use crate::{
-    call::{Answer, Call, blocking, expect_media_type, json, tagged},
+    call::{Answer, Call, blocking, json, tagged},
     field::{Field, Fields},
     problem::Problem,
-    route::Header,
 };
+
+pub(crate) mod upload;
 
 /// All plugins.
 #[derive(Debug, Serialize, ToSchema)]
@@ -282,36 +283,10 @@ fn changer(call: &Call) -> Result<Arc<dyn PluginManager>, Problem> {
 /// `PUT /api/v1/plugins/{name}`
 pub(crate) async fn upload(call: Call) -> Answer {
     let plugins = changer(&call)?;
-    let (plugin, _slot) = uploaded(call).await?;
-    answer(plugins.upload(plugin).await?)
-}
-
-/// A component that was sent, and the place that it takes among uploads.
-async fn uploaded(call: Call) -> Result<(UploadedPlugin, OwnedSemaphorePermit), Problem> {
-    let name = name_of(&call)?;
-    expect_media_type(&call.parts.headers, "application/wasm")?;
-    let slot = Arc::clone(&call.shared.uploads)
-        .try_acquire_owned()
-        .map_err(|_| Problem::busy("other uploads are in progress; try again"))?;
-    let signature = signature(&call.parts.headers)?;
-    let wasm = call.read_body(WASM_BYTES_MAX).await?;
-    Ok((UploadedPlugin { name, wasm, signature }, slot))
-}
-
-/// What is to be `NAME.sig`, if it was sent.
-fn signature(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get(SIGNATURE.name) else { return Ok(None) };
-    let text = BASE64_STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let text = text.ok_or_else(|| {
-        let name = SIGNATURE.name;
-        Problem::invalid(format!("{name}: is not the contents of a signature file in base64"))
-    })?;
-    if text.len() > SIGNATURE_BYTES_MAX {
-        let name = SIGNATURE.name;
-        let problem = Problem::invalid(format!("{name}: the signature file is too large"));
-        return Err(problem.allowed(format!("at most {SIGNATURE_BYTES_MAX} bytes")));
-    }
-    Ok(Some(text))
+    let upload = Upload::of(&call)?;
+    let (plugin, _slot) = upload.receive(call).await?;
+    let ended = plugins.upload(plugin).await;
+    answer(upload.ended(ended, |plugin| State::from(plugin.state).name())?)
 }
 
 /// `POST /api/v1/plugins/{name}/reload`
@@ -355,10 +330,10 @@ pub(crate) struct ShadowDifference {
 }
 
 impl Shadow {
-    /// Lines hold what plugins were asked and said: principals, topics.
+    /// Lines hold what plugins said, which may name anything of a client.
     fn of(report: access::ShadowReport, fields: Fields) -> Self {
         let show = |field, text: String| fields.show(field, text).into_owned();
-        let line = |text| show(Field::Topic, show(Field::Username, text));
+        let line = |text: String| fields.show_sentence(text).into_owned();
         let last = report.last.into_iter().map(|difference| {
             let access::ShadowDifference { hook, client_id, user, lines } = difference;
             ShadowDifference {
@@ -383,15 +358,26 @@ impl Shadow {
 
 /// `GET /api/v1/plugins/{name}/shadow`
 pub(crate) async fn shadow_report(call: Call) -> Answer {
-    let report = call.shared.state.plugins.shadow_report(&name_of(&call)?)?;
-    call.json_answer(&Shadow::of(report, call.fields()))
+    let name = name_of(&call)?;
+    let plugins = &call.shared.state.plugins;
+    // The state first: where another candidate comes in between, a change that names this one is
+    // refused.
+    let tag = plugins.get(&name).map(|plugin| plugin.tag());
+    let report = plugins.shadow_report(&name)?;
+    let shown = json(StatusCode::OK, &Shadow::of(report, call.fields()))?;
+    match tag {
+        Some(tag) => tagged(shown, &tag),
+        None => Ok(shown),
+    }
 }
 
 /// `POST /api/v1/plugins/{name}/shadow`
 pub(crate) async fn shadow(call: Call) -> Answer {
     let plugins = changer(&call)?;
-    let (plugin, _slot) = uploaded(call).await?;
-    answer(plugins.shadow(plugin).await?)
+    let upload = Upload::of(&call)?;
+    let (plugin, _slot) = upload.receive(call).await?;
+    let ended = plugins.shadow(plugin).await;
+    answer(upload.ended(ended, |_| "shadow")?)
 }
 
 /// `DELETE /api/v1/plugins/{name}/shadow`
@@ -572,14 +558,4 @@ impl From<access::Control> for Control {
     }
 }
 
-/// What `portcullis plugin sign` wrote about an uploaded component.
-pub(crate) const SIGNATURE: Header = Header {
-    name: "Portcullis-Signature",
-    required: false,
-    description: "Contents of NAME.sig in base64, at most 16 KiB of text: stored beside the \
-                  component. Without it the one in the folder must fit, if there is one",
-};
-const SIGNATURE_BYTES_MAX: usize = 16 * 1024;
-/// Largest component.
-pub(crate) const WASM_BYTES_MAX: usize = 32 * 1024 * 1024;
 const NAME_BYTES_MAX: usize = 64;

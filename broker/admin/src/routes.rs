@@ -490,7 +490,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Stores a component and makes it live; never touches grants, order or control",
         |call| Box::pin(plugins::upload(call)),
     )
-    .headers(&[IF_MATCH, plugins::SIGNATURE])
+    .headers(&[IF_MATCH, plugins::SIGNATURE, plugins::UPLOAD])
     .accepts(Content::binary("application/wasm"))
     .answers(Content::json::<plugins::Plugin>())
     .may_answer(&[412, 413, 415, 422])
@@ -527,7 +527,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "Stores a component as a candidate that sees what the live generation is asked",
         |call| Box::pin(plugins::shadow(call)),
     )
-    .headers(&[IF_MATCH, plugins::SIGNATURE])
+    .headers(&[IF_MATCH, plugins::SIGNATURE, plugins::UPLOAD])
     .accepts(Content::binary("application/wasm"))
     .answers(Content::json::<plugins::Plugin>())
     .may_answer(&[404, 412, 413, 415, 422])

@@ -65,6 +65,9 @@ pub(crate) struct Subscription {
     retain_handling: u8,
     /// Subscription Identifier.
     identifier: Option<u32>,
+    /// Since when it exists, seconds since 1970, whatever the client did with its options since; null = it is older than
+    /// this being written down.
+    since_unix: Option<u64>,
 }
 
 /// A subscription to begin.
@@ -195,6 +198,7 @@ impl Subscription {
                 RetainHandling::DoNotSend => 2,
             },
             identifier: info.identifier,
+            since_unix: info.since_unix,
         }
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use access::{Event, EventKinds, EventSink};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use telemetry::EscapedDisplay;
+use telemetry::{EscapedDisplay, PluginCallRecord};
 use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
@@ -120,8 +120,12 @@ async fn hand_on(generation: Arc<Generation>, listener: Arc<Listener>) {
 }
 
 fn note(generation: &Generation, hook: &str, begun: Instant, done: bool) {
-    let verdict = if done { "done" } else { "failure" };
-    generation.times.observe(hook, verdict, begun.elapsed());
+    let (verdict, elapsed) = (if done { "done" } else { "failure" }, begun.elapsed());
+    generation.times.observe(hook, verdict, elapsed);
+    let microseconds = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+    let (plugin, cached, topic) = (&*generation.name, false, None);
+    let call = PluginCallRecord { plugin, hook, verdict, microseconds, cached, topic };
+    generation.runtime.plugin_metrics.note_call(&call);
 }
 
 /// What waits for one plugin.

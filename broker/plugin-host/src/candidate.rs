@@ -16,7 +16,7 @@ use std::{
     sync::Arc,
 };
 
-use access::UploadedPlugin;
+use access::{UploadProgress, UploadedPlugin};
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
@@ -94,8 +94,15 @@ pub(crate) struct Contents {
     pub(crate) predecessor: Option<Vec<String>>,
     /// It only sees what is asked.
     pub(crate) in_shadow: bool,
+    /// Who wants to know how far its build is.
+    pub(crate) progress: UploadProgress,
     /// SHA-256 over all of it, the engine and the changes of what it was granted, in hexadecimal.
     pub(crate) id: String,
+}
+
+/// By what a version is known, as in `DATA_DIR/plugin-versions/NAME/HASH`: the hash of a component with its manifest.
+pub fn version_hash(wasm: Vec<u8>, manifest: Option<String>) -> String {
+    Version::new(Arc::new(wasm), manifest, None).hash
 }
 
 /// A component with its manifest, as they lay in the folder.
@@ -140,8 +147,9 @@ impl Contents {
     /// A component without manifest and files.
     pub(crate) fn alone(wasm: Vec<u8>, id: String) -> Self {
         let version = Version::new(Arc::new(wasm), None, None);
-        let (files, file_hashes) = Default::default();
-        Self { version, files, file_hashes, heir_of: None, predecessor: None, in_shadow: false, id }
+        let (files, file_hashes, progress) = Default::default();
+        let (heir_of, predecessor, in_shadow) = (None, None, false);
+        Self { version, files, file_hashes, heir_of, predecessor, in_shadow, progress, id }
     }
 }
 
@@ -294,6 +302,8 @@ impl Places {
         let shadow = self.shadow_contents(name, text.clone(), &manifest, engine);
         let version = self.version(name, text, uploaded);
         let contents = version.and_then(|version| self.contents(name, version, &manifest, engine));
+        let progress = uploaded.map(|uploaded| uploaded.progress.clone()).unwrap_or_default();
+        let contents = contents.map(|contents| Contents { progress, ..contents });
         if stamp.again() != stamp || before.again() != before {
             return Found::Unstable;
         }
@@ -402,7 +412,8 @@ impl Places {
         let file_hashes = files.iter().map(hash).collect();
         let id = identity(engine, &version, &file_hashes, &revisions);
         let (heir_of, predecessor, in_shadow) = (None, None, false);
-        Ok(Contents { version, files, file_hashes, heir_of, predecessor, in_shadow, id })
+        let progress = UploadProgress::default();
+        Ok(Contents { version, files, file_hashes, heir_of, predecessor, in_shadow, progress, id })
     }
 
     fn targets<'a>(&'a self, manifest: &'a Manifest) -> impl Iterator<Item = PathBuf> + 'a {

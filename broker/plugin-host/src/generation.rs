@@ -84,7 +84,7 @@ pub(crate) struct Generation {
     shadow: ArcSwapOption<Shadow>,
     factory: Factory,
     pool: Arc<Pool>,
-    runtime: Arc<Runtime>,
+    pub(crate) runtime: Arc<Runtime>,
 }
 
 /// Counts of one generation.

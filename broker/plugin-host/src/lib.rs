@@ -58,6 +58,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use candidate::version_hash;
 pub use capability::{
     jwt::{KeySource, KeyUrl, Verifier, VerifierSettings},
     keys::{Aead, KeyRing, hmac_sha256},

@@ -472,13 +472,16 @@ impl Loader {
     }
 
     fn snapshot(&self) -> View {
+        let plan = &self.plan;
+        let named = plan.chain.iter().chain(plan.listener_chains.values()).flatten();
+        let named: BTreeSet<&String> = named.collect();
+        let is_named = |name: &String| named.contains(name) || plan.admin_chain.contains(name);
         let decided = self.entries.iter().filter(|(_, entry)| !entry.fresh);
+        let row = |name: &String, entry: &Entry| entry.row(name).named(is_named(name));
         let rows: BTreeMap<String, Row> =
-            decided.map(|(name, entry)| (name.clone(), entry.row(name))).collect();
+            decided.map(|(name, entry)| (name.clone(), row(name, entry))).collect();
         let mut not_ready: Vec<String> = self.folder_error.iter().cloned().collect();
         not_ready.extend(rows.iter().filter_map(|(name, row)| row.not_ready(name)));
-        let named = self.plan.chain.iter().chain(self.plan.listener_chains.values()).flatten();
-        let named: BTreeSet<&String> = named.collect();
         for name in named {
             match rows.get(name) {
                 Some(row) => not_ready.extend(row.not_ready_when_named(name)),

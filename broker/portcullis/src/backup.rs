@@ -9,6 +9,7 @@ mod collect;
 mod make;
 mod progress;
 mod restore;
+mod versions;
 mod without_secrets;
 
 use std::{io, path::Path};

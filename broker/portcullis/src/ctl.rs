@@ -23,6 +23,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command as Clap, value_parser};
 use self::line::Asked;
 pub(crate) use self::{
     column::time,
+    events::Lines,
     terminal::{Progress, bar},
 };
 use crate::{

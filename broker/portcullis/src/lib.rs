@@ -37,6 +37,7 @@ mod run;
 mod scram;
 mod service;
 mod signals;
+mod stages;
 mod trust;
 pub mod untrusted;
 mod watchdog;

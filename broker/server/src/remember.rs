@@ -23,6 +23,7 @@ use crate::{
     retained::{RetainedCursor, RetainedDue},
     router::Subscriber,
     sessions::{Facts, SessionHandle, State},
+    subscribe::since,
     will,
 };
 
@@ -65,6 +66,7 @@ pub(crate) fn kept_subscription(
         identifier: subscription.identifier,
         options: subscription.options.encode(ProtocolVersion::V5),
         retained_due,
+        since_unix: subscription.since_unix.map(|since| since.get().into()),
     }
 }
 
@@ -289,6 +291,7 @@ fn subscription(kept: &KeptSubscription) -> Option<Subscription> {
         filter: SubscriptionFilter::parse(&kept.filter).ok()?,
         options: SubscriptionOptions::decode(kept.options, ProtocolVersion::V5).ok()?,
         identifier: kept.identifier,
+        since_unix: kept.since_unix.and_then(since),
     })
 }
 

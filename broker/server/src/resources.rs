@@ -103,6 +103,8 @@ pub struct SubscriptionInfo {
     pub options: SubscriptionOptions,
     /// Subscription Identifier.
     pub identifier: Option<u32>,
+    /// Since when it exists, in seconds since 1970; `None` = it was kept by a broker that did not write that down.
+    pub since_unix: Option<u64>,
 }
 
 /// Which subscriptions.
@@ -274,7 +276,8 @@ impl Resources for Broker {
         options: SubscriptionOptions,
         identifier: Option<u32>,
     ) -> BoxFuture<'a, Result<SubscriptionInfo, ClientRefused>> {
-        let subscription = session::Subscription { filter, options, identifier };
+        let since_unix = crate::subscribe::since(self.core.now_unix());
+        let subscription = session::Subscription { filter, options, identifier, since_unix };
         Box::pin(on_behalf::subscribe(&self.core, client_id, subscription))
     }
 

@@ -37,7 +37,7 @@ pub(crate) struct RetainedCursor {
 
 impl RetainedCursor {
     pub(crate) fn new(subscription: &Subscription, guarded: bool) -> Self {
-        let Subscription { filter, options, identifier } = subscription.clone();
+        let Subscription { filter, options, identifier, .. } = subscription.clone();
         Self { filter, options, identifier, guarded, after: None, written: Ticket::default() }
     }
 

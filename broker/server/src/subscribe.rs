@@ -1,6 +1,6 @@
 //! SUBSCRIBE: each filter is judged by itself; and the same judgement again when permissions change.
 
-use std::{sync::Arc, time::Instant};
+use std::{num::NonZero, sync::Arc, time::Instant};
 
 use access::{About, Event, EventKinds, Permissions, SubscribePermit, SubscribeRequest};
 use codec::{
@@ -96,13 +96,14 @@ impl Connection {
             SubscribeDenied { client, filter: &text, denied: denied_why }.emit(&self.core.metrics);
             denied.reason_code()
         })?;
-        let subscription = Subscription { filter, options, identifier };
+        let since_unix = since(self.core.now_unix());
+        let mut subscription = Subscription { filter, options, identifier, since_unix };
         let kept = self.handle.key.zip(self.core.store());
         if kept.is_some_and(|(_, store)| store.check().is_err()) {
             return Err(ReasonCode::QuotaExceeded);
         }
         let most = live.subscriptions(&self.authenticated.identity().limits);
-        let is_new = keep(&self.handle, &subscription, (most, &live))
+        let is_new = keep(&self.handle, &mut subscription, (most, &live))
             .map_err(|NotKept| ReasonCode::QuotaExceeded)?;
         self.core.router.subscribe(subscriber(&self.handle, &subscription, permissions, permit));
         self.core.gate.tell(EventKinds::SUBSCRIBED, || {
@@ -120,18 +121,26 @@ impl Connection {
     }
 }
 
+/// A moment as subscriptions have it.
+pub(crate) fn since(unix: u64) -> Option<NonZero<u32>> {
+    u32::try_from(unix).ok().and_then(NonZero::new)
+}
+
 /// The client has as many subscriptions as it may.
 pub(crate) struct NotKept;
 
-/// Notes the subscription in the session, `most` in all; `true` = it did not exist.
+/// Notes the subscription in the session, `most` in all; `true` = it did not exist. One that did is replaced, and exists
+/// as long as before.
 pub(crate) fn keep(
     handle: &SessionHandle,
-    subscription: &Subscription,
+    subscription: &mut Subscription,
     (most, live): (usize, &LiveConfig),
 ) -> Result<bool, NotKept> {
     let mut state = handle.state.lock();
     let subscriptions = &mut state.session.subscriptions;
-    let is_new = subscriptions.get(&subscription.filter).is_none();
+    let existing = subscriptions.get(&subscription.filter);
+    let is_new = existing.is_none();
+    subscription.since_unix = existing.map_or(subscription.since_unix, |it| it.since_unix);
     let wildcard = subscription.filter.filter.has_wildcard();
     let full = subscriptions.len() >= most;
     let wildcards_max = live.limits.sizes.wildcard_subscriptions_per_client;

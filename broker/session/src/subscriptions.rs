@@ -1,5 +1,7 @@
 //! The subscriptions of a session, sorted by their text. Matching topics is the router's work.
 
+use std::num::NonZero;
+
 use codec::SubscriptionOptions;
 use topic::SubscriptionFilter;
 
@@ -12,6 +14,8 @@ pub struct Subscription {
     pub options: SubscriptionOptions,
     /// Subscription Identifier.
     pub identifier: Option<u32>,
+    /// Since when it exists, in seconds since 1970; `None` = nobody knows. Four bytes, for which there is room.
+    pub since_unix: Option<NonZero<u32>>,
 }
 
 /// A sorted list: a client has few, and a list costs an idle one least.

@@ -114,6 +114,9 @@ pub struct KeptSubscription {
     /// Retained messages are still to be sent for it.
     #[serde(default)]
     pub retained_due: bool,
+    /// Since when it exists, in seconds since 1970; absent where nobody knows: in what earlier versions wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_unix: Option<u64>,
 }
 
 /// A retained message.

@@ -24,7 +24,7 @@ pub use connection::{
 pub use load::{OverloadChanged, ReadingPaused};
 pub use message::MessageDropped;
 pub use session::{SessionEnded, TakenOver};
-pub use state::{AlarmCleared, AlarmRaised, ConfigReloaded, PluginChanged};
+pub use state::{AlarmCleared, AlarmRaised, ConfigReloaded, PluginChanged, PluginUpload};
 pub use will::WillRefused;
 
 use crate::throttle::Throttle;

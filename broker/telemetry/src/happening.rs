@@ -57,11 +57,13 @@ pub enum HappeningKind {
     AlarmCleared,
     /// The configuration was read again.
     ConfigReloaded,
+    /// An upload of a plugin came a stage further, or to its end.
+    PluginUpload,
 }
 
 impl HappeningKind {
     /// All of them, in order of declaration.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Connected,
         Self::Authenticated,
         Self::ConnectRefused,
@@ -85,6 +87,7 @@ impl HappeningKind {
         Self::AlarmRaised,
         Self::AlarmCleared,
         Self::ConfigReloaded,
+        Self::PluginUpload,
     ];
 
     /// Its word in the access log, in streams and in the API.
@@ -113,6 +116,7 @@ impl HappeningKind {
             Self::AlarmRaised => "alarm_raised",
             Self::AlarmCleared => "alarm_cleared",
             Self::ConfigReloaded => "config_reloaded",
+            Self::PluginUpload => "plugin_upload",
         }
     }
 
@@ -179,7 +183,8 @@ pub struct Happening<'a> {
     pub count: Option<u64>,
     /// Who, of those who administer.
     pub user: Option<&'a str>,
-    /// What an action of an administrator was about; the generation of a plugin; the name of an alarm.
+    /// What an action of an administrator was about; the generation of a plugin; the name of an alarm or
+    /// of an upload.
     pub target: Option<&'a str>,
     /// HTTP status of an answer to an administrator.
     pub status: Option<u16>,

@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak, atomic::AtomicU64},
 };
 
 use prometheus_client::metrics::{
@@ -13,7 +13,7 @@ use prometheus_client::metrics::{
 };
 
 use crate::{
-    Caches,
+    Caches, Metrics, PluginCallRecord, Traced,
     hook_times::{self, HookTimes, Times, times},
 };
 
@@ -45,6 +45,8 @@ pub struct PluginMetrics {
     /// Looks into what is kept for plugins.
     pub caches: Caches,
     plugins: Arc<Mutex<HashMap<String, HashMap<String, Kind>>>>,
+    /// Whose traces hear of calls that are about no client.
+    traced: Arc<OnceLock<Weak<Metrics>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +66,7 @@ impl Default for PluginMetrics {
             times: times(),
             caches: Caches::default(),
             plugins: Arc::default(),
+            traced: Arc::default(),
         }
     }
 }
@@ -87,6 +90,19 @@ impl PluginMetrics {
     pub fn observe(&self, plugin: &str, name: &str, value: f64) {
         if self.is_number(plugin, value) && self.takes(plugin, name, Kind::Histogram) {
             self.histograms.get_or_create(&labels(plugin, name)).observe(value);
+        }
+    }
+
+    /// Calls that are about no client are told to the traces of these from now on.
+    pub(crate) fn trace_with(&self, metrics: &Arc<Metrics>) {
+        // The first ones: there are no others in a process that traces.
+        let _ = self.traced.set(Arc::downgrade(metrics));
+    }
+
+    /// A call that is about no client: of a timer, or with a batch of events.
+    pub fn note_call(&self, call: &PluginCallRecord<'_>) {
+        if let Some(metrics) = self.traced.get().and_then(Weak::upgrade) {
+            metrics.traces.note_call(&Traced::default(), call);
         }
     }
 

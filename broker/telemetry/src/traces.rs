@@ -153,7 +153,7 @@ pub struct Traces {
 }
 
 /// Events that traces record besides packets.
-const KINDS: [HappeningKind; 12] = [
+const KINDS: [HappeningKind; 14] = [
     HappeningKind::Connected,
     HappeningKind::Authenticated,
     HappeningKind::ConnectRefused,
@@ -166,6 +166,8 @@ const KINDS: [HappeningKind; 12] = [
     HappeningKind::ProtocolViolation,
     HappeningKind::ReadingPaused,
     HappeningKind::BanMade,
+    HappeningKind::PluginChanged,
+    HappeningKind::PluginUpload,
 ];
 
 impl Default for Traces {
@@ -206,6 +208,7 @@ impl Traces {
         // Interested in nothing until there is a trace.
         let observer = Arc::new(Observing(Arc::downgrade(metrics)));
         let id = metrics.observers.add(Interest::NONE, observer);
+        metrics.plugins.trace_with(metrics);
         *traces.observer.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! `portcullis ctl` against a running broker: what it prints is what is so.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use codec::{ProtocolVersion, QoS};
 use portcullis_tests::packets;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     eventually::until,
-    folder::{ALICE, Folder},
+    folder::{ALICE, Folder, another_build, bundled},
     knock::enter,
     process::{Ended, Program, portcullis, run, start},
 };
@@ -95,6 +95,40 @@ async fn what_ctl_prints_is_what_is_so() {
 }
 
 /// The environment says where, and who asks.
+/// What goes live is what somebody read the report of; and that a chain misses a plugin is an alarm until it is back.
+#[tokio::test]
+async fn a_candidate_is_promoted_as_it_was_read() {
+    let folder = Folder::bundled();
+    let config = fs::read_to_string(folder.config()).expect("the configuration");
+    let chain = "[plugins]\nchain = [\"password-file\", \"acl-file\"]\n";
+    folder.write("portcullis.toml", config.replace("[plugins]\n", chain));
+    let program = Program::start(&folder.config()).await;
+    let terminal = Terminal { program: &program, folder: &folder };
+    let file = folder.path("acl-file.wasm");
+    let file = file.to_str().expect("UTF-8");
+    let mut versions = Vec::new();
+    for build in [1, 2] {
+        folder.write("acl-file.wasm", another_build(&bundled("acl-file"), build));
+        let sent = terminal.run(&format!("plugins shadow-upload {file}"), 0).await;
+        let stages: Vec<_> = sent.stderr.lines().collect();
+        assert_eq!(stages, ["received", "checking", "compiling", "testing"], "{sent:?}");
+        let report = terminal.run("plugins shadow acl-file", 0).await;
+        let version = report.stderr.trim().strip_prefix("version ");
+        versions.push(version.unwrap_or_else(|| panic!("{report:?}")).to_owned());
+    }
+    let promote = |version: &str| format!("plugins promote acl-file --if-match {version}");
+    let refused = terminal.run(&promote(&versions[0]), 1).await;
+    assert!(refused.stderr.contains("412"), "{refused:?}");
+    terminal.run(&promote(&versions[1]), 0).await;
+    terminal.run("plugins disable acl-file", 0).await;
+    let alarms = terminal.run("alarms", 0).await;
+    let line = alarms.stdout.lines().find(|line| line.contains("plugin:acl-file"));
+    assert!(line.is_some_and(|line| line.starts_with("critical")), "{alarms:?}");
+    terminal.run("plugins enable acl-file", 0).await;
+    let alarms = terminal.run("alarms", 0).await;
+    assert!(!alarms.stdout.contains("plugin:acl-file"), "{alarms:?}");
+}
+
 #[tokio::test]
 async fn where_and_who_may_come_from_the_environment() {
     let folder = Folder::bundled();

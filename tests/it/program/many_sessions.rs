@@ -26,6 +26,8 @@ async fn a_large_fleet_is_listed_at_once() {
     let sessions = if proof() { 100_000 } else { 500 };
     let folder = Folder::new();
     folder.install("allow-loopback", &bundled("allow-loopback"));
+    // They are all one principal, as a fleet with one password is.
+    folder.configure_more(&format!("[limits]\nsessions_per_principal = {sessions}\n"));
     let program = Program::start(&folder.config()).await;
     for start in (0..sessions).step_by(AT_A_TIME) {
         let mut coming = JoinSet::new();

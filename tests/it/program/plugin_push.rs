@@ -31,6 +31,8 @@ async fn a_component_is_pushed_and_seen() {
     let pushed = run(pushed, b"").await.expect_code(0);
     let words: Vec<_> = pushed.stdout.split_whitespace().collect();
     assert_eq!(words[..2], ["gate", "live"], "{pushed:?}");
+    let stages: Vec<_> = pushed.stderr.lines().collect();
+    assert_eq!(stages, ["received", "checking", "compiling", "testing"], "how far it is");
     let listed = run(list(), b"").await.expect_code(0);
     assert!(listed.stdout.contains(words[2]), "{listed:?}");
     assert_eq!(fs::read(folder.path("plugins/gate.wasm")).expect("stored"), bundled("deny-all"));
@@ -76,6 +78,8 @@ async fn what_cannot_be_pushed_says_why() {
     };
     let refused = pushed("lent.wasm", &guest("lent")).await.expect_code(1);
     assert!(refused.stderr.contains("does not grant"), "{refused:?}");
+    assert!(refused.stderr.starts_with("received\nchecking\n"), "{refused:?}");
+    assert!(!refused.stderr.contains("compiling"), "{refused:?}");
     let refused = pushed("junk.wasm", b"junk").await.expect_code(1);
     assert!(refused.stderr.contains("the component"), "{refused:?}");
     let refused = pushed("no name.wasm", b"junk").await.expect_code(2);

@@ -201,6 +201,11 @@ fn of_plugin(plugin: &PluginInfo) -> Option<Cause> {
             format!("the newest file of plugin {name} failed, an earlier one answers: {because}"),
             "put its file right",
         ),
+        (PluginState::Disabled, _) if plugin.is_named => (
+            Severity::Critical,
+            format!("plugin {name} is disabled, and a chain that names it refuses"),
+            "enable it, or take its name out of the chain in the configuration",
+        ),
         (_, Some(HeldBecause::Probation)) => (
             Severity::Warning,
             format!("plugin {name} was rolled back: the newer version failed in its probation"),

@@ -4,7 +4,7 @@ use access::About;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::unknown;
+use super::{shown_groups, unknown};
 use crate::{
     call::{Answer, Call},
     decisions::Decision,
@@ -55,7 +55,7 @@ pub(crate) async fn explain(call: Call) -> Answer {
         connected: info.connected,
         principal: show(Field::Username, &info.principal),
         authenticated_by: info.authenticated_by.to_string(),
-        groups: info.groups,
+        groups: shown_groups(info.groups, fields),
         generation: info.generation,
         admitted: shown(&admitted),
         refused: shown(&refused),

@@ -11,14 +11,16 @@ use std::{
     time::Instant,
 };
 
-use access::{Login, Password, Refusal, RefusalKind};
+use access::{LinkReport, Login, Password, Refusal, RefusalKind, Verdict};
 use limits::Claimant;
+use telemetry::{PluginCallRecord, Traced};
 use zeroize::Zeroizing;
 
 use super::Credentials;
 use crate::{
     administrators::{Administrator, Opening, Permissions, Source},
     call::{Shared, blocking, unix_now},
+    decisions::verdict_name,
     directory::{Directory, User},
     problem::Problem,
 };
@@ -205,7 +207,9 @@ async fn by_chain(shared: &Shared, login: &Login, cookie: bool) -> Result<Proved
         let what = "nobody can log in: there is no user, and [admin] chain names no plugin";
         return Err((false, (what.to_owned(), Problem::forbidden(what))));
     }
-    let judged = shared.state.gate.admit_admin(login, unix_now()).await.result;
+    let decision = shared.state.gate.admit_admin(login, unix_now()).await;
+    trace(shared, &decision.walk);
+    let judged = decision.result;
     let identity = judged
         .map_err(|refusal| (refusal.is_by_verdict(), (refusal.to_string(), problem(&refusal))))?;
     if shared.directory.kept().users.contains_key(&*identity.principal) {
@@ -221,6 +225,25 @@ async fn by_chain(shared: &Shared, login: &Login, cookie: bool) -> Result<Proved
         source: Source::Chain,
     };
     Ok(Proved { opening, user: None })
+}
+
+/// What plugins said is told to traces of these plugins; those of clients are not about who logs in here.
+fn trace(shared: &Shared, walk: &[LinkReport]) {
+    let traces = &shared.state.metrics.traces;
+    if !traces.is_on() {
+        return;
+    }
+    for report in walk.iter().filter(|report| report.verdict != Verdict::Skipped) {
+        let call = PluginCallRecord {
+            plugin: &report.plugin,
+            hook: report.hook.name(),
+            verdict: verdict_name(&report.verdict),
+            microseconds: u64::try_from(report.elapsed.as_micros()).unwrap_or(u64::MAX),
+            cached: report.cached,
+            topic: None,
+        };
+        traces.note_call(&Traced::default(), &call);
+    }
 }
 
 /// The token of the first start opens a browser's login, so that the browser never keeps the token.

@@ -76,8 +76,9 @@ impl Reader {
     pub(super) async fn get_with_etag(
         &self,
         template: &str,
+        path: Pairs<'_>,
     ) -> Result<(Value, Option<String>), Problem> {
-        self.ask((Verb::Get, template), &[], &[], None).await
+        self.ask((Verb::Get, template), path, &[], None).await
     }
 
     /// The same, or nothing where the reader may not ask or there is nothing to find.

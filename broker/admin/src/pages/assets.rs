@@ -35,6 +35,7 @@ static FILES: &[(&str, &str, &[u8])] = &[
     file!("api.js", SCRIPT),
     file!("dialog.js", SCRIPT),
     file!("forms.js", SCRIPT),
+    file!("stages.js", SCRIPT),
     file!("qr.js", SCRIPT),
     file!("keys.js", SCRIPT),
     file!("live.js", SCRIPT),

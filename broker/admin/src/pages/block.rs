@@ -113,6 +113,8 @@ pub(super) struct Action {
     pub(super) done: &'static str,
     /// Where to go then; without it the page is read again.
     pub(super) then: Option<&'static str>,
+    /// The version that was shown; another one stays as it is.
+    pub(super) etag: Option<String>,
 }
 
 /// Buttons below what they are about.
@@ -143,6 +145,7 @@ impl Action {
             danger: false,
             done,
             then: None,
+            etag: None,
         })
     }
 
@@ -155,6 +158,12 @@ impl Action {
     pub(super) fn confirmed(mut self, what: String) -> Self {
         self.confirm = Some(what);
         self.danger = true;
+        self
+    }
+
+    /// Only what was shown is changed.
+    pub(super) fn only_if(mut self, etag: Option<&str>) -> Self {
+        self.etag = etag.map(str::to_owned);
         self
     }
 
@@ -198,6 +207,8 @@ pub(super) enum FormKind {
         url: &'static str,
         /// What is said when it is there; empty: the state that the plugin is in then.
         done: &'static str,
+        /// Where the broker tells how far it is, for those who may know.
+        events: Option<&'static str>,
     },
 }
 

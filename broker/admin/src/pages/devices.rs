@@ -369,6 +369,7 @@ fn subscription_table(reader: &Reader, client: &Value) -> Table {
             show::code(subscription, "filter"),
             show::number(subscription, "qos"),
             holdings::options(subscription),
+            show::time(subscription, "since_unix"),
         ],
         actions: holdings::unsubscribe(reader, &id, &text(subscription, "filter"))
             .into_iter()
@@ -376,7 +377,7 @@ fn subscription_table(reader: &Reader, client: &Value) -> Table {
     };
     Table {
         title: "Subscriptions".to_owned(),
-        columns: vec!["Topic filter", "QoS", "Options"],
+        columns: vec!["Topic filter", "QoS", "Options", "Since"],
         rows: rows(client, "subscriptions").iter().map(row).collect(),
         empty: ("It is subscribed to nothing.", "It only publishes, or has not subscribed yet."),
         next: None,

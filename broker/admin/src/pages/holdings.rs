@@ -34,6 +34,7 @@ pub(super) static SUBSCRIPTIONS: List = List {
         ("QoS", |row| show::number(row, "qos")),
         ("Options", options),
         ("Identifier", |row| show::number(row, "identifier")),
+        ("Since", |row| show::time(row, "since_unix")),
     ],
     filters: || {
         vec![

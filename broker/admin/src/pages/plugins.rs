@@ -22,6 +22,8 @@ use crate::{
 const PLUGIN: &str = "/api/v1/plugins/{name}";
 const SHADOW: &str = "/api/v1/plugins/{name}/shadow";
 const PROMOTE: &str = "/api/v1/plugins/{name}/promote";
+const EVENTS: &str = "/api/v1/events";
+const UPLOADS: &str = "/api/v1/events?types=plugin_upload";
 const APPROVE: &str = "/api/v1/plugins/{name}/approve";
 
 const STATES: &[(&str, Tone)] = &[
@@ -92,11 +94,15 @@ fn upload(reader: &Reader, name: Option<&str>) -> Option<Form> {
         title: if name.is_some() { "Upload another version" } else { "Upload a plugin" },
         intro: "It is checked, compiled and tested before it takes the place of what is live; if \
             that fails, nothing changes. Grants, order and control stay those of its manifest.",
-        kind: FormKind::Upload { verb: "PUT", url: PLUGIN, done: "" },
+        kind: FormKind::Upload { verb: "PUT", url: PLUGIN, done: "", events: events(reader) },
         inputs: component(name),
         submit: "Upload",
         folded: false,
     })
+}
+
+fn events(reader: &Reader) -> Option<&'static str> {
+    reader.may(Verb::Get, EVENTS).then_some(UPLOADS)
 }
 
 fn component(name: Option<&str>) -> Vec<Input> {
@@ -120,6 +126,7 @@ fn candidate(reader: &Reader, name: &str) -> Option<Form> {
             verb: "POST",
             url: SHADOW,
             done: "The candidate is asked in the shadow.",
+            events: events(reader),
         },
         inputs: component(Some(name)),
         submit: "Upload to the shadow",
@@ -131,7 +138,8 @@ fn candidate(reader: &Reader, name: &str) -> Option<Form> {
 pub(super) async fn plugin_page(call: Call) -> Answer {
     let reader = Reader::of(&call)?;
     let name = call.path("name")?;
-    let plugin = reader.get(PLUGIN, &[("name", &name)], &[]).await?;
+    // Before the report of its candidate: what is promoted is what was read, or nothing.
+    let (plugin, etag) = reader.get_with_etag(PLUGIN, &[("name", &name)]).await?;
     let mut page = Page::new(&reader, "/plugins", name.clone());
     page.above = Some(("/plugins", "Plugins"));
     page.refresh = 5;
@@ -143,7 +151,7 @@ pub(super) async fn plugin_page(call: Call) -> Answer {
     page.blocks.push(Block::Table(grants(&plugin)));
     page.blocks.push(Block::Table(versions(&plugin)));
     if let Some(report) = reader.get_if_any(SHADOW, &[("name", &name)], &[]).await? {
-        page.blocks.extend(shadow(&reader, &name, &report));
+        page.blocks.extend(shadow((&reader, &name), &report, etag.as_deref()));
     }
     page.blocks.extend(upload(&reader, Some(&name)).map(Block::Form));
     page.blocks.extend(candidate(&reader, &name).map(Block::Form));
@@ -368,7 +376,7 @@ fn versions(plugin: &Value) -> Table {
     }
 }
 
-fn shadow(reader: &Reader, name: &str, report: &Value) -> Vec<Block> {
+fn shadow(about: (&Reader, &str), report: &Value, etag: Option<&str>) -> Vec<Block> {
     let hooks = show::at(report, "by_hook").as_object().into_iter().flatten();
     let hooks = hooks.map(|(hook, count)| format!("{hook}: {count}")).collect::<Vec<_>>();
     let hooks = if hooks.is_empty() { Cell::none() } else { Cell::new("", Look::Chips(hooks)) };
@@ -390,7 +398,7 @@ fn shadow(reader: &Reader, name: &str, report: &Value) -> Vec<Block> {
         std::iter::once(head).chain(lines.map(|line| format!("    {line}"))).collect::<Vec<_>>()
     });
     let lines: Vec<_> = lines.map(|line| show::visible(&line)).collect();
-    let mut blocks = vec![Block::Facts(facts), Block::Actions(fate(reader, name, report))];
+    let mut blocks = vec![Block::Facts(facts), Block::Actions(fate(about, report, etag))];
     if !lines.is_empty() {
         blocks.push(Block::Lines(Lines { title: "Where its answers differ", lines }));
     }
@@ -398,7 +406,7 @@ fn shadow(reader: &Reader, name: &str, report: &Value) -> Vec<Block> {
 }
 
 /// What can become of a candidate.
-fn fate(reader: &Reader, name: &str, report: &Value) -> Actions {
+fn fate((reader, name): (&Reader, &str), report: &Value, etag: Option<&str>) -> Actions {
     let path = [("name", name)];
     let words = ("Promote", "The candidate is live.");
     let promote = Action::new(reader, (Verb::Post, PROMOTE), &path, words);
@@ -410,7 +418,8 @@ fn fate(reader: &Reader, name: &str, report: &Value) -> Actions {
     let drop = Action::new(reader, (Verb::Delete, SHADOW), &path, ("Drop", "It is dropped."));
     let confirm = format!("The candidate of {name} is asked no more, and its report is gone.");
     let drop = drop.map(|action| action.confirmed(confirm));
-    Actions { actions: promote.into_iter().chain(drop).collect() }
+    let actions = promote.into_iter().chain(drop).map(|action| action.only_if(etag));
+    Actions { actions: actions.collect() }
 }
 
 /// `/chains`

@@ -177,7 +177,7 @@ fn ends(row: &Value) -> Cell {
 /// `/config`
 pub(super) async fn config(call: Call) -> Answer {
     let reader = Reader::of(&call)?;
-    let (answer, etag) = reader.get_with_etag(CONFIG).await?;
+    let (answer, etag) = reader.get_with_etag(CONFIG, &[]).await?;
     let mut page = Page::new(&reader, "/config", "Configuration");
     page.intro = "What is in force, without secrets. Live settings take effect at a reload, \
         others at a restart.";

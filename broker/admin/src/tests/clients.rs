@@ -77,7 +77,7 @@ async fn one_client_with_a_slash_in_its_id() {
         reply.json(),
         serde_json::json!({
             "client_id": "b/1 ä", "connected": true, "principal": "user",
-            "authenticated_by": "password-file", "groups": ["staff"], "username": "User",
+            "authenticated_by": "password-file", "groups": ["north-staff"], "username": "User",
             "listener": "mqtt", "remote": "127.0.0.1:5000", "protocol": "5.0",
             "keep_alive_seconds": 60, "clean_start": true, "session_expiry_interval": 4294967295u32,
             "since_unix": 1700000000, "subscription_count": 1, "in_flight": 1, "queued": 2,
@@ -85,6 +85,7 @@ async fn one_client_with_a_slash_in_its_id() {
             "subscriptions": [{
                 "client_id": "b/1 ä", "filter": "$share/g/t/#", "qos": 1, "no_local": false,
                 "retain_as_published": true, "retain_handling": 1, "identifier": 7,
+                "since_unix": 1700000007,
             }],
             "certificate": certificate, "grant": grant,
             "expires_in_seconds": null, "stored": true, "identity_ends_unix": 1900000000,

@@ -87,6 +87,24 @@ async fn what_is_wrong_is_an_alarm() {
     assert_eq!(alarms["alarms"][0]["severity"], "critical");
 }
 
+/// The chain refuses everybody for as long as it names what is disabled; a default chain goes on without it.
+#[tokio::test]
+async fn a_plugin_that_is_disabled_in_a_chain_is_an_alarm() {
+    let fakes = Fakes::new();
+    let alarm = async |disabled| {
+        *fakes.plugins.disabled.lock().unwrap() = disabled;
+        let alarms = ask(&fakes, "GET", "/api/v1/alarms").await.json();
+        let alarms = alarms["alarms"].as_array().unwrap().clone();
+        alarms.into_iter().find(|alarm| alarm["id"] == "plugin:acl-file")
+    };
+    let named = alarm(Some(true)).await.unwrap();
+    assert_eq!(named["severity"], "critical");
+    let what = "plugin acl-file is disabled, and a chain that names it refuses";
+    assert_eq!(named["what"], what);
+    assert_eq!(alarm(Some(false)).await, None);
+    assert_ne!(alarm(None).await.unwrap()["what"], what);
+}
+
 #[test]
 fn alarms_are_told_once_and_end() {
     let fakes = Fakes::new();

@@ -97,6 +97,48 @@ async fn events_arrive_and_those_who_come_back_miss_nothing() {
     assert_eq!((id.as_str(), kind.as_str()), ("", "gap"));
 }
 
+/// Who sends a component knows its events by the name that it gave the upload.
+#[tokio::test]
+async fn an_upload_is_seen_going() {
+    let fakes = Fakes::new();
+    let router = router(&fakes);
+    let mut stream = Stream::open(&router, "?types=plugin_upload", None).await;
+    let upload = async |method: &str, path: &str, id: Option<&str>| {
+        let mut asking = request(method, path).header(header::CONTENT_TYPE, "application/wasm");
+        if let Some(id) = id {
+            asking = asking.header("Portcullis-Upload", id);
+        }
+        send(&router, asking.body(Body::from("wasm")).unwrap()).await
+    };
+    let mut seen = async |stages: &[&str]| {
+        let mut last = Value::Null;
+        for stage in stages {
+            let (_, kind, data) = stream.next().await.unwrap();
+            assert_eq!((kind.as_str(), &data["reason"]), ("plugin_upload", &(*stage).into()));
+            last = data;
+        }
+        last
+    };
+    upload("PUT", "/api/v1/plugins/p", Some("mine-1")).await;
+    let last = seen(&["received", "checking", "live_old"]).await;
+    assert_eq!((&last["plugin"], &last["target"]), (&"p".into(), &"mine-1".into()));
+    upload("POST", "/api/v1/plugins/p/shadow", Some("mine-2")).await;
+    assert_eq!(seen(&["received", "testing", "shadow"]).await["target"], "mine-2");
+    upload("PUT", "/api/v1/plugins/rejected", None).await.problem(422, "plugin_rejected");
+    let last = seen(&["received", "checking", "refused"]).await;
+    assert_eq!(last["cause"], "imports too much");
+    assert_eq!(last["target"].as_str().unwrap().len(), 16, "it has a name all the same");
+    let nothing = request("PUT", "/api/v1/plugins/p").header("Portcullis-Upload", "mine-3");
+    send(&router, nothing.body(Body::empty()).unwrap())
+        .await
+        .problem(415, "unsupported_media_type");
+    assert_eq!(seen(&["refused"]).await["target"], "mine-3");
+    for bad in ["", "a b", "x\"", &"x".repeat(65)] {
+        let problem = upload("PUT", "/api/v1/plugins/p", Some(bad)).await;
+        assert_eq!(problem.problem(400, "invalid_request")["parameter"], "Portcullis-Upload");
+    }
+}
+
 #[tokio::test]
 async fn a_slow_reader_is_told_what_it_lost() {
     let fakes = Fakes::new();

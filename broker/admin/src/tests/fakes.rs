@@ -13,8 +13,8 @@ use access::{
     Activity, Answer, BoxFuture, BreakerInfo, Chain, Condition, Control, Effect, Gate, Held,
     HeldBecause, HoldsFor, HookCalls, Identity, KeptVersion, Link, LinkState, PermissionSet,
     Permissions, PluginError, PluginFailureKind, PluginInfo, PluginManager, PluginState, PoolInfo,
-    QoSSet, Rule, ShadowDifference, ShadowReport, Subject, UploadedPlugin, VersionInfo, Waiting,
-    Whose,
+    QoSSet, Rule, ShadowDifference, ShadowReport, Subject, UploadStage, UploadedPlugin,
+    VersionInfo, Waiting, Whose,
 };
 use codec::{ProtocolVersion, ReasonCode};
 use limits::{Ban, Bans, NewBan};
@@ -63,6 +63,8 @@ pub(super) struct FakePlugins {
     pub(super) not_ready: Arc<Mutex<Vec<String>>>,
     /// When set, a change waits for a permit.
     pub(super) hold: Arc<Mutex<Option<Arc<Semaphore>>>>,
+    /// When set, `acl-file` is disabled, and a chain names it or does not.
+    pub(super) disabled: Arc<Mutex<Option<bool>>>,
     only_if: Option<String>,
 }
 
@@ -124,7 +126,7 @@ fn client(id: &str, connected: bool) -> ClientInfo {
         connected,
         principal: "user".into(),
         authenticated_by: "password-file".into(),
-        groups: vec!["staff".to_owned()],
+        groups: vec!["north-staff".to_owned()],
         username: Some("User".to_owned()),
         listener: "mqtt".into(),
         remote: connected.then(|| "127.0.0.1:5000".parse().unwrap()),
@@ -322,6 +324,7 @@ fn plugin(name: &str) -> PluginInfo {
             memory_max_bytes: 1_048_576,
         },
         grants: vec![("secrets", vec!["db".to_owned()])],
+        is_named: false,
     }
 }
 
@@ -352,7 +355,14 @@ impl FakePlugins {
 
 impl PluginManager for FakePlugins {
     fn list(&self) -> Vec<PluginInfo> {
-        vec![plugin("acl-file")]
+        let plugin = plugin("acl-file");
+        match *self.disabled.lock().unwrap() {
+            None => vec![plugin],
+            Some(is_named) => {
+                let (state, versions) = (PluginState::Disabled, VersionInfo::default());
+                vec![PluginInfo { state, versions, is_named, ..plugin }]
+            }
+        }
     }
 
     fn get(&self, name: &str) -> Option<PluginInfo> {
@@ -372,6 +382,7 @@ impl PluginManager for FakePlugins {
     fn upload(&self, plugin: UploadedPlugin) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
         let signed = plugin.signature.map(|text| format!(" signed {text:?}")).unwrap_or_default();
         let what = format!("upload {} bytes{signed} as", plugin.wasm.len());
+        plugin.progress.reached(UploadStage::Checking);
         self.change(&what, &plugin.name)
     }
 
@@ -381,6 +392,7 @@ impl PluginManager for FakePlugins {
 
     fn shadow(&self, plugin: UploadedPlugin) -> BoxFuture<'_, Result<PluginInfo, PluginError>> {
         let what = format!("shadow of {} bytes for", plugin.wasm.len());
+        plugin.progress.reached(UploadStage::Testing);
         self.change(&what, &plugin.name)
     }
 

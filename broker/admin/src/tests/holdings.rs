@@ -265,6 +265,7 @@ async fn subscribing_for_a_client() {
         json!({
             "client_id": "a", "filter": "$share/g/t/#", "qos": 2, "no_local": false,
             "retain_as_published": false, "retain_handling": 1, "identifier": 5,
+            "since_unix": 1700000008,
         })
     );
     let refused = post(&fakes, path, r#"{"filter":"closed"}"#).await.problem(422, "refused");

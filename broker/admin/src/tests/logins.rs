@@ -14,7 +14,7 @@ use axum::{
 use codec::ReasonCode;
 use serde_json::json;
 
-use super::{Reply, TOKEN, fakes::Fakes, request, send, shared};
+use super::{Reply, TOKEN, fakes::Fakes, request, send, shared, traces::records};
 use crate::routes;
 
 /// Knows `root` with the password `secret`, in a role of the same name as the password behind `role-`.
@@ -47,8 +47,11 @@ impl AdminAuthenticator for Judge {
 
 /// A router whose chain has this link.
 fn with(state: Option<LinkState>) -> Router {
-    let fakes = Fakes::new();
-    let shared = shared(&fakes);
+    with_fakes(&Fakes::new(), state)
+}
+
+fn with_fakes(fakes: &Fakes, state: Option<LinkState>) -> Router {
+    let shared = shared(fakes);
     let links = state.map(|state| Link {
         name: "judge".into(),
         generation: "1".into(),
@@ -61,8 +64,35 @@ fn with(state: Option<LinkState>) -> Router {
 }
 
 fn judged() -> Router {
+    with(judge())
+}
+
+fn judge() -> Option<LinkState> {
     let hooks = Hooks { admin_authenticator: Some(Arc::new(Judge)), ..Hooks::default() };
-    with(Some(LinkState::Live(Box::new(hooks))))
+    Some(LinkState::Live(Box::new(hooks)))
+}
+
+/// Its trace has what a plugin said of whoever logs in here; that of a device of the same name has not.
+#[tokio::test]
+async fn the_trace_of_a_plugin_has_its_logins() {
+    let fakes = Fakes::new();
+    let router = with_fakes(&fakes, judge());
+    let mut traces = Vec::new();
+    for about in ["plugin", "principal"] {
+        let value = if about == "plugin" { "judge" } else { "root" };
+        let body = json!({ "name": about, about: value }).to_string();
+        let made = super::post(&fakes, "/api/v1/traces", &body).await.json();
+        traces.push(made["id"].as_u64().unwrap());
+    }
+    log_in(&router, "root", "role-viewer").await;
+    log_in(&router, "root", "wrong").await;
+    let found = records(&fakes, traces[0], 2).await;
+    let verdicts: Vec<_> = found.iter().map(|record| record["verdict"].as_str().unwrap()).collect();
+    assert_eq!(verdicts, ["allow", "deny"]);
+    assert!(found.iter().all(|record| record["hook"] == "admin-authenticator"), "{found:?}");
+    let path = format!("/api/v1/traces/{}", traces[1]);
+    let other = super::ask(&fakes, "GET", &path).await.json();
+    assert_eq!(other["records"], 0, "{other}");
 }
 
 async fn log_in(router: &Router, username: &str, password: &str) -> Reply {

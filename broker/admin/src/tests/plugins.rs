@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use super::{Reply, ask, fakes::Fakes, log::Lines, request, router, send, shared};
-use crate::{plugins::WASM_BYTES_MAX, routes};
+use crate::{plugins::upload::WASM_BYTES_MAX, routes};
 
 fn put(name: &str, content_type: &str, body: Body) -> Request<Body> {
     request("PUT", &format!("/api/v1/plugins/{name}"))
@@ -235,6 +235,8 @@ async fn a_change_of_another_state_is_refused() {
     assert_eq!(changed.headers[header::ETAG], tag, "good for the next change");
     let asking = put("acl-file", "application/wasm", Body::from("x"));
     assert_eq!(send(&router(&fakes), asking).await.headers[header::ETAG], tag);
+    let report = ask(&fakes, "GET", "/api/v1/plugins/acl-file/shadow").await;
+    assert_eq!(report.headers[header::ETAG], tag, "whoever read it promotes what it is about");
     change("\"other\"").await.problem(412, "changed_meanwhile");
     change("other").await.problem(400, "invalid_request");
     let mut asking = put("acl-file", "application/wasm", Body::from("x"));

@@ -26,7 +26,7 @@ fn publish(fakes: &Fakes) {
 }
 
 /// The records in the file once there are so many.
-async fn records(fakes: &Fakes, id: u64, count: usize) -> Vec<Value> {
+pub(super) async fn records(fakes: &Fakes, id: u64, count: usize) -> Vec<Value> {
     let path = format!("/api/v1/traces/{id}/download");
     let begun = std::time::Instant::now();
     loop {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use access::{PluginFailure, PluginState};
+use access::{PluginFailure, PluginState, UploadProgress, UploadStage};
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use telemetry::Cache;
@@ -62,11 +62,13 @@ impl Generation {
         manifest: Manifest,
         log: Arc<LogRate>,
     ) -> Result<Arc<Self>, Rejected> {
-        let Contents { version, files, id, predecessor, heir_of, in_shadow, .. } = contents;
+        let Contents { version, files, id, predecessor, heir_of, in_shadow, progress, .. } =
+            contents;
         let wasm = Arc::clone(&version.wasm);
         let component_sha256 = sha256(&wasm).into();
         let manifest_hash = version.manifest_hash();
-        let allowed = (manifest.clone(), predecessor);
+        let (granting, told) = (manifest.clone(), progress.clone());
+        let allowed = Allowed { manifest: granting, predecessor, progress: told };
         let compiled = compile(runtime, wasm, Some(allowed)).await?;
         let name: Arc<str> = name.into();
         let short: Arc<str> = id.get(..12).unwrap_or(&id).into();
@@ -86,6 +88,7 @@ impl Generation {
         {
             factory.handed = before.hand_over().await.map(Arc::new);
         }
+        progress.reached(UploadStage::Testing);
         let shadow = Guarded::new(rehearse(factory.clone()));
         let Rehearsed { described, told, instance, making_cpu } =
             shadow.await.map_err(|failure| Rejected::rehearsal(&failure))?;
@@ -187,18 +190,28 @@ async fn open_state(
         .map_err(|sentence| Rejected { passing: true, ..Rejected::failed(sentence) })
 }
 
-/// `allowed` = what must grant what the component imports, and what it may import without being
-/// approved, if that has a bound; `None` = it is only looked at.
+/// What a component may be before it is compiled.
+pub(super) struct Allowed {
+    /// What must grant what it imports.
+    manifest: Manifest,
+    /// What it may import without being approved, if that has a bound.
+    predecessor: Option<Vec<String>>,
+    /// Who is told when the compiler begins.
+    progress: UploadProgress,
+}
+
+/// Without `allowed` it is only looked at.
 pub(super) async fn compile(
     runtime: &Arc<Runtime>,
     wasm: Arc<Vec<u8>>,
-    allowed: Option<(Manifest, Option<Vec<String>>)>,
+    allowed: Option<Allowed>,
 ) -> Result<Compiled, Rejected> {
     let runtime = Arc::clone(runtime);
     let work = move || {
         let prepared = component::prepare(&wasm).map_err(Rejected::failed)?;
-        if let Some((manifest, predecessor)) = allowed {
+        if let Some(Allowed { manifest, predecessor, progress }) = allowed {
             acceptable(&prepared.imports, &manifest, predecessor.as_deref())?;
+            progress.reached(UploadStage::Compiling);
         }
         let loaded = runtime.aot.load(runtime.engine, &prepared.bytes);
         let (component, was_there) = loaded.map_err(Rejected::failed)?;

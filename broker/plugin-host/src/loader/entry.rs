@@ -9,7 +9,7 @@ use std::{
 
 use access::{
     BreakerInfo, HeldBecause, HookCalls, KeptVersion, PluginInfo, PluginState, PoolInfo,
-    ShadowReport, VersionInfo, Waiting,
+    ShadowReport, UploadProgress, VersionInfo, Waiting,
 };
 
 use super::{orders::Answer, shadow::Standby};
@@ -65,6 +65,8 @@ pub(super) struct Entry {
     /// A candidate in shadow mode, and who waits for it.
     pub(super) standby: Option<Standby>,
     pub(super) shadow_answers: Vec<Answer>,
+    /// Who wants to know how far the candidate is that was sent last.
+    pub(super) shadow_progress: UploadProgress,
     /// What lies in the folder must be approved.
     pub(super) waiting: Option<Waiting>,
     predecessor: Option<Predecessor>,
@@ -99,6 +101,7 @@ impl Entry {
             fall_back: None,
             standby: None,
             shadow_answers: Vec::new(),
+            shadow_progress: UploadProgress::default(),
             waiting: None,
             predecessor: None,
             tried: BTreeSet::new(),
@@ -420,6 +423,7 @@ impl Entry {
                 grants: live.map(|live| live.manifest.grants.listed()).unwrap_or_default(),
                 versions: self.versions(),
                 breaker: BreakerInfo::default(),
+                is_named: false,
             },
             live: self.live.clone(),
             shadow: self.standby.as_ref().and_then(|standby| standby.built.clone()),
@@ -464,6 +468,12 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// The same, for a plugin that a chain of the configuration names or does not.
+    pub(super) fn named(mut self, is_named: bool) -> Self {
+        self.info.is_named = is_named;
+        self
+    }
+
     /// With the counters of this moment.
     pub(crate) fn info(&self) -> PluginInfo {
         let mut info = self.info.clone();

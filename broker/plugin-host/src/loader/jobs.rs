@@ -294,7 +294,7 @@ async fn keep(work: impl FnOnce() -> std::io::Result<()> + Send + 'static, plugi
 /// The signature first: a component without the one it came with would not be loaded.
 async fn stored(folder: Places, uploaded: Arc<UploadedPlugin>) -> Result<(), String> {
     let store = move || {
-        let UploadedPlugin { name, wasm, signature } = &*uploaded;
+        let UploadedPlugin { name, wasm, signature, .. } = &*uploaded;
         let signature = signature.as_ref().map(|text| (folder.signature(name), text.as_bytes()));
         for (path, bytes) in signature.into_iter().chain([(folder.wasm(name), wasm.as_slice())]) {
             write_private(&path, bytes)

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use access::{PluginError, PluginInfo, PluginState, UploadedPlugin};
+use access::{PluginError, PluginInfo, PluginState, UploadStage, UploadedPlugin};
 use tokio::sync::oneshot;
 
 use super::{Loader, NO_MANIFEST, UNSTABLE_READS_MAX, entry::Entry, jobs, jobs::Built};
@@ -161,6 +161,7 @@ impl Loader {
         if self.is_uploading(&name) {
             return self.answer(answer, Err(uploading(&name)));
         }
+        plugin.progress.reached(UploadStage::Checking);
         let uploaded = Arc::new(plugin);
         let plugin = Arc::clone(&uploaded);
         let look = move || component::prepare(&plugin.wasm).map(drop);

@@ -4,12 +4,12 @@
 
 use std::{fs, io, path::Path, sync::Arc, time::Instant};
 
-use access::{PluginError, PluginState, UploadedPlugin};
+use access::{PluginError, PluginState, UploadStage, UploadedPlugin};
 use tokio::sync::oneshot;
 
 use super::{Loader, orders::Answer};
 use crate::{
-    candidate::{Contents, Places, Unusable},
+    candidate::{Contents, Found, Places, Unusable},
     component,
     generation::{Generation, Rejected},
     manifest::Manifest,
@@ -61,6 +61,7 @@ impl Loader {
         entry.standby = Some(Standby { id: id.clone(), built: None });
         contents.heir_of = entry.generation().cloned();
         contents.predecessor = bound;
+        contents.progress = std::mem::take(&mut entry.shadow_progress);
         let (runtime, log, name) =
             (Arc::clone(&self.runtime), Arc::clone(&entry.log), name.to_owned());
         self.shadows.spawn(async move {
@@ -111,7 +112,7 @@ impl Loader {
 
     /// `POST .../shadow`.
     pub(super) async fn upload_shadow(&mut self, plugin: UploadedPlugin, answer: Answer) {
-        let UploadedPlugin { name, wasm, signature } = plugin;
+        let UploadedPlugin { name, wasm, signature, progress } = plugin;
         let Some(entry) = self.entries.get(&name) else {
             return self.answer(answer, Err(PluginError::NotFound(name)));
         };
@@ -119,6 +120,7 @@ impl Loader {
             let error = format!("{name}: nothing is live to compare a candidate with");
             return self.answer(answer, Err(PluginError::Invalid(error)));
         }
+        progress.reached(UploadStage::Checking);
         let places = self.places.clone();
         let plugin = name.clone();
         let store = move || {
@@ -140,6 +142,7 @@ impl Loader {
         }
         if let Some(entry) = self.entries.get_mut(&name) {
             entry.shadow_answers.push(answer);
+            entry.shadow_progress = progress;
         }
         if !self.is_uploading(&name) {
             self.load(&name, false, None);
@@ -171,17 +174,32 @@ impl Loader {
         }
         let entry = self.entries.get(name);
         let entry = entry.ok_or_else(|| PluginError::NotFound(name.to_owned()))?;
-        let is_ready = matches!(&entry.standby, Some(Standby { built: Some(Ok(_)), .. }));
-        if !is_ready || entry.state == PluginState::Disabled {
-            let error = format!("{name}: no candidate of it is being asked");
-            return Err(PluginError::Invalid(error));
-        }
+        let asked = match &entry.standby {
+            Some(Standby { id, built: Some(Ok(_)) }) if entry.state != PluginState::Disabled => {
+                id.clone()
+            }
+            _ => {
+                let error = format!("{name}: no candidate of it is being asked");
+                return Err(PluginError::Invalid(error));
+            }
+        };
         let (places, plugin) = (self.places.clone(), name.to_owned());
-        let moved = tokio::task::spawn_blocking(move || take_place(&places, &plugin)).await;
-        moved
-            .map_err(io::Error::other)
-            .flatten()
-            .map_err(|error| PluginError::Internal(format!("{name}: {error}")))
+        let engine = self.runtime.engine.hash;
+        let moved = tokio::task::spawn_blocking(move || {
+            // Nobody has seen how another one answers that lies there by now.
+            if !is_candidate(&places, &plugin, &engine, &asked) {
+                return Ok(false);
+            }
+            take_place(&places, &plugin).map(|()| true)
+        });
+        match moved.await.map_err(io::Error::other).flatten() {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                self.changed.notify_one();
+                Err(PluginError::Changed(name.to_owned()))
+            }
+            Err(error) => Err(PluginError::Internal(format!("{name}: {error}"))),
+        }
     }
 
     /// `DELETE .../shadow`.
@@ -231,6 +249,12 @@ impl Loader {
         });
         due.map(|(name, _)| name.clone()).collect()
     }
+}
+
+/// Whether the files of a candidate are those that this generation was built of.
+fn is_candidate(places: &Places, name: &str, engine: &[u8; 32], id: &str) -> bool {
+    let Found::Reading(reading) = places.read(name, engine, None) else { return false };
+    matches!(reading.shadow, Some(Ok(contents)) if contents.id == id)
 }
 
 /// The candidate's files take the names of the live ones. A signature of the old component is none

@@ -77,11 +77,7 @@ async fn nobody_waits_for_builds_of_others() {
     let (orders, inbox) = mpsc::channel(8);
     tokio::spawn(loader.run(inbox));
     let (answer, mut uploaded) = oneshot::channel();
-    let plugin = UploadedPlugin {
-        name: "slow".to_owned(),
-        wasm: Guest::allow().component(),
-        signature: None,
-    };
+    let plugin = UploadedPlugin::new("slow", Guest::allow().component());
     orders.send(Order::Upload(plugin, answer)).await.unwrap();
     let (answer, disabled) = oneshot::channel();
     orders.send(Order::Disable("off".to_owned(), answer)).await.unwrap();

@@ -62,7 +62,7 @@ async fn a_component_that_asks_for_more_waits_over_a_restart_until_it_is_approve
 async fn an_upload_that_asks_for_more_is_stored_and_waits() {
     let mut bench = bench().await;
     let wasm = asks_for_files("two").component();
-    let upload = UploadedPlugin { name: "p".to_owned(), wasm: wasm.clone(), signature: None };
+    let upload = UploadedPlugin::new("p", wasm.clone());
     let info = bench.host().upload(upload).await.unwrap();
     assert_eq!(info.state, PluginState::WaitingForApproval);
     assert_eq!(std::fs::read(bench.path("p.wasm")).unwrap(), wasm);

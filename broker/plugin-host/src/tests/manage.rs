@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use access::{PluginError, PluginManager, PluginState, UploadedPlugin};
+use access::{
+    PluginError, PluginManager, PluginState, UploadProgress, UploadStage, UploadedPlugin,
+};
+use parking_lot::Mutex;
 
 use super::{folder::Bench, guest::Guest};
 use crate::{Signed, Trust};
@@ -33,7 +36,7 @@ async fn uploads_are_judged_by_the_signature_they_bring() {
     };
     let wasm = Guest::allow_as("p").component();
     let upload = async |name: &str, signature: Option<String>| {
-        let plugin = UploadedPlugin { name: name.to_owned(), wasm: wasm.clone(), signature };
+        let plugin = UploadedPlugin { signature, ..UploadedPlugin::new(name, wasm.clone()) };
         bench.host().upload(plugin).await
     };
     let error = upload("p", None).await.unwrap_err().to_string();
@@ -49,10 +52,58 @@ async fn uploads_are_judged_by_the_signature_they_bring() {
     // The one of the next version takes its place.
     let wasm = Guest::allow_as("next").component();
     let next = Some(signature("p", &wasm));
-    let plugin = UploadedPlugin { name: "p".to_owned(), wasm, signature: next.clone() };
+    let plugin = UploadedPlugin { signature: next.clone(), ..UploadedPlugin::new("p", wasm) };
     assert_eq!(bench.host().upload(plugin).await.unwrap().state, PluginState::Live);
     assert_eq!(fs::read_to_string(bench.path("p.sig")).ok(), next);
     assert_eq!(bench.principal().await.unwrap(), "next");
+}
+
+/// Whoever sent a component is told how far it is, and nothing behind the stage that refused it.
+#[tokio::test]
+async fn an_upload_says_how_far_it_is() {
+    let mut bench = Bench::new();
+    bench.start().await;
+    let upload = async |guest: &Guest, shadow: bool| {
+        let stages = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&stages);
+        let progress = UploadProgress::new(move |stage| seen.lock().push(stage));
+        let plugin = UploadedPlugin { progress, ..UploadedPlugin::new("p", guest.component()) };
+        let ended = match shadow {
+            true => bench.host().shadow(plugin).await,
+            false => bench.host().upload(plugin).await,
+        };
+        (ended.is_ok(), std::mem::take(&mut *stages.lock()))
+    };
+    let all = [UploadStage::Checking, UploadStage::Compiling, UploadStage::Testing];
+    assert_eq!(upload(&Guest::allow_as("one"), false).await, (true, all.to_vec()));
+    assert_eq!(upload(&Guest::allow_as("two"), true).await, (true, all.to_vec()));
+    assert_eq!(upload(&Guest::allow().init_refuses(), false).await, (false, all.to_vec()));
+    let plugin = UploadedPlugin::new("p", b"junk".to_vec());
+    let stages = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&stages);
+    let progress = UploadProgress::new(move |stage| seen.lock().push(stage));
+    bench.host().upload(UploadedPlugin { progress, ..plugin }).await.unwrap_err();
+    assert_eq!(*stages.lock(), [UploadStage::Checking]);
+}
+
+/// A chain that names a plugin does not go on without it: whoever manages it must know.
+#[tokio::test]
+async fn what_chains_name_is_known() {
+    let mut bench = Bench::new();
+    for name in ["a", "b", "staff"] {
+        bench.write(&format!("{name}.wasm"), Guest::allow_as(name).component());
+    }
+    bench.start().await;
+    let named = || ["a", "b", "staff"].map(|name| bench.info(name).is_named);
+    assert_eq!(named(), [false; 3], "the default chain takes whoever is there");
+    let of = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let inner = BTreeMap::from([("inner".into(), of(&["b"]))]);
+    bench.host().set_chains(None, inner, of(&["staff"])).await;
+    assert_eq!(named(), [false, true, true]);
+    bench.host().disable("b").await.unwrap();
+    assert_eq!(named(), [false, true, true], "disabled or not");
+    bench.host().set_chains(Some(of(&["a"])), BTreeMap::new(), Vec::new()).await;
+    assert_eq!(named(), [true, false, false]);
 }
 
 #[tokio::test]
@@ -94,8 +145,7 @@ async fn disabling_outlives_a_restart() {
 async fn uploads() {
     let mut bench = Bench::new();
     bench.start().await;
-    let upload =
-        |name: &str, wasm: Vec<u8>| UploadedPlugin { name: name.to_owned(), wasm, signature: None };
+    let upload = |name: &str, wasm: Vec<u8>| UploadedPlugin::new(name, wasm);
     let host = bench.host();
     let info = host.upload(upload("p", Guest::allow_as("p").module())).await.unwrap();
     assert_eq!((info.state, info.generations), (PluginState::Live, 1));
@@ -125,11 +175,7 @@ async fn an_upload_that_fails_leaves_the_folder_as_it_was() {
     let mut bench = Bench::new();
     bench.write("p.wasm", Guest::allow_as("good").component());
     bench.start().await;
-    let bad = |name: &str| UploadedPlugin {
-        name: name.to_owned(),
-        wasm: Guest::allow().init_refuses().component(),
-        signature: None,
-    };
+    let bad = |name: &str| UploadedPlugin::new(name, Guest::allow().init_refuses().component());
     for name in ["p", "new"] {
         let error = bench.host().upload(bad(name)).await.unwrap_err();
         assert_eq!(error, PluginError::Rejected(format!("{name}: misconfigured: init: nope")));
@@ -148,7 +194,7 @@ async fn an_upload_does_not_undo_what_happened_meanwhile() {
     bench.write("p.wasm", Guest::allow_as("old").component());
     bench.start().await;
     let wasm = Guest::allow_as("new").component();
-    let upload = UploadedPlugin { name: "p".to_owned(), wasm, signature: None };
+    let upload = UploadedPlugin::new("p", wasm);
     let (uploaded, disabled) = tokio::join!(bench.host().upload(upload), bench.host().disable("p"));
     assert_eq!(disabled.unwrap().state, PluginState::Disabled);
     assert_eq!(uploaded.unwrap().state, PluginState::Disabled);

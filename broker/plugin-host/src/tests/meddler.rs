@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use access::{
@@ -12,9 +12,11 @@ use access::{
     OutboundTransform, Outcome, PluginFailureKind, Publisher, Scope, Source, Step, Subject, Who,
 };
 use codec::{ProtocolVersion, QoS, ReasonCode};
+use telemetry::{Metrics, TraceSpec, Traces};
 
 use super::calls::{build_in, connection};
 use crate::{
+    background::Background,
     generation::{Generation, Rejected},
     hooks::{Hook, events::OnEvents, timer::OnTimer},
     manifest::Manifest,
@@ -22,10 +24,13 @@ use crate::{
 };
 
 async fn try_build(manifest: &str) -> Result<Arc<Generation>, Rejected> {
-    let runtime = Arc::new(Runtime::new(None, Outside::default()).unwrap());
+    build_with(&Arc::new(Runtime::new(None, Outside::default()).unwrap()), manifest).await
+}
+
+async fn build_with(runtime: &Arc<Runtime>, manifest: &str) -> Result<Arc<Generation>, Rejected> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/guests/prebuilt/meddler.wasm");
     let manifest = Manifest::parse(Path::new("meddler.toml"), manifest).unwrap();
-    build_in(&runtime, std::fs::read(path).unwrap(), manifest).await
+    build_in(runtime, std::fs::read(path).unwrap(), manifest).await
 }
 
 pub(super) async fn build(manifest: &str) -> Arc<Generation> {
@@ -252,6 +257,42 @@ async fn the_manifest_says_which_topics() {
         let error = Manifest::parse(Path::new("m.toml"), manifest).unwrap_err();
         assert!(error.to_string().contains(sentence), "{error}");
     }
+}
+
+/// Nobody waits for these calls; whoever traces the plugin sees them.
+#[tokio::test]
+async fn what_is_called_in_the_background_is_traced() {
+    let (folder, metrics) = (tempfile::tempdir().unwrap(), Metrics::new());
+    Traces::open(&metrics, folder.path().to_owned()).unwrap();
+    let outside = Outside { plugin_metrics: metrics.plugins.clone(), ..Outside::default() };
+    let runtime = Arc::new(Runtime::new(None, outside).unwrap());
+    let generation = build_with(&runtime, "").await.unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let now = u64::try_from(now.as_millis()).unwrap();
+    let spec = TraceSpec {
+        name: "background".to_owned(),
+        plugin: Some(generation.name.to_string()),
+        start_unix_ms: now,
+        end_unix_ms: now + 60_000,
+        bytes_max: 1 << 20,
+        events_per_second: 100,
+        ..TraceSpec::default()
+    };
+    let id = metrics.traces.add(&metrics, spec, now).unwrap().id;
+    let trace = metrics.traces.find(id).unwrap();
+    let mut background = Background::new();
+    background.set(&[generation]);
+    background.sink().tell(Event::Overload(1));
+    let text = || String::from_utf8(trace.read(0, 1 << 20).unwrap().0).unwrap();
+    let seen = async {
+        while !["timer", "events"].iter().all(|hook| text().contains(&format!("\"{hook}\""))) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let seen = tokio::time::timeout(Duration::from_secs(10), seen).await;
+    seen.unwrap_or_else(|_| panic!("they are not there: {}", text()));
+    let done = |line: &str| line.contains("\"plugin_call\"") && line.contains("\"done\"");
+    assert!(text().lines().all(done), "{}", text());
 }
 
 #[tokio::test]

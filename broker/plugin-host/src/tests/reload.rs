@@ -352,7 +352,7 @@ async fn every_decision_is_made_by_a_complete_generation() {
     });
     for number in 1..=20 {
         let wasm = Guest::allow_as(&format!("user-{number}")).component();
-        let plugin = UploadedPlugin { name: "p".to_owned(), wasm, signature: None };
+        let plugin = UploadedPlugin::new("p", wasm);
         bench.host().upload(plugin).await.unwrap();
         let who = bench.principal().await.unwrap();
         assert_eq!(who, format!("user-{number}"), "in force when the upload returns");

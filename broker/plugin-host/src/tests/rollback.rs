@@ -279,11 +279,7 @@ async fn an_upload_ends_a_hold() {
     let mut bench = Bench::new();
     bench.write("p.wasm", Guest::allow_as("one").component());
     bench.start().await;
-    let upload = |name: &str| UploadedPlugin {
-        name: "p".to_owned(),
-        wasm: Guest::allow_as(name).component(),
-        signature: None,
-    };
+    let upload = |name: &str| UploadedPlugin::new("p", Guest::allow_as(name).component());
     bench.host().upload(upload("two")).await.unwrap();
     bench.host().rollback("p").await.unwrap();
     assert_eq!(bench.principal().await.unwrap(), "one");

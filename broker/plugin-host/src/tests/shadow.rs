@@ -1,6 +1,6 @@
 //! Candidates in shadow mode.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use access::{
     Connection, Credentials, LinkState, Password, PluginError, PluginManager, PluginState,
@@ -13,6 +13,7 @@ use super::{
     guest::Guest,
     lent,
 };
+use crate::Config;
 
 impl Bench {
     fn shadow(&self) -> ShadowReport {
@@ -33,7 +34,7 @@ async fn started() -> Bench {
 }
 
 fn candidate(guest: &Guest) -> UploadedPlugin {
-    UploadedPlugin { name: "p".to_owned(), wasm: guest.component(), signature: None }
+    UploadedPlugin::new("p", guest.component())
 }
 
 #[tokio::test]
@@ -87,6 +88,29 @@ async fn an_order_for_another_state_is_not_obeyed() {
     assert_eq!(nothing.map(drop), Err(PluginError::Changed("q".to_owned())));
 }
 
+/// Who promotes has read how one candidate answers, and no other goes live for it.
+#[tokio::test]
+async fn a_candidate_that_was_replaced_on_disk_is_not_promoted() {
+    let mut bench = Bench::new();
+    bench.write("p.wasm", Guest::allow_as("one").component());
+    // What is written into the folder is not looked at meanwhile.
+    let config = Config { quiet_period: Duration::from_secs(600), ..bench.config() };
+    bench.start_with(config).await;
+    let two = candidate(&Guest::allow_as("two"));
+    let shadowed = bench.host().shadow(two.clone()).await.unwrap();
+    bench.write("p.shadow.wasm", Guest::allow_as("evil").component());
+    let bound = bench.host().only_if(shadowed.tag());
+    for host in [bench.host() as &dyn PluginManager, &*bound] {
+        let refused = host.promote("p").await.map(drop);
+        assert_eq!(refused, Err(PluginError::Changed("p".to_owned())));
+    }
+    assert_eq!(bench.principal().await.unwrap(), "one");
+    assert!(bench.path("p.shadow.wasm").exists());
+    bench.write("p.shadow.wasm", two.wasm);
+    bound.promote("p").await.unwrap();
+    assert_eq!(bench.principal().await.unwrap(), "two");
+}
+
 #[tokio::test]
 async fn a_file_beside_the_live_one_is_a_candidate_over_a_restart() {
     let mut bench = started().await;
@@ -119,8 +143,7 @@ async fn a_candidate_that_fails_harms_nobody() {
     assert!(report.last[0].lines.iter().any(|line| line.contains("\"trap\"")), "{report:?}");
     let info = bench.info("p");
     assert_eq!((info.failures, info.breaker.opened), (0, 0));
-    let unknown =
-        UploadedPlugin { name: "q".to_owned(), wasm: Guest::allow().component(), signature: None };
+    let unknown = UploadedPlugin::new("q", Guest::allow().component());
     let error = bench.host().shadow(unknown).await.unwrap_err();
     assert_eq!(error, PluginError::NotFound("q".to_owned()));
 }

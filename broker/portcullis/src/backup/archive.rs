@@ -11,6 +11,7 @@
 //! not at all: header, order, names, lengths, sums and the end are all known. Knows nothing of what the files mean.
 
 use std::{
+    borrow::Cow,
     collections::BTreeSet,
     io::{self, BufRead, BufReader, Read, Write},
     path::{Component, Path},
@@ -28,6 +29,8 @@ const GZIP: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
 const MANIFEST_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of the file that says what an archive is.
 const ABOUT_BYTES_MAX: u64 = 1 << 20;
+/// Longest name of a file: what Linux has for paths.
+const NAME_BYTES_MAX: u64 = 4096;
 /// What tar has behind its last file: two blocks of zeros.
 const END_BYTES: usize = 1024;
 
@@ -150,13 +153,20 @@ pub(super) fn read(
     let mut tar = tar::Archive::new(gzip);
     let (mut files, mut about, mut manifest) = (Vec::new(), None, None);
     let mut names = BTreeSet::new();
-    let mut whole = false;
-    for entry in tar.entries()? {
+    let (mut whole, mut long_name) = (false, None);
+    // Raw: else a long name would be read into memory as long as it says that it is.
+    for entry in tar.entries()?.raw(true) {
         let mut entry = entry.map_err(|error| after(&files, &error))?;
         if whole {
             return Err(broken("goes on behind its end"));
         }
-        let (path, bytes) = described(&entry)?;
+        if entry.header().entry_type().is_gnu_longname() {
+            if long_name.replace(name_in(&mut entry)?).is_some() {
+                return Err(broken("holds two names for one file"));
+            }
+            continue;
+        }
+        let (path, bytes) = described(&entry, long_name.take())?;
         if !names.insert(path.clone()) {
             return Err(broken(&format!("{path} stands in it twice")));
         }
@@ -203,9 +213,25 @@ pub(super) fn read(
     Ok(Summary { about, files })
 }
 
+/// The long name of the next entry, which has an entry of its own and ends with a zero.
+fn name_in(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Vec<u8>> {
+    let bytes = entry.header().size()?;
+    if bytes > NAME_BYTES_MAX {
+        let what = format!("holds a name of {bytes} bytes, allowed: at most {NAME_BYTES_MAX}");
+        return Err(broken(&what));
+    }
+    let mut name = Vec::new();
+    entry.read_to_end(&mut name)?;
+    name.pop_if(|last| *last == 0);
+    Ok(name)
+}
+
 /// Name and length of an entry that is a file with a name as we write it.
-fn described(entry: &tar::Entry<'_, impl Read>) -> io::Result<(String, u64)> {
-    let path = entry.path_bytes();
+fn described(
+    entry: &tar::Entry<'_, impl Read>,
+    long_name: Option<Vec<u8>>,
+) -> io::Result<(String, u64)> {
+    let path = long_name.map_or_else(|| entry.path_bytes(), Cow::Owned);
     let path = std::str::from_utf8(&path).map_err(|_| broken("holds a name that is not UTF-8"))?;
     if !entry.header().entry_type().is_file() {
         return Err(broken(&format!("{path:?} is no file")));

@@ -11,19 +11,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{name, without_secrets};
+use super::{
+    name,
+    versions::{self, Renamed},
+    without_secrets,
+};
 
 /// Most files that are taken.
 pub(super) const FILES_MAX: usize = 10_000;
 /// Largest manifest or directory of administrators that is looked into.
 const TEXT_BYTES_MAX: u64 = 16 << 20;
+/// Largest component.
+const WASM_BYTES_MAX: u64 = 32 << 20;
 /// Most sentences about what is left out.
 const SENTENCES_MAX: usize = 200;
 
 /// Files and folders of the data folder that belong into a backup, and whether they are secret.
 pub(super) const DATA: [(&str, bool); 7] = [
     ("bans.json", false),
-    ("plugins-state.json", false),
+    (PLUGINS_STATE, false),
     ("plugin-versions", false),
     // Without secrets: users that have no password, and roles.
     (DIRECTORY, false),
@@ -33,6 +39,8 @@ pub(super) const DATA: [(&str, bool); 7] = [
 ];
 /// Users, roles and tokens of the admin API.
 pub(super) const DIRECTORY: &str = "admin/directory.json";
+/// Which plugins there were, which are disabled, and which versions answer for them.
+pub(super) const PLUGINS_STATE: &str = "plugins-state.json";
 /// Where earlier versions of plugins are, `NAME/HASH/` each.
 const VERSIONS: &str = "plugin-versions";
 
@@ -120,23 +128,20 @@ impl Collected {
         self.files.retain(|file| in_folder(file).is_some_and(|name| is_of_plugin(&name, &names)));
     }
 
-    /// Manifests and the directory of administrators are told without what is secret in them. An earlier version of a
-    /// plugin is known by the hash of all of it: it is taken as it is or not at all.
+    /// Manifests and the directory of administrators are told without what is secret in them. What is known by the hash
+    /// of a manifest is known by another one then.
     fn take_secrets_out(&mut self) {
-        let versions = format!("{}{VERSIONS}/", name::DATA);
-        let mut gone = BTreeSet::new();
-        for mut file in std::mem::take(&mut self.files) {
-            let in_versions = file.name.starts_with(&versions);
+        let prefix = format!("{}{VERSIONS}/", name::DATA);
+        let (kept, files): (Vec<_>, Vec<_>) = std::mem::take(&mut self.files)
+            .into_iter()
+            .partition(|file| file.name.starts_with(&prefix));
+        let mut renamed = Renamed::default();
+        for mut file in files {
             match told(&file) {
                 Ok(None) => self.files.push(file),
-                Ok(Some(_)) | Err(_) if in_versions => {
-                    gone.extend(file.path.parent().map(Path::to_owned));
-                }
                 Ok(Some(told)) => {
-                    if kind(&file) == Kind::Manifest && file.path.with_extension("sig").exists() {
-                        let what = "without its comments and golden calls that log somebody in \
-                                    its signature does not fit: it has to be signed again";
-                        self.leave_out(&file.path, &what);
+                    if kind(&file) == Kind::Manifest {
+                        self.rename(&file.path, &told, &mut renamed);
                     }
                     file.bytes = told.len() as u64;
                     file.content = Some(told);
@@ -145,13 +150,46 @@ impl Collected {
                 Err(why) => self.leave_out(&file.path, &why),
             }
         }
-        self.files.retain(|file| file.path.parent().is_none_or(|folder| !gone.contains(folder)));
-        if !gone.is_empty() {
+        let versions = versions::tell(kept, &mut renamed);
+        self.files.extend(versions.files);
+        self.name_anew(&renamed);
+        if versions.gone > 0 {
+            let what = "they are damaged, or nobody knows where their secrets stand";
+            self.left_out
+                .push(format!("versions of plugins to go back to ({}): {what}", versions.gone));
+        }
+        if versions.unsigned > 0 {
             self.left_out.push(format!(
-                "versions of plugins to go back to ({}): their manifests have comments, or golden \
-                 calls that log somebody in",
-                gone.len()
+                "signatures of versions of plugins to go back to ({}): without comments and golden \
+                 calls that log somebody in they do not fit",
+                versions.unsigned
             ));
+        }
+    }
+
+    /// The manifest of a plugin in the folder is told otherwise.
+    fn rename(&mut self, manifest: &Path, told: &[u8], renamed: &mut Renamed) {
+        if manifest.with_extension("sig").exists() {
+            let what = "without its comments and golden calls that log somebody in its signature \
+                        does not fit: it has to be signed again";
+            self.leave_out(manifest, &what);
+        }
+        let wasm = read(&manifest.with_extension("wasm"), WASM_BYTES_MAX);
+        if let (Ok(wasm), Ok(text), Ok(told)) = (wasm, read_text(manifest), str::from_utf8(told)) {
+            renamed.note(&wasm, &text, told);
+        }
+    }
+
+    /// What names versions by their hashes names those that are in the backup.
+    fn name_anew(&mut self, renamed: &Renamed) {
+        let name = format!("{}{PLUGINS_STATE}", name::DATA);
+        for file in self.files.iter_mut().filter(|file| file.name == name) {
+            // What cannot be read now is taken as it is, or fails as that does.
+            if let Ok(text) = read_text(&file.path) {
+                let text = renamed.named_in(&text).into_bytes();
+                file.bytes = text.len() as u64;
+                file.content = Some(text);
+            }
         }
     }
 }
@@ -203,14 +241,18 @@ pub(super) fn is_of_plugin(file: &str, names: &BTreeSet<String>) -> bool {
 }
 
 fn read_text(path: &Path) -> Result<String, String> {
+    String::from_utf8(read(path, TEXT_BYTES_MAX)?).map_err(|_| "is not UTF-8".to_owned())
+}
+
+fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(TEXT_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
         .map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > TEXT_BYTES_MAX {
-        return Err(format!("it is too long, allowed: at most {TEXT_BYTES_MAX} bytes"));
+    if bytes.len() as u64 > most {
+        return Err(format!("it is too long, allowed: at most {most} bytes"));
     }
-    String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -66,6 +66,42 @@ fn every_byte_that_is_changed_is_noticed() {
     }
 }
 
+/// What another program made, as long as if it were sealed: what is in it is seen before that is missed.
+fn other_tar(fill: impl FnOnce(&mut tar::Builder<flate2::write::GzEncoder<Vec<u8>>>)) -> Vec<u8> {
+    let gzip = flate2::GzBuilder::new().mtime(0).operating_system(255);
+    let mut tar = tar::Builder::new(gzip.write(Vec::new(), flate2::Compression::fast()));
+    fill(&mut tar);
+    let mut bytes = tar.into_inner().unwrap().finish().unwrap();
+    bytes.extend([0; 85]);
+    bytes
+}
+
+/// A name in an entry of its own says itself how long it is, before there is any sum.
+#[test]
+fn names_have_a_bound() {
+    let named = |names: &[u64]| {
+        let bytes = other_tar(|tar| {
+            for bytes in names {
+                let mut header = tar::Header::new_gnu();
+                header.set_entry_type(tar::EntryType::GNULongName);
+                header.set_path("././@LongLink").unwrap();
+                header.set_size(*bytes);
+                header.set_cksum();
+                tar.append(&header, io::repeat(b'n').take(*bytes)).unwrap();
+            }
+            let mut header = tar::Header::new_gnu();
+            header.set_size(0);
+            tar.append_data(&mut header, "data/x", io::empty()).unwrap();
+        });
+        look(&bytes).unwrap_err().to_string()
+    };
+    let error = named(&[64 << 20]);
+    assert_eq!(error, "holds a name of 67108864 bytes, allowed: at most 4096");
+    assert!(named(&[4097]).starts_with("holds a name of 4097 bytes"));
+    assert_eq!(named(&[4096]), "does not begin with what it is", "that is wrong with it then");
+    assert_eq!(named(&[1, 1]), "holds two names for one file");
+}
+
 /// What is wrong is named also where every sum is right.
 #[test]
 fn archives_that_are_made_up_are_refused() {
@@ -86,20 +122,13 @@ fn archives_that_are_made_up_are_refused() {
     let twice = look(&archive(&[("data/a", b"1"), ("data/a", b"2")])).unwrap_err().to_string();
     assert!(twice.contains("data/a stands in it twice"), "{twice}");
     // Another tar, with a link in it.
-    let mut tar = tar::Builder::new(
-        flate2::GzBuilder::new()
-            .mtime(0)
-            .operating_system(255)
-            .write(Vec::new(), flate2::Compression::fast()),
-    );
-    let mut header = tar::Header::new_ustar();
-    header.set_entry_type(tar::EntryType::Symlink);
-    header.set_size(0);
-    tar.append_link(&mut header, "data/bans.json", "/etc/passwd").unwrap();
-    let mut bytes = tar.into_inner().unwrap().finish().unwrap();
-    // As long as if it were sealed: the link is seen before that is missed.
-    bytes.extend([0; 85]);
-    let error = look(&bytes).unwrap_err().to_string();
+    let error = look(&other_tar(|tar| {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        tar.append_link(&mut header, "data/bans.json", "/etc/passwd").unwrap();
+    }));
+    let error = error.unwrap_err().to_string();
     assert!(error.contains("is no file"), "{error}");
     assert!(look(b"hello").is_err() && look(b"").is_err());
 }
@@ -122,7 +151,33 @@ const MANIFEST: &str = "order = 5 # PLANTED-note\n[[golden.authenticate]]\n\
     client = { username = \"a\" }\ncredentials = { password = \"PLANTED-golden\" }\n\
     expect = { outcome = \"allow\" }\n";
 
-const VERSION: &str = "data/plugin-versions/gate/0123";
+/// The component of an earlier version with the same manifest.
+const EARLIER: &str = "an earlier one";
+
+/// Where a version of `gate` is kept.
+fn version(manifest: &str) -> String {
+    format!("data/plugin-versions/gate/{}", hash_of(EARLIER, manifest))
+}
+
+fn hash_of(wasm: &str, manifest: &str) -> String {
+    plugin_host::version_hash(wasm.as_bytes().to_vec(), Some(manifest.to_owned()))
+}
+
+/// What is remembered of `gate`: the earlier version answers in place of the one in the folder.
+fn plugins_state(manifest: &str) -> serde_json::Value {
+    serde_json::json!({
+        "disabled": [],
+        "known": { "gate": {
+            "has_manifest": true, "disabled": false, "order": 5, "control": "sufficient",
+            "on_error": "deny",
+            "predecessor": { "imports": [], "manifest": plugin_host::sha256(manifest.as_bytes()) },
+        } },
+        "held": { "gate": {
+            "version": hash_of(EARLIER, manifest), "over": hash_of("\0asm", manifest),
+            "because": "asked",
+        } },
+    })
+}
 
 /// A user whose password has this hash.
 const HASH: &str = "eKV3QXCHVPqlvFYOG/cZbJ4W3XyVWYGHTWDJSWpuzoA";
@@ -141,9 +196,11 @@ impl Planted {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |path: &str| folder.path().join(path);
-        for path in ["data/admin", "data/plugin-state", VERSION, "plugins"] {
+        let version = version(MANIFEST);
+        for path in ["data/admin", "data/plugin-state", &version, "plugins"] {
             fs::create_dir_all(at(path)).unwrap();
         }
+        let record = serde_json::json!({ "version": hash_of(EARLIER, MANIFEST), "number": 1 });
         for (path, text) in [
             ("portcullis.toml", CONFIG),
             ("outside.txt", "PLANTED-outside"),
@@ -156,8 +213,11 @@ impl Planted {
             ("plugins/gate.sig", "ed25519 a b\n"),
             ("plugins/gate.cases.toml", "[given.secrets.a]\nvalue = \"PLANTED-case\"\n"),
             ("plugins/acl.toml", "user = \"PLANTED-acl\"\n"),
-            (&format!("{VERSION}/plugin.toml"), MANIFEST),
-            (&format!("{VERSION}/plugin.wasm"), "an earlier one"),
+            ("data/plugins-state.json", &plugins_state(MANIFEST).to_string()),
+            (&format!("{version}/plugin.toml"), MANIFEST),
+            (&format!("{version}/plugin.wasm"), EARLIER),
+            (&format!("{version}/plugin.sig"), "ed25519 c d\n"),
+            (&format!("{version}/version.json"), &record.to_string()),
             ("plugins/passwords", "PLANTED-password"),
             ("plugins/.half.wasm", "half"),
         ] {
@@ -176,8 +236,13 @@ impl Planted {
         let key = self.store.new_session();
         self.store.put_session(key, session("dev"));
         let filter = "a/#".to_owned();
-        let subscription =
-            KeptSubscription { filter, identifier: None, options: 1, retained_due: false };
+        let subscription = KeptSubscription {
+            filter,
+            identifier: None,
+            options: 1,
+            retained_due: false,
+            since_unix: Some(7),
+        };
         self.store.put_subscription(key, subscription);
         let message = MessageRef {
             topic: "a/b",
@@ -251,7 +316,7 @@ fn secrets_are_in_it_only_where_they_were_asked_for() {
     let key = ring.split("\"value\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let bytes = unpacked(&planted.backup(false));
     assert!(!holds(&bytes, "PLANTED"), "{}", String::from_utf8_lossy(&bytes));
-    for gone in [&key, HASH, TOTP, ".half", "an earlier one"] {
+    for gone in [&key, HASH, TOTP, ".half", "ed25519 c d"] {
         assert!(!holds(&bytes, gone), "{gone}");
     }
     for there in [
@@ -264,7 +329,8 @@ fn secrets_are_in_it_only_where_they_were_asked_for() {
         "\"anna\"",
         "\"fitter\"",
         "gate.toml: without its comments and golden calls",
-        "versions of plugins to go back to (1)",
+        EARLIER,
+        "signatures of versions of plugins to go back to (1)",
     ] {
         assert!(holds(&bytes, there), "{there}");
     }
@@ -275,7 +341,7 @@ fn secrets_are_in_it_only_where_they_were_asked_for() {
     ] {
         assert!(holds(&bytes, &format!("PLANTED-{secret}")), "{secret}");
     }
-    for there in [&key, HASH, TOTP, "an earlier one"] {
+    for there in [&key, HASH, TOTP, EARLIER, "ed25519 c d"] {
         assert!(holds(&bytes, there), "{there}");
     }
     // What a reference leads to is the operator's own.

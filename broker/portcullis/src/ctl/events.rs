@@ -14,7 +14,7 @@ use crate::{
 const LINE_BYTES_MAX: usize = 16 << 20;
 
 /// Puts lines together.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     json: bool,
     /// What came of the line that is not whole.
     begun: Vec<u8>,
@@ -27,17 +27,17 @@ pub(super) struct Lines {
 
 impl Lines {
     /// `json`: the data of each event as it is.
-    pub(super) fn new(json: bool) -> Self {
+    pub(crate) fn new(json: bool) -> Self {
         Self { json, begun: Vec::new(), kind: None, data: String::new(), last_id: None }
     }
 
     /// Where a stream that ended here goes on.
-    pub(super) fn last_id(&self) -> Option<&str> {
+    pub(crate) fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
     }
 
     /// The events that are whole with this piece, a line each.
-    pub(super) fn take(&mut self, piece: &[u8]) -> Result<Vec<String>, Failure> {
+    pub(crate) fn take(&mut self, piece: &[u8]) -> Result<Vec<String>, Failure> {
         let mut out = Vec::new();
         for part in piece.split_inclusive(|byte| *byte == b'\n') {
             self.begun.extend_from_slice(part);

@@ -7,8 +7,6 @@ use std::{
     io::Write,
     os::unix::fs::OpenOptionsExt,
     path::Path,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
 };
 
 use hyper::header::ETAG;
@@ -21,15 +19,14 @@ use super::{
     events::Lines,
     line::Asked,
     show,
-    terminal::{self, Progress, bar, print, print_json, print_theirs},
+    terminal::{self, Progress, print, print_json, print_theirs},
 };
 use crate::{
     api::{Answer, Broker, Request, printable, strange},
     failure::Failure,
+    plugin::remote::COMPONENT,
+    stages,
 };
-
-/// Between two looks at how much of an upload went out.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Sends what was asked for and prints the answer; `json` = as it is.
 pub(super) async fn run(broker: &Broker, asked: &Asked, json: bool) -> Result<(), Failure> {
@@ -39,7 +36,7 @@ pub(super) async fn run(broker: &Broker, asked: &Asked, json: bool) -> Result<()
             list.run(broker, asked).await
         }
         (View::Fields | View::Done(_), _) => {
-            let answer = with_progress(broker, asked.request(&[])?).await?;
+            let answer = send(broker, asked.request(&[])?).await?;
             if shows_version(asked.command) {
                 print_version(&answer);
             }
@@ -62,7 +59,7 @@ pub(super) async fn run(broker: &Broker, asked: &Asked, json: bool) -> Result<()
 fn shows_version(shown: &Command) -> bool {
     let mut all = ALL.iter().copied().flatten();
     shown.method == "GET"
-        && shown.path.ends_with('}')
+        && matches!(shown.view, View::Fields)
         && all.any(|other| other.takes_version() && other.path.starts_with(shown.path))
 }
 
@@ -201,26 +198,11 @@ impl List {
     }
 }
 
-/// Sends a request; what goes up with it is seen going.
-async fn with_progress(broker: &Broker, request: Request) -> Result<Answer, Failure> {
-    let all = request.content.as_ref().map_or(0, |content| content.bytes.len() as u64);
-    if request.content.as_ref().is_none_or(|content| content.media_type == "application/json") {
-        return broker.send(request).await;
-    }
-    let sent = Arc::clone(&request.sent);
-    let mut progress = Progress::new();
-    let sending = broker.send(request);
-    tokio::pin!(sending);
-    loop {
-        tokio::select! {
-            answer = &mut sending => return answer,
-            () = tokio::time::sleep(LOOK_EVERY) => progress.draw(|| {
-                match sent.load(Ordering::Relaxed) {
-                    sent if sent < all => format!("sending  {}", bar(sent, all)),
-                    _ => format!("sending  {}  the broker compiles and checks it", bar(1, 1)),
-                }
-            }),
-        }
+/// Sends a request; a component is seen going.
+async fn send(broker: &Broker, request: Request) -> Result<Answer, Failure> {
+    match &request.content {
+        Some(content) if content.media_type == COMPONENT => stages::upload(broker, request).await,
+        _ => broker.send(request).await,
     }
 }
 
@@ -336,7 +318,7 @@ mod tests {
     fn versions_are_those_that_commands_take() {
         let all = ALL.iter().copied().flatten().filter(|command| shows_version(command));
         let words: Vec<_> = all.map(|command| command.words).collect();
-        assert_eq!(words, ["plugins show", "users show", "roles show"]);
+        assert_eq!(words, ["plugins show", "plugins shadow", "users show", "roles show"]);
     }
 
     /// Nobody takes a part of a list for all of it.

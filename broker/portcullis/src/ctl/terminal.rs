@@ -95,6 +95,13 @@ impl Progress {
         }
     }
 
+    /// Says something where nobody looks at lines that are written over.
+    pub(crate) fn say(&self, line: &str) {
+        if !self.shown {
+            eprintln!("{}", printable(line));
+        }
+    }
+
     /// Takes it away.
     pub(super) fn end(&mut self) {
         if self.drawn.take().is_some() {

@@ -99,10 +99,13 @@ fn commands_and_routes_have_the_same_parameters() {
             query.extend([pages.cursor.to_owned(), "limit".to_owned()]);
         }
         assert_eq!(query, names("query"), "{}", row.words);
-        let headers = row.arguments.iter().filter_map(|argument| match argument.place {
-            Place::Header(name) => Some(name.to_owned()),
-            Place::Component => Some("Portcullis-Signature".to_owned()),
-            _ => None,
+        let headers = row.arguments.iter().flat_map(|argument| match argument.place {
+            Place::Header(name) => vec![name.to_owned()],
+            // Its signature, and the name of the upload, which is made for its events.
+            Place::Component => {
+                ["Portcullis-Signature", "Portcullis-Upload"].map(str::to_owned).into()
+            }
+            _ => Vec::new(),
         });
         let mut wanted = names("header");
         // For browsers: what they hold already, and proof that a page of ours asks.

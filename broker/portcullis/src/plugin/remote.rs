@@ -8,8 +8,11 @@ use serde_json::Value;
 use crate::{
     api::{Broker, Content, Request, printable, strange},
     failure::Failure,
+    stages,
 };
 
+/// Media type of a component.
+pub(crate) const COMPONENT: &str = "application/wasm";
 /// Header with what `NAME.sig` says, in base64.
 const SIGNATURE: &str = "Portcullis-Signature";
 
@@ -42,7 +45,7 @@ pub(crate) async fn push(
         return Err(Failure::Usage(format!("{what}; --name NAME gives it another one")));
     }
     let request = Request::new("PUT", format!("/api/v1/plugins/{name}"));
-    let answer = broker.send(component(request, file)?).await?.whole().await?;
+    let answer = stages::upload(broker, component(request, file)?).await?.whole().await?;
     let plugin = serde_json::from_slice(&answer).map_err(|_| strange("JSON"))?;
     println!("{}", line(&plugin));
     Ok(())
@@ -53,7 +56,7 @@ pub(crate) fn component(request: Request, file: &Path) -> Result<Request, Failur
     let read = |path: &Path| {
         fs::read(path).map_err(|error| Failure::Refused(format!("{}: {error}", path.display())))
     };
-    let wasm = Content { media_type: "application/wasm", bytes: read(file)?.into() };
+    let wasm = Content { media_type: COMPONENT, bytes: read(file)?.into() };
     let mut request = request.with(Some(wasm));
     let signature = file.with_extension("sig");
     if signature.exists() {

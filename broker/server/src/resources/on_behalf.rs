@@ -22,11 +22,11 @@ use crate::{
 pub(super) async fn subscribe(
     core: &Arc<Core>,
     client_id: &str,
-    subscription: Subscription,
+    mut subscription: Subscription,
 ) -> Result<SubscriptionInfo, ClientRefused> {
     let handle = core.sessions.get(client_id).ok_or(ClientRefused::NoSession)?;
+    let ticket = begin(core, &handle, &mut subscription)?;
     let info = SubscriptionInfo::of(&handle, &subscription);
-    let ticket = begin(core, &handle, &subscription)?;
     // Retained messages go out by its connection.
     handle.poke();
     if let Some(ticket) = ticket {
@@ -38,7 +38,7 @@ pub(super) async fn subscribe(
 fn begin(
     core: &Arc<Core>,
     handle: &Arc<SessionHandle>,
-    subscription: &Subscription,
+    subscription: &mut Subscription,
 ) -> Result<Option<store::Ticket>, ClientRefused> {
     let refused = |code, cause: String| ClientRefused::Refused { code, cause };
     let live = core.live.load();

@@ -14,6 +14,7 @@ impl SubscriptionInfo {
             filter: subscription.filter.to_string(),
             options: subscription.options,
             identifier: subscription.identifier,
+            since_unix: subscription.since_unix.map(|since| since.get().into()),
         }
     }
 }

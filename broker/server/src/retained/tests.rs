@@ -15,7 +15,10 @@ fn message(topic: &str, payload: &[u8], expiry: Option<u32>, now: Instant) -> Ar
 fn cursor(filter: &str) -> RetainedCursor {
     let filter = SubscriptionFilter { share: None, filter: TopicFilter::new(filter).unwrap() };
     let options = SubscriptionOptions::new(QoS::AtMostOnce);
-    RetainedCursor::new(&Subscription { filter, options, identifier: None }, false)
+    RetainedCursor::new(
+        &Subscription { filter, options, identifier: None, since_unix: None },
+        false,
+    )
 }
 
 fn publisher() -> Arc<Publisher> {

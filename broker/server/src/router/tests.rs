@@ -92,7 +92,7 @@ fn session(sessions: &Sessions, client_id: &str) -> Arc<SessionHandle> {
 
 fn subscription(filter: &str, qos: QoS, identifier: Option<u32>) -> Subscription {
     let filter = SubscriptionFilter::parse(filter).unwrap();
-    Subscription { filter, options: SubscriptionOptions::new(qos), identifier }
+    Subscription { filter, options: SubscriptionOptions::new(qos), identifier, since_unix: None }
 }
 
 #[test]

@@ -12,6 +12,7 @@ fn subscription(filter: &str, identifier: u32) -> Subscription {
         filter: SubscriptionFilter::parse(filter).unwrap(),
         options: SubscriptionOptions::new(QoS::AtLeastOnce),
         identifier: Some(identifier),
+        since_unix: None,
     }
 }
 

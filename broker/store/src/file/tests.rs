@@ -210,6 +210,7 @@ fn sessions_subscriptions_and_retained_messages_are_there_again() {
         identifier: Some(3),
         options: 0x2d,
         retained_due: filter == "a/#",
+        since_unix: Some(1_700_000_000),
     };
     let retained = |topic: &str, payload: &[u8]| Retained {
         message: message(topic, payload).into(),

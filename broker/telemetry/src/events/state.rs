@@ -32,6 +32,36 @@ impl PluginChanged<'_> {
     }
 }
 
+/// An upload of a plugin came a stage further, or to its end. The log has the line of its administrator,
+/// and that of whoever refused it.
+#[derive(Clone, Copy, Debug)]
+pub struct PluginUpload<'a> {
+    /// Name of the plugin.
+    pub plugin: &'a str,
+    /// Names the upload.
+    pub upload: &'a str,
+    /// The stage that it came to; at its end the state that the plugin is in, `shadow` or `refused`.
+    pub stage: &'a str,
+    /// Who sent it; `None` = the holder of the token.
+    pub user: Option<&'a str>,
+    /// Why it was refused.
+    pub refused: Option<&'a str>,
+}
+
+impl PluginUpload<'_> {
+    /// Tells it.
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.observers.tell(HappeningKind::PluginUpload, || Happening {
+            plugin: Some(self.plugin),
+            target: Some(self.upload),
+            reason: Some(self.stage),
+            user: self.user,
+            cause: self.refused.as_ref().map(|refused| refused as _),
+            ..Happening::of(HappeningKind::PluginUpload)
+        });
+    }
+}
+
 /// Something is wrong from now on, or is wrong in another way.
 #[derive(Clone, Copy, Debug)]
 pub struct AlarmRaised<'a> {

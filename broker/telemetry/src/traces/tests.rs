@@ -4,7 +4,7 @@ use codec::Packet;
 use serde_json::Value;
 
 use super::*;
-use crate::events::{Client, Denied, PublishDenied};
+use crate::events::{Client, Denied, PluginChanged, PublishDenied};
 
 struct Folder(PathBuf);
 
@@ -225,15 +225,23 @@ fn a_trace_of_a_plugin_has_its_denials_and_no_other() {
     Traces::open(&metrics, folder.0.clone()).unwrap();
     let spec =
         |plugin: &str| TraceSpec { client_id: None, plugin: Some(plugin.to_owned()), ..spec("") };
+    let spec_of_client = TraceSpec { client_id: Some("*".to_owned()), ..spec("acl") };
     let [acl, other] = ["acl", "other"]
         .map(|plugin| metrics.traces.add(&metrics, spec(plugin), keep::now_ms()).unwrap().id);
     deny(&metrics, Client { id: "a", ..Client::default() }, "t");
     metrics.traces.note_call(&Traced::default(), &call("acl", Some("t")));
-    let found = records(&metrics.traces.find(acl).unwrap(), 2);
-    assert_eq!(
-        (&found[0]["type"], &found[1]["type"]),
-        (&"publish_denied".into(), &"plugin_call".into())
-    );
+    // What it is asked about no client, and what becomes of it.
+    metrics.plugins.note_call(&PluginCallRecord { hook: "timer", ..call("acl", None) });
+    let (state, generation, error) = ("disabled", None, None);
+    PluginChanged { plugin: "acl", state, generation, error }.emit(&metrics);
+    let of_client = metrics.traces.add(&metrics, spec_of_client, keep::now_ms()).unwrap().id;
+    metrics.plugins.note_call(&call("acl", None));
+    let found = records(&metrics.traces.find(acl).unwrap(), 5);
+    let kinds: Vec<_> = found.iter().map(|record| record["type"].as_str().unwrap()).collect();
+    let calls = ["publish_denied", "plugin_call", "plugin_call", "plugin_changed", "plugin_call"];
+    assert_eq!(kinds, calls);
+    assert_eq!((&found[2]["hook"], &found[2]["client_id"]), (&"timer".into(), &"".into()));
+    assert_eq!(metrics.traces.find(of_client).unwrap().info().records, 0, "they are about nobody");
     assert_eq!(
         (&found[0]["plugin"], &found[0]["reason"]),
         (&"acl".into(), &"not_authorized".into())

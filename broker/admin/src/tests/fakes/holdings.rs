@@ -28,6 +28,7 @@ fn subscription(client_id: &str) -> SubscriptionInfo {
             retain_handling: RetainHandling::SendIfNew,
         },
         identifier: Some(7),
+        since_unix: Some(1_700_000_007),
     }
 }
 
@@ -132,7 +133,8 @@ impl Resources for FakeBroker {
                 cause: "no rule allows it".to_owned(),
             }),
             (true, filter) => {
-                Ok(SubscriptionInfo { client_id: client_id.into(), filter, options, identifier })
+                let (client_id, since_unix) = (client_id.into(), Some(1_700_000_008));
+                Ok(SubscriptionInfo { client_id, filter, options, identifier, since_unix })
             }
         };
         Box::pin(async move { answer })

@@ -14,8 +14,10 @@ use store::FileStore;
 
 use super::{
     super::{
-        collect::{DATA, is_of_plugin},
-        name, without_secrets,
+        collect::{DATA, PLUGINS_STATE, is_of_plugin},
+        name,
+        versions::Renamed,
+        without_secrets,
     },
     Places,
     place::{at, check_writable, copy_aside, give_all_to_owner_of, put, sync},
@@ -57,6 +59,9 @@ impl Plan {
         for (path, _) in DATA.iter().filter(|(_, secret)| secrets || !secret) {
             let there = files_at(&places.data_dir.join(path))?;
             foreign.extend(there.into_iter().filter(|path| !archived.contains(path)));
+        }
+        if !secrets {
+            name_anew(&moves, &staged.files.join(name::DATA).join(PLUGINS_STATE))?;
         }
         moves.retain(|from, to| !is_same(from, to, secrets));
         let occupied = moves.values().filter(|to| to.symlink_metadata().is_ok());
@@ -211,6 +216,25 @@ fn is_same(from: &Path, to: &Path, secrets: bool) -> bool {
     let there = String::from_utf8(there).ok().filter(|_| is_manifest && !secrets);
     let told = there.and_then(|text| without_secrets::manifest(&text).ok().flatten());
     told.is_some_and(|told| told.as_bytes() == from)
+}
+
+/// Where a manifest stays that says more than the archive's, what is remembered of its plugin is about that one: the name of
+/// a version is made of it.
+fn name_anew(moves: &BTreeMap<PathBuf, PathBuf>, state: &Path) -> Result<(), Failure> {
+    let mut renamed = Renamed::default();
+    for (from, to) in moves.iter().filter(|(from, to)| is_same(from, to, false)) {
+        let (told, own) = (fs::read_to_string(from), fs::read_to_string(to));
+        if let (Ok(told), Ok(own), Ok(wasm)) = (told, own, fs::read(from.with_extension("wasm")))
+            && told != own
+        {
+            renamed.note(&wasm, &told, &own);
+        }
+    }
+    match fs::read_to_string(state) {
+        Ok(text) => fs::write(state, renamed.named_in(&text)).map_err(at(state)),
+        // The archive has none, or what is no text: nothing is named in it.
+        Err(_) => Ok(()),
+    }
 }
 
 fn is_hidden(path: &Path) -> bool {

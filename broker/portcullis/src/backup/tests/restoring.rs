@@ -108,6 +108,53 @@ fn what_is_there_already_is_not_touched() {
     assert_eq!(fs::read_to_string(copy.at("plugins/gate.toml")).unwrap(), "order = 5\n");
 }
 
+/// A version is known by the hash of its manifest too: without comments it is another one, wherever it is named.
+#[test]
+fn versions_are_in_it_as_what_is_told_of_them() {
+    let copy = Copy::new(false);
+    let told = "order = 5\n";
+    let state = || {
+        let text = fs::read_to_string(copy.at("data/plugins-state.json")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    assert_eq!(state(), plugins_state(told));
+    let at = |file: &str| copy.at(&format!("{}/{file}", version(told)));
+    assert_eq!(fs::read_to_string(at("plugin.wasm")).unwrap(), EARLIER);
+    assert_eq!(fs::read_to_string(at("plugin.toml")).unwrap(), told);
+    let record = fs::read_to_string(at("version.json")).unwrap();
+    assert!(record.contains(&hash_of(EARLIER, told)), "{record}");
+    assert!(!at("plugin.sig").exists());
+    // Where the manifest stays that has the comments, what is remembered is about that.
+    fs::write(copy.at("plugins/gate.toml"), MANIFEST).unwrap();
+    copy.restore(true).unwrap();
+    let (restored, whole) = (state(), plugins_state(MANIFEST));
+    for path in ["/known/gate/predecessor/manifest", "/held/gate/over"] {
+        assert_eq!(restored.pointer(path), whole.pointer(path), "{path}");
+    }
+}
+
+/// Two versions that differ in comments alone are one without them, and what is damaged is none.
+#[test]
+fn no_version_is_in_it_twice_or_damaged() {
+    let planted = Planted::new();
+    let keep = |name: &str, manifest: &str| {
+        let folder = planted.config.data_dir.join("plugin-versions/gate").join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("plugin.toml"), manifest).unwrap();
+        fs::write(folder.join("plugin.wasm"), EARLIER).unwrap();
+        fs::write(folder.join("version.json"), format!("{{\"version\":\"{name}\"}}")).unwrap();
+    };
+    let other = "order = 5 # another note\n";
+    keep(&hash_of(EARLIER, other), other);
+    keep(&"0".repeat(64), other);
+    let summary = look_through(&planted.backup(false)).unwrap();
+    let versions = summary.files.iter().filter(|file| file.path.ends_with("plugin.wasm"));
+    assert_eq!(versions.count(), 1, "{:?}", summary.files);
+    let said = &summary.about.left_out;
+    let damaged = "versions of plugins to go back to (1): they are damaged";
+    assert!(said.iter().any(|what| what.starts_with(damaged)), "{said:?}");
+}
+
 /// Whoever could write the archive chose the places in its configuration.
 #[test]
 fn places_outside_need_a_word_more() {

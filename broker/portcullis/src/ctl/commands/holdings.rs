@@ -106,6 +106,7 @@ const SUBSCRIPTION: &[Column] = &[
     column("RETAIN AS PUBLISHED", "/retain_as_published"),
     column("RETAIN HANDLING", "/retain_handling"),
     column("IDENTIFIER", "/identifier"),
+    column("SINCE", "/since_unix").of(Form::Time),
 ];
 
 const TOPIC: &[Column] = &[

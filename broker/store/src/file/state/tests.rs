@@ -5,7 +5,13 @@ use tempfile::TempDir;
 use super::*;
 
 fn subscription(filter: &str) -> KeptSubscription {
-    KeptSubscription { filter: filter.to_owned(), identifier: None, options: 1, retained_due: true }
+    KeptSubscription {
+        filter: filter.to_owned(),
+        identifier: None,
+        options: 1,
+        retained_due: true,
+        since_unix: None,
+    }
 }
 
 fn count(state: &State) -> usize {

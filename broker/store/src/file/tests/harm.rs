@@ -21,8 +21,13 @@ fn full() -> (TempDir, Vec<String>) {
         store.put_session(*key, session(&format!("client-{number}")));
         for filter in 0..3 {
             let filter = format!("filter/{filter}");
-            let kept =
-                KeptSubscription { filter, identifier: Some(7), options: 2, retained_due: false };
+            let kept = KeptSubscription {
+                filter,
+                identifier: Some(7),
+                options: 2,
+                retained_due: false,
+                since_unix: None,
+            };
             store.put_subscription(*key, kept);
         }
     }

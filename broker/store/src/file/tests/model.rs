@@ -127,6 +127,7 @@ impl Run {
             identifier: Some(self.random.below(9) as u32 + 1),
             options: self.random.below(60) as u8,
             retained_due: self.random.below(2) == 0,
+            since_unix: (self.random.below(2) == 0).then_some(1_700_000_000),
         };
         self.last = self.store.put_subscription(key, subscription.clone());
         session.subscriptions.insert(filter, subscription);
