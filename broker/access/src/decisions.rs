@@ -188,8 +188,11 @@ impl Latest {
 const BYTES_MOST: usize = 8 << 20;
 /// Decisions of each kind that are kept unless [`Decisions::keep`] says otherwise.
 const MOST: usize = 512;
-/// Decisions that are recorded in a second, and at once after a rest, unless [`Decisions::record_per_second`] says otherwise.
+/// Decisions that are recorded in a second unless [`Decisions::record_per_second`] says otherwise.
 const PER_SECOND: u64 = 500;
+/// Microseconds of that which may be taken at once after a rest: a fleet that comes back is not to pay
+/// for more of it than shows how it was let in.
+const AT_ONCE: u64 = SECOND / 10;
 const SECOND: u64 = 1_000_000;
 
 impl Default for Decisions {
@@ -217,7 +220,7 @@ impl Decisions {
         self.most.store(most, Ordering::Relaxed);
     }
 
-    /// How many are recorded in a second, at least 1.
+    /// How many are recorded in a second, at least 1; a tenth of them at once after a rest.
     pub fn record_per_second(&self, per_second: u32) {
         self.per_second.store(per_second.max(1).into(), Ordering::Relaxed);
     }
@@ -234,7 +237,7 @@ impl Decisions {
         let each = (SECOND / self.per_second.load(Ordering::Relaxed)).max(1);
         let taken = self.taken_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |until| {
             let until = until.max(now);
-            (until - now < SECOND).then(|| until.saturating_add(each))
+            (until - now < AT_ONCE).then(|| until.saturating_add(each))
         });
         taken.is_ok()
     }

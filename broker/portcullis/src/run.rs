@@ -1,6 +1,6 @@
 //! `portcullis run`: the service from the first line of the configuration to the last goodbye.
 
-use std::{path::Path, time::Duration};
+use std::{hint::black_box, path::Path, time::Duration};
 
 use sd_notify::NotifyState;
 use tokio::{sync::mpsc, time::MissedTickBehavior};
@@ -23,6 +23,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// complete: each 10 s by 60 s, so that a busy machine is not taken for a dead broker.
 const LOOKS_PER_EXTENSION: u32 = 40;
 const START_EXTENSION_MICROSECONDS: u32 = 60_000_000;
+
+/// How often memory is given back, and a size that the allocator does not take from what it has at
+/// hand.
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(1);
+const GIVE_BACK_BYTES: usize = 1 << 20;
 
 /// Reads the configuration and gives up what the broker does not need; no other thread may be there yet.
 pub(crate) fn prepare(file: &Path) -> Result<Config, Failure> {
@@ -52,6 +57,8 @@ pub(crate) async fn serve(mut service: Service, mut signals: Signals) {
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let watchdog = watchdog::feed(service.admin_address());
     tokio::pin!(watchdog);
+    let mut give_back = tokio::time::interval(GIVE_BACK_EVERY);
+    give_back.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut watched = true;
     let mut requests = service.take_requests();
     loop {
@@ -67,6 +74,7 @@ pub(crate) async fn serve(mut service: Service, mut signals: Signals) {
                 let _ = reply.send(reloaded);
             }
             _ = look.tick() => readiness.look(&mut service),
+            _ = give_back.tick() => give_memory_back(),
         }
     }
     tracing::info!("stopping");
@@ -75,6 +83,13 @@ pub(crate) async fn serve(mut service: Service, mut signals: Signals) {
         () = service.stop() => tracing::info!("stopped"),
         () = signals.stop() => tracing::warn!("a second signal: ending at once"),
     }
+}
+
+/// What was freed goes back to the kernel when the allocator frees something large, a second or more
+/// later. A broker that has become quiet has nothing large: what a storm of logins took would stay, and
+/// count as load.
+fn give_memory_back() {
+    drop(black_box(Vec::<u8>::with_capacity(GIVE_BACK_BYTES)));
 }
 
 /// What was said last about whether everything that is configured is there.

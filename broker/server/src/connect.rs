@@ -731,7 +731,7 @@ impl Admitted {
         if let Some(peer) = arrival.secured.as_ref().and_then(|secured| secured.peer.as_ref()) {
             peer.attach(&self.opened.handle);
         }
-        let identity = self.authenticated.identity();
+        let (identity, decision) = (self.authenticated.identity(), self.authenticated.decision());
         arrival.listener.counted.accepted_seconds.observe(arrival.age().as_secs_f64());
         Connected {
             client_id: &self.opened.handle.client_id,
@@ -741,6 +741,8 @@ impl Admitted {
             remote: arrival.remote,
             certificate: self.authenticated.subject().certificate.as_deref().map(shown_certificate),
             protocol: protocol_name(first.connect.version),
+            plugin: &identity.authenticated_by,
+            decision: decision.as_ref().map(|id| id as &dyn std::fmt::Display),
             session_present: self.opened.session_present,
         }
         .emit(&arrival.core.metrics);

@@ -156,12 +156,20 @@ impl History {
 impl Observer for History {
     fn observe(&self, happening: &Happening<'_>) {
         let Some(client_id) = happening.client_id else { return };
+        if is_told_by_the_next(happening) {
+            return;
+        }
         let event = Event::of(happening);
         let mut state = self.lock();
         state.note(&cut(client_id), event);
         state.forget_old(happening.at_unix_ms);
         state.make_room();
     }
+}
+
+/// At CONNECT: what follows, that it is connected or was refused, says who proved it and in which decision.
+fn is_told_by_the_next(happening: &Happening<'_>) -> bool {
+    happening.kind == HappeningKind::Authenticated && happening.reason.is_none()
 }
 
 impl State {
@@ -273,6 +281,22 @@ mod tests {
         assert_eq!((denied.first_unix_ms, denied.at_unix_ms), (2, 11));
         assert_eq!(of_a[1].kind, HappeningKind::Connected);
         assert!(history.of("c", 20).is_empty());
+    }
+
+    /// A login and its connect are one event; a login of a connected client is one of its own.
+    #[test]
+    fn a_login_is_told_once() {
+        let history = history(HistoryConfig::default());
+        history.observe(&event(1, "a", HappeningKind::Authenticated));
+        assert_eq!(history.size(), (0, 0));
+        let plugin = Some("gate");
+        history.observe(&Happening { plugin, ..event(1, "a", HappeningKind::Connected) });
+        let again = event(2, "a", HappeningKind::Authenticated);
+        history.observe(&Happening { reason: Some("again"), ..again });
+        let of_a = history.of("a", 3);
+        let kinds: Vec<_> = of_a.iter().map(|event| event.kind).collect();
+        assert_eq!(kinds, [HappeningKind::Authenticated, HappeningKind::Connected]);
+        assert_eq!(of_a[1].plugin.as_deref(), plugin);
     }
 
     #[test]

@@ -196,9 +196,14 @@ async fn a_client_is_followed_in_history_trace_and_access_log() {
     assert_eq!(foreign.count(), 0, "{records:#?}");
     let history = api.get("/api/v1/clients/dev-1/history").await.expect(200).json();
     let kinds: Vec<_> = history["events"].as_array().unwrap().iter().map(|e| &e["type"]).collect();
-    for kind in ["connected", "authenticated", "publish_denied", "disconnected"] {
+    for kind in ["connected", "publish_denied", "disconnected"] {
         assert!(kinds.iter().any(|found| *found == kind), "{kind}: {history}");
     }
+    let connected = history["events"].as_array().unwrap().iter().find(|e| e["type"] == "connected");
+    let connected = connected.expect("asserted above");
+    assert_eq!(connected["plugin"], "password-file", "{history}");
+    let decision = connected["decision"].as_str().expect("a decision");
+    api.get(&format!("/api/v1/decisions/{decision}")).await.expect(200);
     let lines = eventually("the access log has the end of the client", async || {
         let found = api.get("/api/v1/access_log?client_id=dev-1").await.expect(200).json();
         let lines = found["lines"].as_array().unwrap().clone();

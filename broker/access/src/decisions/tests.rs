@@ -105,15 +105,18 @@ fn a_part_of_a_decision_knows_which() {
 #[test]
 fn a_second_has_room_for_so_many() {
     let decisions = Decisions::default();
-    decisions.record_per_second(10);
+    decisions.record_per_second(100);
     let recorded = |at: u64, of: usize| {
         let at = Duration::from_millis(at);
         (0..of).filter(|_| decisions.begin(at).is_recorded()).count()
     };
     assert_eq!(recorded(5_000, 100), 10, "at once after a rest");
     assert_eq!(recorded(5_000, 100), 0);
-    assert_eq!(recorded(5_500, 100), 5);
+    assert_eq!(recorded(5_050, 100), 5);
+    assert_eq!((0..100).map(|tick| recorded(6_000 + 10 * tick, 10)).sum::<usize>(), 10 + 99);
     assert_eq!(recorded(60_000, 100), 10);
+    decisions.record_per_second(1);
+    assert_eq!((recorded(90_000, 100), recorded(90_900, 100)), (1, 0), "one at least");
     decisions.record_per_second(u32::MAX);
     assert!(recorded(120_000, 100) == 100);
     decisions.keep(0);

@@ -13,7 +13,7 @@ use crate::{
 
 /// A CONNECT was accepted. Level debug: a line for each would be a third of what a CONNECT costs;
 /// the metrics count them and the admin API shows who is there.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Connected<'a> {
     /// Client Identifier.
     pub client_id: &'a str,
@@ -29,6 +29,10 @@ pub struct Connected<'a> {
     pub certificate: Option<ShownCertificate<'a>>,
     /// `3.1.1` or `5.0`.
     pub protocol: &'static str,
+    /// The link that named the principal.
+    pub plugin: &'a str,
+    /// Names the decision in the admin API.
+    pub decision: Option<&'a dyn Display>,
     /// Whether a session went on.
     pub session_present: bool,
 }
@@ -45,6 +49,8 @@ impl Connected<'_> {
             remote: Some(self.remote),
             certificate: self.certificate,
             protocol: Some(self.protocol),
+            plugin: Some(self.plugin),
+            decision: self.decision,
             session_present: Some(self.session_present),
             ..Happening::of(HappeningKind::Connected)
         });

@@ -73,6 +73,8 @@ fn an_event_is_one_line_whatever_the_client_calls_itself() {
             listener: "mqtt",
             remote: "127.0.0.1:5".parse().unwrap(),
             protocol: "5.0",
+            plugin: "gate",
+            decision: None,
             session_present: false,
         }
         .emit(metrics);
