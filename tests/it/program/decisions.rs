@@ -35,6 +35,8 @@ async fn replay(folder: &Folder, files: &[String]) -> super::process::Ended {
 #[tokio::test]
 async fn a_hundred_recorded_decisions_come_out_the_same() {
     let folder = Folder::bundled();
+    // A tenth of them at once, and these come at once.
+    folder.configure_more("[decisions]\nper_second = 1000\n");
     let program = Program::start(&folder.config()).await;
     for number in 0..100 {
         let (user, password) = match number % 4 {
