@@ -227,7 +227,7 @@ async fn subscriptions_with_everything_about_them() {
     let broker = crash(broker, &folder).await;
     let info = broker.broker.client("sub").expect("the session is there");
     assert_eq!(info.subscriptions, 2);
-    let detail = server::Resources::client_detail(&*broker.broker, "sub").unwrap();
+    let detail = Resources::client_detail(&*broker.broker, "sub").unwrap();
     let subscriptions = detail.subscriptions.iter();
     let subscriptions: Vec<_> =
         subscriptions.map(|s| (s.filter.as_str(), s.options.maximum_qos as u8)).collect();

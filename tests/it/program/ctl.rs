@@ -133,7 +133,7 @@ async fn a_candidate_is_promoted_as_it_was_read() {
 async fn where_and_who_may_come_from_the_environment() {
     let folder = Folder::bundled();
     let program = Program::start(&folder.config()).await;
-    let token = std::fs::read_to_string(folder.path("data/admin.token")).expect("a token");
+    let token = fs::read_to_string(folder.path("data/admin.token")).expect("a token");
     let command = |token: &str| {
         let mut command = portcullis(&["ctl", "status", "--json"]);
         command.env("PORTCULLIS_URL", format!("http://{}", program.api().address));
