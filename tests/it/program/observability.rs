@@ -194,16 +194,7 @@ async fn a_client_is_followed_in_history_trace_and_access_log() {
     assert!(records.iter().any(|r| r["payload_hex"] == "68656c6c6f"), "{records:#?}");
     let foreign = records.iter().filter(|r| r["client_id"] != "dev-1");
     assert_eq!(foreign.count(), 0, "{records:#?}");
-    let history = api.get("/api/v1/clients/dev-1/history").await.expect(200).json();
-    let kinds: Vec<_> = history["events"].as_array().unwrap().iter().map(|e| &e["type"]).collect();
-    for kind in ["connected", "publish_denied", "disconnected"] {
-        assert!(kinds.iter().any(|found| *found == kind), "{kind}: {history}");
-    }
-    let connected = history["events"].as_array().unwrap().iter().find(|e| e["type"] == "connected");
-    let connected = connected.expect("asserted above");
-    assert_eq!(connected["plugin"], "password-file", "{history}");
-    let decision = connected["decision"].as_str().expect("a decision");
-    api.get(&format!("/api/v1/decisions/{decision}")).await.expect(200);
+    history_is_complete(&program).await;
     let lines = eventually("the access log has the end of the client", async || {
         let found = api.get("/api/v1/access_log?client_id=dev-1").await.expect(200).json();
         let lines = found["lines"].as_array().unwrap().clone();
@@ -220,6 +211,21 @@ async fn a_client_is_followed_in_history_trace_and_access_log() {
     assert_eq!(ended["reason"], "normal_disconnection");
     assert!(ended["bytes_received"].as_u64() > Some(0) && ended["bytes_sent"].as_u64() > Some(0));
     program.stop().await;
+}
+
+/// Of a client that connected, was denied something and went; who let it in and why can be followed.
+async fn history_is_complete(program: &Program) {
+    let api = program.api();
+    let history = api.get("/api/v1/clients/dev-1/history").await.expect(200).json();
+    let kinds: Vec<_> = history["events"].as_array().unwrap().iter().map(|e| &e["type"]).collect();
+    for kind in ["connected", "publish_denied", "disconnected"] {
+        assert!(kinds.iter().any(|found| *found == kind), "{kind}: {history}");
+    }
+    let connected = history["events"].as_array().unwrap().iter().find(|e| e["type"] == "connected");
+    let connected = connected.expect("asserted above");
+    assert_eq!(connected["plugin"], "password-file", "{history}");
+    let decision = connected["decision"].as_str().expect("a decision");
+    api.get(&format!("/api/v1/decisions/{decision}")).await.expect(200);
 }
 
 /// Metrics under the same names, and spans of decisions, come to a collector; one that is gone is said once.
