@@ -168,6 +168,11 @@ impl Client {
         matches!(tokio::time::timeout(WAIT, self.stream.write_all(bytes)).await, Ok(Ok(())))
     }
 
+    /// Sends bytes again and again until the connection ends, however long the broker lets it wait.
+    pub async fn send_without_end(&mut self, bytes: &[u8]) {
+        while self.stream.write_all(bytes).await.is_ok() {}
+    }
+
     /// Sends bytes again and again, at most `most`, until the broker takes none for a while.
     /// Returns how many it took.
     pub async fn flood(&mut self, bytes: &[u8], most: usize) -> usize {

@@ -203,7 +203,7 @@ impl Siege {
             let connect = login(&format!("flood-{number}"), ALICE);
             let mut client = enter(self.program.mqtt(), connect).await;
             let messages = messages.clone();
-            flood.spawn(async move { while client.try_send_bytes(&messages).await {} });
+            flood.spawn(async move { client.send_without_end(&messages).await });
         }
         flood
     }
